@@ -1,0 +1,90 @@
+"""Batches: padded on the left, labels at the right end, examples of similar length together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+CHUNKS_SORTED_TOGETHER = 16
+
+
+class CompletionCollator:
+    """Pad encoded examples to one batch in which only completions are labelled.
+
+    The completion is the right end of every row, so labels and logits are kept for the last K columns alone: the LM
+    head is computed only where there are labels. The first kept column is never a label; it predicts the first one.
+
+    Returns:
+        input_ids, attention_mask [B, T]; labels [B, K], -100 where nothing is scored; logits_to_keep = K.
+    """
+
+    def __init__(self, *, pad_token_id: int):
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        width = max(len(f["input_ids"]) for f in features)
+        kept = max(f["num_completion_tokens"] for f in features) + 1
+        input_ids, attention_mask = pad_left([f["input_ids"] for f in features], pad_token_id=self.pad_token_id)
+        labels = input_ids[:, width - kept :].clone()
+        for row, f in enumerate(features):
+            labels[row, : kept - f["num_completion_tokens"]] = -100
+        return {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "labels": labels,
+            "logits_to_keep": kept,
+        }
+
+
+def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
+    """Pad token lists on the left to input_ids and attention_mask [B, T]."""
+    width = max(map(len, rows))
+    input_ids = torch.full((len(rows), width), pad_token_id)
+    attention_mask = torch.zeros(len(rows), width, dtype=torch.long)
+    for row, ids in enumerate(rows):
+        input_ids[row, width - len(ids) :] = torch.tensor(ids)
+        attention_mask[row, width - len(ids) :] = 1
+    return input_ids, attention_mask
+
+
+class SimilarLengthSampler(Sampler[int]):
+    """Visit examples once per epoch, in a seeded order in which each chunk has examples of similar length.
+
+    A chunk is one effective batch: however it is split into processes and micro-batches, an optimizer step sees the
+    same examples. What is left over after the last whole chunk, another few examples in each epoch, is not visited.
+    The order depends on seed and epoch alone, so a resumed run sees what the first would have seen.
+    (transformers' LengthGroupedSampler draws from the global generator, which a resumed run cannot replay.)
+
+    Args:
+        lengths: tokens of each example.
+        chunk_size: the effective batch size.
+    """
+
+    def __init__(self, lengths: Sequence[int], *, chunk_size: int, seed: int):
+        self.lengths = list(lengths)
+        self.chunk_size = chunk_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        num_examples = len(self.lengths)
+        return num_examples - num_examples % self.chunk_size or num_examples
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        visited = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
+        window = self.chunk_size * CHUNKS_SORTED_TOGETHER
+        chunks: list[list[int]] = []
+        for start in range(0, len(visited), window):
+            by_length = sorted(visited[start : start + window], key=lambda i: -self.lengths[i])
+            chunks += [by_length[i : i + self.chunk_size] for i in range(0, len(by_length), self.chunk_size)]
+        order = torch.randperm(len(chunks), generator=generator).tolist()
+        yield from (index for chunk in order for index in chunks[chunk])

@@ -1,0 +1,65 @@
+"""The best trainable state by validation loss, kept on disk; training stops when it no longer gets better."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from hf_peft_compare.trainables import save_trainables
+
+METRIC = "eval_nats_per_token"
+BEST_FILE = "best.safetensors"
+
+
+class BestState(TrainerCallback, ExportableState):
+    """Save the trainable parameters whenever the validation loss is the lowest so far, and stop early.
+
+    Only what is trained is kept, so it is small and works for every method; transformers' own
+    `load_best_model_at_end` fails for prompt learning and some adapters.
+
+    Args:
+        folder: where the file of the best state stands.
+        patience: evaluations without improvement before training stops; None: never.
+    """
+
+    def __init__(self, folder: str, patience: int | None) -> None:
+        self.folder = folder
+        self.patience = patience
+        self.best_loss = math.inf
+        self.best_step = 0
+        self.best_epoch = 0.0
+        self.evaluations_without_improvement = 0
+
+    @property
+    def path(self) -> Path:
+        """The file of the best state."""
+        return Path(self.folder) / BEST_FILE
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether training should stop."""
+        return self.patience is not None and self.evaluations_without_improvement >= self.patience
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any) -> None:
+        """Keep the state if it is the best, and stop where patience is at its end."""
+        if metrics[METRIC] < self.best_loss:
+            self.best_loss, self.best_step, self.best_epoch = metrics[METRIC], state.global_step, state.epoch
+            self.evaluations_without_improvement = 0
+            if state.is_world_process_zero:
+                save_trainables(model, self.path)
+        else:
+            self.evaluations_without_improvement += 1
+        if self.out_of_patience:
+            control.should_training_stop = True
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        attributes = ("best_loss", "best_step", "best_epoch", "evaluations_without_improvement")
+        return {
+            "args": {"folder": self.folder, "patience": self.patience},
+            "attributes": {name: getattr(self, name) for name in attributes},
+        }

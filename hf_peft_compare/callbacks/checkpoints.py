@@ -1,0 +1,26 @@
+"""Checkpoints that a resumed run can trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+MARKER = "complete"
+
+
+class CheckpointMarker(TrainerCallback):
+    """Mark each checkpoint once it is whole; a killed process leaves one without the mark, which is never read."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the checkpoint of this step."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}" / MARKER).touch()
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Give the newest whole checkpoint of a folder, None if there is none."""
+    whole = [marker.parent for marker in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{MARKER}")]
+    return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)

@@ -1,0 +1,29 @@
+"""A loss that is not a number ends the run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from transformers import TrainerCallback
+
+from hf_peft_compare.errors import RunFailed
+
+
+class FiniteLoss(TrainerCallback):
+    """Raise RunFailed as soon as a logged training or validation loss is nan or infinite."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Check the training loss and the gradient norm's loss."""
+        self._check("training", (logs or {}).get("loss"), state, args)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Check the validation loss."""
+        self._check("validation", (metrics or {}).get("eval_nats_per_token"), state, args)
+
+    def _check(self, what: str, loss: float | None, state: Any, args: Any) -> None:
+        if loss is not None and not math.isfinite(loss):
+            raise RunFailed(
+                f"the {what} loss is {loss} at step {state.global_step}: training diverged. "
+                f"Lower training.learning_rate (it is {args.learning_rate:g})."
+            )

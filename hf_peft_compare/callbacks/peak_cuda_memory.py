@@ -1,0 +1,51 @@
+"""Peak CUDA memory, training apart from evaluation, above what stood there before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hf_peft_compare.callbacks.phases import EVALUATION, TRAIN, PhaseCallback
+
+
+class PeakCudaMemory(PhaseCallback):
+    """Record the peaks of allocated and reserved CUDA memory of each phase, in bytes.
+
+    | key                                         | what it is                                              |
+    |---------------------------------------------|---------------------------------------------------------|
+    | baseline_bytes                              | allocated before the run loaded anything                |
+    | {train,evaluation}_peak_allocated_bytes     | most that tensors took at once, above the baseline      |
+    | {train,evaluation}_peak_reserved_bytes      | most that the allocator held at once, above the baseline |
+
+    All values are None without CUDA. A phase's peak includes what stays loaded during it, the model first of all.
+    """
+
+    def __init__(self) -> None:
+        self.available = torch.cuda.is_available()
+        self.baseline_bytes = torch.cuda.memory_allocated() if self.available else None
+        self.peaks: dict[str, int] = {}
+        self._phase: str | None = None
+
+    def enter(self, phase: str | None) -> None:
+        """Keep the peaks of the phase that ends, and begin anew."""
+        if not self.available:
+            return
+        if self._phase in (TRAIN, EVALUATION):
+            self._keep(f"{self._phase}_peak_allocated_bytes", torch.cuda.max_memory_allocated())
+            self._keep(f"{self._phase}_peak_reserved_bytes", torch.cuda.max_memory_reserved())
+        torch.cuda.reset_peak_memory_stats()
+        self._phase = phase
+
+    def _keep(self, key: str, peak_bytes: int) -> None:
+        self.peaks[key] = max(self.peaks.get(key, 0), peak_bytes - (self.baseline_bytes or 0))
+
+    def results(self) -> dict[str, int | None]:
+        """Give every key of the table above."""
+        keys = [f"{phase}_peak_{kind}_bytes" for phase in (TRAIN, EVALUATION) for kind in ("allocated", "reserved")]
+        return {"baseline_bytes": self.baseline_bytes, **{key: self.peaks.get(key) for key in keys}}
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps: the peaks until now."""
+        self.enter(self._phase)
+        return {"args": {}, "attributes": {"peaks": dict(self.peaks)}}

@@ -1,0 +1,44 @@
+"""A run's progress as a small file that another process shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from transformers import TrainerCallback
+
+PROGRESS_FILE = "progress.json"
+SECONDS_BETWEEN_WRITES = 0.3
+
+
+class ProgressFile(TrainerCallback):
+    """Write what a run does now: `phase`, `step` of `num_steps`, and the last `loss`.
+
+    Args:
+        folder: the run's folder; None: nothing is written (on all processes but the first).
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.loss: float | None = None
+        self._written = 0.0
+
+    def say(self, phase: str, *, step: int = 0, num_steps: int = 0, force: bool = True) -> None:
+        """Write the progress, at most a few times a second unless forced."""
+        if self.folder is None or not (force or monotonic() - self._written > SECONDS_BETWEEN_WRITES):
+            return
+        self._written = monotonic()
+        progress = {"phase": phase, "step": step, "num_steps": num_steps, "loss": self.loss}
+        temporary = self.folder / f".{PROGRESS_FILE}"
+        temporary.write_text(json.dumps(progress))
+        temporary.replace(self.folder / PROGRESS_FILE)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the step."""
+        self.say("training", step=state.global_step, num_steps=state.max_steps, force=False)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Note the loss."""
+        self.loss = (logs or {}).get("loss", self.loss)

@@ -1,0 +1,34 @@
+"""How many parameters are trained, and which values they had before the first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from hf_peft_compare.trainables import count_parameters, hash_trainables
+
+
+class TrainableParameters(TrainerCallback, ExportableState):
+    """Count parameters and hash the initial trainables when training begins.
+
+    | key               | what it is                                           |
+    |-------------------|------------------------------------------------------|
+    | counts            | trainable_params and total_params, shared ones once   |
+    | initial_sha256    | hash of the trainable parameters before the first step |
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.initial_sha256: str | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Count and hash, unless a checkpoint brought the hash of the run's real beginning."""
+        self.counts = count_parameters(model)
+        if self.initial_sha256 is None:
+            self.initial_sha256 = hash_trainables(model)
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        return {"args": {}, "attributes": {"counts": self.counts, "initial_sha256": self.initial_sha256}}

@@ -1,0 +1,54 @@
+"""Four clocks: training, evaluation, saving and loading are timed apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from hf_peft_compare.callbacks.phases import PHASES, PhaseCallback
+
+
+class WallClock(PhaseCallback):
+    """Time each phase of a run, in seconds.
+
+    | key                  | what is timed                                            |
+    |----------------------|----------------------------------------------------------|
+    | seconds["train"]     | optimizer steps: data, forward, backward, update         |
+    | seconds["evaluation"]| validation loss during training, test loss, generation   |
+    | seconds["save"]      | checkpoints, the best state, the tuned model             |
+    | seconds["load"]      | data, tokenisation, model                                |
+
+    The GPU is waited for where a phase ends, and only there.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self._phase: str | None = None
+        self._since = 0.0
+
+    def enter(self, phase: str | None) -> None:
+        """Stop the clock of the present phase and start another."""
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        now = perf_counter()
+        if self._phase is not None:
+            self.seconds[self._phase] += now - self._since
+        self._phase, self._since = phase, now
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Time a block outside of the Trainer as one phase."""
+        self.enter(phase)
+        try:
+            yield
+        finally:
+            self.enter(None)
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps: the seconds until now."""
+        self.enter(self._phase)
+        return {"args": {}, "attributes": {"seconds": dict(self.seconds)}}

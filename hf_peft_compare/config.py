@@ -1,0 +1,418 @@
+"""Studies: YAML and the command line, merged deep into frozen dataclasses that know which layer set each value.
+
+Layers, lowest first: default < method < study < study method < command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as typed_dataclass
+from typing_extensions import Annotated
+
+from hf_peft_compare.entries import get_method, get_task
+from hf_peft_compare.errors import UserError, unknown
+from hf_peft_compare.records import hash_json, run_name
+
+STUDIES_FOLDER = Path(__file__).parent / "studies"
+EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
+STRICT = ConfigDict(extra="forbid")
+LAYERS = ("default", "method", "study", "study method", "command line")
+
+T = TypeVar("T")
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingConfig:
+    """How a run trains; names and meanings are those of `transformers.TrainingArguments` unless said otherwise.
+
+    Args:
+        train_batch_size: examples per optimizer step over all devices (the effective batch). The micro-batch per
+            device is this divided by processes times `gradient_accumulation_steps`, so that the protocol does not
+            change with the hardware.
+        early_stopping_patience: evaluations without a better validation loss before training stops; None: never.
+        bf16: None: where the GPU has it.
+    """
+
+    learning_rate: PositiveFloat = 5e-5
+    num_train_epochs: PositiveFloat = 3.0
+    max_steps: int = -1
+    train_batch_size: PositiveInt = 8
+    gradient_accumulation_steps: PositiveInt = 1
+    eval_batch_size: PositiveInt = 16
+    optim: str = "adamw_torch"
+    lr_scheduler_type: str = "linear"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+    eval_strategy: Literal["epoch", "steps"] = "epoch"
+    eval_steps: PositiveInt = 500
+    logging_steps: PositiveInt = 10
+    early_stopping_patience: PositiveInt | None = 2
+    bf16: bool | None = None
+    gradient_checkpointing: bool = False
+    dataloader_num_workers: NonNegativeInt = 0
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class GenerationConfig:
+    """How test outputs are generated; names and meanings are those of `transformers.GenerationConfig`."""
+
+    max_new_tokens: PositiveInt = 64
+    min_new_tokens: NonNegativeInt = 0
+    num_beams: PositiveInt = 1
+    no_repeat_ngram_size: NonNegativeInt = 0
+    repetition_penalty: PositiveFloat = 1.0
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class References:
+    """Published figures of the experiment that a study reproduces.
+
+    Args:
+        source: a neutral label such as "course report, 2024".
+        rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
+        differences: where our protocol differs from theirs, one sentence each.
+    """
+
+    source: str
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class Protocol:
+    """What every run of a study shares.
+
+    Args:
+        dataset: a hub id, a local folder or file (parquet, jsonl, json, csv), or "embedded".
+        dataset_config: the hub's config name; a local dataset drops it.
+        train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
+            from train, seeded.
+        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split.
+        data_seed: seed of the choice of samples, the same for every run of the study.
+        model_name_or_path: a hub id, a local folder, or "embedded".
+        init: "pretrained", or "config": the architecture with random weights.
+        architecture: fields of the model's config, over those of `model_name_or_path`; with `model_type` it is
+            enough for `init: config` without any download.
+        tokenizer_name_or_path: None: the model's own.
+        max_length: tokens of prompt, text and completion together, virtual tokens counted.
+    """
+
+    task: dict[str, Any]
+    dataset: str
+    dataset_config: str | None = None
+    dataset_revision: str | None = None
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    num_train_samples: PositiveInt | None = None
+    num_validation_samples: PositiveInt | None = None
+    num_test_samples: PositiveInt | None = None
+    data_seed: int = 0
+    model_name_or_path: str
+    model_revision: str | None = None
+    init: Literal["pretrained", "config"] = "pretrained"
+    architecture: dict[str, Any] = field(default_factory=dict)
+    tokenizer_name_or_path: str | None = None
+    max_length: PositiveInt = 512
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+
+    @property
+    def task_settings(self) -> Any:
+        """The task's settings as its own frozen dataclass."""
+        return _settings(get_task(self.task["name"]).settings, self.task, "task")
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyConfig(Protocol):
+    """One study: a task, a base model, the methods to compare, seeds.
+
+    Args:
+        methods: {row name: settings}. A row's `method` says which method it is (default: the row's name), its
+            `training` overrides the study's training settings, and the rest are the method's own settings.
+    """
+
+    name: str
+    title: str
+    description: str = ""
+    methods: dict[str, dict[str, Any]]
+    seeds: list[int] = field(default_factory=lambda: [0])
+    references: References | None = None
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """Every run as (row, seed), methods of one seed together."""
+        return [(row, seed) for seed in self.seeds for row in self.methods]
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig(Protocol):
+    """One run, resolved: one row of a study with one seed.
+
+    Args:
+        method: the method's name and all its settings.
+    """
+
+    study: str
+    row: str
+    seed: int
+    method: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """The run's name within its study."""
+        return run_name(row=self.row, seed=self.seed)
+
+    @property
+    def method_settings(self) -> Any:
+        """The method's settings as its own frozen dataclass."""
+        return _settings(get_method(self.method["name"]).settings, self.method, "method")
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that decides the run's numbers."""
+        return hash_json(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study with the layers it was merged from, ready to be resolved into runs."""
+
+    config: StudyConfig
+    layers: Mapping[str, dict[str, Any]]
+
+    def resolve(self, *, row: str, seed: int) -> tuple[RunConfig, dict[str, str]]:
+        """Resolve one run; the second value is the layer that set each dotted key.
+
+        Raises:
+            UserError: an unknown row, method or key, a wrong type.
+        """
+        if row not in self.config.methods:
+            raise unknown(f"method of study {self.config.name}", row, self.config.methods)
+        merged, origins = merge_layers(self._run_layers(row))
+        merged |= {"study": self.config.name, "row": row, "seed": seed}
+        run = parse(RunConfig, merged, where=f"study {self.config.name}, method {row}")
+        return run, {key: layer for key, layer in origins.items() if key not in ("study", "row", "seed")}
+
+    def resolve_all(self) -> Iterator[tuple[RunConfig, dict[str, str]]]:
+        """Resolve every run of the study, in order."""
+        return (self.resolve(row=row, seed=seed) for row, seed in self.config.runs)
+
+    def _run_layers(self, row: str) -> list[tuple[str, dict[str, Any]]]:
+        method = get_method(method_name(row, self.config.methods[row]))
+        task = get_task(self.config.task["name"])
+        shared = {f.name for f in fields(Protocol)}
+        layers: list[tuple[str, dict[str, Any]]] = [
+            ("default", _defaults(Protocol) | {"task": _defaults(task.settings), "method": _defaults(method.settings)}),
+            ("method", {"method": {"name": method.name}, "training": dict(method.training_defaults)}),
+        ]
+        for name, layer in self.layers.items():
+            settings = dict(layer.get("methods", {}).get(row, {}))
+            settings.pop("method", None)
+            own = {"training": settings.pop("training", None) or {}, "method": settings}
+            layers.append((name, {key: value for key, value in layer.items() if key in shared}))
+            layers.append(("study method" if name == "study" else name, own))
+        return layers
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in YAML 1.2; PyYAML reads it as text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)$"),
+    list("-+.0123456789"),
+)
+
+
+def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
+    """Load a study by its name or its file, with `key=value` overrides from the command line.
+
+    Raises:
+        UserError: no such study, broken YAML, an unknown key or a wrong type.
+    """
+    path = _study_path(name_or_path)
+    study = _read_yaml(path)
+    command_line: dict[str, Any] = {}
+    for override in overrides:
+        command_line = merge(command_line, _parse_override(override))
+    layers = {"study": _normalise(study), "command line": _normalise(command_line)}
+    if _is_local(merge(*layers.values()).get("dataset")):
+        layers = {name: _without_hub_keys(layer) for name, layer in layers.items()}
+    merged, _ = merge_layers([("default", {"name": path.stem}), *layers.items()])
+    config = parse(StudyConfig, merged, where=f"study {path.stem}")
+    _check_study(config)
+    return Study(config=config, layers=layers)
+
+
+def list_studies() -> dict[str, StudyConfig]:
+    """Give every study of the package by name."""
+    return {path.stem: load_study(path.stem).config for path in sorted(STUDIES_FOLDER.glob("*.yaml"))}
+
+
+def method_name(row: str, settings: Mapping[str, Any]) -> str:
+    """Give the method of a study's row: as said, or `peft` for a bare `peft_type`, or the row's own name."""
+    return settings.get("method") or ("peft" if "peft_type" in settings else row)
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two nested dictionaries deep; the upper one wins."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Merge layers, lowest first; the second value is the layer that set each dotted key."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, layer in layers:
+        merged = merge(merged, layer)
+        origins.update((key, name) for key in _dotted(layer))
+    return merged, {key: origin for key, origin in origins.items() if key in set(_dotted(merged))}
+
+
+def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """Make a typed dataclass of a mapping.
+
+    Raises:
+        UserError: one line per unknown key (with the nearest valid one) and per wrong value.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem, kind) for problem in error.errors())
+        raise UserError(f"{where}: {problems}") from None
+
+
+def _describe(problem: Any, kind: type) -> str:
+    *parents, last = [str(part) for part in problem["loc"]] or [""]
+    key = ".".join([*parents, last])
+    if problem["type"] == "unexpected_keyword_argument":
+        valid = _valid_keys(kind, parents)
+        nearest = difflib.get_close_matches(last, valid, n=1, cutoff=0.5)
+        hint = f" Did you mean {'.'.join([*parents, nearest[0]])!r}?" if nearest else ""
+        return f"unknown key {key!r}.{hint} Valid: {', '.join(valid)}"
+    if problem["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"key {key!r} is missing; set it in the study file or with --set {key}=…"
+    return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _valid_keys(kind: type, parents: Sequence[str]) -> list[str]:
+    nested = {"training": TrainingConfig, "generation": GenerationConfig, "references": References}
+    for parent in parents:
+        kind = nested.get(parent, kind)
+    return sorted(f.name for f in fields(kind))  # type: ignore[arg-type]
+
+
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Defaults of a dataclass as a tree; required fields are left out."""
+    tree: dict[str, Any] = {}
+    for f in fields(kind):  # type: ignore[arg-type]
+        if f.default is not MISSING:
+            tree[f.name] = f.default
+        elif f.default_factory is not MISSING:
+            value = f.default_factory()
+            tree[f.name] = asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
+    return tree
+
+
+def _settings(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)
+
+
+def _study_path(name_or_path: str) -> Path:
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UserError(f"no study file {path}. Give a path to a YAML file, or one of the names of `hf-peft-compare list`.")
+        return path
+    path = STUDIES_FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise unknown("study", name_or_path, (p.stem for p in STUDIES_FOLDER.glob("*.yaml")))
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"study file {path} cannot be read: {error}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"study file {path} holds {type(tree).__name__}, expected keys such as task, dataset, methods.")
+    return tree
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {text!r}: expected key=value, e.g. --set training.num_train_epochs=3")
+    try:
+        tree: Any = yaml.load(value, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {text!r}: the value is not YAML: {error}") from None
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return tree
+
+
+def _normalise(layer: dict[str, Any]) -> dict[str, Any]:
+    """Spell out the short forms: `task: summarization`, a list of method names, a method without settings."""
+    layer = dict(layer)
+    if isinstance(layer.get("task"), str):
+        layer["task"] = {"name": layer["task"]}
+    methods = layer.get("methods")
+    if isinstance(methods, list) and all(isinstance(name, str) for name in methods):
+        methods = {name: {} for name in methods}
+    if isinstance(methods, dict):
+        layer["methods"] = {row: settings or {} for row, settings in methods.items()}
+    return layer
+
+
+def _is_local(dataset: Any) -> bool:
+    return dataset is not None and (dataset == EMBEDDED or Path(str(dataset)).exists())
+
+
+def _without_hub_keys(layer: dict[str, Any]) -> dict[str, Any]:
+    """Drop what only a hub dataset has, so that `--set dataset=my_folder` is enough."""
+    return {key: value for key, value in layer.items() if key not in ("dataset_config", "dataset_revision")}
+
+
+def _check_study(config: StudyConfig) -> None:
+    """Raise UserError for what types alone do not tell."""
+    if "name" not in config.task:
+        raise UserError(f"study {config.name}: task has no name; write `task: summarization` or `task: {{name: summarization, …}}`.")
+    get_task(config.task["name"])
+    if not config.methods:
+        raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
+    if not config.seeds or len(set(config.seeds)) != len(config.seeds):
+        raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one, each once.")
+    for row, settings in config.methods.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", row):
+            raise UserError(f"study {config.name}: method row {row!r}; expected letters, digits, '_', '-' and '.' only.")
+        if not isinstance(settings, dict):
+            raise UserError(f"study {config.name}: method {row} is {settings!r}; expected its settings as keys.")
+        get_method(method_name(row, settings))

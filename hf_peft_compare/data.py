@@ -1,0 +1,123 @@
+"""Data: a dataset's splits, sized and seeded, from a hub, a local folder or file, or the package itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_peft_compare.config import EMBEDDED, Protocol
+from hf_peft_compare.entries import Example, get_task
+from hf_peft_compare.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+
+
+def load_examples(config: Protocol) -> dict[str, list[Example]]:
+    """Load the examples of the three splits of a study, the same for each of its runs.
+
+    Raises:
+        UserError: no such dataset, split or column; fewer rows than asked for; empty texts.
+    """
+    task = get_task(config.task["name"])
+    splits = load_splits(config)
+    return {name: task.examples(splits[name], config.task_settings) for name in SPLITS}
+
+
+def load_splits(config: Protocol) -> Any:
+    """Load train, validation and test as a `datasets.DatasetDict` of the sizes that the study asks for.
+
+    A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice, in which a
+    smaller one is contained in a larger one.
+    """
+    sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
+    if config.dataset == EMBEDDED:
+        return _embedded(config, sizes)
+    names = {name: getattr(config, f"{name}_split") for name in SPLITS}
+    raw = _load(config)
+    if names["train"] not in raw:
+        raise UserError(f"dataset {config.dataset} has no split {names['train']!r}; it has {', '.join(raw)}. Set train_split.")
+    splits = {"train": raw[names["train"]].shuffle(seed=config.data_seed)}
+    for name in ("test", "validation"):
+        split = raw.get(names[name])
+        splits[name] = split.shuffle(seed=config.data_seed) if split is not None else _cut(config, splits, name, sizes[name])
+    for name in SPLITS:
+        splits[name] = _resize(config, splits[name], name, sizes[name])
+    return splits
+
+
+def fingerprint(examples: dict[str, list[Example]]) -> dict[str, str]:
+    """Hash the texts of each split, in order."""
+    return {name: _hash_examples(split) for name, split in examples.items()}
+
+
+def _hash_examples(examples: Sequence[Example]) -> str:
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.id, example.source, example.reference)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _embedded(config: Protocol, sizes: dict[str, int | None]) -> Any:
+    from hf_peft_compare.embedded import load_stories
+
+    missing = [f"num_{name}_samples" for name, size in sizes.items() if size is None]
+    if missing:
+        raise UserError(f"dataset embedded is generated to measure; set {', '.join(missing)}.")
+    return load_stories(**{f"num_{name}_samples": size for name, size in sizes.items()}, seed=config.data_seed)
+
+
+def _load(config: Protocol) -> Any:
+    """Load every split that a local or hub dataset has, as a dictionary by name."""
+    import datasets
+
+    path = Path(config.dataset)
+    if path.is_file():
+        if path.suffix not in FILE_FORMATS:
+            raise UserError(f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}.")
+        return _guarded(config, FILE_FORMATS[path.suffix], data_files={config.train_split: str(path)})
+    if path.is_dir():
+        if (path / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(str(path))
+        return _guarded(config, str(path))
+    return _guarded(config, config.dataset, name=config.dataset_config, revision=config.dataset_revision)
+
+
+def _guarded(config: Protocol, *args: Any, **kwargs: Any) -> Any:
+    """Call `datasets.load_dataset`; what goes wrong there is said in one line."""
+    import datasets
+
+    try:
+        return datasets.load_dataset(*args, **{k: v for k, v in kwargs.items() if v is not None})
+    except Exception as error:  # datasets raises many kinds; each is about what the user gave
+        from hf_peft_compare.hub import explain
+
+        raise UserError(explain("dataset", config.dataset, error)) from None
+
+
+def _cut(config: Protocol, splits: dict[str, Any], name: str, size: int | None) -> Any:
+    """Cut a missing split from the end of shuffled train, which shrinks by it."""
+    if size is None:
+        split = getattr(config, f"{name}_split")
+        raise UserError(
+            f"dataset {config.dataset} has no split {split!r}. Set {name}_split, or set num_{name}_samples to have "
+            f"that many cut from train."
+        )
+    train = splits["train"]
+    if size >= len(train):
+        raise UserError(f"num_{name}_samples is {size}, to be cut from {len(train)} rows of train; ask for fewer.")
+    splits["train"] = train.select(range(len(train) - size))
+    return train.select(range(len(train) - size, len(train)))
+
+
+def _resize(config: Protocol, split: Any, name: str, size: int | None) -> Any:
+    if size is None:
+        return split
+    if size > len(split):
+        raise UserError(
+            f"num_{name}_samples is {size}, but dataset {config.dataset} has {len(split)} rows for {name}; "
+            f"ask for at most {len(split)}, or leave the setting out to take all."
+        )
+    return split.select(range(size))

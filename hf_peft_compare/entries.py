@@ -1,0 +1,171 @@
+"""What an entry is: a method, a task or a metric is one file that defines one of these.
+
+Entries are read on both sides of the wall, so their files import neither torch nor transformers at module level;
+builders import what they need when called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from hf_peft_compare.errors import unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a reader should know of a method; plain text, LaTeX mathematics in `formula`.
+
+    Args:
+        idea: one or two sentences.
+        formula: what is computed, in LaTeX without dollar signs.
+        parameter_count: how many parameters are trained, in words and symbols.
+        when_to_use: advice, and the trade-off.
+        paper: citation as "Authors (year), title".
+        url: where the paper stands.
+    """
+
+    idea: str
+    formula: str
+    parameter_count: str
+    when_to_use: str
+    paper: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way to adapt a model.
+
+    Args:
+        name: the key used in studies.
+        title: the name in tables.
+        card: the method's card in reports.
+        settings: frozen dataclass of the settings that a study's row may set.
+        build: `build(base, settings, tokenizer) -> model` whose trainable parameters require gradients; None where
+            nothing is built and the base is used as it is. Works on the meta device too, where a study is checked
+            before it runs; what the settings and the base do not allow raises UserError.
+        save: `save(model, folder)` writes the tuned parameters in the field's own format; None: nothing to save.
+        load: `load(base, folder, settings) -> model`, the inverse of `save`.
+        merge: `merge(model) -> plain transformers model` of equal outputs; None where the method cannot be merged.
+        predict: `predict(source, settings) -> str` for floors that read the source text alone; no model is loaded.
+        training_defaults: training settings of this method, below those of the study; empty: nothing is trained.
+        num_virtual_tokens: `num_virtual_tokens(settings) -> int`, positions of the context that the method takes.
+    """
+
+    name: str
+    title: str
+    card: Card
+    settings: type
+    build: Callable[..., Any] | None = None
+    save: Callable[..., None] | None = None
+    load: Callable[..., Any] | None = None
+    merge: Callable[..., Any] | None = None
+    predict: Callable[[str, Any], str] | None = None
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+    num_virtual_tokens: Callable[[Any], int] = lambda settings: 0
+
+    @property
+    def trains(self) -> bool:
+        """Whether the method has anything to train."""
+        return self.build is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number per example: its key in records, its title in tables, its unit and its direction."""
+
+    name: str
+    title: str
+    unit: str
+    greater_is_better: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """Scores of predictions against references.
+
+    Args:
+        name: the key used in studies.
+        scores: every score that `compute` returns; the first is the one a ranking uses.
+        compute: `compute(predictions, references) -> {score name: [one float per example]}`.
+    """
+
+    name: str
+    scores: Sequence[Score]
+    compute: Callable[[Sequence[str], Sequence[str]], dict[str, list[float]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One family of tasks: how its data becomes model input, and what is scored.
+
+    Args:
+        name: the key used in studies.
+        title: the name in reports.
+        settings: frozen dataclass of the settings under `task:` in a study.
+        metrics: names of the metrics that score it, the ranking one first.
+        examples: `examples(dataset, settings) -> [Example]`, the texts of a split; raises UserError for bad rows.
+        encode: `encode(example, settings, tokenizer, max_length) -> {"input_ids", "num_completion_tokens"}`.
+        encode_prompt: `encode_prompt(example, settings, tokenizer, max_length) -> input_ids` without the completion.
+    """
+
+    name: str
+    title: str
+    settings: type
+    metrics: Sequence[str]
+    examples: Callable[..., list[Example]]
+    encode: Callable[..., dict[str, Any]]
+    encode_prompt: Callable[..., list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One example as text: what the model reads and what it should write."""
+
+    id: str
+    source: str
+    reference: str
+
+
+@cache
+def discover(package: str, kind: type) -> dict[str, Any]:
+    """Collect the entries of one kind from the files of a package, by name.
+
+    Args:
+        package: a room such as "hf_peft_compare.methods".
+        kind: Method, Task or Metric.
+    """
+    room = importlib.import_module(package)
+    found = {}
+    for module in pkgutil.iter_modules(room.__path__):
+        for value in vars(importlib.import_module(f"{package}.{module.name}")).values():
+            if isinstance(value, kind):
+                found[value.name] = value
+    return found
+
+
+def get_method(name: str) -> Method:
+    """Give the method of a name; raises UserError that names the nearest known one."""
+    return _get("hf_peft_compare.methods", Method, "method", name)
+
+
+def get_task(name: str) -> Task:
+    """Give the task of a name; raises UserError that names the nearest known one."""
+    return _get("hf_peft_compare.tasks", Task, "task", name)
+
+
+def get_metric(name: str) -> Metric:
+    """Give the metric of a name; raises UserError that names the nearest known one."""
+    return _get("hf_peft_compare.metrics", Metric, "metric", name)
+
+
+def _get(package: str, kind: type, what: str, name: str) -> Any:
+    found = discover(package, kind)
+    if name not in found:
+        raise unknown(what, name, found)
+    return found[name]

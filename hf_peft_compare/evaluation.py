@@ -1,0 +1,148 @@
+"""Evaluation: test loss and generated texts, one score per example, each example exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from hf_peft_compare.batches import CompletionCollator, pad_left
+from hf_peft_compare.config import GenerationConfig
+from hf_peft_compare.entries import Metric
+
+T = TypeVar("T")
+
+
+def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum the negative log-likelihood of each row's labelled tokens.
+
+    Args:
+        logits: [B, K', V] of at least the last K columns.
+        labels: [B, K], -100 where nothing is scored.
+
+    Returns:
+        nats [B] and number of tokens [B].
+    """
+    logits, targets = logits[:, -labels.shape[1] : -1].float(), labels[:, 1:]
+    nll = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
+    return nll.sum(dim=1), (targets != -100).sum(dim=1)
+
+
+@torch.inference_mode()
+def score_completions(
+    model: Any, rows: Sequence[dict[str, Any]], *, pad_token_id: int, batch_size: int
+) -> list[tuple[float, int]]:
+    """Give (nats, number of tokens) of each row's completion, in the order of the rows.
+
+    Args:
+        rows: encoded examples with "input_ids" and "num_completion_tokens".
+    """
+    model.eval()
+    collate = CompletionCollator(pad_token_id=pad_token_id)
+
+    def score(batch: list[dict[str, Any]]) -> list[tuple[float, int]]:
+        inputs = _to_device(collate(batch), model.device)
+        nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
+        return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
+
+    return map_batches(score, rows, lengths=[len(row["input_ids"]) for row in rows], batch_size=batch_size)
+
+
+def generate_texts(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    generation: GenerationConfig,
+    batch_size: int,
+) -> list[str]:
+    """Generate a completion of each prompt, in batches, in the order of the prompts.
+
+    Args:
+        prompts: token ids of what the model reads; the completion is generated from them alone.
+    """
+    generated = generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=batch_size)
+    return decode(tokenizer, generated)
+
+
+def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
+    """Turn generated tokens into text without special tokens."""
+    return [tokenizer.decode(list(ids), skip_special_tokens=True).strip() for ids in completions]
+
+
+@torch.inference_mode()
+def generate_tokens(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    generation: GenerationConfig,
+    batch_size: int,
+) -> list[list[int]]:
+    """Generate the tokens of each prompt's completion, up to and without the end of text."""
+    model.eval()
+    settings = {
+        "do_sample": False,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        **{name: getattr(generation, name) for name in GenerationConfig.__dataclass_fields__},
+    }
+
+    def generate(batch: list[Sequence[int]]) -> list[list[int]]:
+        input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)
+        inputs = _to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
+        output = model.generate(**inputs, **settings)[:, input_ids.shape[1] :]
+        return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
+
+    return map_batches(generate, prompts, lengths=list(map(len, prompts)), batch_size=batch_size)
+
+
+def map_batches(
+    function: Callable[[list[Any]], list[T]], items: Sequence[Any], *, lengths: Sequence[int], batch_size: int
+) -> list[T]:
+    """Apply a function of a batch to all items, similar lengths together, each item on exactly one process.
+
+    CUDA out of memory halves the batch; a score does not depend on it.
+
+    Returns:
+        One result per item, in the items' order, on every process.
+    """
+    state = PartialState()
+    order = sorted(range(len(items)), key=lambda i: -lengths[i])
+    mine = order[state.process_index :: state.num_processes]
+    results: list[tuple[int, T]] = []
+    while len(results) < len(mine):
+        batch = mine[len(results) : len(results) + batch_size]
+        try:
+            results += zip(batch, function([items[i] for i in batch]), strict=True)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            torch.cuda.empty_cache()
+            batch_size = len(batch) // 2
+    everyone = dict(gather_object(results))
+    return [everyone[i] for i in range(len(items))]
+
+
+def score_texts(
+    predictions: Sequence[str], references: Sequence[str], metrics: Sequence[Metric]
+) -> dict[str, list[float]]:
+    """Score predictions against references by every metric: one float per score and example."""
+    scores: dict[str, list[float]] = {}
+    for metric in metrics:
+        scores |= metric.compute(predictions, references)
+    return scores
+
+
+def _until(row: list[int], end: int) -> list[int]:
+    return row[: row.index(end)] if end in row else row
+
+
+def _to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+

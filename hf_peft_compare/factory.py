@@ -1,0 +1,191 @@
+"""The factory: from a run's config to tokenizer, model and `TrainingArguments`."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TrainingArguments
+
+from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.hub import explain
+from hf_peft_compare.positions import count_positions_from_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What one run trains with: the tokenizer, the model with its method applied, the Trainer's arguments."""
+
+    tokenizer: Any
+    model: Any
+    arguments: TrainingArguments
+
+
+def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) -> Built:
+    """Build one run's tokenizer, model and `TrainingArguments`; the seed is set before anything is built.
+
+    Args:
+        config: the resolved run.
+        output_dir: where the Trainer puts its checkpoints.
+        micro_batch_divisor: 2, 4, … after CUDA ran out of memory: smaller micro-batches, the same effective batch.
+
+    Raises:
+        UserError: a model or tokenizer that cannot be had, or settings that they do not allow.
+    """
+    transformers.set_seed(config.seed)
+    tokenizer = load_tokenizer(config)
+    base = load_base(config)
+    count_positions_from_mask(base)
+    transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
+    model = apply_method(base, config, tokenizer)
+    arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
+    return Built(tokenizer=tokenizer, model=model, arguments=arguments)
+
+
+def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> Any:
+    """Apply the run's method to a base model; trainable parameters are float32 whatever the base is."""
+    method = get_method(config.method["name"])
+    if method.build is None:
+        return base.requires_grad_(False)
+    model = method.build(base, config.method_settings, tokenizer)
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()
+    return model
+
+
+def build_on_meta(config: RunConfig, tokenizer: Any, base: PreTrainedModel) -> Any:
+    """Build the run's model without memory or weights, to check and count it; `base` stands on the meta device."""
+    with torch.device("meta"):
+        return apply_method(copy.deepcopy(base), config, tokenizer)
+
+
+def model_path(config: Protocol) -> str:
+    """Give the hub id or folder of the base model."""
+    if config.model_name_or_path == EMBEDDED:
+        from hf_peft_compare.embedded import BASE_FOLDER
+
+        return str(BASE_FOLDER)
+    return config.model_name_or_path
+
+
+def load_tokenizer(config: Protocol) -> Any:
+    """Load the tokenizer, padding on the left, with eos as padding where it has none.
+
+    Raises:
+        UserError: it cannot be had, or has neither pad nor eos token.
+    """
+    name = config.tokenizer_name_or_path or model_path(config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
+    except Exception as error:  # transformers raises many kinds; each is about what the user gave
+        raise UserError(explain("model", name, error)) from None
+    if tokenizer.eos_token_id is None:
+        has = "a pad token only" if tokenizer.pad_token_id is not None else "neither a pad nor an eos token"
+        raise UserError(
+            f"the tokenizer of {name} has {has}; the end of a completion needs one. Set eos_token in its "
+            f"tokenizer_config.json, or another tokenizer_name_or_path."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_architecture(config: Protocol) -> Any:
+    """Load the base model's config, with the study's `architecture` fields over it."""
+    fields = dict(config.architecture)
+    model_type = fields.pop("model_type", None)
+    if config.init == "config" and model_type is not None:
+        return AutoConfig.for_model(model_type, **fields)
+    try:
+        return AutoConfig.from_pretrained(model_path(config), revision=config.model_revision, **fields)
+    except Exception as error:
+        raise UserError(explain("model", model_path(config), error)) from None
+
+
+def load_base(config: Protocol) -> PreTrainedModel:
+    """Load the base model in float32, or build it with random weights where `init` is "config"."""
+    architecture = load_architecture(config)
+    if config.init == "config":
+        return AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            model_path(config), config=architecture, revision=config.model_revision, dtype=torch.float32
+        )
+    except Exception as error:
+        raise UserError(explain("model", model_path(config), error)) from None
+
+
+def base_on_meta(config: Protocol) -> PreTrainedModel:
+    """Build the base model's architecture on the meta device."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(load_architecture(config), dtype=torch.float32)
+
+
+def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) -> TrainingArguments:
+    """Translate a run's training settings into `TrainingArguments`.
+
+    Raises:
+        UserError: the effective batch does not divide into processes times accumulation steps.
+    """
+    settings = asdict(config.training)
+    for ours in ("train_batch_size", "eval_batch_size", "early_stopping_patience", "bf16", "warmup_ratio"):
+        settings.pop(ours)
+    accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
+    return TrainingArguments(
+        output_dir=str(output_dir),
+        **settings
+        | {
+            "gradient_accumulation_steps": accumulation,
+            "per_device_train_batch_size": micro_batch_size(config, accumulation=accumulation),
+            "per_device_eval_batch_size": config.training.eval_batch_size,
+            "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
+        },
+        bf16=use_bf16(config),
+        seed=config.seed,
+        data_seed=config.seed,
+        label_names=["labels"],
+        include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False,
+        metric_for_best_model="nats_per_token",
+        greater_is_better=False,
+        save_strategy=config.training.eval_strategy,
+        save_steps=config.training.eval_steps,
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_nan_inf_filter=False,  # a loss that is not a number must be seen
+        restore_callback_states_from_checkpoint=True,
+        ddp_find_unused_parameters=False,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if config.training.gradient_checkpointing else None,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def micro_batch_size(config: RunConfig, *, accumulation: int) -> int:
+    """Divide the effective batch by processes and accumulation steps."""
+    from accelerate import PartialState
+
+    processes = PartialState().num_processes
+    size, rest = divmod(config.training.train_batch_size, processes * accumulation)
+    if rest or not size:
+        raise UserError(
+            f"training.train_batch_size is {config.training.train_batch_size}; it must divide by {processes} "
+            f"process(es) × {accumulation} gradient accumulation step(s). Change one of them."
+        )
+    return size
+
+
+def use_bf16(config: RunConfig) -> bool:
+    """Say whether the run trains in bf16: as set, or else where the GPU has it."""
+    if config.training.bf16 is not None:
+        return config.training.bf16
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,47 @@
+"""What went wrong with a hub or a local folder, said so that the user knows what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+KEYS = {"model": "model_name_or_path", "dataset": "dataset"}
+
+
+def explain(what: str, name: str, error: Exception) -> str:
+    """Say in one line why a model or dataset cannot be had and what to do.
+
+    Args:
+        what: "model" or "dataset".
+        name: the hub id or path that was given.
+        error: what the library raised.
+    """
+    from huggingface_hub import errors as hub_errors
+
+    chain = _chain(error)
+    use_local = f"or give a local folder: --set {KEYS[what]}=PATH"
+    prefix = "" if what == "model" else "datasets/"
+    if any(isinstance(e, hub_errors.GatedRepoError) for e in chain) or "gated repo" in str(error):
+        return (
+            f"{what} {name} is gated. Accept its licence at https://huggingface.co/{prefix}{name}, then log in with "
+            f"`hf auth login`, {use_local}."
+        )
+    if any(isinstance(e, hub_errors.RepositoryNotFoundError) for e in chain):
+        return f"{what} {name} is not on the hub (or private: `hf auth login`); check the spelling, {use_local}."
+    if Path(name).exists():
+        return f"{what} folder {name} cannot be read: {_one_line(error)}"
+    if name.startswith((".", "/", "~")):
+        return f"{what} folder {name} does not exist; give an existing folder or a hub id."
+    return f"{what} {name}: there is no such local folder, and the hub cannot be reached or does not have it ({_one_line(error)}). Check the network, {use_local}."
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"

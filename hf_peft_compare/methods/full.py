@@ -1,0 +1,54 @@
+"""Full fine-tuning: every parameter is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT
+from hf_peft_compare.entries import Card, Method
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FullSettings:
+    """Full fine-tuning has no settings of its own."""
+
+
+def build_full(base: Any, settings: FullSettings, tokenizer: Any) -> Any:
+    """Make every parameter of the base trainable."""
+    return base.requires_grad_(True)
+
+
+def save_full(model: Any, folder: Path) -> None:
+    """Write a plain transformers model."""
+    model.save_pretrained(folder)
+
+
+def load_full(base: Any, folder: Path, settings: FullSettings) -> Any:
+    """Load the saved weights into the base's architecture."""
+    return type(base).from_pretrained(folder, dtype=base.dtype).to(base.device)
+
+
+FULL = Method(
+    name="full",
+    title="Full fine-tuning",
+    card=Card(
+        idea="Every parameter of the model is trained; the yardstick of quality, and of cost.",
+        formula=r"\theta^\ast = \arg\min_\theta \sum_{(x, y)} -\log p_\theta(y \mid x)",
+        parameter_count="all of them",
+        when_to_use=(
+            "When data is plentiful and memory for gradients and optimizer state of every weight is at hand, and one "
+            "whole copy of the model per task can be kept."
+        ),
+        paper="Radford et al. (2018), Improving Language Understanding by Generative Pre-Training",
+        url="https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf",
+    ),
+    settings=FullSettings,
+    build=build_full,
+    save=save_full,
+    load=load_full,
+    merge=lambda model: model,
+    training_defaults={"learning_rate": 5e-5},
+)

@@ -1,0 +1,108 @@
+"""Last layers: the LM head and the last transformer blocks are trained, everything below is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT, NonNegativeInt
+from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LastLayersSettings:
+    """Settings of last layers.
+
+    Args:
+        num_layers: how many transformer blocks are trained beside the LM head; 0: the head only.
+    """
+
+    num_layers: NonNegativeInt = 1
+
+
+def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -> Any:
+    """Freeze all but the LM head and the last blocks; a tied head is untied first.
+
+    Raises:
+        UserError: more blocks are asked for than the model has.
+    """
+    blocks = transformer_blocks(base)
+    if settings.num_layers > len(blocks):
+        raise UserError(f"last_layers: num_layers is {settings.num_layers}; the model has {len(blocks)} blocks, give 0 to {len(blocks)}.")
+    base.requires_grad_(False)
+    untie_head(base)
+    base.get_output_embeddings().requires_grad_(True)
+    for block in blocks[len(blocks) - settings.num_layers :]:
+        block.requires_grad_(True)
+    return base
+
+
+def untie_head(model: Any) -> None:
+    """Give the LM head weights of its own, so that training it leaves the input embedding as it is."""
+    import torch
+
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight is embedding.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+    model.config.tie_word_embeddings = False
+    assert head.weight.is_meta or head.weight.data_ptr() != embedding.weight.data_ptr()
+
+
+def transformer_blocks(model: Any) -> Any:
+    """Find the list of transformer blocks of a model: the one as long as its config says.
+
+    Raises:
+        UserError: there is none.
+    """
+    from torch.nn import ModuleList
+
+    num_layers = model.config.num_hidden_layers
+    found = [m for m in model.modules() if isinstance(m, ModuleList) and len(m) == num_layers]
+    if not found:
+        raise UserError(f"last_layers found no list of {num_layers} transformer blocks in {type(model).__name__}.")
+    return found[0]
+
+
+def save_trained(model: Any, folder: Path) -> None:
+    """Write the trained tensors, and only those, by name."""
+    from hf_peft_compare.trainables import save_trainables
+
+    save_trainables(model, folder / "trainables.safetensors")
+
+
+def load_last_layers(base: Any, folder: Path, settings: LastLayersSettings) -> Any:
+    """Load the trained tensors onto the base, untied as in training."""
+    from hf_peft_compare.trainables import load_trainables
+
+    model = build_last_layers(base, settings, None)
+    load_trainables(model, folder / "trainables.safetensors")
+    return model
+
+
+LAST_LAYERS = Method(
+    name="last_layers",
+    title="Last layers",
+    card=Card(
+        idea=(
+            "The classic transfer recipe: the lower layers keep what they learned, only the language-modelling head "
+            "and the last blocks adapt. The head is untied from the input embedding first."
+        ),
+        formula=r"y = \mathrm{head}_\phi(f_{L,\phi}(\dots f_{L-k+1,\phi}(h_{L-k}))), \quad h_{L-k} \text{ frozen}",
+        parameter_count="V × H for the head, and the parameters of the last num_layers blocks",
+        when_to_use=(
+            "When the frozen trunk's features already hold what the task needs. The head of a language model is large, "
+            "so few layers are still many parameters, and what must change lower down cannot."
+        ),
+        paper="Howard and Ruder (2018), Universal Language Model Fine-tuning for Text Classification",
+        url="https://arxiv.org/abs/1801.06146",
+    ),
+    settings=LastLayersSettings,
+    build=build_last_layers,
+    save=save_trained,
+    load=load_last_layers,
+    merge=lambda model: model,
+    training_defaults={"learning_rate": 5e-4},
+)

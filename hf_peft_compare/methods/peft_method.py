@@ -1,0 +1,152 @@
+"""Any method of peft, by its `peft_type` and the settings of its config class."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.errors import UserError, unknown
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
+class PeftSettings:
+    """A peft type; every further key is a field of that type's config class in peft.
+
+    Args:
+        peft_type: a name of `peft.PeftType`, e.g. "IA3", "PREFIX_TUNING", "P_TUNING", "ADALORA".
+    """
+
+    peft_type: str
+
+
+def peft_config(settings: PeftSettings) -> Any:
+    """Make peft's own config of the settings; "auto" target modules are left to peft's map by architecture.
+
+    Raises:
+        UserError: an unknown peft type or key (the nearest valid one is named), or a value that peft refuses.
+    """
+    from peft import PeftType
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    peft_type = settings.peft_type.upper()
+    if peft_type not in PeftType.__members__:
+        raise unknown("peft_type", settings.peft_type, PeftType.__members__)
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
+    values = {key: value for key, value in _given(settings).items() if (key, value) != ("target_modules", "auto")}
+    valid = {f.name for f in fields(config_class) if f.init}
+    for key in values:
+        if key not in valid:
+            raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
+    try:
+        return config_class(task_type="CAUSAL_LM", **values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"peft's {config_class.__name__} refuses its settings: {error}") from None
+
+
+def build_peft(base: Any, settings: PeftSettings, tokenizer: Any) -> Any:
+    """Wrap the base in a `PeftModel` whose adapter is trainable.
+
+    Raises:
+        UserError: what peft refuses, e.g. target modules that do not exist.
+    """
+    from peft import get_peft_model
+
+    config = peft_config(settings)
+    _check_targets(config, base)
+    try:
+        model = get_peft_model(base, config)
+    except ValueError as error:
+        raise UserError(f"peft cannot adapt this model: {error} {_linear_layers(base)}") from None
+    if _prepends_embeddings(model):
+        model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
+    return model
+
+
+def _check_targets(config: Any, base: Any) -> None:
+    """Refuse target modules of which peft would silently skip the missing ones."""
+    targets = getattr(config, "target_modules", None)
+    if targets is None or isinstance(targets, str):
+        return
+    names = [name for name, _ in base.named_modules()]
+    missing = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+    if missing:
+        listed = ", ".join(map(repr, sorted(missing)))
+        raise UserError(f"target_modules {listed} not found in the model. {_linear_layers(base)}")
+
+
+def _linear_layers(base: Any) -> str:
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    names = {name.rsplit(".", 1)[-1] for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D))}
+    return f"The model's linear layers: {', '.join(sorted(names))}."
+
+
+def _given(settings: PeftSettings) -> dict[str, Any]:
+    return {key: value for key, value in vars(settings).items() if key != "peft_type" and not key.startswith("__")}
+
+
+def _prepends_embeddings(model: Any) -> bool:
+    config = model.active_peft_config
+    return config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
+
+
+def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Pad labels of the last K columns to all T: peft puts its own -100 for virtual tokens in front of [B, T] labels."""
+    from torch.nn.functional import pad
+
+    labels, tokens = kwargs.get("labels"), kwargs.get("input_ids")
+    if labels is not None and tokens is not None:
+        kwargs["labels"] = pad(labels, (tokens.shape[1] - labels.shape[1], 0), value=-100)
+        kwargs.pop("logits_to_keep", None)
+    return args, kwargs
+
+
+def save_peft(model: Any, folder: Path) -> None:
+    """Write the adapter in peft's format."""
+    model.save_pretrained(folder)
+
+
+def load_peft(base: Any, folder: Path, settings: Any) -> Any:
+    """Load an adapter onto its base."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(base, folder)
+
+
+def merge_peft(model: Any) -> Any:
+    """Merge the adapter into a plain transformers model.
+
+    Raises:
+        UserError: the peft type cannot be merged.
+    """
+    if model.active_peft_config.is_prompt_learning or not hasattr(model.base_model, "merge_and_unload"):
+        name = model.active_peft_config.peft_type.value
+        raise UserError(f"{name} cannot be merged into a plain model; export it as an adapter instead (without --merge).")
+    return model.merge_and_unload()
+
+
+PEFT = Method(
+    name="peft",
+    title="peft",
+    card=Card(
+        idea="A method of the peft library, chosen by its peft_type and set by the fields of its config class.",
+        formula=r"f_{\theta, \phi}(x), \quad \phi \text{ trained}, \ \theta \text{ frozen}",
+        parameter_count="as the peft type has it",
+        when_to_use="To compare what peft offers without writing code: IA3, DoRA, prefix tuning, P-tuning and others.",
+        paper="Mangrulkar et al. (2022), PEFT: State-of-the-art Parameter-Efficient Fine-Tuning methods",
+        url="https://github.com/huggingface/peft",
+    ),
+    settings=PeftSettings,
+    build=build_peft,
+    save=save_peft,
+    load=load_peft,
+    merge=merge_peft,
+    training_defaults={"learning_rate": 1e-3},
+    num_virtual_tokens=lambda settings: int(_given(settings).get("num_virtual_tokens") or 0),
+)

@@ -1,0 +1,83 @@
+"""Prompt tuning with our own `PromptTuningModel`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT, PositiveInt
+from hf_peft_compare.entries import Card, Method
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PromptTuningSettings:
+    """Settings of prompt tuning; names and values are peft's.
+
+    Args:
+        num_virtual_tokens: P, the length of the soft prompt.
+        prompt_tuning_init: where the prompt starts.
+        prompt_tuning_init_text: the text of `TEXT`, cut or repeated to P tokens.
+    """
+
+    num_virtual_tokens: PositiveInt = 20
+    prompt_tuning_init: Literal["TEXT", "SAMPLE_VOCAB", "RANDOM"] = "TEXT"
+    prompt_tuning_init_text: str = "[SUMMARIZE]"
+
+
+def build_prompt_tuning(base: Any, settings: PromptTuningSettings, tokenizer: Any) -> Any:
+    """Put a soft prompt [P, H], initialised as the settings say, in front of the frozen base."""
+    from hf_peft_compare.prompts import initialisers
+    from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
+
+    embeddings = base.get_input_embeddings().weight
+    shape = {"num_virtual_tokens": settings.num_virtual_tokens}
+    if settings.prompt_tuning_init == "TEXT":
+        text = settings.prompt_tuning_init_text
+        prompt = initialisers.text_prompt(embeddings, **shape, text=text, tokenizer=tokenizer)
+        noted = {"prompt_tuning_init_text": text, "tokenizer_name_or_path": tokenizer.name_or_path}
+        return PromptTuningModel(base, prompt, prompt_tuning_init="TEXT", **noted)
+    initialise = {"SAMPLE_VOCAB": initialisers.vocabulary_prompt, "RANDOM": initialisers.random_prompt}
+    prompt = initialise[settings.prompt_tuning_init](embeddings, **shape)
+    # peft's PromptTuningInit has no SAMPLE_VOCAB in older releases; the weights are what counts once saved.
+    return PromptTuningModel(base, prompt, prompt_tuning_init="RANDOM")
+
+
+def save_prompt_tuning(model: Any, folder: Any) -> None:
+    """Write the soft prompt in peft's format."""
+    model.save_pretrained(folder)
+
+
+def load_prompt_tuning(base: Any, folder: Any, settings: PromptTuningSettings) -> Any:
+    """Load a soft prompt onto its base."""
+    from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
+
+    return PromptTuningModel.from_pretrained(base, folder)
+
+
+PROMPT_TUNING = Method(
+    name="prompt_tuning",
+    title="Prompt tuning",
+    card=Card(
+        idea=(
+            "A few vectors in the model's embedding space stand in front of every input and are learned by gradient "
+            "descent; the model itself is frozen. A discrete prompt must be made of words that exist, a soft prompt "
+            "may be any point of the space."
+        ),
+        formula=r"p_\theta(y \mid [P; E(x)]), \quad P \in \mathbb{R}^{P \times H} \text{ trained}, \ \theta \text{ frozen}",
+        parameter_count="P × H: virtual tokens times hidden size",
+        when_to_use=(
+            "Many tasks on one loaded base, when a checkpoint of kilobytes matters. It needs a learning rate 100 to "
+            "1,000 times that of full fine-tuning, many steps, and a large base: its gap to full fine-tuning closes "
+            "with scale."
+        ),
+        paper="Lester et al. (2021), The Power of Scale for Parameter-Efficient Prompt Tuning",
+        url="https://arxiv.org/abs/2104.08691",
+    ),
+    settings=PromptTuningSettings,
+    build=build_prompt_tuning,
+    save=save_prompt_tuning,
+    load=load_prompt_tuning,
+    training_defaults={"learning_rate": 0.03},
+    num_virtual_tokens=lambda settings: settings.num_virtual_tokens,
+)

@@ -1,0 +1,44 @@
+"""Soft prompts to start from: each initialiser gives a tensor [P, H].
+
+Initialising from vocabulary or from a text that names the task starts training near points that the frozen model
+understands (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hf_peft_compare.errors import UserError
+
+
+def random_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
+    """Draw a prompt [P, H] from a normal distribution as wide as the vocabulary's embeddings [V, H]."""
+    shape = (num_virtual_tokens, embeddings.shape[1])
+    return torch.randn(shape).to(embeddings.device) * embeddings.detach().float().std()
+
+
+def vocabulary_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
+    """Copy the embeddings of P tokens sampled from the vocabulary [V, H], each at most once while there are enough."""
+    vocabulary_size = embeddings.shape[0]
+    draws = [torch.randperm(vocabulary_size) for _ in range(-(-num_virtual_tokens // vocabulary_size))]
+    return _rows(embeddings, torch.cat(draws)[:num_virtual_tokens])
+
+
+def text_prompt(embeddings: Tensor, *, num_virtual_tokens: int, text: str, tokenizer: Any) -> Tensor:
+    """Copy the embeddings of a text's tokens, cut or repeated to P; no special tokens are added.
+
+    Raises:
+        UserError: the text has no tokens.
+    """
+    token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not token_ids:
+        raise UserError(f"prompt_tuning_init_text is {text!r}, which has no tokens; give a text such as '[SUMMARIZE]'.")
+    repeats = -(-num_virtual_tokens // len(token_ids))
+    return _rows(embeddings, torch.tensor((token_ids * repeats)[:num_virtual_tokens]))
+
+
+def _rows(embeddings: Tensor, token_ids: Tensor) -> Tensor:
+    return embeddings.detach()[token_ids.to(embeddings.device)].clone().float()

@@ -1,0 +1,87 @@
+"""Where a record comes from: versions, device, commit, processes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "rouge-score",
+    "wandb",
+    "tokenizers",
+    "safetensors",
+)
+
+
+def collect(*, precision: str, num_processes: int) -> dict[str, Any]:
+    """Collect what a reader needs to make the numbers again; unknown values are None."""
+    return {
+        "hf_peft_compare": package_version("hf_peft_compare"),
+        "python": platform.python_version(),
+        "versions": {name: package_version(name) for name in PACKAGES},
+        **commit(),
+        "device": device_name(),
+        "num_processes": num_processes,
+        "num_cpus": os.cpu_count(),
+        "platform": platform.platform(),
+        "precision": precision,
+        "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def package_version(name: str) -> str | None:
+    """Give the version of an installed package, None where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def device_name() -> str:
+    """Name the device that torch computes on here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if torch.backends.mps.is_available():
+        return "Apple MPS"
+    return f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+@cache
+def commit() -> dict[str, Any]:
+    """Give the commit of the source tree and whether files differ from it; None outside of a git checkout."""
+    folder = Path(__file__).parent
+    if not (folder.parent / ".git").exists():
+        return {"commit": None, "dirty": None}
+    try:
+        head = _git("rev-parse", "HEAD", folder=folder)
+        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", folder=folder))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(*arguments: str, folder: Path) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def resident_peak_bytes() -> int | None:
+    """Give the most memory that this process has held resident; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # no such module on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024

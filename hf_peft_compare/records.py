@@ -1,0 +1,165 @@
+"""The record of a run: its JSON truth, read and written; and the words of a run's folder.
+
+A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
+
+    record.json        raw numbers, full config, provenance
+    predictions.jsonl  one line per test example: id, prediction, reference, scores
+    model/             the tuned parameters (adapter, soft prompt, or the trained tensors)
+    checkpoints/       while the run is not finished
+    log.txt            what the run printed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hf_peft_compare.errors import UserError
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "record.json"
+PREDICTIONS_FILE = "predictions.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything measured in one run, in raw units.
+
+    Args:
+        status: "finished" or "failed".
+        error: what failed; None when finished.
+        study, row, method, seed: which run it is; `row` is the study's name for the method with its settings.
+        config: the resolved config; `config_origins` says which layer set each dotted key.
+        config_hash: hash of what decides the numbers.
+        card: the method's title and card as it was.
+        scores: {score name: {"title", "unit", "greater_is_better"}}, the ranking score first.
+        parameters: "trainable_params" and "total_params"; None where no model was built.
+        initial_trainables_sha256, final_trainables_sha256: hashes of the trainable parameters before and after.
+        results: {score name: mean over the test examples}; test_loss is in nats per token, over all tokens.
+        validation: "best_loss" (nats per token), "best_step", "best_epoch"; None where nothing was trained.
+        seconds: the four clocks "train", "evaluation", "save", "load".
+        memory: "baseline_bytes", "{train,evaluation}_peak_{allocated,reserved}_bytes" above the baseline, None
+            without CUDA; "resident_peak_bytes" of the process.
+        throughput: "num_train_tokens", "train_tokens_per_second", "num_generated_tokens",
+            "generated_tokens_per_second".
+        history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
+        notes: what a reader must know, e.g. that a micro-batch was halved.
+        provenance: versions, device, precision, processes, commit, data fingerprint, start.
+    """
+
+    status: str
+    error: str | None
+    study: str
+    row: str
+    method: str
+    seed: int
+    config: dict[str, Any]
+    config_origins: dict[str, str]
+    config_hash: str
+    card: dict[str, str]
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: dict[str, int] | None = None
+    initial_trainables_sha256: str | None = None
+    final_trainables_sha256: str | None = None
+    results: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int | None] = field(default_factory=dict)
+    throughput: dict[str, float | None] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def run(self) -> str:
+        """The run's name within its study."""
+        return run_name(row=self.row, seed=self.seed)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has all its numbers."""
+        return self.status == "finished"
+
+
+def run_name(*, row: str, seed: int) -> str:
+    """Give the folder name of a run, a pure function of the run."""
+    return f"{row}-seed{seed}"
+
+
+def hash_json(value: Any) -> str:
+    """Hash a JSON value; equal values have equal hashes whatever their key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_record(record: RunRecord, folder: Path) -> None:
+    """Write a run's record into its folder, atomically."""
+    write_text_atomically(folder / RECORD_FILE, json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of a run's folder.
+
+    Raises:
+        UserError: no record there, cut short, or of another schema.
+    """
+    path = folder / RECORD_FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a whole record ({error}). Delete the folder {folder} and run the study again.") from None
+    known = {f.name for f in fields(RunRecord)}
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION or set(raw) != known:
+        raise UserError(
+            f"{path} is not a record of schema {SCHEMA_VERSION} (it says {raw.get('schema_version') if isinstance(raw, dict) else type(raw).__name__}). "
+            f"Delete the folder {folder} and run the study again."
+        )
+    return RunRecord(**raw)
+
+
+def write_predictions(rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
+    """Write one JSON line per test example (id, prediction, reference, scores), atomically."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text_atomically(folder / PREDICTIONS_FILE, text)
+
+
+def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
+    """Read a run's predictions, one dictionary per test example; nothing where the file is missing."""
+    path = folder / PREDICTIONS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}, line {number}, is cut short ({error}). Delete {folder} and run the study again.") from None
+
+
+def read_records(study_folder: Path) -> dict[str, RunRecord]:
+    """Read every record of a study's folder, by run name, in name order."""
+    return {path.parent.name: read_record(path.parent) for path in sorted(study_folder.glob(f"*/{RECORD_FILE}"))}

@@ -1,0 +1,400 @@
+"""One run, from its config to its record: the only training path, and it knows no method's name."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from hf_peft_compare import data, provenance
+from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler
+from hf_peft_compare.callbacks import (
+    BestState,
+    CheckpointMarker,
+    FiniteLoss,
+    PeakCudaMemory,
+    ProgressFile,
+    TrainableParameters,
+    WallClock,
+    WandbSink,
+)
+from hf_peft_compare.callbacks.checkpoints import latest_checkpoint
+from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.entries import Example, Method, Score, get_method, get_metric, get_task
+from hf_peft_compare.errors import RunFailed, UserError
+from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
+from hf_peft_compare.factory import Built, build, use_bf16
+from hf_peft_compare.records import RunRecord, write_predictions, write_record
+from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
+
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+TRAINABLES_FILE = "trainables.safetensors"
+TEST_LOSS = Score(name="test_loss", title="Test loss", unit="nats per token", greater_is_better=False)
+
+C = TypeVar("C", bound=TrainerCallback)
+
+
+class ComparisonTrainer(Trainer):
+    """The standard Trainer, but for two things: the order of examples, and checkpoints of what is trained alone."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengthSampler:
+        dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
+        chunk_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        save_trainables(self.model, Path(output_dir or self.args.output_dir) / TRAINABLES_FILE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_trainables(self.model, Path(resume_from_checkpoint) / TRAINABLES_FILE)
+
+
+class EncodedExamples(Dataset[dict[str, Any]]):
+    """Encoded examples as a torch dataset that knows its lengths."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]):
+        self.rows = rows
+        self.lengths = [len(row["input_ids"]) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.rows[index]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A run's data as tokens: three splits, and the test prompts without their completions."""
+
+    splits: dict[str, list[dict[str, Any]]]
+    prompts: list[list[int]]
+
+
+@dataclass
+class Run:
+    """The state of a run on its way to a record."""
+
+    config: RunConfig
+    origins: Mapping[str, str]
+    folder: Path
+    clock: WallClock = field(default_factory=WallClock)
+    memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
+    notes: list[str] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def method(self) -> Method:
+        """The run's method."""
+        return get_method(self.config.method["name"])
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the Trainer's checkpoints and the best state stand until the run is finished."""
+        return self.folder / CHECKPOINTS
+
+
+def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) -> RunRecord:
+    """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
+
+    Args:
+        config: the resolved run.
+        origins: the layer that set each dotted key.
+        folder: the run's own folder.
+
+    Raises:
+        UserError: bad input; nothing is written.
+        RunFailed: anything else; the record holds the error.
+    """
+    run = Run(config=config, origins=origins, folder=folder)
+    main_process = PartialState().is_main_process
+    progress = ProgressFile(folder if main_process else None)
+    sink = WandbSink(config=config, folder=folder)
+    try:
+        with run.clock.measure(LOAD):
+            examples = data.load_examples(config)
+        folder.mkdir(parents=True, exist_ok=True)
+        progress.say("loading")
+        sink.start()
+        predictions = _execute(run, examples, progress, sink)
+        record = _record(run, status="finished", error=None)
+        if main_process:
+            write_predictions(predictions, folder)
+            write_record(record, folder)
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        sink.finish(record, predictions)
+        sink.close()
+        return record
+    except UserError:
+        sink.close(exit_code=2)
+        raise
+    except Exception as error:
+        record = _record(run, status="failed", error=f"{type(error).__name__}: {error}")
+        if main_process:
+            write_record(record, folder)
+        sink.close(exit_code=1)
+        raise RunFailed(f"run {config.study}/{config.run} failed: {record.error}") from error
+    finally:
+        progress.say("done")
+
+
+def _execute(
+    run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
+) -> list[dict[str, Any]]:
+    """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
+    run.measured["provenance"] = provenance.collect(
+        precision="bf16" if use_bf16(run.config) else "fp32", num_processes=PartialState().num_processes
+    ) | {"data_fingerprint": data.fingerprint(examples)}
+    run.measured["scores"] = _scores(run)
+    if run.method.predict is not None:
+        texts = [run.method.predict(e.source, run.config.method_settings) for e in examples["test"]]
+        return _predictions(run, examples["test"], texts, losses=None)
+    built, encoded = _adapt(run, examples, progress, sink)
+    if run.method.save is not None:
+        with run.clock.measure(SAVE):
+            if PartialState().is_main_process:
+                run.method.save(built.model, run.folder / MODEL)
+    return _evaluate(run, built, encoded, examples["test"], progress)
+
+
+def _adapt(
+    run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
+) -> tuple[Built, Encoded]:
+    """Build and train the run's model; when CUDA runs out of memory, again with half the micro-batch."""
+    divisor = 1
+    while True:
+        with run.clock.measure(LOAD):
+            built = build(run.config, output_dir=run.checkpoints, micro_batch_divisor=divisor)
+            encoded = encode(run.config, examples, built.tokenizer)
+            built.model.to(built.arguments.device)
+        try:
+            if run.method.trains:
+                _train(run, built, encoded, progress, sink)
+            return built, encoded
+        except torch.OutOfMemoryError:
+            size = built.arguments.per_device_train_batch_size
+            if size % 2 or PartialState().num_processes > 1:
+                raise
+            divisor *= 2
+            run.notes.append(
+                f"CUDA ran out of memory with a micro-batch of {size}; went on with {size // 2} and twice the "
+                f"accumulation steps, at the same effective batch."
+            )
+            del built, encoded
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any) -> Encoded:
+    """Tokenise all splits within what virtual tokens leave of `max_length`.
+
+    Raises:
+        UserError: a completion that is too long, or no room for a prompt.
+    """
+    task, settings = get_task(config.task["name"]), config.task_settings
+    room = config.max_length - get_method(config.method["name"]).num_virtual_tokens(config.method_settings)
+    prompt_room = room - config.generation.max_new_tokens
+    return Encoded(
+        splits={
+            name: [task.encode(example, settings, tokenizer, room) for example in split]
+            for name, split in examples.items()
+        },
+        prompts=[task.encode_prompt(example, settings, tokenizer, prompt_room) for example in examples["test"]],
+    )
+
+
+def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
+    """Train with the standard Trainer, from the last whole checkpoint if there is one, and restore the best state."""
+    trainer = make_trainer(run, built, encoded, extra=[progress, sink])
+    checkpoint = latest_checkpoint(run.checkpoints)
+    if checkpoint is not None and _is_trained(checkpoint, run.config):
+        trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        trainer._load_callback_state()
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    # Callbacks that a checkpoint brought stand in the place of those that were passed in.
+    run.clock, run.memory = _callback(trainer, WallClock), _callback(trainer, PeakCudaMemory)
+    best = _callback(trainer, BestState)
+    with run.clock.measure(LOAD):
+        load_trainables(built.model, best.path)
+    run.measured |= {
+        "initial_trainables_sha256": _callback(trainer, TrainableParameters).initial_sha256,
+        "final_trainables_sha256": hash_trainables(built.model),
+        "validation": {"best_loss": best.best_loss, "best_step": best.best_step, "best_epoch": best.best_epoch},
+        "history": history(trainer.state.log_history),
+        "num_train_tokens": int(trainer.state.num_input_tokens_seen),
+    }
+
+
+def make_trainer(run: Run, built: Built, encoded: Encoded, *, extra: Sequence[TrainerCallback] = ()) -> Trainer:
+    """Put the standard Trainer around a run's model, data and callbacks."""
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    return ComparisonTrainer(
+        model=built.model,
+        args=built.arguments,
+        train_dataset=EncodedExamples(encoded.splits["train"]),
+        eval_dataset=EncodedExamples(sorted(encoded.splits["validation"], key=lambda row: -len(row["input_ids"]))),
+        data_collator=CompletionCollator(pad_token_id=built.tokenizer.pad_token_id),
+        preprocess_logits_for_metrics=_reduce_logits,
+        compute_metrics=_nats_per_token,
+        callbacks=[
+            run.clock,
+            run.memory,
+            TrainableParameters(),
+            FiniteLoss(),
+            BestState(str(run.checkpoints), run.config.training.early_stopping_patience),
+            CheckpointMarker(),
+            *extra,
+        ],
+    )
+
+
+def _reduce_logits(logits: Any, labels: Tensor) -> Tensor:
+    """Reduce a batch's logits [B, K, V] to nats and tokens [B, 2], so that no one keeps them."""
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    return torch.stack(completion_nll(logits, labels), dim=1)
+
+
+def _nats_per_token(prediction: EvalPrediction) -> dict[str, float]:
+    """Give the loss over all tokens: padding and batches do not weigh in it, as they do in the Trainer's own."""
+    nats, num_tokens = prediction.predictions.astype("float64").sum(axis=0)  # type: ignore[union-attr]
+    return {"nats_per_token": float(nats / num_tokens)}
+
+
+def _is_trained(checkpoint: Path, config: RunConfig) -> bool:
+    """Whether training had ended, early or not, when this checkpoint was written."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    best = BestState("", config.training.early_stopping_patience)
+    best.__dict__.update(state.stateful_callbacks[BestState.__name__]["attributes"])
+    return best.out_of_patience or state.global_step >= state.max_steps
+
+
+def _callback(trainer: Trainer, kind: type[C]) -> C:
+    return next(c for c in trainer.callback_handler.callbacks if isinstance(c, kind))
+
+
+def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Keep the loss curves of a Trainer's log, without what depends on the clock."""
+    names = {
+        "step": "step",
+        "epoch": "epoch",
+        "loss": "loss",
+        "learning_rate": "learning_rate",
+        "grad_norm": "grad_norm",
+        "eval_nats_per_token": "eval_loss",
+    }
+    kept = ({new: entry[old] for old, new in names.items() if old in entry} for entry in log_history)
+    return [entry for entry in kept if "loss" in entry or "eval_loss" in entry]
+
+
+def _evaluate(
+    run: Run, built: Built, encoded: Encoded, examples: Sequence[Example], progress: ProgressFile
+) -> list[dict[str, Any]]:
+    """Score the test split: the loss of the references, and what is generated from the prompts alone."""
+    run.measured["parameters"] = count_parameters(built.model)
+    batch_size = run.config.training.eval_batch_size
+    tokenizer = built.tokenizer
+    run.memory.enter(EVALUATION)
+    with run.clock.measure(EVALUATION):
+        progress.say("test loss")
+        losses = score_completions(
+            built.model, encoded.splits["test"], pad_token_id=tokenizer.pad_token_id, batch_size=batch_size
+        )
+        progress.say("generating")
+        seconds_before = _seconds(run.clock, EVALUATION)
+        tokens = generate_tokens(
+            built.model, tokenizer, encoded.prompts, generation=run.config.generation, batch_size=batch_size
+        )
+        run.measured["generation_seconds"] = _seconds(run.clock, EVALUATION) - seconds_before
+        run.measured["num_generated_tokens"] = sum(map(len, tokens))
+    run.memory.enter(None)
+    progress.say("scoring")
+    return _predictions(run, examples, decode(tokenizer, tokens), losses=losses)
+
+
+def _seconds(clock: WallClock, phase: str) -> float:
+    clock.enter(phase)
+    return clock.seconds[phase]
+
+
+def _predictions(
+    run: Run, examples: Sequence[Example], texts: Sequence[str], *, losses: Sequence[tuple[float, int]] | None
+) -> list[dict[str, Any]]:
+    """Score the texts; note the means in the run; give one row per example."""
+    metrics = [get_metric(name) for name in get_task(run.config.task["name"]).metrics]
+    scores = score_texts(texts, [example.reference for example in examples], metrics)
+    run.measured["results"] = {name: sum(values) / len(values) for name, values in scores.items()}
+    if losses is not None:
+        nats, num_tokens = (sum(column) for column in zip(*losses, strict=True))
+        run.measured["results"]["test_loss"] = nats / num_tokens
+    return [
+        {
+            **asdict(example),
+            "prediction": text,
+            "scores": {name: values[i] for name, values in scores.items()},
+            "nll": losses[i][0] if losses is not None else None,
+            "num_tokens": losses[i][1] if losses is not None else None,
+        }
+        for i, (example, text) in enumerate(zip(examples, texts, strict=True))
+    ]
+
+
+def _scores(run: Run) -> dict[str, dict[str, Any]]:
+    """Describe every score of the run's task, the ranking one first."""
+    metrics = [get_metric(name) for name in get_task(run.config.task["name"]).metrics]
+    scores = [score for metric in metrics for score in metric.scores]
+    return {score.name: {k: v for k, v in asdict(score).items() if k != "name"} for score in [*scores, TEST_LOSS]}
+
+
+def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
+    measured = run.measured
+    return RunRecord(
+        status=status,
+        error=error,
+        study=run.config.study,
+        row=run.config.row,
+        method=run.method.name,
+        seed=run.config.seed,
+        config=asdict(run.config),
+        config_origins=dict(run.origins),
+        config_hash=run.config.hash,
+        card={"title": run.method.title, **asdict(run.method.card)},
+        scores=measured.get("scores", {}),
+        parameters=measured.get("parameters"),
+        initial_trainables_sha256=measured.get("initial_trainables_sha256"),
+        final_trainables_sha256=measured.get("final_trainables_sha256"),
+        results=measured.get("results", {}),
+        validation=measured.get("validation"),
+        seconds=dict(run.clock.seconds),
+        memory={**run.memory.results(), "resident_peak_bytes": provenance.resident_peak_bytes()},
+        throughput=_throughput(run),
+        history=measured.get("history", []),
+        notes=list(run.notes),
+        provenance=measured.get("provenance", {}),
+    )
+
+
+def _throughput(run: Run) -> dict[str, float | None]:
+    trained, generated = run.measured.get("num_train_tokens"), run.measured.get("num_generated_tokens")
+    return {
+        "num_train_tokens": trained,
+        "train_tokens_per_second": _rate(trained, run.clock.seconds["train"]),
+        "num_generated_tokens": generated,
+        "generated_tokens_per_second": _rate(generated, run.measured.get("generation_seconds")),
+    }
+
+
+def _rate(amount: float | None, seconds: float | None) -> float | None:
+    return amount / seconds if amount and seconds else None
