@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
@@ -64,6 +65,11 @@ def build_on_meta(config: RunConfig, tokenizer: Any, base: PreTrainedModel) -> A
     """Build the run's model without memory or weights, to check and count it; `base` stands on the meta device."""
     with torch.device("meta"):
         return apply_method(copy.deepcopy(base), config, tokenizer)
+
+
+def num_virtual_tokens(config: RunConfig) -> int:
+    """Count the positions of the context that the run's method takes."""
+    return get_method(config.method["name"]).num_virtual_tokens(config.method_settings)
 
 
 def model_path(config: Protocol) -> str:
@@ -144,7 +150,9 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
         **settings
         | {
             "gradient_accumulation_steps": accumulation,
-            "per_device_train_batch_size": micro_batch_size(config, accumulation=accumulation),
+            "per_device_train_batch_size": micro_batch_size(
+                config, accumulation=accumulation, num_processes=PartialState().num_processes
+            ),
             "per_device_eval_batch_size": config.training.eval_batch_size,
             "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
         },
@@ -170,15 +178,16 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     )
 
 
-def micro_batch_size(config: RunConfig, *, accumulation: int) -> int:
-    """Divide the effective batch by processes and accumulation steps."""
-    from accelerate import PartialState
+def micro_batch_size(config: RunConfig, *, accumulation: int, num_processes: int) -> int:
+    """Divide the effective batch by processes and accumulation steps.
 
-    processes = PartialState().num_processes
-    size, rest = divmod(config.training.train_batch_size, processes * accumulation)
+    Raises:
+        UserError: it does not divide.
+    """
+    size, rest = divmod(config.training.train_batch_size, num_processes * accumulation)
     if rest or not size:
         raise UserError(
-            f"training.train_batch_size is {config.training.train_batch_size}; it must divide by {processes} "
+            f"training.train_batch_size is {config.training.train_batch_size}; it must divide by {num_processes} "
             f"process(es) × {accumulation} gradient accumulation step(s). Change one of them."
         )
     return size

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -93,6 +94,21 @@ def run_name(*, row: str, seed: int) -> str:
     return f"{row}-seed{seed}"
 
 
+def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
+    """Give the fields of a record that a run's resolved config tells."""
+    method = get_method(config.method["name"])
+    return {
+        "study": config.study,
+        "row": config.row,
+        "method": method.name,
+        "seed": config.seed,
+        "config": asdict(config),
+        "config_origins": dict(origins),
+        "config_hash": config.hash,
+        "card": {"title": method.title, **asdict(method.card)},
+    }
+
+
 def hash_json(value: Any) -> str:
     """Hash a JSON value; equal values have equal hashes whatever their key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
@@ -129,14 +145,17 @@ def read_record(folder: Path) -> RunRecord:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first.") from None
+        raise UserError(
+            f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first."
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a whole record ({error}). Delete the folder {folder} and run the study again.") from None
+        raise UserError(
+            f"{path} is not a whole record ({error}). Delete the folder {folder} and run the study again."
+        ) from None
     known = {f.name for f in fields(RunRecord)}
     if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION or set(raw) != known:
         raise UserError(
-            f"{path} is not a record of schema {SCHEMA_VERSION} (it says {raw.get('schema_version') if isinstance(raw, dict) else type(raw).__name__}). "
-            f"Delete the folder {folder} and run the study again."
+            f"{path} is not a record of schema {SCHEMA_VERSION}. Delete the folder {folder} and run the study again."
         )
     return RunRecord(**raw)
 
@@ -157,7 +176,9 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}, is cut short ({error}). Delete {folder} and run the study again.") from None
+                raise UserError(
+                    f"{path}, line {number}, is cut short ({error}). Delete {folder} and run the study again."
+                ) from None
 
 
 def read_records(study_folder: Path) -> dict[str, RunRecord]:

@@ -13,7 +13,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerState
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_peft_compare import data, provenance
@@ -34,8 +34,8 @@ from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import Example, Method, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
-from hf_peft_compare.factory import Built, build, use_bf16
-from hf_peft_compare.records import RunRecord, write_predictions, write_record
+from hf_peft_compare.factory import Built, build, num_virtual_tokens, use_bf16
+from hf_peft_compare.records import RunRecord, identity, write_predictions, write_record
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
 
 CHECKPOINTS = "checkpoints"
@@ -204,7 +204,7 @@ def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
         UserError: a completion that is too long, or no room for a prompt.
     """
     task, settings = get_task(config.task["name"]), config.task_settings
-    room = config.max_length - get_method(config.method["name"]).num_virtual_tokens(config.method_settings)
+    room = config.max_length - num_virtual_tokens(config)
     prompt_room = room - config.generation.max_new_tokens
     return Encoded(
         splits={
@@ -241,7 +241,7 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
 def make_trainer(run: Run, built: Built, encoded: Encoded, *, extra: Sequence[TrainerCallback] = ()) -> Trainer:
     """Put the standard Trainer around a run's model, data and callbacks."""
     run.checkpoints.mkdir(parents=True, exist_ok=True)
-    return ComparisonTrainer(
+    trainer = ComparisonTrainer(
         model=built.model,
         args=built.arguments,
         train_dataset=EncodedExamples(encoded.splits["train"]),
@@ -259,6 +259,8 @@ def make_trainer(run: Run, built: Built, encoded: Encoded, *, extra: Sequence[Tr
             *extra,
         ],
     )
+    trainer.remove_callback(PrinterCallback)  # the log is in the record
+    return trainer
 
 
 def _reduce_logits(logits: Any, labels: Tensor) -> Tensor:
@@ -363,14 +365,7 @@ def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
     return RunRecord(
         status=status,
         error=error,
-        study=run.config.study,
-        row=run.config.row,
-        method=run.method.name,
-        seed=run.config.seed,
-        config=asdict(run.config),
-        config_origins=dict(run.origins),
-        config_hash=run.config.hash,
-        card={"title": run.method.title, **asdict(run.method.card)},
+        **identity(run.config, run.origins),
         scores=measured.get("scores", {}),
         parameters=measured.get("parameters"),
         initial_trainables_sha256=measured.get("initial_trainables_sha256"),

@@ -40,11 +40,11 @@ def summarization_examples(dataset: Any, settings: SummarizationSettings) -> lis
         if column not in dataset.column_names:
             raise UserError(f"the dataset has no column {column!r}; it has {', '.join(dataset.column_names)}. Set task.{key}.")
     articles, summaries = dataset[settings.article_column], dataset[settings.summary_column]
-    has_ids = settings.id_column in dataset.column_names
-    ids = dataset[settings.id_column] if has_ids else range(len(dataset))
+    ids = dataset[settings.id_column] if settings.id_column in dataset.column_names else [None] * len(dataset)
+    named = [str(row if i is None else i) for row, i in enumerate(ids)]
     return [
-        Example(id=str(i), source=_text(article, "article", i), reference=_text(summary, "summary", i))
-        for i, article, summary in zip(ids, articles, summaries, strict=True)
+        Example(id=i, source=_text(article, "article", i), reference=_text(summary, "summary", i))
+        for i, article, summary in zip(named, articles, summaries, strict=True)
     ]
 
 

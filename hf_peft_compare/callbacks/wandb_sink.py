@@ -1,0 +1,189 @@
+"""A run in Weights & Biases: its config, its loss curves, its final figures and its predictions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import TrainerCallback
+
+from hf_peft_compare.callbacks.best_state import METRIC
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.records import RunRecord
+
+PROJECT = "hf-peft-compare"
+ID_FILE = "run_id"
+STEP = "train/global_step"
+CURVES = ("loss", "learning_rate", "grad_norm", "epoch")
+TEXTS = ("id", "source", "reference", "prediction")
+INIT_SECONDS = 60
+FINISH_SECONDS = 300  # what is not uploaded by then stays on disk, for `wandb sync`
+
+logger = logging.getLogger(__name__)
+
+
+class WandbSink(TrainerCallback):
+    """Log one run to W&B, which may fail without any harm to the run.
+
+    | key                                       | what is logged                                          |
+    |-------------------------------------------|---------------------------------------------------------|
+    | train/{loss,learning_rate,grad_norm,epoch}| the Trainer's log, against train/global_step            |
+    | eval/loss                                 | validation loss, nats per token                         |
+    | test/…, parameters/…, seconds/…, memory/… | the record's figures, in the run's summary              |
+    | predictions                               | a table: id, source, reference, prediction, each score  |
+
+    The run is offline unless the user is logged in to W&B; `wandb sync <folder>/wandb/offline-run-*` uploads it later.
+    Mode and project are the user's where W&B's own variables or settings files set them.
+
+    Args:
+        config: the resolved run.
+        folder: the run's folder; W&B's files go to `wandb` in it.
+    """
+
+    def __init__(self, *, config: RunConfig, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.notes: list[str] = []
+        self._run: Any = None
+        self._logs = False
+
+    def start(self) -> None:
+        """Open the W&B run, on the main process alone; an interrupted one goes on under its id."""
+        from accelerate import PartialState
+
+        # wandb reads the variable itself; asked here, a disabled run does not pay for importing wandb.
+        if self._run is not None or not PartialState().is_main_process or os.environ.get("WANDB_MODE") == "disabled":
+            return
+        with self._tolerating("starting"):
+            self._run = self._open()
+            self._run.define_metric("train/*", step_metric=STEP)
+            self._run.define_metric("eval/*", step_metric=STEP)
+            self._logs = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Log the training loss and what comes with it."""
+        if "loss" in (logs or {}):
+            self._log({f"train/{name}": logs[name] for name in CURVES if name in logs}, state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Log the validation loss."""
+        if METRIC in (metrics or {}):
+            self._log({"eval/loss": metrics[METRIC]}, state.global_step)
+
+    def finish(self, record: RunRecord, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """Write the final figures into the summary, and the predictions as a table."""
+        if not self._logs:
+            return
+        with self._tolerating("writing the results"):
+            self._run.summary.update(summarise(record))
+            if predictions:
+                self._run.log({"predictions": _table(predictions)})
+            if record.finished:
+                self._id_path.unlink(missing_ok=True)  # what comes after is another run
+
+    def close(self, exit_code: int = 0) -> None:
+        """End the W&B run; safe to call at any time, and twice."""
+        run, self._run, self._logs = self._run, None, False
+        if run is not None:
+            with self._tolerating("finishing"):
+                run.finish(exit_code=exit_code)
+
+    def _log(self, values: dict[str, float], step: int) -> None:
+        if self._logs:
+            with self._tolerating("logging"):
+                self._run.log({**values, STEP: step})
+
+    @contextmanager
+    def _tolerating(self, doing: str) -> Iterator[None]:
+        """Note a failure of W&B and log no more, rather than let it end the run."""
+        try:
+            yield
+        except Exception as error:
+            self._logs = False
+            self._note(f"W&B failed while {doing}, so its log is not whole ({type(error).__name__}: {error}).")
+
+    def _note(self, note: str) -> None:
+        self.notes.append(note)
+        logger.warning(note)
+
+    def _open(self) -> Any:
+        """Open the run as the user's W&B is set up, offline where that fails or there is no account."""
+        try:
+            if _has_account():
+                return self._init(mode=None)
+        except Exception as error:
+            self._note(f"W&B could not start, so the run is logged offline ({type(error).__name__}: {error}).")
+        return self._init(mode="offline")
+
+    def _init(self, *, mode: Literal["offline"] | None) -> Any:
+        import wandb
+
+        own = wandb.setup().settings
+        return wandb.init(
+            project=own.project or PROJECT,
+            group=self.config.study,
+            name=self.config.run,
+            job_type=self.config.method["name"],
+            config=asdict(self.config),
+            dir=str(self.folder),
+            id=self._run_id(),
+            resume="allow",
+            mode=None if own.mode == "disabled" else mode,
+            settings=wandb.Settings(
+                silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
+            ),
+        )
+
+    @property
+    def _id_path(self) -> Path:
+        return self.folder / "wandb" / ID_FILE
+
+    def _run_id(self) -> str:
+        """Give the id that this folder's unfinished run has, or a new one where there is none or its config differs."""
+        path = self._id_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.read_text().startswith(self.config.hash):
+            return path.read_text()
+        run_id = f"{self.config.hash}-{secrets.token_hex(4)}"
+        path.write_text(run_id)
+        return run_id
+
+
+def summarise(record: RunRecord) -> dict[str, float | str]:
+    """Give a record's final figures under W&B's slashed names; what is unknown is left out."""
+    parameters: dict[str, float] = dict(record.parameters or {})
+    if parameters:
+        parameters["trainable_ratio"] = parameters["trainable_params"] / parameters["total_params"]
+    groups: dict[str, Mapping[str, float | None]] = {
+        "test": record.results,
+        "validation": record.validation or {},
+        "parameters": parameters,
+        "seconds": record.seconds,
+        "memory": record.memory,
+        "throughput": record.throughput,
+    }
+    figures = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+    return {"status": record.status, **{name: value for name, value in figures.items() if value is not None}}
+
+
+def _table(predictions: Sequence[Mapping[str, Any]]) -> Any:
+    import wandb
+
+    scores = list(predictions[0]["scores"])
+    rows = [[row[name] for name in TEXTS] + [row["scores"][name] for name in scores] for row in predictions]
+    return wandb.Table(columns=[*TEXTS, *scores], data=rows)
+
+
+def _has_account() -> bool:
+    """Whether wandb finds credentials on this machine; it neither asks for them nor calls a server."""
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    host = wandb.setup().settings.base_url
+    return wbauth.authenticate_session(host=host, source=PROJECT, prompt=False, update_session=False) is not None

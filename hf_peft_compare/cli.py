@@ -1,0 +1,246 @@
+"""The command line: parse, delegate. Nothing here needs torch until a run begins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hf_peft_compare.config import list_studies, load_study
+from hf_peft_compare.errors import RunFailed, UserError
+from hf_peft_compare.records import read_predictions, read_records
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; give the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except RunFailed as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def list_command(options: argparse.Namespace) -> int:
+    """Print every study with its title and methods."""
+    for name, study in list_studies().items():
+        print(f"{name}\n    {study.title}\n    methods: {', '.join(study.methods)}; seeds: {_words(study.seeds)}")
+    return OK
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Do every run of a study, then print its table and write its report."""
+    from hf_peft_compare import orchestration
+
+    study = load_study(options.study, options.set)
+    jobs = orchestration.jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed)
+    if options.dry_run:
+        return _print_configs(jobs)
+    from hf_peft_compare.live import Live
+
+    with Live() as live:
+        outcomes = orchestration.run_jobs(
+            jobs, num_processes=options.num_processes, one_run_per_gpu=options.one_run_per_gpu, say=live
+        )
+    _write_report(study.config, options.output_dir / study.config.name, None)
+    return FAILED if "failed" in outcomes.values() else OK
+
+
+def train_command(options: argparse.Namespace) -> int:
+    """Do one run in this process; under `accelerate launch` in as many as it starts."""
+    from hf_peft_compare import orchestration
+
+    study = load_study(options.study, options.set)
+    job = orchestration.jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
+    _check_device(os.environ.get("LOCAL_RANK"))
+    status = orchestration.train_one(job)
+    if status == OK and os.environ.get("RANK", "0") == "0":
+        print(job.folder)
+    return status
+
+
+def train_job_command(options: argparse.Namespace) -> int:
+    """Do a run that `run` described in a file."""
+    from hf_peft_compare import orchestration
+
+    return orchestration.train_job(options.job)
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Make a study's report again from its records; no torch."""
+    study = load_study(options.study, options.set).config
+    folder = options.output_dir / study.name
+    if not folder.is_dir():
+        raise UserError(f"no runs of {study.name} in {options.output_dir}; begin with: hf-peft-compare run {options.study}")
+    _write_report(study, folder, options.to)
+    return OK
+
+
+def predict_command(options: argparse.Namespace) -> int:
+    """Print what finished runs write for a text or a file of texts, as JSON lines."""
+    from hf_peft_compare import finished_runs
+
+    folders = [_run_folder(run, options.output_dir) for run in [options.run, *options.adapter]]
+    if options.text is not None:
+        texts = [options.text]
+    else:
+        texts = finished_runs.read_texts(options.file, options.column)
+    lines = (
+        json.dumps(row, ensure_ascii=False) + "\n"
+        for row in finished_runs.predict_texts(folders, texts, batch_size=options.batch_size)
+    )
+    if options.output is None:
+        sys.stdout.writelines(lines)
+    else:
+        from hf_peft_compare.records import write_text_atomically
+
+        write_text_atomically(options.output, "".join(lines))
+    return OK
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Write a finished run's model as a folder that peft or transformers loads, and push it if asked."""
+    from hf_peft_compare import exporting
+
+    folder = _run_folder(options.run, options.output_dir)
+    print(exporting.export_run(folder, options.folder, merge=options.merge, push_to_hub=options.push_to_hub))
+    return OK
+
+
+def _write_report(study, folder: Path, target: Path | None) -> None:  # type: ignore[no-untyped-def]
+    """Print a study's table and write its report into `target`, or `report/` beside its runs."""
+    from hf_peft_compare.comparison import compare
+    from hf_peft_compare.comparison.console import render_table
+    from hf_peft_compare.report import write_report
+
+    records = read_records(folder)
+    predictions = {run: list(read_predictions(folder / run)) for run in records}
+    print(render_table(compare(records, predictions, expected_runs=study.runs)))
+    print(f"\nreport: {write_report(study, records, predictions, target or folder / 'report')}")
+
+
+def _print_configs(jobs) -> int:  # type: ignore[no-untyped-def]
+    """Print the resolved config of every run, each value with the layer that set it."""
+    from dataclasses import asdict
+
+    for job in jobs:
+        print(f"{job.config.study}/{job.config.run}")
+        values = _flatten(asdict(job.config))
+        for key, layer in sorted(job.origins.items()):
+            print(f"  {key} = {json.dumps(values.get(key), ensure_ascii=False)}  [{layer}]")
+    return OK
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat
+
+
+def _run_folder(run: str, output_dir: Path) -> Path:
+    """Find a run given as `study/row-seed0` or as a folder."""
+    for folder in (output_dir / run, Path(run)):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; give study/method-seed0 or a path.")
+
+
+def _check_device(local_rank: str | None) -> None:
+    """Refuse more processes than CUDA devices, before CUDA itself fails obscurely."""
+    if local_rank is None:
+        return
+    import torch
+
+    devices = torch.cuda.device_count()
+    if devices and int(local_rank) >= devices:
+        raise UserError(f"process {local_rank} has no GPU: there are {devices}. Lower --num_processes to at most {devices}.")
+
+
+def _words(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hf-peft-compare", description="Compare ways to adapt one pretrained model to one task."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "list", list_command, "the studies there are")
+
+    run = _add(commands, "run", run_command, "do every run of a study, then its report")
+    _add_study(run)
+    run.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row of the study; repeatable")
+    run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
+    run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
+    run.add_argument("--num-processes", type=_positive, metavar="N", help="processes per run (default: one per GPU)")
+    run.add_argument("--one-run-per-gpu", action="store_true", help="runs side by side, one GPU each")
+
+    train = _add(commands, "train", train_command, "do one run here, or under accelerate launch")
+    _add_study(train)
+    train.add_argument("--method", required=True, metavar="ROW", help="the row of the study")
+    train.add_argument("--seed", type=int, default=0)
+
+    job = _add(commands, "train-job", train_job_command, argparse.SUPPRESS)
+    job.add_argument("job", type=Path)
+
+    report = _add(commands, "report", report_command, "make a study's report again from its records")
+    _add_study(report)
+    report.add_argument("--to", type=Path, metavar="FOLDER", help="where the report goes (default: beside the runs)")
+
+    predict = _add(commands, "predict", predict_command, "use finished runs on a text or a file")
+    _add_run(predict)
+    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run on the same base")
+    source = predict.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text")
+    source.add_argument("--file", type=Path, help="a .txt file (one text), or .jsonl, .csv, .parquet")
+    predict.add_argument("--column", help="the file's column of texts (default: the study's)")
+    predict.add_argument("--batch-size", type=_positive, default=8, metavar="N")
+    predict.add_argument("--output", type=Path, metavar="FILE", help="write JSON lines there instead of printing them")
+
+    export = _add(commands, "export", export_command, "write a run's model for peft or transformers")
+    _add_run(export)
+    export.add_argument("folder", type=Path, metavar="FOLDER")
+    export.add_argument("--merge", action="store_true", help="a plain transformers model instead of an adapter")
+    export.add_argument("--push-to-hub", metavar="REPO", help="also upload it (needs `hf auth login`)")
+    return parser
+
+
+def _add(commands, name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    hidden = text is argparse.SUPPRESS
+    parser = commands.add_parser(name) if hidden else commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY", help="a name of `list`, or a YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
+    _add_output_dir(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="study/row-seed0, or the run's folder")
+    _add_output_dir(parser)
+
+
+def _add_output_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="where runs stand")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

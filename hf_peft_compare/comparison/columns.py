@@ -1,0 +1,81 @@
+"""Which figures of a study are its main ones, and how each is titled and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hf_peft_compare.comparison.examples import LOSS
+from hf_peft_compare.comparison.formatting import (
+    format_count,
+    format_megabytes,
+    format_percent,
+    format_score,
+    format_seconds,
+)
+from hf_peft_compare.comparison.table import Comparison
+
+CUDA_PEAK, RESIDENT_PEAK = "train_peak_allocated_bytes", "resident_peak_bytes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureColumn:
+    """One figure of the rows: its key, title and unit, how it is written, and which end is best (None: neither)."""
+
+    key: str
+    title: str
+    write: Callable[[float | None], str]
+    greater_is_better: bool | None = None
+    is_score: bool = False
+
+
+def main_columns(comparison: Comparison) -> list[FigureColumn]:
+    """List the columns of the main table: main scores, parameters, time, memory."""
+    return [
+        *(score_column(comparison, name) for name in main_scores(comparison)),
+        FigureColumn(key="trainable_params", title="Trainable parameters", write=format_count),
+        FigureColumn(key="trainable_ratio", title="of all", write=format_percent),
+        FigureColumn(key="train_seconds", title="Train time (s)", write=format_seconds, greater_is_better=False),
+        memory_column(comparison),
+    ]
+
+
+def main_scores(comparison: Comparison) -> list[str]:
+    """Name the scores of the main table: of a precision, recall and F triple only the F, and Lsum only without L."""
+    names = list(comparison.scores)
+    stems = {name.removesuffix("_fmeasure") for name in names if name.endswith("_fmeasure")}
+
+    def is_main(name: str) -> bool:
+        stem, _, part = name.rpartition("_")
+        if part in ("precision", "recall") and stem in stems:
+            return False
+        return not (part == "fmeasure" and stem.endswith("sum") and stem.removesuffix("sum") in stems)
+
+    kept = [name for name in names if is_main(name)]
+    return [name for name in kept if name != LOSS] + [name for name in kept if name == LOSS]
+
+
+def score_column(comparison: Comparison, name: str) -> FigureColumn:
+    """Give the column of a score, titled as its records title it."""
+    about = comparison.scores[name]
+    return FigureColumn(
+        key=name,
+        title=str(about.get("title") or name),
+        write=format_score,
+        greater_is_better=bool(about.get("greater_is_better", True)),
+        is_score=True,
+    )
+
+
+def has_cuda(comparison: Comparison) -> bool:
+    """Whether some run measured CUDA memory."""
+    return any(CUDA_PEAK in run.figures for run in comparison.runs)
+
+
+def memory_column(comparison: Comparison) -> FigureColumn:
+    """Give the memory column: CUDA peak above the baseline, else the process's resident peak, and say which."""
+    if has_cuda(comparison):
+        title, key = "Peak GPU memory (MB)", CUDA_PEAK
+    else:
+        title, key = "Resident peak (MB, no CUDA device)", RESIDENT_PEAK
+    return FigureColumn(key=key, title=title, write=format_megabytes, greater_is_better=False)

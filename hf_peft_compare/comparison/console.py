@@ -1,0 +1,47 @@
+"""The comparison as plain text for a terminal."""
+
+from __future__ import annotations
+
+from hf_peft_compare.comparison.columns import main_columns
+from hf_peft_compare.comparison.table import Comparison
+
+LONGEST_REMARK = 80
+
+
+def render_table(comparison: Comparison) -> str:
+    """Write the main figures of every row as a plain text table, one line per row, numbers to the right."""
+    columns = main_columns(comparison)
+    header = ["method", *(column.title for column in columns), "status"]
+    body = [
+        [_plain(row.label), *(column.write(row.figures.get(column.key)) for column in columns), _status(row.remark)]
+        for row in comparison.rows
+    ]
+    widths = [max(len(line[index]) for line in [header, *body]) for index in range(len(header))]
+    lines = [_join(line, widths) for line in [header, ["-" * width for width in widths], *body]]
+    return "\n".join([*lines, *_footer(comparison)]) + "\n"
+
+
+def _join(cells: list[str], widths: list[int]) -> str:
+    first, *numbers, last = cells
+    middle = (number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True))
+    return "  ".join([first.ljust(widths[0]), *middle, last]).rstrip()
+
+
+def _footer(comparison: Comparison) -> list[str]:
+    """Name the best row, and say what one seed cannot tell."""
+    best = comparison.row(comparison.best_row)
+    if best is None or comparison.ranking_score is None:
+        return []
+    title = comparison.scores[comparison.ranking_score].get("title") or comparison.ranking_score
+    seeds = "seeds averaged" if comparison.several_seeds else "for this seed only"
+    return [f"best {_plain(str(title))}: {_plain(best.label)} ({seeds})"]
+
+
+def _status(remark: str) -> str:
+    text = _plain(remark) or "finished"
+    return text if len(text) <= LONGEST_REMARK else text[: LONGEST_REMARK - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """Keep a text on one line and its control characters out of the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,58 @@
+"""The only place where numbers are rounded: raw units in, text out. What is unknown is a dash."""
+
+from __future__ import annotations
+
+import math
+
+from hf_peft_compare.comparison.intervals import Interval
+
+UNKNOWN = "–"
+
+
+def format_score(value: float | None) -> str:
+    """Round a score or a loss to three decimals."""
+    return UNKNOWN if value is None else "not finite" if not math.isfinite(value) else f"{value:.3f}"
+
+
+def format_difference(value: float | None) -> str:
+    """Round a difference of scores to three decimals, with its sign."""
+    return UNKNOWN if value is None else "not finite" if not math.isfinite(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def format_interval(interval: Interval | None, *, signed: bool = False) -> str:
+    """Write an interval as "low to high"; a dash where there is none."""
+    if interval is None or not interval.known:
+        return UNKNOWN
+    rounded = format_difference if signed else format_score
+    return f"{rounded(interval.low)} to {rounded(interval.high)}"
+
+
+def format_count(value: float | None) -> str:
+    """Write a count with thousands separators."""
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def format_percent(ratio: float | None) -> str:
+    """Write a fraction as percent with three significant digits, never in powers of ten."""
+    if ratio is None or not math.isfinite(ratio):
+        return UNKNOWN
+    return f"{format_significant(100 * ratio)} %"
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Write seconds: whole from 100 on, else three significant digits."""
+    return UNKNOWN if seconds is None or not math.isfinite(seconds) else format_significant(seconds)
+
+
+def format_megabytes(num_bytes: float | None) -> str:
+    """Write bytes as megabytes of 10^6 bytes."""
+    return UNKNOWN if num_bytes is None or not math.isfinite(num_bytes) else format_significant(num_bytes / 1e6)
+
+
+def format_significant(value: float) -> str:
+    """Write a number with at least three significant digits and no exponent."""
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

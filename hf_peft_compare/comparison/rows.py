@@ -1,0 +1,122 @@
+"""What a comparison is made of: one row per run, one row per method, and their differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hf_peft_compare.comparison.intervals import Interval
+from hf_peft_compare.records import RunRecord, run_name
+
+FINISHED, FAILED, MISSING, PARTIAL = "finished", "failed", "missing", "partial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """Mean over shared examples of a row's score minus another row's, with its interval."""
+
+    other: str
+    mean: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run of the study, whether it ran or not.
+
+    Args:
+        status: "finished", "failed" or "missing".
+        figures: every number of the record in raw units, see `figures_of`.
+    """
+
+    row: str
+    seed: int
+    status: str
+    error: str | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+    record: RunRecord | None = None
+
+    @property
+    def run(self) -> str:
+        """The run's name within its study."""
+        return run_name(row=self.row, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRow:
+    """One row of the study's table: the mean over its finished seeds.
+
+    Args:
+        label: the method's title; with the row's name where several rows share the title.
+        status: "finished" (all seeds), "partial", "failed" or "missing".
+        floor: nothing is trained in this row, e.g. zero-shot or the lead of the text.
+        figures: means over seeds in raw units; `spreads` their standard deviations, where there are several.
+        intervals: {score name: interval over examples}.
+        against_best, against_floor: paired differences of the ranking score to the best row and the best floor.
+    """
+
+    row: str
+    label: str
+    status: str
+    runs: tuple[RunRow, ...]
+    floor: bool = False
+    figures: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    against_best: PairedDifference | None = None
+    against_floor: PairedDifference | None = None
+
+    @property
+    def finished_runs(self) -> tuple[RunRow, ...]:
+        """The runs that have numbers."""
+        return tuple(run for run in self.runs if run.status == FINISHED)
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The record of the first finished run, else of the first that left one."""
+        records = [run.record for run in (*self.finished_runs, *self.runs) if run.record is not None]
+        return records[0] if records else None
+
+    @property
+    def remark(self) -> str:
+        """Say what is not as it should be; empty for a finished row."""
+        if self.status == MISSING:
+            return "not run yet"
+        errors = [first_line(run.error) for run in self.runs if run.status == FAILED]
+        failed = f"failed: {errors[0]}" if errors else ""
+        if self.status == PARTIAL:
+            return f"{len(self.finished_runs)} of {len(self.runs)} seeds" + (f", {failed}" if failed else "")
+        return failed
+
+
+def figures_of(record: RunRecord) -> dict[str, float]:
+    """Flatten a record's numbers into one namespace, raw; what is None or absent there is absent here.
+
+    Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
+    of memory and throughput, best_validation_loss, best_step, best_epoch.
+    """
+    validation = record.validation or {}
+    parts: list[dict[str, float | None]] = [
+        dict(record.results),
+        dict(record.parameters or {}),
+        {"trainable_ratio": _trainable_ratio(record)},
+        {f"{clock}_seconds": value for clock, value in record.seconds.items()},
+        dict(record.memory),
+        {"best_validation_loss": validation.get("best_loss")},
+        {key: validation.get(key) for key in ("best_step", "best_epoch")},
+        dict(record.throughput),
+    ]
+    return {key: value for part in parts for key, value in part.items() if value is not None}
+
+
+def first_line(text: str | None) -> str:
+    """Give the line of an error that says most: the last of a traceback, else the first."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    if not lines:
+        return "no error was recorded"
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def _trainable_ratio(record: RunRecord) -> float | None:
+    parameters = record.parameters or {}
+    total = parameters.get("total_params")
+    return parameters["trainable_params"] / total if total and "trainable_params" in parameters else None

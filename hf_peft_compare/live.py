@@ -1,0 +1,80 @@
+"""The terminal while a study runs: a progress bar and a live line per run; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from hf_peft_compare.orchestration import Job
+from hf_peft_compare.records import read_record
+
+PROGRESS_FILE = "progress.json"
+SECONDS_BETWEEN_LOOKS = 0.3
+MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]=[/]"}
+
+
+class Live:
+    """Show the runs of a study as they go; call it with a job and what became of it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[now]}"))
+        self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self._bars: dict[Path, Any] = {}
+        self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Live:
+        self.progress.start()
+        self._watcher.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._watcher.join()
+        self.progress.stop()
+
+    def __call__(self, job: Job, message: str) -> None:
+        """Say that a run was "started", "skipped", "finished" or "failed"."""
+        if message == "started":
+            self._bars[job.folder] = self.progress.add_task(job.config.run, total=None, now="starting")
+            return
+        bar = self._bars.pop(job.folder, None)
+        if bar is not None:
+            self.progress.remove_task(bar)
+        self.console.print(f"{MARKS[message]} {job.config.run}", Text(_summary(job, message)), soft_wrap=True)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
+            for folder, bar in list(self._bars.items()):
+                progress = _read(folder / PROGRESS_FILE)
+                if progress:
+                    loss = f", loss {progress['loss']:.3f}" if progress["loss"] is not None else ""
+                    steps = {"completed": progress["step"], "total": progress["num_steps"] or None}
+                    self.progress.update(bar, now=f"{progress['phase']}{loss}", **steps)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _summary(job: Job, message: str) -> str:
+    """One line on what became of a run."""
+    record = read_record(job.folder)
+    if message == "failed":
+        return f"failed: {record.error} (log: {job.folder / 'log.txt'})"
+    score = next(iter(record.scores))
+    parts = [f"{record.scores[score]['title']} {record.results[score]:.3f}", f"{record.seconds['train']:.1f} s training"]
+    if "test_loss" in record.results:
+        parts.insert(1, f"test loss {record.results['test_loss']:.3f}")
+    return ", ".join([*parts, *(["finished before, unchanged"] if message == "skipped" else [])])

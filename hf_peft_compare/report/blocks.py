@@ -1,0 +1,170 @@
+"""What a section is made of: blocks of plain text, which every page format escapes and lays out in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hf_peft_compare.comparison import Comparison
+from hf_peft_compare.comparison.examples import Predictions
+from hf_peft_compare.records import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hf_peft_compare.config import StudyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """All that a section may read. Every row has one colour ("#rrggbb") and one marker in all charts."""
+
+    study: StudyConfig
+    records: Mapping[str, RunRecord]
+    predictions: Mapping[str, Predictions]
+    comparison: Comparison
+    colours: Mapping[str, str]
+    markers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph:
+    """Running text; `muted` for remarks."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: str
+    muted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bullets:
+    """A list of sentences, with a title where there are several lists."""
+
+    kind: ClassVar[str] = "bullets"
+    title: str = ""
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A table's column; numbers stand to the right."""
+
+    title: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent of its row."""
+
+    text: str
+    details: Sequence[str] = ()
+    best: bool = False
+    accent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table; `main` tables also stand in tables.tex. `name` is its label there."""
+
+    kind: ClassVar[str] = "table"
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    main: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A drawing: its file name, what it shows in words, and the function that draws it; size in inches."""
+
+    name: str
+    alt: str
+    draw: Callable[[Figure], None]
+    size: tuple[float, float] = (7.2, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charts:
+    """Charts side by side under one caption."""
+
+    kind: ClassVar[str] = "charts"
+    charts: Sequence[Chart]
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one row answered to an example."""
+
+    label: str
+    text: str
+    score: str
+    accent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One test example with every row's answer."""
+
+    kind: ClassVar[str] = "example"
+    title: str
+    source: str
+    reference: str
+    answers: Sequence[Answer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardBlock:
+    """A method's card: (term, text) pairs, a formula in LaTeX, a link where the card has one."""
+
+    kind: ClassVar[str] = "card"
+    title: str
+    rows: str
+    entries: Sequence[tuple[str, str]]
+    formula: str
+    url: str
+    accent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded:
+    """A long text that is opened on demand, e.g. a traceback."""
+
+    kind: ClassVar[str] = "folded"
+    title: str
+    text: str
+
+
+Block = Paragraph | Bullets | Table | Charts | Example | CardBlock | Folded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of the report, in one file.
+
+    Args:
+        order: sections stand in this order.
+        render: gives the section's blocks; a section without blocks is left out.
+    """
+
+    name: str
+    title: str
+    order: int
+    render: Callable[[Material], Sequence[Block]]
+
+
+def text_table(
+    *, name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], notes: Sequence[str] = ()
+) -> Table:
+    """Make a table of plain text cells; cells may be ready-made."""
+    return Table(
+        name=name,
+        caption=caption,
+        columns=[Column(title=title, numeric=False) for title in header],
+        rows=[[cell if isinstance(cell, Cell) else Cell(text=str(cell)) for cell in row] for row in rows],
+        notes=notes,
+    )

@@ -1,0 +1,38 @@
+"""results.csv: one line per run, raw units, nothing rounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from hf_peft_compare.comparison import RunRow
+
+IDENTITY = ("row", "seed", "method", "title", "status", "error")
+PROVENANCE = ("config_hash", "initial_trainables_sha256", "final_trainables_sha256")
+
+
+def render_csv(runs: Sequence[RunRow]) -> str:
+    """Write every figure of every run; an empty field is unknown."""
+    figures = list(dict.fromkeys(key for run in runs for key in run.figures))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*IDENTITY, *figures, *PROVENANCE])
+    for run in runs:
+        writer.writerow([*_identity(run), *(run.figures.get(key, "") for key in figures), *_provenance(run)])
+    return file.getvalue()
+
+
+def _identity(run: RunRow) -> list[object]:
+    record = run.record
+    method, title = (record.method, record.card.get("title", "")) if record else ("", "")
+    return [_inert(run.row), run.seed, _inert(method), _inert(title), run.status, _inert(run.error or "")]
+
+
+def _provenance(run: RunRow) -> list[object]:
+    return [getattr(run.record, key, None) or "" for key in PROVENANCE]
+
+
+def _inert(text: str) -> str:
+    """Keep a spreadsheet from running a text as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

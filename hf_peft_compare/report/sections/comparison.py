@@ -1,0 +1,108 @@
+"""The main table: quality and cost of every row, with the reference values beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hf_peft_compare.comparison import Comparison, MethodRow
+from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns
+from hf_peft_compare.comparison.formatting import UNKNOWN, format_interval, format_score
+from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+from hf_peft_compare.report.escaping import cap
+
+REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
+
+
+def render_comparison(material: Material) -> list[Block]:
+    """Put all rows side by side."""
+    comparison = material.comparison
+    return [
+        figure_table(
+            material,
+            name="comparison",
+            caption=f"{material.study.title}: quality and cost of every row.",
+            columns=main_columns(comparison),
+            notes=list(_notes(material)),
+        )
+    ]
+
+
+def figure_table(
+    material: Material, *, name: str, caption: str, columns: Sequence[FigureColumn], notes: Sequence[str]
+) -> Table:
+    """Make a main table with a line per row of the study, and a remark where a row is not complete."""
+    comparison = material.comparison
+    best = {column.key: _best(comparison, column) for column in columns}
+    rows = [
+        [
+            Cell(text=row.label, details=_row_details(row), accent=material.colours[row.row]),
+            *(_cell(material, row, column, best[column.key]) for column in columns),
+        ]
+        for row in comparison.rows
+    ]
+    header = [Column(title="Method", numeric=False), *(Column(title=_header(comparison, column)) for column in columns)]
+    return Table(
+        name=name,
+        caption=caption,
+        columns=header,
+        rows=rows,
+        notes=notes,
+        main=True,
+    )
+
+
+def _row_details(row: MethodRow) -> list[str]:
+    """Give the row's name where the label is another, and what is not as it should be."""
+    return [detail for detail in ("" if row.row == row.label else row.row, cap(row.remark, 60)) if detail]
+
+
+def _header(comparison: Comparison, column: FigureColumn) -> str:
+    arrow = {True: "\u00a0↑", False: "\u00a0↓", None: ""}[column.greater_is_better] if column.is_score else ""
+    return column.title + arrow
+
+
+def _best(comparison: Comparison, column: FigureColumn) -> str | None:
+    """Name the best row of a column; costs compare trained rows only. None where all are equal."""
+    rows = [row for row in comparison.rows if (column.is_score or not row.floor) and column.key in row.figures]
+    if column.greater_is_better is None or len({row.figures[column.key] for row in rows}) < 2:
+        return None
+    return comparison.best(column.key, greater_is_better=column.greater_is_better, rows=rows)
+
+
+def _cell(material: Material, row: MethodRow, column: FigureColumn, best: str | None) -> Cell:
+    """Write a figure, its interval or spread, and its reference value."""
+    value = row.figures.get(column.key)
+    if row.floor and not column.is_score and not value:
+        return Cell(text=UNKNOWN)
+    return Cell(text=column.write(value), details=list(_details(material, row, column)), best=best == row.row)
+
+
+def _details(material: Material, row: MethodRow, column: FigureColumn) -> Iterator[str]:
+    interval, references = row.intervals.get(column.key), material.study.references
+    if interval is not None and interval.known:
+        yield f"{format_interval(interval)}"
+    if column.is_score and column.key in row.spreads:
+        yield f"± {format_score(row.spreads[column.key])} over seeds"
+    reference = (references.rows.get(row.row, {}) if references else {}).get(REFERENCE_KEYS.get(column.key, column.key))
+    if reference is not None:
+        yield f"ref. {column.write(reference)}"
+
+
+def _notes(material: Material) -> Iterator[str]:
+    """Say how the table is read, what its intervals cover, and how the reference differs."""
+    comparison, references = material.comparison, material.study.references
+    yield "Arrows point to the better end; the best value of a column is marked. 1 MB = 10⁶ bytes."
+    scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
+    if scopes:
+        yield f"Small figures below a score: 95 % percentile bootstrap interval {'; '.join(sorted(scopes))}."
+    if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
+        yield "Peak GPU memory: most bytes allocated in training, above what was allocated before it (the baseline)."
+    if references is not None:
+        yield f"ref.: reference values ({references.source}). How their protocol differs:"
+        yield from references.differences
+        others = [row for row in references.rows if comparison.row(row) is None]
+        if others:
+            yield f"The reference also has rows that this study does not: {', '.join(others)}."
+
+
+SECTION = Section(name="comparison", title="Comparison", order=20, render=render_comparison)

@@ -1,0 +1,155 @@
+"""Quality against cost, the four clocks, and memory by phase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.comparison import Comparison, MethodRow
+from hf_peft_compare.comparison.columns import FigureColumn, has_cuda, memory_column, score_column
+from hf_peft_compare.comparison.formatting import format_count, format_megabytes, format_seconds
+from hf_peft_compare.report.blocks import Block, Chart, Charts, Material, Section
+from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.sections.comparison import figure_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def render_efficiency(material: Material) -> list[Block]:
+    """Draw the ranking score over parameters, time and memory, and tabulate all clocks and memories."""
+    comparison = material.comparison
+    if comparison.best_row is None:
+        return []
+    memory = memory_column(comparison)
+    charts = [
+        _chart(material, key="trainable_params", words="trainable parameters", name="quality_parameters"),
+        _chart(material, key="train_seconds", words="training time (s)", name="quality_time"),
+        _chart(
+            material,
+            key=memory.key,
+            words=memory.title[0].lower() + memory.title[1:],
+            name="quality_memory",
+            scale=1e-6,
+        ),
+    ]
+    caption = (
+        f"{_title(comparison)} against cost. Bars: 95 % interval over test examples. "
+        "Dashed lines: rows that train nothing."
+    )
+    shown = [chart for chart in charts if chart is not None]
+    return [*([Charts(charts=shown, caption=caption)] if shown else []), *_tables(material)]
+
+
+def _chart(material: Material, *, key: str, words: str, name: str, scale: float = 1.0) -> Chart | None:
+    """Give a scatter chart of the ranking score over one cost; None where no trained row has that cost."""
+    rows = [row for row in material.comparison.finished_rows if _drawable(material.comparison, row)]
+    if not any(_cost(row, key) for row in rows if not row.floor):
+        return None
+    return Chart(
+        name=name,
+        alt=f"{_title(material.comparison)} of {', '.join(row.label for row in rows)} against {words}",
+        draw=lambda figure: draw_scatter(figure, material, rows, key=key, words=words, scale=scale),
+        size=(4.3, 3.9),
+    )
+
+
+def draw_scatter(
+    figure: Figure, material: Material, rows: Sequence[MethodRow], *, key: str, words: str, scale: float
+) -> None:
+    """Draw one point per trained row and one dashed line per floor; parameters on a logarithmic axis."""
+    axes, comparison = figure.subplots(), material.comparison
+    for place, row in enumerate(rows):
+        colour, marker = material.colours[row.row], material.markers[row.row]
+        if row.floor:
+            value = row.figures[str(comparison.ranking_score)]
+            axes.axhline(
+                value, color=colour, linestyle=("--", ":")[place % 2], linewidth=1.4, label=chart_label(row.label)
+            )
+        elif cost := _cost(row, key):
+            _draw_point(axes, comparison, row, cost * scale, color=colour, marker=marker)
+    if key == "trainable_params":
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0)
+    axes.margins(y=0.12)
+    axes.set_xlabel(words)
+    axes.set_ylabel(chart_label(_title(comparison)))
+    figure.legend(loc="outside lower center", ncols=2, labelcolor=INK)
+
+
+def _draw_point(axes: Axes, comparison: Comparison, row: MethodRow, cost: float, *, color: str, marker: str) -> None:
+    score = row.figures[str(comparison.ranking_score)]
+    interval = row.intervals.get(str(comparison.ranking_score))
+    bars = None
+    if interval is not None and interval.low is not None and interval.high is not None:
+        bars = [[max(0.0, score - interval.low)], [max(0.0, interval.high - score)]]
+    axes.errorbar(
+        [cost],
+        [score],
+        yerr=bars,
+        fmt=marker,
+        color=color,
+        markersize=7,
+        capsize=3,
+        linewidth=1.4,
+        label=chart_label(row.label),
+    )
+
+
+def _drawable(comparison: Comparison, row: MethodRow) -> bool:
+    return math.isfinite(row.figures.get(str(comparison.ranking_score), math.nan))
+
+
+def _cost(row: MethodRow, key: str) -> float | None:
+    value = row.figures.get(key)
+    return value if value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _tables(material: Material) -> list[Block]:
+    """Tabulate the clocks, and the memory where a CUDA device was measured beside the process."""
+    clocks = [
+        FigureColumn(key=f"{clock}_seconds", title=f"{clock.capitalize()} (s)", write=format_seconds)
+        for clock in ("train", "evaluation", "save", "load")
+    ]
+    rates = {"train_tokens_per_second": "Trained tokens/s", "generated_tokens_per_second": "Generated tokens/s"}
+    columns = [*clocks, *(FigureColumn(key=key, title=title, write=format_count) for key, title in rates.items())]
+    note = "The train clock counts training steps only: evaluation, saving and loading have clocks of their own."
+    return [
+        figure_table(
+            material, name="clocks", caption="The four clocks and the throughput.", columns=columns, notes=[note]
+        ),
+        _memory_table(material),
+    ]
+
+
+def _memory_table(material: Material) -> Block:
+    titles = {
+        "baseline_bytes": "Baseline",
+        "train_peak_allocated_bytes": "Train, allocated",
+        "train_peak_reserved_bytes": "Train, reserved",
+        "evaluation_peak_allocated_bytes": "Evaluation, allocated",
+        "evaluation_peak_reserved_bytes": "Evaluation, reserved",
+    }
+    resident = {"resident_peak_bytes": "Resident peak"}
+    cuda = has_cuda(material.comparison)
+    columns = [
+        FigureColumn(key=key, title=title, write=format_megabytes)
+        for key, title in ({**titles, **resident} if cuda else resident).items()
+    ]
+    about = (
+        "GPU peaks are above the baseline, which is what was allocated before the phase."
+        if cuda
+        else "GPU memory: no CUDA device."
+    )
+    notes = [about, "The resident peak is that of the whole process in main memory, over all phases."]
+    return figure_table(material, name="memory", caption="Memory in MB of 10⁶ bytes.", columns=columns, notes=notes)
+
+
+def _title(comparison: Comparison) -> str:
+    return str(score_column(comparison, str(comparison.ranking_score)).title)
+
+
+SECTION = Section(name="efficiency", title="Quality against cost", order=50, render=render_efficiency)

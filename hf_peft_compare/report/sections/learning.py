@@ -1,0 +1,115 @@
+"""How every row learned: loss curves, best validation loss, steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_peft_compare.comparison import MethodRow, RunRow
+from hf_peft_compare.comparison.formatting import format_count, format_score, format_significant
+from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
+from hf_peft_compare.report.charts import INK, chart_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def render_learning(material: Material) -> list[Block]:
+    """Draw the losses and give the facts of every training; nothing where nothing was trained."""
+    rows = [row for row in material.comparison.rows if any(run.record and run.record.history for run in row.runs)]
+    if not rows:
+        return []
+    chart = Chart(
+        name="loss_curves",
+        alt=f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}",
+        draw=lambda figure: draw_losses(figure, rows, material),
+        size=(7.6, 4.4),
+    )
+    return [
+        Charts(charts=[chart], caption="Loss in nats per token: thin lines training, marked lines validation."),
+        _facts(material, rows),
+    ]
+
+
+def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material) -> None:
+    """Draw both losses of every run over epochs into one plot."""
+    from matplotlib.lines import Line2D
+
+    axes = figure.subplots()
+    handles = []
+    for row in rows:
+        style: dict[str, Any] = {"color": material.colours[row.row], "marker": material.markers[row.row]}
+        for run in row.runs:
+            _draw_run(axes, run.record.history if run.record else [], **style)
+        handles.append(Line2D([], [], linewidth=1.8, markersize=5, label=chart_label(row.label), **style))
+    handles.append(Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label="training"))
+    handles.append(Line2D([], [], color=INK, linewidth=1.8, marker="o", markersize=5, label="validation"))
+    axes.set(xlabel="epoch", ylabel="loss (nats per token)")
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+
+
+def _draw_run(axes: Axes, history: Sequence[Mapping[str, float]], *, color: str, marker: str) -> None:
+    train, validation = _points(history, "loss"), _points(history, "eval_loss")
+    axes.plot(*train, color=color, linewidth=0.8, alpha=0.55)
+    axes.plot(*validation, color=color, linewidth=1.8, marker=marker, markersize=5)
+
+
+def _points(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[float], list[float]]:
+    found = [
+        (entry.get("epoch", entry.get("step", place)), entry[key])
+        for place, entry in enumerate(history)
+        if math.isfinite(entry.get(key, math.nan))
+    ]
+    return [x for x, _ in found], [y for _, y in found]
+
+
+def _facts(material: Material, rows: Sequence[MethodRow]) -> Table:
+    titles = [
+        "Run",
+        "Steps",
+        "Epochs",
+        "First loss",
+        "Last loss",
+        "Best validation loss",
+        "at step",
+        "at epoch",
+        "Tokens per second",
+    ]
+    return Table(
+        name="learning",
+        caption="Facts of training; losses in nats per token, the state with the best validation loss is kept.",
+        columns=[Column(title=title, numeric=place > 0) for place, title in enumerate(titles)],
+        rows=[
+            _fact_cells(row, run, material.colours)
+            for row in rows
+            for run in row.runs
+            if run.record and run.record.history
+        ],
+    )
+
+
+def _fact_cells(row: MethodRow, run: RunRow, colours: Mapping[str, str]) -> list[Cell]:
+    history: list[dict[str, Any]] = run.record.history if run.record else []
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    last = {key: max((entry[key] for entry in history if key in entry), default=None) for key in ("step", "epoch")}
+    label = row.label if len(row.runs) == 1 else f"{row.label}, seed {run.seed}"
+    return [
+        Cell(text=label, accent=colours[row.row]),
+        *_texts(format_count(last["step"]), _short(last["epoch"])),
+        *_texts(*(format_score(loss) for loss in (losses[0], losses[-1])) if losses else ("–", "–")),
+        *_texts(format_score(run.figures.get("best_validation_loss")), format_count(run.figures.get("best_step"))),
+        *_texts(_short(run.figures.get("best_epoch")), format_count(run.figures.get("train_tokens_per_second"))),
+    ]
+
+
+def _texts(*texts: str) -> list[Cell]:
+    return [Cell(text=text) for text in texts]
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else format_significant(value)
+
+
+SECTION = Section(name="learning", title="Learning", order=40, render=render_learning)

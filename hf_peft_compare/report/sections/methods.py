@@ -1,0 +1,31 @@
+"""One card per method: idea, formula, parameters, advice, paper."""
+
+from __future__ import annotations
+
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.report.blocks import Block, CardBlock, Material, Section
+
+TERMS = {"idea": "Idea", "parameter_count": "Trained parameters", "when_to_use": "When to use it", "paper": "Paper"}
+
+
+def render_methods(material: Material) -> list[Block]:
+    """Show the cards as the records hold them, once per method."""
+    by_card: dict[tuple[tuple[str, str], ...], list[MethodRow]] = {}
+    for row in material.comparison.rows:
+        if row.record and row.record.card:
+            by_card.setdefault(tuple(sorted(row.record.card.items())), []).append(row)
+    return [_card(dict(card), rows, material.colours[rows[0].row]) for card, rows in by_card.items()]
+
+
+def _card(card: dict[str, str], rows: list[MethodRow], accent: str) -> CardBlock:
+    return CardBlock(
+        title=card.get("title") or rows[0].row,
+        rows=", ".join(row.row for row in rows),
+        entries=[(term, card[key]) for key, term in TERMS.items() if card.get(key)],
+        formula=card.get("formula", ""),
+        url=card.get("url", ""),
+        accent=accent,
+    )
+
+
+SECTION = Section(name="methods", title="Methods", order=80, render=render_methods)

@@ -1,0 +1,49 @@
+"""Where the numbers come from: versions, device, commit, data, hashes, and the notes of every record."""
+
+from __future__ import annotations
+
+from hf_peft_compare.records import RunRecord
+from hf_peft_compare.report.blocks import Block, Bullets, Material, Section, text_table
+from hf_peft_compare.report.sections.settings import flatten, split_common, write_value
+
+
+def render_provenance(material: Material) -> list[Block]:
+    """Give what is common to all runs once, and what differs run by run."""
+    records = {run.run: run.record for run in material.comparison.runs if run.record}
+    if not records:
+        return []
+    facts = {name: {**flatten(record.provenance), **_hashes(record)} for name, record in records.items()}
+    common, differing = split_common(facts)
+    first = next(iter(facts.values()))
+    blocks: list[Block] = []
+    notes = [f"{name}: {note}" for name, record in records.items() for note in record.notes]
+    if notes:
+        blocks.append(Bullets(items=notes))
+    if common:
+        rows = [[key, write_value(first[key])] for key in common]
+        blocks.append(text_table(name="provenance", caption="Common to all runs.", header=["Fact", "Value"], rows=rows))
+    if differing:
+        lines = [
+            [name, *(write_value(fact[key]) if key in fact else "–" for key in differing)]
+            for name, fact in facts.items()
+        ]
+        blocks.append(
+            text_table(
+                name="provenance-runs",
+                caption="Run by run; hashes are cut to 12 digits.",
+                header=["Run", *differing],
+                rows=lines,
+            )
+        )
+    return blocks
+
+
+def _hashes(record: RunRecord) -> dict[str, str]:
+    return {
+        "config hash": record.config_hash[:12],
+        "initial parameters": (record.initial_trainables_sha256 or "–")[:12],
+        "final parameters": (record.final_trainables_sha256 or "–")[:12],
+    }
+
+
+SECTION = Section(name="provenance", title="Provenance", order=90, render=render_provenance)

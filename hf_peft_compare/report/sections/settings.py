@@ -1,0 +1,105 @@
+"""Hyper-parameters: what differs between rows with the layer that set it, and what is common once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hf_peft_compare.report.blocks import Block, Cell, Material, Section, Table, text_table
+
+IDENTITY = {"study", "row", "seed"}
+LONGEST = 160
+
+
+def render_settings(material: Material) -> list[Block]:
+    """Tabulate the settings of every row that has left a record."""
+    records = {row.label: row.record for row in material.comparison.rows if row.record}
+    if not records:
+        return []
+    configs = {label: flatten(record.config) for label, record in records.items()}
+    origins = {label: record.config_origins for label, record in records.items()}
+    common, differing = split_common(configs)
+    return [*_differing(configs, origins, differing), *_common(configs, origins, common)]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give {dotted key: value}, without what only names the run."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if not prefix and key in IDENTITY:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def split_common(configs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Part the keys into those with one value in all configs and the others, in their order."""
+    keys = list(dict.fromkeys(key for config in configs.values() for key in config))
+    common = [
+        key
+        for key in keys
+        if all(key in config for config in configs.values())
+        and len({json.dumps(config[key], sort_keys=True, default=str) for config in configs.values()}) == 1
+    ]
+    return common, [key for key in keys if key not in set(common)]
+
+
+def _differing(
+    configs: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
+) -> list[Table]:
+    if not keys:
+        return []
+    rows = [
+        [
+            key,
+            *(
+                Cell(text=write_value(config[key]), details=[origins[label][key]] if key in origins[label] else [])
+                if key in config
+                else "–"
+                for label, config in configs.items()
+            ),
+        ]
+        for key in keys
+    ]
+    return [
+        text_table(
+            name="settings",
+            caption="Settings that differ between rows; small: the layer that set the value.",
+            header=["Setting", *configs],
+            rows=rows,
+        )
+    ]
+
+
+def _common(
+    configs: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
+) -> list[Table]:
+    if not keys:
+        return []
+    label, config = next(iter(configs.items()))
+    rows = [[key, write_value(config[key]), origins[label].get(key, "–")] for key in keys]
+    return [
+        text_table(
+            name="common-settings",
+            caption="Settings common to all rows.",
+            header=["Setting", "Value", "Set by"],
+            rows=rows,
+        )
+    ]
+
+
+def write_value(value: Any) -> str:
+    """Write a setting's value on one line, cut where it is very long."""
+    text = (
+        value
+        if isinstance(value, str) and value.strip() == value and value.isprintable()
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … [{len(text) - LONGEST:,} more characters cut]"
+
+
+SECTION = Section(name="settings", title="Hyper-parameters", order=70, render=render_settings)

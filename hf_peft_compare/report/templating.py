@@ -1,0 +1,93 @@
+"""The three page languages. In each, whatever a template prints is escaped unless it was made by us."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from hf_peft_compare.report.blocks import Table
+from hf_peft_compare.report.charts import as_inline
+from hf_peft_compare.report.escaping import Raw, cap, escape_latex, escape_markdown, visible
+from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_svg
+
+_LATEX_SIGNS: dict[str, Any] = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+}
+
+
+@cache
+def environment(language: str) -> jinja2.Environment:
+    """Give the template environment of "html", "md" or "tex"."""
+    makers = {"html": _html, "md": _markdown, "tex": _latex}
+    made = makers[language]()
+    made.filters["cap"] = cap
+    made.filters["raw"] = Raw  # for words of the templates' own; never for data
+    return made
+
+
+def _html() -> jinja2.Environment:
+    made = jinja2.Environment(autoescape=True, finalize=_finalize_html, **_common())
+    made.filters["inline_svg"] = lambda svg, alt: Markup(as_inline(svg, alt=visible(alt)))
+    made.filters["formula"] = lambda latex: Markup(formula_svg(latex) or "")
+    made.tests["web_address"] = lambda url: str(url).startswith(("https://", "http://"))
+    return made
+
+
+def _finalize_html(value: Any) -> Any:
+    return value if isinstance(value, Markup) else visible(value)
+
+
+def _markdown() -> jinja2.Environment:
+    made = jinja2.Environment(autoescape=False, finalize=escape_markdown, **_common())
+    made.filters["formula"] = formula_markdown
+    made.filters["web_link"] = web_link
+    return made
+
+
+def web_link(url: str) -> str:
+    """Link a plain web address; anything else stays text and is escaped as such."""
+    return Raw(f"<{url}>") if re.fullmatch(r"https?://[\w./:#?&=%~+-]+", url, flags=re.ASCII) else url
+
+
+def _latex() -> jinja2.Environment:
+    made = jinja2.Environment(autoescape=False, finalize=escape_latex, **_common(), **_LATEX_SIGNS)
+    made.filters["formula"] = formula_latex
+    made.filters["two_lines"] = two_lines
+    made.filters["most_details"] = lambda row: max(len(cell.details) for cell in row)
+    made.globals["column_type"] = column_type
+    return made
+
+
+def two_lines(title: str) -> Raw:
+    """Break a column's title before its middle word, so that LaTeX columns stay narrow."""
+    words = cap(title, 60).split(" ")
+    middle = (len(words) + 1) // 2
+    lines = [" ".join(part) for part in (words[:middle], words[middle:]) if part]
+    return Raw(r"\\\relax ".join(escape_latex(line) for line in lines))
+
+
+def column_type(table: Table, place: int) -> str:
+    """Give the LaTeX type of a column: right for numbers, a paragraph where some text is long, else left."""
+    if table.columns[place].numeric:
+        return "r"
+    longest = max((len(row[place].text) for row in table.rows), default=0)
+    return "p{5.5cm}" if longest > 45 else "l"
+
+
+def _common() -> dict[str, Any]:
+    return {
+        "loader": jinja2.PackageLoader("hf_peft_compare.report"),
+        "undefined": jinja2.StrictUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+        "keep_trailing_newline": True,
+    }

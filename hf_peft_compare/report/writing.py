@@ -1,0 +1,134 @@
+"""Write a report's folder: pages, tables, figures, and the records they were made from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.comparison import compare
+from hf_peft_compare.comparison.examples import Predictions
+from hf_peft_compare.comparison.formatting import UNKNOWN, format_count
+from hf_peft_compare.entries import discover
+from hf_peft_compare.records import (
+    PREDICTIONS_FILE,
+    RECORD_FILE,
+    RunRecord,
+    write_predictions,
+    write_record,
+    write_text_atomically,
+)
+from hf_peft_compare.report.blocks import Block, Charts, Material, Section
+from hf_peft_compare.report.charts import as_file, assign_colours, assign_markers, render_chart
+from hf_peft_compare.report.results_csv import render_csv
+from hf_peft_compare.report.templating import environment
+
+if TYPE_CHECKING:
+    from hf_peft_compare.config import StudyConfig
+
+PAGES = {"index.html": "html", "README.md": "md", "tables.tex": "tex", "report.tex": "tex"}
+
+
+def write_report(
+    study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path
+) -> Path:
+    """Write the report of a study, finished or not, and give the path of its index.html.
+
+    The same records give the same bytes. Runs of the study without a record are marked as not run yet.
+
+    Args:
+        records, predictions: by run name; they are copied to `records/<run>/`, so that the folder can be rebuilt.
+    """
+    material = gather(study, records, predictions)
+    sections = render_sections(material)
+    drawn = {
+        chart.name: render_chart(chart)
+        for _, blocks in sections
+        for block in blocks
+        if isinstance(block, Charts)
+        for chart in block.charts
+    }
+    for name, (svg, pdf) in drawn.items():
+        write_text_atomically(folder / "figures" / f"{name}.svg", as_file(svg))
+        write_bytes_atomically(folder / "figures" / f"{name}.pdf", pdf)
+    page = {
+        "study": study,
+        "facts": list(key_facts(material)),
+        "sections": sections,
+        "svg": {name: svg for name, (svg, _) in drawn.items()},
+    }
+    for name, language in PAGES.items():
+        write_text_atomically(folder / name, environment(language).get_template(name).render(page))
+    write_text_atomically(folder / "results.csv", render_csv(material.comparison.runs))
+    copy_records(records, predictions, folder / "records")
+    return folder / "index.html"
+
+
+def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions]) -> Material:
+    """Compare the runs of a study and give every row its colour."""
+    expected = [(row, seed) for row in study.methods for seed in study.seeds]
+    comparison = compare(records, predictions, expected_runs=expected)
+    return Material(
+        study=study,
+        records=records,
+        predictions=predictions,
+        comparison=comparison,
+        colours=assign_colours(comparison.rows),
+        markers=assign_markers(comparison.rows),
+    )
+
+
+def render_sections(material: Material) -> list[tuple[Section, list[Block]]]:
+    """Ask every section for its blocks, in order; those with nothing to say are left out."""
+    sections: list[Section] = sorted(
+        discover("hf_peft_compare.report.sections", Section).values(), key=lambda section: (section.order, section.name)
+    )
+    rendered = [(section, list(section.render(material))) for section in sections]
+    return [(section, blocks) for section, blocks in rendered if blocks]
+
+
+def key_facts(material: Material) -> Iterator[tuple[str, str]]:
+    """Say what was compared on what, from the first record: (term, text) pairs for the page's head."""
+    record = next(iter(material.records.values()), None)
+    if record is None:
+        return
+    config = record.config
+    sizes = [config.get(f"num_{split}_samples") for split in ("train", "validation", "test")]
+    yield "Model", str(config.get("model_name_or_path", UNKNOWN))
+    yield "Data", str(config.get("dataset", UNKNOWN))
+    yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
+    yield "Seeds", ", ".join(map(str, material.study.seeds))
+    devices = dict.fromkeys(
+        str(made.provenance["device"]) for made in material.records.values() if made.provenance.get("device")
+    )
+    if devices:
+        yield "Device", ", ".join(devices)
+
+
+def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:
+    """Write records and predictions below `folder`; what an earlier report left there of other runs goes."""
+    for run, record in records.items():
+        write_record(record, folder / run)
+        write_predictions(predictions.get(run, ()), folder / run)
+    for stale in sorted(folder.glob("*/")):
+        if stale.name not in records:
+            for name in (RECORD_FILE, PREDICTIONS_FILE):
+                (stale / name).unlink(missing_ok=True)
+            if not any(stale.iterdir()):
+                stale.rmdir()
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
