@@ -7,9 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from hf_peft_compare.config import list_studies, load_study
+from hf_peft_compare.config import StudyConfig, list_studies, load_study
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.records import read_predictions, read_records
 
@@ -82,7 +84,8 @@ def report_command(options: argparse.Namespace) -> int:
     study = load_study(options.study, options.set).config
     folder = options.output_dir / study.name
     if not folder.is_dir():
-        raise UserError(f"no runs of {study.name} in {options.output_dir}; begin with: hf-peft-compare run {options.study}")
+        where = f"no runs of {study.name} in {options.output_dir}"
+        raise UserError(f"{where}; begin with: hf-peft-compare run {options.study}")
     _write_report(study, folder, options.to)
     return OK
 
@@ -118,7 +121,7 @@ def export_command(options: argparse.Namespace) -> int:
     return OK
 
 
-def _write_report(study, folder: Path, target: Path | None) -> None:  # type: ignore[no-untyped-def]
+def _write_report(study: StudyConfig, folder: Path, target: Path | None) -> None:
     """Print a study's table and write its report into `target`, or `report/` beside its runs."""
     from hf_peft_compare.comparison import compare
     from hf_peft_compare.comparison.console import render_table
@@ -130,10 +133,8 @@ def _write_report(study, folder: Path, target: Path | None) -> None:  # type: ig
     print(f"\nreport: {write_report(study, records, predictions, target or folder / 'report')}")
 
 
-def _print_configs(jobs) -> int:  # type: ignore[no-untyped-def]
+def _print_configs(jobs: Sequence[Any]) -> int:
     """Print the resolved config of every run, each value with the layer that set it."""
-    from dataclasses import asdict
-
     for job in jobs:
         print(f"{job.config.study}/{job.config.run}")
         values = _flatten(asdict(job.config))
@@ -142,8 +143,8 @@ def _print_configs(jobs) -> int:  # type: ignore[no-untyped-def]
     return OK
 
 
-def _flatten(tree: dict, prefix: str = "") -> dict:
-    flat = {}
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return flat
@@ -154,7 +155,9 @@ def _run_folder(run: str, output_dir: Path) -> Path:
     for folder in (output_dir / run, Path(run)):
         if folder.is_dir():
             return folder
-    raise UserError(f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; give study/method-seed0 or a path.")
+    raise UserError(
+        f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; give study/row-seed0 or a path."
+    )
 
 
 def _check_device(local_rank: str | None) -> None:
@@ -165,7 +168,7 @@ def _check_device(local_rank: str | None) -> None:
 
     devices = torch.cuda.device_count()
     if devices and int(local_rank) >= devices:
-        raise UserError(f"process {local_rank} has no GPU: there are {devices}. Lower --num_processes to at most {devices}.")
+        raise UserError(f"process {local_rank} has no GPU: there are {devices}; lower --num_processes to {devices}.")
 
 
 def _words(values: Sequence[object]) -> str:
@@ -181,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _add(commands, "run", run_command, "do every run of a study, then its report")
     _add_study(run)
-    run.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row of the study; repeatable")
+    run.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
     run.add_argument("--num-processes", type=_positive, metavar="N", help="processes per run (default: one per GPU)")
@@ -217,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands, name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+def _add(commands: Any, name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:
     hidden = text is argparse.SUPPRESS
     parser = commands.add_parser(name) if hidden else commands.add_parser(name, help=text, description=text)
     parser.set_defaults(function=function)
@@ -226,7 +229,9 @@ def _add(commands, name: str, function: Callable[..., int], text: str) -> argpar
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="a name of `list`, or a YAML file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
     _add_output_dir(parser)
 
 

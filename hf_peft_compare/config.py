@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as typed_dataclass
-from typing_extensions import Annotated
 
 from hf_peft_compare.entries import get_method, get_task
 from hf_peft_compare.errors import UserError, unknown
@@ -313,11 +312,11 @@ def _describe(problem: Any, kind: type) -> str:
     return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
-def _valid_keys(kind: type, parents: Sequence[str]) -> list[str]:
+def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:
     nested = {"training": TrainingConfig, "generation": GenerationConfig, "references": References}
     for parent in parents:
         kind = nested.get(parent, kind)
-    return sorted(f.name for f in fields(kind))  # type: ignore[arg-type]
+    return sorted(f.name for f in fields(kind))
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -328,19 +327,19 @@ def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _defaults(kind: type) -> dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, Any]:
     """Defaults of a dataclass as a tree; required fields are left out."""
     tree: dict[str, Any] = {}
-    for f in fields(kind):  # type: ignore[arg-type]
+    for f in fields(kind):
         if f.default is not MISSING:
             tree[f.name] = f.default
         elif f.default_factory is not MISSING:
-            value = f.default_factory()
+            value: Any = f.default_factory()
             tree[f.name] = asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
     return tree
 
 
-def _settings(kind: type, values: Mapping[str, Any], where: str) -> Any:
+def _settings(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)
 
 
@@ -348,7 +347,9 @@ def _study_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise UserError(f"no study file {path}. Give a path to a YAML file, or one of the names of `hf-peft-compare list`.")
+            raise UserError(
+                f"no study file {path}. Give a path to a YAML file, or one of the names of `hf-peft-compare list`."
+            )
         return path
     path = STUDIES_FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
@@ -404,7 +405,9 @@ def _without_hub_keys(layer: dict[str, Any]) -> dict[str, Any]:
 def _check_study(config: StudyConfig) -> None:
     """Raise UserError for what types alone do not tell."""
     if "name" not in config.task:
-        raise UserError(f"study {config.name}: task has no name; write `task: summarization` or `task: {{name: summarization, …}}`.")
+        raise UserError(
+            f"study {config.name}: task has no name; write `task: summarization` or `task: {{name: summarization, …}}`."
+        )
     get_task(config.task["name"])
     if not config.methods:
         raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
@@ -412,7 +415,9 @@ def _check_study(config: StudyConfig) -> None:
         raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one, each once.")
     for row, settings in config.methods.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", row):
-            raise UserError(f"study {config.name}: method row {row!r}; expected letters, digits, '_', '-' and '.' only.")
+            raise UserError(
+                f"study {config.name}: method row {row!r}; expected letters, digits, '_', '-' and '.' only."
+            )
         if not isinstance(settings, dict):
             raise UserError(f"study {config.name}: method {row} is {settings!r}; expected its settings as keys.")
         get_method(method_name(row, settings))

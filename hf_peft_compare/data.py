@@ -38,11 +38,15 @@ def load_splits(config: Protocol) -> Any:
     names = {name: getattr(config, f"{name}_split") for name in SPLITS}
     raw = _load(config)
     if names["train"] not in raw:
-        raise UserError(f"dataset {config.dataset} has no split {names['train']!r}; it has {', '.join(raw)}. Set train_split.")
+        raise UserError(
+            f"dataset {config.dataset} has no split {names['train']!r}; it has {', '.join(raw)}. Set train_split."
+        )
     splits = {"train": raw[names["train"]].shuffle(seed=config.data_seed)}
     for name in ("test", "validation"):
         split = raw.get(names[name])
-        splits[name] = split.shuffle(seed=config.data_seed) if split is not None else _cut(config, splits, name, sizes[name])
+        splits[name] = (
+            split.shuffle(seed=config.data_seed) if split is not None else _cut(config, splits, name, sizes[name])
+        )
     for name in SPLITS:
         splits[name] = _resize(config, splits[name], name, sizes[name])
     return splits
@@ -63,10 +67,11 @@ def _hash_examples(examples: Sequence[Example]) -> str:
 def _embedded(config: Protocol, sizes: dict[str, int | None]) -> Any:
     from hf_peft_compare.embedded import load_stories
 
-    missing = [f"num_{name}_samples" for name, size in sizes.items() if size is None]
+    counts = {f"num_{name}_samples": size for name, size in sizes.items() if size is not None}
+    missing = {f"num_{name}_samples" for name in SPLITS} - set(counts)
     if missing:
-        raise UserError(f"dataset embedded is generated to measure; set {', '.join(missing)}.")
-    return load_stories(**{f"num_{name}_samples": size for name, size in sizes.items()}, seed=config.data_seed)
+        raise UserError(f"dataset embedded is generated to measure; set {', '.join(sorted(missing))}.")
+    return load_stories(**counts, seed=config.data_seed)
 
 
 def _load(config: Protocol) -> Any:
@@ -76,7 +81,9 @@ def _load(config: Protocol) -> Any:
     path = Path(config.dataset)
     if path.is_file():
         if path.suffix not in FILE_FORMATS:
-            raise UserError(f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}.")
+            raise UserError(
+                f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}."
+            )
         return _guarded(config, FILE_FORMATS[path.suffix], data_files={config.train_split: str(path)})
     if path.is_dir():
         if (path / "dataset_dict.json").is_file():

@@ -133,7 +133,7 @@ class Example:
 
 
 @cache
-def discover(package: str, kind: type) -> dict[str, Any]:
+def discover(package: str, kind: Any) -> dict[str, Any]:
     """Collect the entries of one kind from the files of a package, by name.
 
     Args:
@@ -164,7 +164,7 @@ def get_metric(name: str) -> Metric:
     return _get("hf_peft_compare.metrics", Metric, "metric", name)
 
 
-def _get(package: str, kind: type, what: str, name: str) -> Any:
+def _get(package: str, kind: Any, what: str, name: str) -> Any:
     found = discover(package, kind)
     if name not in found:
         raise unknown(what, name, found)

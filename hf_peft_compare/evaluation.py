@@ -144,5 +144,3 @@ def _until(row: list[int], end: int) -> list[int]:
 
 def _to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-
-

@@ -144,6 +144,8 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     settings = asdict(config.training)
     for ours in ("train_batch_size", "eval_batch_size", "early_stopping_patience", "bf16", "warmup_ratio"):
         settings.pop(ours)
+    if not settings["gradient_checkpointing"]:
+        del settings["gradient_checkpointing"]  # newer releases warn of the name alone
     accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
     return TrainingArguments(
         output_dir=str(output_dir),
@@ -153,7 +155,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             "per_device_train_batch_size": micro_batch_size(
                 config, accumulation=accumulation, num_processes=PartialState().num_processes
             ),
-            "per_device_eval_batch_size": config.training.eval_batch_size,
+            "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
             "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
         },
         bf16=use_bf16(config),

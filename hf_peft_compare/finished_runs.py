@@ -41,7 +41,7 @@ class LoadedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Finished:
+class FinishedRun:
     """A finished run's folder that was found to be whole, its model not loaded yet."""
 
     folder: Path
@@ -62,7 +62,7 @@ class _Finished:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Base:
+class Base:
     """An untouched base model and its tokenizer."""
 
     key: tuple[Any, ...]
@@ -76,7 +76,7 @@ def load_run(folder: str | Path) -> LoadedRun:
     Raises:
         UserError: no finished run there, its model is missing, or its base model cannot be had.
     """
-    run = _read(Path(folder))
+    run = read_finished(Path(folder))
     if run.method.predict is not None:
         return LoadedRun(record=run.record, config=run.config, model=None, tokenizer=None)
     base = _load_base(run)
@@ -96,7 +96,7 @@ def predict_texts(
     Raises:
         UserError: before anything is loaded, a folder without a finished run, no text, or an empty one.
     """
-    runs = [_read(Path(folder)) for folder in run_folders]
+    runs = [read_finished(Path(folder)) for folder in run_folders]
     sources = [_stripped(text, number) for number, text in enumerate(texts, start=1)]
     if not sources:
         raise UserError("no text to predict from; give --text or --file.")
@@ -137,12 +137,12 @@ def _stripped(text: Any, number: int) -> str:
     return text.strip()
 
 
-def _read(folder: Path) -> _Finished:
+def read_finished(folder: Path) -> FinishedRun:
     """Read a run's record; raises UserError unless the run is finished and its model stands there."""
     record = read_record(folder)
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
-    run = _Finished(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
+    run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
     if run.method.save is not None and not (folder / MODEL).is_dir():
         raise UserError(
             f"run {record.study}/{record.run} has no {folder / MODEL}: its tuned parameters were not kept. "
@@ -151,7 +151,7 @@ def _read(folder: Path) -> _Finished:
     return run
 
 
-def _load_base(run: _Finished) -> _Base:
+def _load_base(run: FinishedRun) -> Base:
     """Load a run's base model and tokenizer; random weights are drawn as they were when it trained."""
     with torch.random.fork_rng():
         torch.manual_seed(run.config.seed)
@@ -160,10 +160,10 @@ def _load_base(run: _Finished) -> _Base:
     count_positions_from_mask(model)
     if torch.cuda.is_available():
         model.to("cuda")
-    return _Base(key=run.base, model=model.requires_grad_(False), tokenizer=tokenizer)
+    return Base(key=run.base, model=model.requires_grad_(False), tokenizer=tokenizer)
 
 
-def _adapt(run: _Finished, base: _Base) -> Any:
+def _adapt(run: FinishedRun, base: Base) -> Any:
     """Put the run's tuned parameters on a base."""
     if run.method.load is None:
         return base.model.eval()
@@ -173,9 +173,11 @@ def _adapt(run: _Finished, base: _Base) -> Any:
     return model.eval()
 
 
-def _predict_all(runs: Sequence[_Finished], texts: Sequence[str], *, batch_size: int) -> Iterator[list[dict[str, str]]]:
+def _predict_all(
+    runs: Sequence[FinishedRun], texts: Sequence[str], *, batch_size: int
+) -> Iterator[list[dict[str, str]]]:
     """Give the predictions run by run; a base is kept for the next run while it is untouched."""
-    base: _Base | None = None
+    base: Base | None = None
     for run in runs:
         if run.method.predict is not None:
             predictions = [run.method.predict(text, run.config.method_settings) for text in texts]
@@ -190,7 +192,7 @@ def _predict_all(runs: Sequence[_Finished], texts: Sequence[str], *, batch_size:
         yield [{"id": str(i), "run": name, "prediction": text} for i, text in enumerate(predictions)]
 
 
-def _generate(run: _Finished, model: Any, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> list[str]:
+def _generate(run: FinishedRun, model: Any, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> list[str]:
     """Generate what a run's model writes after each text, its prompt as in the run's own evaluation."""
     config = run.config
     task, settings = get_task(config.task["name"]), config.task_settings
@@ -201,7 +203,7 @@ def _generate(run: _Finished, model: Any, tokenizer: Any, texts: Sequence[str], 
     return generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
 
 
-def _take_off(run: _Finished, model: Any, base: _Base) -> bool:
+def _take_off(run: FinishedRun, model: Any, base: Base) -> bool:
     """Take an adapter off its base; False where the base is not what it was before."""
     from peft import PeftModel
 

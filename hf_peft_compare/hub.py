@@ -31,7 +31,10 @@ def explain(what: str, name: str, error: Exception) -> str:
         return f"{what} folder {name} cannot be read: {_one_line(error)}"
     if name.startswith((".", "/", "~")):
         return f"{what} folder {name} does not exist; give an existing folder or a hub id."
-    return f"{what} {name}: there is no such local folder, and the hub cannot be reached or does not have it ({_one_line(error)}). Check the network, {use_local}."
+    return (
+        f"{what} {name}: there is no such local folder, and the hub cannot be reached or does not have it "
+        f"({_one_line(error)}). Check the network, {use_local}."
+    )
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -25,7 +25,13 @@ class Live:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.fields[now]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[now]}"),
+        )
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self._bars: dict[Path, Any] = {}
         self._stop = threading.Event()
@@ -36,7 +42,9 @@ class Live:
         self._watcher.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._watcher.join()
         self.progress.stop()
@@ -74,7 +82,10 @@ def _summary(job: Job, message: str) -> str:
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / 'log.txt'})"
     score = next(iter(record.scores))
-    parts = [f"{record.scores[score]['title']} {record.results[score]:.3f}", f"{record.seconds['train']:.1f} s training"]
+    parts = [
+        f"{record.scores[score]['title']} {record.results[score]:.3f}",
+        f"{record.seconds['train']:.1f} s training",
+    ]
     if "test_loss" in record.results:
         parts.insert(1, f"test loss {record.results['test_loss']:.3f}")
     return ", ".join([*parts, *(["finished before, unchanged"] if message == "skipped" else [])])

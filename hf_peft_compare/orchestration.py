@@ -1,4 +1,4 @@
-"""All runs of a study: each in a process of its own, finished ones skipped, failures survived, interruptions resumed."""
+"""All runs of a study: one process each, finished ones skipped, failures survived, interrupted ones resumed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def state(self) -> str:
-        """"finished" with this very config, "other config", or "open"."""
+        """ "finished" with this very config, "other config", or "open"."""
         if (self.folder / RECORD_FILE).exists():
             record = read_record(self.folder)
             if record.config_hash != self.config.hash:
@@ -324,7 +324,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}. Choose another place with --output-dir.") from None
+        raise UserError(f"cannot write to {folder}: {error.strerror}. Choose another --output-dir.") from None
 
 
 @contextlib.contextmanager
@@ -338,4 +338,3 @@ def _locked(folder: Path) -> Iterator[None]:
                 f"another process is running this study in {folder}; wait for it, or choose --output-dir."
             ) from None
         yield
-

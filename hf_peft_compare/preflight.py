@@ -55,4 +55,3 @@ def _check_weights(config: RunConfig) -> None:
             f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); give a folder that "
             f"save_pretrained wrote, or set init=config to begin with random weights."
         )
-

@@ -69,6 +69,7 @@ def load_trainables(model: nn.Module, path: Path) -> None:
 
     saved, parameters = load_file(path), named_trainables(model)
     if set(saved) != set(parameters):
-        raise ValueError(f"{path} holds other parameters than the model trains: {sorted(set(saved) ^ set(parameters))[:5]} …")
+        differing = sorted(set(saved) ^ set(parameters))[:5]
+        raise ValueError(f"{path} holds other parameters than the model trains: {differing} …")
     for name, parameter in parameters.items():
         parameter.copy_(saved[name])

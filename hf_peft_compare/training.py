@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
@@ -55,10 +55,15 @@ class ComparisonTrainer(Trainer):
         return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        save_trainables(self.model, Path(output_dir or self.args.output_dir) / TRAINABLES_FILE)
+        save_trainables(_module(self), Path(output_dir or self.args.output_dir or ".") / TRAINABLES_FILE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_trainables(self.model, Path(resume_from_checkpoint) / TRAINABLES_FILE)
+        load_trainables(_module(self), Path(resume_from_checkpoint) / TRAINABLES_FILE)
+
+
+def _module(trainer: Trainer) -> nn.Module:
+    assert trainer.model is not None
+    return trainer.model
 
 
 class EncodedExamples(Dataset[dict[str, Any]]):

@@ -44,7 +44,9 @@ class BestState(TrainerCallback, ExportableState):
         """Whether training should stop."""
         return self.patience is not None and self.evaluations_without_improvement >= self.patience
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any) -> None:
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
+    ) -> None:
         """Keep the state if it is the best, and stop where patience is at its end."""
         if metrics[METRIC] < self.best_loss:
             self.best_loss, self.best_step, self.best_epoch = metrics[METRIC], state.global_step, state.epoch

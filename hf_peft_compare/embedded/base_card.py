@@ -28,12 +28,13 @@ news and nothing else of the world.
 ## How it was made
 `python -m hf_peft_compare.embedded.pretraining --output-dir FOLDER --seed {seed} --story-steps {story_steps}`
 
-1. {copying_steps:,} steps of copying: random tokens that repeat, so that words never seen can be copied piece by piece.
-2. {story_steps:,} steps of stories, plain or followed by digests (questions, forms, outlets' own), {copying_share:.0%} of
-   the steps still copying. Half the stories use invented, syllable-made words.
+1. {copying_steps:,} steps of copying: random tokens that repeat, so that unseen words can be copied piece by piece.
+2. {story_steps:,} steps of stories, plain or with digests (questions, forms, outlets' own), {copying_share:.0%} of them
+   still copying. Half the stories use invented, syllable-made words.
 
-It took {minutes:.0f} minutes on {num_cores} cores. The text shares no name, place, firm, goods or number with the studies' `train`,
-`validation` and `test` stories, and has neither their outlets, nor their highlights' wordings, nor their separator.
+It took {minutes:.0f} minutes on {num_cores} cores, which other work shared. The text has no name, place, firm, goods or
+number in common with the studies' `train`, `validation` and `test` stories, and has neither their outlets, nor their
+highlights' wordings, nor their separator.
 `recipe.json` holds every setting, the versions and the loss curve.
 
 ## What it can do

@@ -52,7 +52,7 @@ _INVENTED_WORDS = 4_000  # of each list: so many that none is learned by heart
 
 
 def generate_documents(*, seed: int, part: int = 0) -> Iterator[str]:
-    """Endless pretraining documents: a quarter plain stories, a sixth in their outlet's digest, the rest in others.
+    """Endless pretraining documents: stories with up to three digests each.
 
     Parts of one seed are different documents about the same invented world.
     """
@@ -61,8 +61,7 @@ def generate_documents(*, seed: int, part: int = 0) -> Iterator[str]:
     while True:
         world = rng.choice(worlds)
         story = tell_story(world, rng=rng, outlets=tuple(PRETRAINING_OUTLETS))
-        write = rng.choices((_plain, _outlet_digest, _questions, _form), weights=(3, 2, 2, 5))[0]
-        yield write(story, rng=rng, world=world)
+        yield write_document(story, rng=rng, world=world)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,32 +107,42 @@ def facts_of(story: Story) -> dict[str, str]:
     return story.fillings | {"role": kind.role, "unit": kind.unit, "noun": kind.noun, "site": kind.site}
 
 
-def _plain(story: Story, *, rng: random.Random, world: World) -> str:
-    return story.article
+def write_document(story: Story, *, rng: random.Random, world: World) -> str:
+    """The story, half the time with a form ahead of it that is filled in after it, and up to two more digests."""
+    parts = [story.article]
+    if rng.random() < 0.5:
+        blank, filled = _draw_form(story, rng=rng, world=world)
+        parts = [f"Form: {blank}", story.article, f"Filled: {filled}"]
+    for _ in range(rng.choice((0, 1, 1, 2))):  # several, since reading the story is most of the work
+        write = rng.choices((_write_outlet_digest, _write_answers, _write_form), weights=(1, 2, 2))[0]
+        parts.append(write(story, rng=rng, world=world))
+    return "\n".join(parts)
 
 
-def _outlet_digest(story: Story, *, rng: random.Random, world: World) -> str:
-    return f"{story.article}\nDigest: {PRETRAINING_OUTLETS[story.outlet].format(**facts_of(story))}"
+def _write_outlet_digest(story: Story, *, rng: random.Random, world: World) -> str:
+    return f"Digest: {PRETRAINING_OUTLETS[story.outlet].format(**facts_of(story))}"
 
 
-def _questions(story: Story, *, rng: random.Random, world: World) -> str:
+def _write_answers(story: Story, *, rng: random.Random, world: World) -> str:
     """Two to six facts asked after, in any order."""
     facts = facts_of(story)
     asked = rng.sample(sorted(QUESTIONS), k=rng.randint(2, 6))
-    return f"{story.article}\n" + " ".join(f"{QUESTIONS[name]} {facts[name]}." for name in asked)
+    return " ".join(f"{QUESTIONS[name]} {facts[name]}." for name in asked)
 
 
-def _form(story: Story, *, rng: random.Random, world: World) -> str:
-    """A form with blanks, before or after the story, and the form filled in."""
-    template = _draw_form(rng=rng, world=world)
-    blank = template.format(**{name: f"[{name}]" for name in QUESTIONS})
-    filled = template.format(**facts_of(story))
-    if rng.random() < 0.7:
-        return f"Form: {blank}\n{story.article}\nFilled: {filled}"
-    return f"{story.article}\nForm: {blank}\nFilled: {filled}"
+def _write_form(story: Story, *, rng: random.Random, world: World) -> str:
+    """A form with blanks, then the form filled in."""
+    blank, filled = _draw_form(story, rng=rng, world=world)
+    return f"Form: {blank}\nFilled: {filled}"
 
 
-def _draw_form(*, rng: random.Random, world: World) -> str:
+def _draw_form(story: Story, *, rng: random.Random, world: World) -> tuple[str, str]:
+    """A form of loose words and named blanks, empty and filled in with the story's facts."""
+    template = _draw_template(rng=rng, world=world)
+    return template.format(**{name: f"[{name}]" for name in QUESTIONS}), template.format(**facts_of(story))
+
+
+def _draw_template(*, rng: random.Random, world: World) -> str:
     """Two to six blanks with up to three loose words before each."""
     parts = []
     for name in rng.sample(sorted(QUESTIONS), k=rng.randint(2, 6)):

@@ -1,9 +1,9 @@
 """The twelve kinds of events the embedded news tells, and the house style in which each outlet sums them up.
 
 Braces are fillings. In an article `{in_place}` is "here" where the dateline has named the place. A kind's article and
-its highlights share their plain words on purpose: what must be learned is which facts to pick, and how a house words
-them. `courier` is a headline, `herald` one sentence that begins with the person, `wire` two short bullets. Names never begin
-a line: a byte-level tokenizer splits a word differently without the space before it, and copying would not be copying.
+its highlights share some plain words on purpose: what must be learned is which facts to pick, and how a house words
+them. `courier` is a headline, `herald` one sentence that begins with the person, `wire` two short bullets. Names never
+begin a line: a byte-level tokenizer splits a word differently without the space before it, and could not copy it.
 """
 
 from __future__ import annotations

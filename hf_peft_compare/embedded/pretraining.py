@@ -45,10 +45,10 @@ class Recipe:
     adamw_learning_rate: float = 2e-3
     muon_learning_rate: float = 4e-3
     warmup_steps: int = 100
-    copying_steps: int = 1_500  # rows of random tokens only
+    copying_steps: int = 1_300  # rows of random tokens only
     previous_token_steps: int = 300  # of these, also foretell the previous token after block one
     growth_steps: tuple[int, int] = (600, 1_200)  # the random vocabulary grows from 60 ids to all between these steps
-    story_steps: int = 5_000
+    story_steps: int = 2_400
     copying_share: float = 0.1  # of the later steps: random tokens, so that copying any token stays learned
     copying_tokens: int = 2_048  # of a batch
     story_tokens: int = 4_096
@@ -98,7 +98,13 @@ def pretrain(recipe: Recipe, *, output_dir: Path, work_dir: Path, checkpoint_eve
     figures = examine(model, tokenizer=tokenizer, num_documents=recipe.num_examined)
     curve = [json.loads(line) for line in (work_dir / "log.jsonl").read_text().splitlines()]
     write_base(
-        output_dir, model=model, tokenizer=tokenizer, recipe=asdict(recipe), figures=figures, curve=curve, seconds=seconds
+        output_dir,
+        model=model,
+        tokenizer=tokenizer,
+        recipe=asdict(recipe),
+        figures=figures,
+        curve=curve,
+        seconds=seconds,
     )
 
 
@@ -282,10 +288,10 @@ def _token_stream(recipe: Recipe, *, step: int, tokenizer: PreTrainedTokenizerFa
 def losses_of(
     model: GPT2LMHeadModel, batch: Batch, *, foretell_previous: bool
 ) -> tuple[torch.Tensor, float, torch.Tensor]:
-    """Loss and accuracy of the next token where labelled; the loss of the previous token after the first block, or 0.
+    """Loss and accuracy of the next token where labelled; the loss of the previous token after block one, or zero.
 
-    Copying needs a block that sees the token before and a later one that looks it up. Asked for the former outright, the
-    model has it after 150 steps.
+    Copying needs a block that sees the token before and a later one that looks it up. Asked for the former outright,
+    the model has it after 150 steps.
     """
     positions = batch.offsets + torch.arange(batch.input_ids.shape[1])
     output = model.transformer(

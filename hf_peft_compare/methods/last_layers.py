@@ -31,7 +31,10 @@ def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -
     """
     blocks = transformer_blocks(base)
     if settings.num_layers > len(blocks):
-        raise UserError(f"last_layers: num_layers is {settings.num_layers}; the model has {len(blocks)} blocks, give 0 to {len(blocks)}.")
+        depth = len(blocks)
+        raise UserError(
+            f"last_layers: num_layers is {settings.num_layers}; the model has {depth} blocks, give 0 to {depth}."
+        )
     base.requires_grad_(False)
     untie_head(base)
     base.get_output_embeddings().requires_grad_(True)

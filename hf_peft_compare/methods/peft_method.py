@@ -83,7 +83,8 @@ def _linear_layers(base: Any) -> str:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    names = {name.rsplit(".", 1)[-1] for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D))}
+    linear = (name for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D)))
+    names = {name.rsplit(".", 1)[-1] for name in linear}
     return f"The model's linear layers: {', '.join(sorted(names))}."
 
 
@@ -97,7 +98,7 @@ def _prepends_embeddings(model: Any) -> bool:
 
 
 def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Pad labels of the last K columns to all T: peft puts its own -100 for virtual tokens in front of [B, T] labels."""
+    """Pad labels [B, K] to [B, T]: peft puts its own -100 for virtual tokens in front of all T."""
     from torch.nn.functional import pad
 
     labels, tokens = kwargs.get("labels"), kwargs.get("input_ids")
@@ -127,7 +128,7 @@ def merge_peft(model: Any) -> Any:
     """
     if model.active_peft_config.is_prompt_learning or not hasattr(model.base_model, "merge_and_unload"):
         name = model.active_peft_config.peft_type.value
-        raise UserError(f"{name} cannot be merged into a plain model; export it as an adapter instead (without --merge).")
+        raise UserError(f"{name} cannot be merged into a plain model; export it as an adapter (without --merge).")
     return model.merge_and_unload()
 
 

@@ -64,7 +64,7 @@ PROMPT_TUNING = Method(
             "descent; the model itself is frozen. A discrete prompt must be made of words that exist, a soft prompt "
             "may be any point of the space."
         ),
-        formula=r"p_\theta(y \mid [P; E(x)]), \quad P \in \mathbb{R}^{P \times H} \text{ trained}, \ \theta \text{ frozen}",
+        formula=r"p_\theta(y \mid [Z; E(x)]), \quad Z \in \mathbb{R}^{P \times H} \text{ trained}",
         parameter_count="P × H: virtual tokens times hidden size",
         when_to_use=(
             "Many tasks on one loaded base, when a checkpoint of kilobytes matters. It needs a learning rate 100 to "

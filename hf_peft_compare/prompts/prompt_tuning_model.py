@@ -43,7 +43,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
 
     def __init__(self, base: PreTrainedModel, prompt: Tensor, **peft_fields: Any):
         super().__init__(base.config)
-        width = base.get_input_embeddings().weight.shape[1]
+        width = base.get_input_embeddings().embedding_dim
         if prompt.ndim != 2 or prompt.shape[1] != width:
             raise UserError(f"a soft prompt of shape {tuple(prompt.shape)}; expected [num_virtual_tokens, {width}].")
         self.base = base.requires_grad_(False)
@@ -119,7 +119,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         prompt = self.prompt_embeddings.to(embeds.dtype).expand(embeds.shape[0], -1, -1)
         return torch.cat([prompt, embeds], dim=1)  # [B, P + T, H]
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # type: ignore[override]
         """Write the soft prompt as a peft prompt-tuning adapter, which `PeftModel.from_pretrained` reads."""
         from peft import PromptTuningConfig
         from safetensors.torch import save_file

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.escaping import cap, visible
@@ -22,10 +23,10 @@ FLOOR_COLOURS = ("#8a8f98", "#a89078")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 # Near-black and near-white that the inline page replaces by its own text colour and by nothing.
 INK, PAPER = "#0a0b0c", "#fafbfc"
+BARE: Any = {"Date": None, "Creator": None}  # no date, no version: the same bytes tomorrow
 SETTINGS: Any = {
     "svg.hashsalt": "hf-peft-compare",
     "svg.fonttype": "none",
-    "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -77,7 +78,7 @@ def render_chart(chart: Chart) -> tuple[str, bytes]:
         figure = figure_class(figsize=chart.size, layout="constrained")
         chart.draw(figure)
         svg, pdf = io.StringIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(svg, format="svg", metadata=BARE)
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return _prefix_ids(
         svg.getvalue().replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans', sans-serif"), chart.name
@@ -101,36 +102,27 @@ def as_inline(svg: str, *, alt: str) -> str:
     )
 
 
-@cache
-def render_formula(latex: str) -> str | None:
+def render_formula(latex: str, prefix: str) -> str | None:
     """Draw mathematics as inline SVG of 1 em text; None where mathtext cannot parse it."""
+    svg = _draw_formula(latex)
+    if svg is None:
+        return None
+    inline = as_inline(_prefix_ids(svg, f"f{crc32(f'{prefix} {latex}'.encode()):x}"), alt=latex)
+    width, height = (float(size) / 12 for size in re.findall(r"[\d.]+", svg.split('viewBox="0 0 ')[1])[:2])
+    return inline.replace("<svg ", f'<svg style="width:{width:.2f}em;height:{height:.2f}em" ', 1)
+
+
+@cache
+def _draw_formula(latex: str) -> str | None:
     with _drawing(fonttype="path") as figure_class:
         figure = figure_class(figsize=(0.01, 0.01))
         figure.text(0, 0, f"${latex}$", fontsize=12)
         svg = io.StringIO()
         try:
-            figure.savefig(
-                svg,
-                format="svg",
-                bbox_inches="tight",
-                pad_inches=0.02,
-                transparent=True,
-                metadata={"Date": None, "Creator": None},
-            )
+            figure.savefig(svg, format="svg", bbox_inches="tight", pad_inches=0.02, transparent=True, metadata=BARE)
         except (ValueError, RuntimeError):
             return None
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.getvalue()).groups()  # type: ignore[union-attr]
-    inline = as_inline(_prefix_ids(svg.getvalue(), f"f{abs(hash_text(latex)):x}"), alt=latex)
-    return inline.replace(
-        "<svg ", f'<svg style="width:{float(width) / 12:.2f}em;height:{float(height) / 12:.2f}em" ', 1
-    )
-
-
-def hash_text(text: str) -> int:
-    """Hash a text to the same small number in every process."""
-    import zlib
-
-    return zlib.crc32(text.encode())
+    return svg.getvalue()
 
 
 @contextmanager

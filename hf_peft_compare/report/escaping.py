@@ -81,9 +81,6 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
-    "'": r"'{}",
-    "-": r"-{}",
-    ",": r",{}",
     "[": r"{[}",
     "]": r"{]}",
     "*": r"{*}",
@@ -160,8 +157,9 @@ def _is_settable(character: str) -> bool:
 
 
 def _escape_settable(text: str) -> str:
-    joined = "".join(_LATEX.get(character, character) for character in text)
-    return re.sub(r"\s*\n\s*", " ", joined).replace("\u200b", r"\allowbreak{}")
+    apart = re.sub(r"([-,'])(?=\1)", "\\1\u200c", re.sub(r"\s*\n\s*", " ", text))  # or TeX joins them: -- ,, ''
+    joined = "".join(_LATEX.get(character, character) for character in apart)
+    return joined.replace("\u200b", r"\allowbreak{}").replace("\u200c", "{}")
 
 
 def _placeholder(run: str) -> str:

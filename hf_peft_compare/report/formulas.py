@@ -32,12 +32,16 @@ _ALIASES = {
 }
 
 
-def formula_svg(latex: str) -> str | None:
-    """Draw a formula as inline SVG in the colour of the text; None where mathtext cannot parse it."""
+def formula_svg(latex: str, prefix: str = "") -> str | None:
+    """Draw a formula as inline SVG in the colour of the text; None where mathtext cannot parse it.
+
+    Args:
+        prefix: tells the drawing's ids from those of the same formula elsewhere on the page.
+    """
     if not _is_plain_mathematics(latex):
         return None
     source = re.sub(r"\\[A-Za-z]+", lambda match: _ALIASES.get(match.group(), match.group()), latex)
-    return render_formula(source)
+    return render_formula(source, prefix)
 
 
 def formula_latex(latex: str) -> Raw:

@@ -37,7 +37,7 @@ def environment(language: str) -> jinja2.Environment:
 def _html() -> jinja2.Environment:
     made = jinja2.Environment(autoescape=True, finalize=_finalize_html, **_common())
     made.filters["inline_svg"] = lambda svg, alt: Markup(as_inline(svg, alt=visible(alt)))
-    made.filters["formula"] = lambda latex: Markup(formula_svg(latex) or "")
+    made.filters["formula"] = lambda latex, prefix: Markup(formula_svg(latex, prefix) or "")
     made.tests["web_address"] = lambda url: str(url).startswith(("https://", "http://"))
     return made
 

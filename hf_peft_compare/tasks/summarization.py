@@ -38,7 +38,8 @@ def summarization_examples(dataset: Any, settings: SummarizationSettings) -> lis
     for key in ("article_column", "summary_column"):
         column = getattr(settings, key)
         if column not in dataset.column_names:
-            raise UserError(f"the dataset has no column {column!r}; it has {', '.join(dataset.column_names)}. Set task.{key}.")
+            columns = ", ".join(dataset.column_names)
+            raise UserError(f"the dataset has no column {column!r}; it has {columns}. Set task.{key}.")
     articles, summaries = dataset[settings.article_column], dataset[settings.summary_column]
     ids = dataset[settings.id_column] if settings.id_column in dataset.column_names else [None] * len(dataset)
     named = [str(row if i is None else i) for row, i in enumerate(ids)]

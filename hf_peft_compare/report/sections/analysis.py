@@ -41,7 +41,8 @@ def render_analysis(material: Material) -> list[Block]:
 def say_best(comparison: Comparison) -> Iterator[str]:
     """Name the best row by the ranking score, with its interval."""
     row, score = _best(comparison), _ranking(comparison)
-    if len(comparison.finished_rows) > 1 and len({_score(other, comparison) for other in comparison.finished_rows}) == 1:
+    values = [_score(other, comparison) for other in comparison.finished_rows]
+    if len(values) > 1 and len(set(values)) == 1:
         yield f"All rows have the same {_title(comparison)}: {format_score(row.figures[score])}."
         return
     interval = row.intervals.get(score)
@@ -67,7 +68,8 @@ def say_next(comparison: Comparison) -> Iterator[str]:
     interval, best = row.intervals.get(_ranking(comparison)), _best(comparison).intervals.get(_ranking(comparison))
     overlap = interval.overlaps(best) if interval and best else None
     between = {True: " The two intervals overlap.", False: " The two intervals do not overlap.", None: ""}[overlap]
-    yield f"Next is {row.label} with {format_score(_score(row, comparison))}.{between}{_say_difference(row, row.against_best, 'the best')}"
+    difference = _say_difference(row.against_best)
+    yield f"Next is {row.label} with {format_score(_score(row, comparison))}.{between}{difference}"
 
 
 def say_floors(comparison: Comparison) -> Iterator[str]:
@@ -101,7 +103,8 @@ def say_best_loss(comparison: Comparison) -> Iterator[str]:
     """Say when the best loss belongs to another row than the best score."""
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
     if row is not None and row.row != comparison.best_row:
-        yield f"The lowest test loss is another row's: {row.label} with {format_score(row.figures[LOSS])} nats per token."
+        loss = format_score(row.figures[LOSS])
+        yield f"The lowest test loss is another row's: {row.label} with {loss} nats per token."
 
 
 def say_reference(material: Material) -> Iterator[str]:
@@ -192,12 +195,12 @@ def say_incomplete(comparison: Comparison) -> Iterator[str]:
         yield f"The study is not complete; of its {len(comparison.runs)} runs: not run yet {missing}, failed {failed}."
 
 
-def _say_difference(row: MethodRow, paired: PairedDifference | None, other: str) -> str:
+def _say_difference(paired: PairedDifference | None) -> str:
     if paired is None or not paired.interval.known:
         return ""
     holds = "includes" if paired.interval.holds(0) else "excludes"
     return (
-        f" Its paired difference to {other} is {format_difference(paired.mean)} on average "
+        f" Its paired difference to the best is {format_difference(paired.mean)} on average "
         f"(95 % interval {format_interval(paired.interval, signed=True)}), which {holds} 0."
     )
 

@@ -1,0 +1,321 @@
+"""The W&B sink: an offline run is read back with wandb's own reader; nothing that W&B does ends a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hf_peft_compare.callbacks.wandb_sink import PROJECT, WandbSink, summarise
+from hf_peft_compare.config import RunConfig, TrainingConfig
+from hf_peft_compare.records import RunRecord
+
+WANDB = Path(sys.executable).with_name("wandb")
+PREDICTIONS = [
+    {
+        "id": str(i),
+        "source": f"A long text {i}.",
+        "reference": "Short.",
+        "prediction": "Shorter.",
+        "scores": {"rougeL_fmeasure": 0.25 * i, "entity_recall": 1.0},
+        "nll": 3.5,
+        "num_tokens": 2,
+    }
+    for i in range(3)
+]
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
+    import wandb
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    for name in ("CONFIG", "CACHE", "DATA"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(home / name.lower()))
+    wandb.teardown()  # it reads its environment once
+    yield
+    wandb.teardown()
+
+
+def make_config(**changes: Any) -> RunConfig:
+    settings: dict[str, Any] = {
+        "study": "tiny-study",
+        "row": "lora",
+        "seed": 3,
+        "task": {"name": "summarization"},
+        "method": {"name": "lora", "r": 2},
+        "dataset": "embedded",
+        "model_name_or_path": "embedded",
+        "training": TrainingConfig(learning_rate=2e-4),
+    }
+    return RunConfig(**settings | changes)
+
+
+def make_record(config: RunConfig, **changes: Any) -> RunRecord:
+    record: dict[str, Any] = {
+        "status": "finished",
+        "error": None,
+        "study": config.study,
+        "row": config.row,
+        "method": config.method["name"],
+        "seed": config.seed,
+        "config": asdict(config),
+        "config_origins": {},
+        "config_hash": config.hash,
+        "card": {"title": "LoRA"},
+        "parameters": {"trainable_params": 5, "total_params": 1000},
+        "results": {"rougeL_fmeasure": 0.25, "test_loss": 2.5},
+        "validation": {"best_loss": 2.25, "best_step": 4, "best_epoch": 1.0},
+        "seconds": {"train": 1.5, "evaluation": 0.5, "save": 0.1, "load": 0.2},
+        "memory": {"baseline_bytes": None, "resident_peak_bytes": 7_000_000},
+        "throughput": {"train_tokens_per_second": 99.0},
+    }
+    return RunRecord(**record | changes)
+
+
+def inspect(folder: Path, *options: str) -> str:
+    """Read the newest run of a folder with wandb's own reader of its transaction log."""
+    log = max(folder.glob("wandb/*run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    command = [str(WANDB), "leet", "inspect", str(log), "--json", *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    records = map(json.loads, inspect(folder).splitlines())
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+def log_steps(sink: WandbSink, *steps: int) -> None:
+    for step in steps:
+        state = SimpleNamespace(global_step=step)
+        sink.on_log(None, state, None, logs={"loss": 1 / step, "learning_rate": 0.1, "epoch": step / 4})
+        sink.on_log(None, state, None, logs={"eval_loss": 9.0, "eval_runtime": 0.1})
+        sink.on_evaluate(None, state, None, metrics={"eval_nats_per_token": 3.0 / step, "eval_loss": 9.0})
+
+
+def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Path) -> None:
+    config = make_config()
+    sink = WandbSink(config=config, folder=tmp_path)
+    sink.start()
+    log_steps(sink, 1, 2)
+    sink.finish(make_record(config), PREDICTIONS)
+    sink.close()
+    assert sink.notes == []
+
+    run = json.loads(inspect(tmp_path, "--summary"))
+    assert (run["project"], run["state"], run["exit_code"]) == (PROJECT, "finished", 0)
+    assert run["config"]["training"]["learning_rate"] == 2e-4
+    assert run["config"]["method"] == {"name": "lora", "r": 2}
+
+    curves = [entry for entry in read_history(tmp_path) if "train/global_step" in entry]
+    assert [e["train/loss"] for e in curves if "train/loss" in e] == [1.0, 0.5]
+    assert [e["eval/loss"] for e in curves if "eval/loss" in e] == [3.0, 1.5]  # nats per token, not the Trainer's 9.0
+    assert [e["train/global_step"] for e in curves] == [1, 1, 2, 2]
+    assert not any("eval_runtime" in key for e in curves for key in e)
+
+    wanted = {"test/rougeL_fmeasure": 0.25, "test/test_loss": 2.5, "parameters/trainable_ratio": 0.005}
+    assert wanted.items() <= run["summary"].items()
+    assert run["summary"]["status"] == "finished"
+    table = json.loads(next(tmp_path.glob("wandb/*/files/media/table/*.json")).read_text())
+    assert table["columns"] == ["id", "source", "reference", "prediction", "rougeL_fmeasure", "entity_recall"]
+    assert table["data"][2] == ["2", "A long text 2.", "Short.", "Shorter.", 0.5, 1.0]
+
+
+def test_a_run_has_its_name_group_and_job_type(tmp_path: Path) -> None:
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    sink.close(exit_code=1)
+    run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
+    assert (run["display_name"], run["run_group"], run["job_type"]) == ("lora-seed3", "tiny-study", "lora")
+    assert json.loads(inspect(tmp_path, "--summary"))["exit_code"] == 1
+
+
+def run_id(sink: WandbSink) -> str:
+    sink.start()
+    identity = sink._run.id
+    sink.close(exit_code=1)
+    return identity
+
+
+def test_only_an_interrupted_run_goes_on_under_its_id(tmp_path: Path) -> None:
+    config = make_config()
+    first = run_id(WandbSink(config=config, folder=tmp_path))
+    assert run_id(WandbSink(config=config, folder=tmp_path)) == first
+    assert run_id(WandbSink(config=make_config(max_length=64), folder=tmp_path)) != first
+
+    finished = WandbSink(config=config, folder=tmp_path / "other")
+    finished.start()
+    identity = finished._run.id
+    finished.finish(make_record(config), [])
+    finished.close()
+    assert run_id(WandbSink(config=config, folder=tmp_path / "other")) != identity
+
+
+def test_the_users_project_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    sink.close()
+    assert json.loads(inspect(tmp_path, "--summary"))["project"] == "mine"
+
+
+def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    Trainer(
+        model=GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=8)),
+        args=TrainingArguments(
+            output_dir=str(tmp_path),
+            max_steps=2,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+        ),
+        train_dataset=[{"input_ids": [1, 2, 3, 4], "labels": [1, 2, 3, 4]}] * 16,  # type: ignore[arg-type]
+        callbacks=[sink],
+    ).train()
+    sink.close()
+    first, second = [entry for entry in read_history(tmp_path) if "train/loss" in entry]
+    assert (first["train/global_step"], second["train/global_step"]) == (1, 2)
+    assert {"train/learning_rate", "train/grad_norm", "train/epoch"} <= set(first)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from test_wandb_sink import log_steps, make_config, make_record
+from hf_peft_compare.callbacks.wandb_sink import WandbSink
+
+sink = WandbSink(config=make_config(), folder=Path(sys.argv[1]))
+sink.start()
+log_steps(sink, 1, 2)
+sink.finish(make_record(make_config()), [])
+sink.close()
+print("notes", sink.notes)
+"""
+
+
+def test_without_an_account_it_neither_asks_nor_chatters(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parent,
+        # Even asked for online, there is nobody to be online as.
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "WANDB_MODE": "online"},
+    )
+    assert process.returncode == 0, process.stdout
+    assert "notes []" in process.stdout
+    assert "wandb:" not in process.stdout
+    assert [e["train/global_step"] for e in read_history(tmp_path) if "train/loss" in e] == [1, 2]
+
+
+def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise, and be noted
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    log_steps(sink, 1)
+    sink.finish(make_record(make_config()), PREDICTIONS)
+    sink.close()
+    assert sink.notes == []
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_other_processes_open_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelerate.PartialState", lambda: SimpleNamespace(is_main_process=False))
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    log_steps(sink, 1)
+    sink.close()
+    assert list(tmp_path.glob("wandb")) == []
+
+
+def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    init, modes = wandb.init, []
+
+    def unreachable(**arguments: Any) -> Any:
+        modes.append(arguments["mode"])
+        if arguments["mode"] != "offline":
+            raise wandb.errors.CommError("no network")
+        return init(**arguments)
+
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(wandb, "init", unreachable)
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    log_steps(sink, 1)
+    sink.close()
+    assert modes == [None, "offline"]  # None: as the user has set it
+    assert "no network" in sink.notes[0] and "offline" in sink.notes[0]
+    assert len(read_history(tmp_path)) == 2
+
+
+def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "nonsense")
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    sink.start()
+    sink.close()
+    assert len(sink.notes) == 1
+    assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
+class BrokenRun:
+    """A W&B run whose service has died."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise BrokenPipeError("the service is gone")
+
+
+def test_a_broken_wandb_is_noted_once_and_never_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    def fail(**_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    sink = WandbSink(config=make_config(), folder=tmp_path)
+    with caplog.at_level(logging.WARNING):
+        sink.start()
+        log_steps(sink, 1, 2)
+        sink.finish(make_record(make_config()), PREDICTIONS)
+        sink.close()
+    assert len(sink.notes) == 1 and "no space left" in sink.notes[0]
+    assert sink.notes == caplog.messages
+
+    dying = WandbSink(config=make_config(), folder=tmp_path)
+    dying._run, dying._logs = BrokenRun(), True
+    log_steps(dying, 1, 2)
+    dying.finish(make_record(make_config()), PREDICTIONS)
+    dying.close()
+    dying.close()
+    assert [note.split(",")[0] for note in dying.notes] == ["W&B failed while logging", "W&B failed while finishing"]
+
+
+def test_the_summary_leaves_out_what_is_unknown() -> None:
+    lead = make_record(make_config(), parameters=None, validation=None, memory={"baseline_bytes": None})
+    assert not any(name.startswith(("parameters/", "validation/", "memory/")) for name in summarise(lead))
+    assert summarise(lead)["test/test_loss"] == 2.5

@@ -1,0 +1,202 @@
+"""What a comparison says of a few small records whose numbers are worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hf_peft_compare.comparison import compare, render_table
+from hf_peft_compare.comparison.formatting import (
+    format_difference,
+    format_megabytes,
+    format_percent,
+    format_score,
+    format_seconds,
+)
+from hf_peft_compare.comparison.intervals import bootstrap_intervals
+from hf_peft_compare.comparison.rows import first_line
+from hf_peft_compare.records import RunRecord
+
+SCORES = {
+    "f": {"title": "F", "unit": "ratio", "greater_is_better": True},
+    "test_loss": {"title": "Test loss", "unit": "nats per token", "greater_is_better": False},
+}
+
+
+def record(row: str, values: list[float], *, seed: int = 0, trainable: int = 10, **changes: Any) -> RunRecord:
+    fields: dict[str, Any] = {
+        "status": "finished",
+        "error": None,
+        "study": "s",
+        "row": row,
+        "method": row,
+        "seed": seed,
+        "config": {},
+        "config_origins": {},
+        "config_hash": "h",
+        "card": {"title": row.upper()},
+        "scores": SCORES,
+        "parameters": {"trainable_params": trainable, "total_params": 1000},
+        "results": {"f": float(np.mean(values)), "test_loss": 2.0},
+        "seconds": {"train": 100.0 * (1 + seed), "evaluation": 5.0},
+        "memory": {"train_peak_allocated_bytes": 3_000_000, "resident_peak_bytes": 9_000_000},
+    }
+    return RunRecord(**{**fields, **changes})
+
+
+def lines(values: list[float]) -> list[dict[str, Any]]:
+    return [
+        {"id": str(place), "scores": {"f": value}, "nll": 4.0 + place, "num_tokens": 2 + place}
+        for place, value in enumerate(values)
+    ]
+
+
+def compared(by_run: dict[str, list[float]], *, expected: list[tuple[str, int]] | None = None, **changes: Any) -> Any:
+    runs = {name: (name.split("-seed")[0], int(name.split("-seed")[1])) for name in by_run}
+    records = {name: record(row, by_run[name], seed=seed, **changes) for name, (row, seed) in runs.items()}
+    return compare(
+        records, {name: lines(values) for name, values in by_run.items()}, expected_runs=expected or list(runs.values())
+    )
+
+
+def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
+    row = compared({"a-seed0": [0.1, 0.3], "a-seed1": [0.3, 0.5]}).rows[0]
+    assert row.figures["f"] == pytest.approx(0.3)  # mean of .2 and .4
+    assert row.spreads["f"] == pytest.approx(np.sqrt(0.02))  # sample deviation of .2 and .4
+    assert row.figures["train_seconds"] == 150.0
+    assert row.intervals["f"].scope == "over 2 test examples, seeds averaged (2)"
+
+
+def test_one_seed_is_said_to_be_one_seed_and_has_no_spread() -> None:
+    row = compared({"a-seed0": [0.1, 0.3]}).rows[0]
+    assert row.spreads == {}
+    assert "for this seed only" in row.intervals["f"].scope
+
+
+def test_runs_without_a_record_are_missing_and_failures_keep_their_error() -> None:
+    failed = record("b", [0.0], status="failed", error="CUDA out of memory", results={})
+    comparison = compare({"b-seed0": failed}, {}, expected_runs=[("a", 0), ("b", 0)])
+    assert [row.status for row in comparison.rows] == ["missing", "failed"]
+    assert [row.remark for row in comparison.rows] == ["not run yet", "failed: CUDA out of memory"]
+    assert comparison.ranking_score is None and comparison.best_row is None
+
+
+def test_a_row_with_some_seeds_is_partial() -> None:
+    row = compared({"a-seed0": [0.1, 0.2]}, expected=[("a", 0), ("a", 1), ("a", 2)]).rows[0]
+    assert (row.status, row.remark) == ("partial", "1 of 3 seeds")
+
+
+def test_an_unexpected_record_is_not_lost() -> None:
+    comparison = compared({"a-seed0": [0.1, 0.2], "z-seed7": [0.1, 0.2]}, expected=[("a", 0)])
+    assert [(run.row, run.seed) for run in comparison.runs] == [("a", 0), ("z", 7)]
+
+
+def test_best_row_follows_the_direction_of_the_ranking_score() -> None:
+    by_run = {"a-seed0": [0.1, 0.2], "b-seed0": [0.3, 0.4]}
+    assert compared(by_run).best_row == "b"
+    lower = {"f": {**SCORES["f"], "greater_is_better": False}}
+    assert compared(by_run, scores=lower).best_row == "a"
+
+
+def test_a_diverged_row_is_never_the_best() -> None:
+    comparison = compared({"a-seed0": [float("nan"), 0.9], "b-seed0": [0.3, 0.4]})
+    assert comparison.best_row == "b"
+    assert comparison.rows[0].intervals["f"].reason == "not a finite number for every example"
+
+
+def test_rows_that_train_nothing_are_floors() -> None:
+    comparison = compared({"a-seed0": [0.1, 0.2]}, trainable=0)
+    assert comparison.rows[0].floor and comparison.best_floor == "a"
+    assert not compared({"a-seed0": [0.1, 0.2]}).rows[0].floor
+
+
+def test_paired_differences_use_shared_examples_only() -> None:
+    records = {"a-seed0": record("a", [0.1, 0.2, 0.9]), "b-seed0": record("b", [0.5, 0.5])}
+    predictions = {"a-seed0": lines([0.1, 0.2, 0.9]), "b-seed0": lines([0.5, 0.5])}
+    paired = compare(records, predictions, expected_runs=[("a", 0), ("b", 0)]).rows[0].against_best
+    assert paired is not None and paired.other == "b"
+    assert paired.mean == pytest.approx(-0.35)  # (.1 - .5 + .2 - .5) / 2
+    assert paired.interval.num_examples == 2
+
+
+def test_the_loss_interval_weighs_examples_by_their_tokens() -> None:
+    rng = np.random.default_rng(0)
+    nats, tokens = rng.gamma(9.0, size=(500, 1)), rng.integers(1, 30, size=(500, 1)).astype(float)
+    interval = bootstrap_intervals(nats * tokens, weights=tokens, scope="")[0]
+    mean = float((nats * tokens).sum() / tokens.sum())
+    error = float(np.sqrt((((nats - mean) * tokens) ** 2).sum()) / tokens.sum())  # delta method
+    assert interval.low == pytest.approx(mean - 1.96 * error, abs=0.15 * error)
+    assert interval.high == pytest.approx(mean + 1.96 * error, abs=0.15 * error)
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    values = np.random.default_rng(1).random((50, 2))
+    assert bootstrap_intervals(values, scope="") == bootstrap_intervals(values.copy(), scope="")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [([], "fewer than 2"), ([0.5], "fewer than 2"), ([0.5, 0.5], "same value"), ([0.5, float("nan")], "not a finite")],
+)
+def test_no_interval_where_the_examples_cannot_tell(values: list[float], reason: str) -> None:
+    interval = bootstrap_intervals(np.array(values).reshape(-1, 1), scope="")[0]
+    assert not interval.known and reason in str(interval.reason)
+
+
+def test_without_predictions_there_are_means_but_no_intervals() -> None:
+    row = compare({"a-seed0": record("a", [0.1, 0.2])}, {}, expected_runs=[("a", 0)]).rows[0]
+    assert row.figures["f"] == pytest.approx(0.15)
+    assert not row.intervals["f"].known
+
+
+def test_rows_that_share_a_title_are_told_apart() -> None:
+    records = {name: record(name[0], [0.1], card={"title": "LoRA"}) for name in ("a-seed0", "b-seed0")}
+    rows = compare(records, {}, expected_runs=[("a", 0), ("b", 0)]).rows
+    assert [row.label for row in rows] == ["LoRA (a)", "LoRA (b)"]
+
+
+def test_table_has_a_line_per_row_with_the_records_numbers() -> None:
+    table = render_table(
+        compared({"a-seed0": [0.1234, 0.2], "b-seed0": [0.3, 0.4]}, expected=[("a", 0), ("b", 0), ("c", 0)])
+    )
+    line = next(line for line in table.splitlines() if line.startswith("A"))
+    assert line.split() == ["A", "0.162", "2.000", "10", "1", "%", "100", "3", "finished"]
+    assert "not run yet" in table and "best F: B (for this seed only)" in table
+
+
+def test_table_without_cuda_shows_resident_memory_and_says_so() -> None:
+    table = render_table(
+        compared({"a-seed0": [0.1, 0.2]}, memory={"train_peak_allocated_bytes": None, "resident_peak_bytes": 9_000_000})
+    )
+    assert "no CUDA device" in table
+    assert next(line for line in table.splitlines() if line.startswith("A")).split()[-2] == "9"
+
+
+def test_table_keeps_control_characters_out_of_the_terminal() -> None:
+    table = render_table(compared({"a-seed0": [0.1, 0.2]}, card={"title": "\x1b[31mred\n\u202e"}))
+    assert "\x1b" not in table and "\u202e" not in table and "?[31mred??" in table
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (format_score(0.12345), "0.123"),
+        (format_score(None), "–"),
+        (format_score(float("nan")), "not finite"),
+        (format_difference(-0.0126), "−0.013"),
+        (format_percent(4_608 / 124_444_416), "0.0037 %"),
+        (format_percent(1.0), "100 %"),
+        (format_seconds(3972.4), "3,972"),
+        (format_seconds(0.5), "0.5"),
+        (format_megabytes(10_393_000_000), "10,393"),
+    ],
+)
+def test_numbers_are_rounded_for_reading(written: str, expected: str) -> None:
+    assert written == expected
+
+
+def test_the_telling_line_of_a_traceback_is_its_last() -> None:
+    assert first_line('Traceback (most recent call last):\n  File "x"\nRuntimeError: boom\n') == "RuntimeError: boom"
+    assert first_line("boom\nsecond") == "boom"

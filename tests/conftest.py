@@ -1,0 +1,113 @@
+"""Fixtures of all tests: tiny real models and data, made here, so that every test runs offline and in seconds."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Read when their libraries are imported, hence before anything else; torch itself is imported by the fixtures only.
+os.environ |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="hf_peft_compare_tests_")
+atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+import yaml  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_wandb(monkeypatch):
+    """Whatever the machine's settings, no test writes to Weights & Biases."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory):
+    """A folder with a GPT-2 of two blocks, random weights, and a tokenizer without pad token."""
+    from tiny import save_tiny_model
+
+    return save_tiny_model("gpt2", tmp_path_factory.mktemp("tiny-gpt2"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """The same in Llama's architecture, whose tokenizer begins every text with a bos token."""
+    from tiny import save_tiny_model
+
+    return save_tiny_model("llama", tmp_path_factory.mktemp("tiny-llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory):
+    """A folder with train.jsonl, validation.jsonl and test.jsonl of 40, 12 and 8 articles with highlights."""
+    from tiny import write_stories
+
+    folder = tmp_path_factory.mktemp("tiny-dataset")
+    for seed, (split, size) in enumerate({"train": 40, "validation": 12, "test": 8}.items()):
+        write_stories(folder / f"{split}.jsonl", size, seed=seed)
+    return folder
+
+
+@pytest.fixture
+def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
+    """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file as a user's."""
+    from tiny import METHODS
+
+    from hf_peft_compare.config import load_study, merge
+
+    def make(*overrides, **keys):
+        study = {
+            "title": "Tiny",
+            "task": "summarization",
+            "dataset": str(tiny_dataset),
+            "num_train_samples": 24,
+            "num_validation_samples": 8,
+            "num_test_samples": 6,
+            "model_name_or_path": str(tiny_gpt2),
+            "max_length": 96,
+            "methods": keys.pop("methods", METHODS),
+            "training": {"num_train_epochs": 2, "train_batch_size": 8, "eval_batch_size": 8, "logging_steps": 1},
+            "generation": {"max_new_tokens": 8},
+        }
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(merge(study, keys), sort_keys=False))
+        return load_study(str(path), overrides)
+
+    return make
+
+
+@pytest.fixture
+def build(tiny_study, tmp_path):
+    """`build(row, "key=value", …)`: tokenizer, model and arguments of one run of the tiny study, in evaluation mode."""
+    from hf_peft_compare import factory
+
+    def make(row, *overrides, seed=0, **keys):
+        config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=seed)
+        built = factory.build(config, output_dir=tmp_path / "built")
+        built.model.eval()
+        return built
+
+    return make
+
+
+@pytest.fixture
+def train(tiny_study, tmp_path):
+    """`train(row, "key=value", …, folder="run")`: the record of one run of the tiny study, left in tmp_path/folder."""
+    from hf_peft_compare.training import train_run
+
+    def run(row, *overrides, folder=None, seed=0, **keys):
+        config, origins = tiny_study(*overrides, **keys).resolve(row=row, seed=seed)
+        return train_run(config, origins, folder=tmp_path / (folder or config.run))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """The folder with small real checkpoints and data; tests that need it are skipped where it is not given."""
+    folder = os.environ.get("HF_PEFT_COMPARE_TEST_DATA")
+    if not folder:
+        pytest.skip("HF_PEFT_COMPARE_TEST_DATA is not set: no folder with real checkpoints and data")
+    return Path(folder)

@@ -1,0 +1,52 @@
+"""Training changes the parameters that a method declares, all of them, and leaves every other bit of the base alone."""
+
+import pytest
+from tiny import METHODS
+
+from hf_peft_compare import training
+from hf_peft_compare.factory import build
+from hf_peft_compare.trainables import hash_tensors
+
+# Which trainable parameters each method declares, as the ends of their names; from the methods' definitions in their papers.
+DECLARED = {
+    "prompt_tuning": {"prompt_embeddings"},
+    "last_layer_head": {"lm_head.weight"},
+    "lora": {"lora_A.default.weight", "lora_B.default.weight"},
+    "dora": {"lora_A.default.weight", "lora_B.default.weight", "lora_magnitude_vector.default.weight"},
+    "ia3": {"ia3_l.default"},
+    "prefix_tuning": {"prompt_encoder.default.embedding.weight"},
+    "peft_prompt_tuning": {"prompt_encoder.default.embedding.weight"},
+}
+
+
+@pytest.fixture
+def before_and_after(train, monkeypatch):
+    """The model's parameters before and after training: `(names of trainables, before, after)`."""
+
+    def run(row):
+        seen = {}
+
+        def remember(*args, **kwargs):
+            built = build(*args, **kwargs)
+            seen["model"] = built.model
+            seen["before"] = {name: p.detach().clone() for name, p in built.model.named_parameters()}
+            return built
+
+        monkeypatch.setattr(training, "build", remember)
+        train(row, "training.num_train_epochs=1", "training.learning_rate=0.01")
+        parameters = dict(seen["model"].named_parameters())
+        return {name for name, p in parameters.items() if p.requires_grad}, seen["before"], parameters
+
+    return run
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_only_the_trainables_are_updated_and_the_base_stays_bit_identical(row, before_and_after):
+    trainables, before, after = before_and_after(row)
+    assert trainables
+    for name in trainables:
+        assert not before[name].equal(after[name]), f"{name} is trainable and did not change"
+    frozen = set(before) - trainables
+    assert hash_tensors({n: before[n] for n in frozen}) == hash_tensors({n: after[n] for n in frozen})
+    if row in DECLARED:
+        assert {next(end for end in DECLARED[row] if name.endswith(end)) for name in trainables} == DECLARED[row]

@@ -1,0 +1,109 @@
+"""A run that was interrupted and started again ends as if nothing had happened."""
+
+import pytest
+
+from hf_peft_compare import training
+from hf_peft_compare.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.errors import RunFailed
+
+EPOCHS = "training.num_train_epochs=3"  # of three steps each
+KEYS = ("initial_trainables_sha256", "final_trainables_sha256", "history", "validation", "results", "parameters")
+
+
+def numbers(record):
+    """What must not depend on interruptions."""
+    return {key: getattr(record, key) for key in KEYS} | {"tokens": record.throughput["num_train_tokens"]}
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """`interrupt(after=N, error=…)`: raise once, at the beginning of optimizer step N + 1."""
+
+    def install(*, after, error=KeyboardInterrupt):
+        steps = []
+        original = training.ComparisonTrainer.training_step
+
+        def step(self, *args, **kwargs):
+            steps.append(self.state.global_step)
+            if len(steps) == after + 1:
+                raise error("interrupted by the test")
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+        return steps
+
+    return install
+
+
+@pytest.mark.parametrize("row", ["prompt_tuning", "lora", "last_layers", "p_tuning", "full"])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(row, train, interrupt, tmp_path):
+    whole = train(row, EPOCHS, folder="whole")
+    steps = interrupt(after=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(row, EPOCHS, folder="interrupted")
+    assert latest_checkpoint(tmp_path / "interrupted/checkpoints").name == "checkpoint-3"
+    resumed = train(row, EPOCHS, folder="interrupted")
+    assert steps == [0, 1, 2, 3, 4, *range(3, 9)]  # it went on after the last checkpoint
+    assert numbers(resumed) == numbers(whole)
+    assert not (tmp_path / "interrupted/checkpoints").exists()
+
+
+def test_a_failed_run_goes_on_from_its_checkpoint_too(train, interrupt):
+    whole = train("lora", EPOCHS, folder="whole")
+    steps = interrupt(after=7, error=ValueError)
+    with pytest.raises(RunFailed, match="ValueError: interrupted by the test"):
+        train("lora", EPOCHS, folder="interrupted")
+    resumed = train("lora", EPOCHS, folder="interrupted")
+    assert steps[8:] == [6, 7, 8]
+    assert resumed.status == "finished"
+    assert numbers(resumed) == numbers(whole)
+
+
+def test_seconds_of_both_halves_are_added(train, interrupt, tmp_path):
+    interrupt(after=4)
+    with pytest.raises(KeyboardInterrupt):
+        train("lora", EPOCHS, folder="interrupted")
+    saved = training.TrainerState.load_from_json(str(tmp_path / "interrupted/checkpoints/checkpoint-3/trainer_state.json"))
+    before = saved.stateful_callbacks["WallClock"]["attributes"]["seconds"]["train"]
+    resumed = train("lora", EPOCHS, folder="interrupted")
+    assert before > 0
+    assert resumed.seconds["train"] > before
+
+
+def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
+    whole = train("lora", EPOCHS, folder="whole")
+    steps = interrupt(after=7)
+    with pytest.raises(KeyboardInterrupt):
+        train("lora", EPOCHS, folder="interrupted")
+    newest = latest_checkpoint(tmp_path / "interrupted/checkpoints")
+    assert newest.name == "checkpoint-6"
+    (newest / MARKER).unlink()
+    (newest / training.TRAINABLES_FILE).write_bytes(b"cut")
+    resumed = train("lora", EPOCHS, folder="interrupted")
+    assert steps[8] == 3
+    assert numbers(resumed) == numbers(whole)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(("training.num_train_epochs=2",), id="all epochs done"),
+        # At this rate the validation loss gets worse after the first epoch; patience 1 stops after the second of nine.
+        pytest.param(("training.num_train_epochs=9", "training.learning_rate=0.5", "training.early_stopping_patience=1"), id="stopped early"),
+    ],
+)
+def test_a_run_interrupted_after_training_does_not_train_on(settings, train, interrupt, monkeypatch):
+    whole = train("full", *settings, folder="whole")
+    score_completions = training.score_completions
+
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "score_completions", fail)
+    with pytest.raises(KeyboardInterrupt):
+        train("full", *settings, folder="interrupted")
+    monkeypatch.setattr(training, "score_completions", score_completions)
+    steps = interrupt(after=1000)
+    resumed = train("full", *settings, folder="interrupted")
+    assert steps == []
+    assert numbers(resumed) == numbers(whole)

@@ -1,0 +1,279 @@
+"""Small made-up studies: records and predictions as the lab would leave them, without any model."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_peft_compare.records import RunRecord, run_name
+
+TITLES = {
+    "lead": "Lead-3",
+    "zero_shot": "Zero-shot",
+    "prompt_tuning": "Prompt tuning",
+    "last_layers": "Last layers",
+    "lora": "LoRA",
+    "full": "Full fine-tuning",
+}
+TRAINABLE = {"prompt_tuning": 4_608, "last_layers": 45_685_248, "lora": 4_718_592, "full": 124_439_808}
+LEVEL = {"lead": 0.24, "zero_shot": 0.15, "prompt_tuning": 0.2, "last_layers": 0.26, "lora": 0.29, "full": 0.3}
+BASE = 124_439_808
+FORMULA = r"W = W_0 + \frac{\alpha}{r} B A,\quad B \in \mathbb{R}^{d \times r},\ A \in \mathbb{R}^{r \times k}"
+
+
+@dataclass(frozen=True)
+class References:
+    """Stands in for the reference values of a study."""
+
+    source: str
+    rows: dict[str, dict[str, float]]
+    differences: list[str]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Stands in for a study."""
+
+    name: str = "tiny-study"
+    title: str = "GPT-2 small on news summaries"
+    description: str = "Four ways to adapt one small model to one task, beside two floors."
+    methods: dict[str, dict[str, Any]] = field(default_factory=lambda: {row: {} for row in TITLES})
+    seeds: list[int] = field(default_factory=lambda: [0])
+    references: References | None = None
+
+
+REFERENCES = References(
+    source="course report, 2024",
+    rows={
+        "prompt_tuning": {
+            "test_loss": 7.9,
+            "rouge1_fmeasure": 0.2,
+            "rougeL_fmeasure": 0.186,
+            "trainable_params": 4608,
+            "train_seconds": 3972.0,
+            "peak_allocated_bytes": 10_393_000_000,
+        },
+        "lora": {
+            "test_loss": 7.14,
+            "rouge1_fmeasure": 0.114,
+            "rougeL_fmeasure": 0.112,
+            "trainable_params": 4718592,
+            "train_seconds": 4789.0,
+        },
+    },
+    differences=["The reference scores teacher-forced argmax; ours generates.", "Its loss is far above zero-shot."],
+)
+
+
+def score_names() -> list[str]:
+    """Give the score names of a summarization record, the ranking score first."""
+    rouge = [
+        f"{kind}_{part}"
+        for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+        for part in ("precision", "recall", "fmeasure")
+    ]
+    rouge.remove("rougeL_fmeasure")
+    return ["rougeL_fmeasure", *rouge, "entity_recall", "test_loss"]
+
+
+def about_score(name: str) -> dict[str, Any]:
+    """Give title, unit and direction of a score."""
+    if name == "test_loss":
+        return {"title": "Test loss", "unit": "nats per token", "greater_is_better": False}
+    kind, _, part = name.partition("_")
+    letter = {"precision": "P", "recall": "R", "fmeasure": "F"}[part]
+    title = "Entity recall" if kind == "entity" else f"{kind.replace('rouge', 'ROUGE-')} {letter}"
+    return {"title": title, "unit": "fraction", "greater_is_better": True}
+
+
+def make_predictions(row: str, *, seed: int = 0, num_examples: int = 40) -> list[dict[str, Any]]:
+    """Give the per-example lines of a run; a row's quality is that of `LEVEL`."""
+    lines = []
+    for index in range(num_examples):
+        rng = random.Random(f"{row} {seed} {index}")
+        hard = random.Random(index).gauss(0, 0.05)
+        scores = {
+            name: min(1.0, max(0.0, LEVEL.get(row, 0.2) + hard + rng.gauss(0, 0.03) - 0.01 * place))
+            for place, name in enumerate(score_names()[:-1])
+        }
+        num_tokens = 40 + index % 7
+        nll = None if row == "lead" else num_tokens * (3.6 - 3 * LEVEL.get(row, 0.2) + rng.gauss(0, 0.1))
+        lines.append(
+            {
+                "id": f"example-{index}",
+                "source": f"Article {index}. "
+                + "The council met on Tuesday and agreed on a new plan for the harbour. " * 9,
+                "reference": f"The council agreed on plan {index} for the harbour.",
+                "prediction": f"{TITLES.get(row, row)} says: the council met and agreed on plan {index}.",
+                "scores": scores,
+                "nll": nll,
+                "num_tokens": num_tokens,
+            }
+        )
+    return lines
+
+
+def make_history(row: str) -> list[dict[str, float]]:
+    """Give a falling loss with an evaluation after every epoch."""
+    rng = random.Random(row)
+    history: list[dict[str, float]] = []
+    for step in range(1, 41):
+        loss = 2.2 + 3 * (0.3 - LEVEL.get(row, 0.2)) * 2 + 1.5 * math.exp(-step / 9)
+        history.append(
+            {
+                "step": step,
+                "epoch": step / 10,
+                "loss": loss + rng.gauss(0, 0.06),
+                "learning_rate": 5e-5,
+                "grad_norm": 0.8,
+            }
+        )
+        if step % 10 == 0:
+            history.append({"step": step, "epoch": step / 10, "eval_loss": loss + 0.08})
+    return history
+
+
+def make_record(
+    row: str, *, seed: int = 0, cuda: bool = True, predictions: list[dict[str, Any]] | None = None, **changes: Any
+) -> RunRecord:
+    """Give a finished record; `changes` replaces fields."""
+    lines = make_predictions(row, seed=seed) if predictions is None else predictions
+    trains = row in TRAINABLE
+    results = {name: sum(line["scores"][name] for line in lines) / len(lines) for name in score_names()[:-1]}
+    if row != "lead":
+        results["test_loss"] = sum(line["nll"] for line in lines) / sum(line["num_tokens"] for line in lines)
+    place = list(TITLES).index(row) if row in TITLES else 3
+    peaks = {
+        f"{phase}_peak_{kind}_bytes": int((1.5 + 0.4 * place) * 1e9) if cuda and row != "lead" else None
+        for phase in ("train", "evaluation")
+        for kind in ("allocated", "reserved")
+    }
+    if not trains:
+        peaks["train_peak_allocated_bytes"] = peaks["train_peak_reserved_bytes"] = None
+    fields: dict[str, Any] = {
+        "status": "finished",
+        "error": None,
+        "study": "tiny-study",
+        "row": row,
+        "method": row,
+        "seed": seed,
+        "config": {
+            "study": "tiny-study",
+            "row": row,
+            "seed": seed,
+            "task": {"name": "summarization", "prompt_template": "{source}\n\nTL;DR:"},
+            "dataset": "abisee/cnn_dailymail",
+            "num_train_samples": 21_000,
+            "num_validation_samples": 6_000,
+            "num_test_samples": 3_000,
+            "model_name_or_path": "gpt2",
+            "max_length": 512,
+            "method": {
+                "name": row,
+                **(
+                    {"r": 128, "lora_alpha": 32, "lora_dropout": 0.1}
+                    if row == "lora"
+                    else {"num_virtual_tokens": 6}
+                    if row == "prompt_tuning"
+                    else {}
+                ),
+            },
+            "training": {
+                "learning_rate": {"prompt_tuning": 0.3, "lora": 2e-4}.get(row, 5e-5),
+                "num_train_epochs": 4,
+                "train_batch_size": 8,
+                "max_grad_norm": 1.0,
+            },
+            "generation": {"max_new_tokens": 64},
+        },
+        "config_origins": {
+            "training.learning_rate": "method",
+            "training.num_train_epochs": "study",
+            "method.r": "study method",
+            "max_length": "command line",
+            "generation.max_new_tokens": "default",
+        },
+        "config_hash": "0123456789abcdef",
+        "card": {
+            "title": TITLES.get(row, row),
+            "idea": "A low-rank update is learned beside the frozen weights.",
+            "formula": FORMULA,
+            "parameter_count": "r (d + k) per matrix",
+            "when_to_use": "When memory is scarce; the rank trades size for reach.",
+            "paper": "Hu et al. (2021), LoRA: Low-Rank Adaptation of Large Language Models",
+            "url": "https://arxiv.org/abs/2106.09685",
+        },
+        "scores": {name: about_score(name) for name in score_names()},
+        "parameters": None
+        if row == "lead"
+        else {
+            "trainable_params": TRAINABLE.get(row, 0),
+            "total_params": BASE + (TRAINABLE[row] if row in ("lora", "prompt_tuning") else 0),
+        },
+        "initial_trainables_sha256": "aa" * 32 if trains else None,
+        "final_trainables_sha256": "bb" * 32 if trains else None,
+        "results": results,
+        "validation": {"best_loss": 2.4 + 0.1 * place, "best_step": 40, "best_epoch": 4.0} if trains else None,
+        "seconds": {"train": 100.0 + 321.5 * place, "evaluation": 60.25, "save": 0.5, "load": 2.125}
+        if trains
+        else {"train": 0.0, "evaluation": 33.0, "save": 0.0, "load": 2.0},
+        "memory": {
+            "baseline_bytes": 510_000_000 if cuda else None,
+            **peaks,
+            "resident_peak_bytes": 1_600_000_000 + 10_000_000 * place,
+        },
+        "throughput": {
+            "num_train_tokens": 400_000,
+            "train_tokens_per_second": 4000.0,
+            "num_generated_tokens": 2_000,
+            "generated_tokens_per_second": 55.0,
+        }
+        if trains
+        else {},
+        "history": make_history(row) if trains else [],
+        "notes": ["The micro-batch was halved once, to 4."] if row == "full" else [],
+        "provenance": {
+            "versions": {"python": "3.11.7", "torch": "2.9.0", "transformers": "5.23.0", "peft": "0.21.2"},
+            "device": "NVIDIA H200" if cuda else "cpu",
+            "precision": "bf16",
+            "processes": 1,
+            "commit": "4f1c2d3e",
+            "dirty": False,
+            "data_fingerprint": "9f8e7d6c",
+            "started": f"2026-11-21T01:0{place}:00+00:00",
+        },
+    }
+    return RunRecord(**{**fields, **changes})
+
+
+def make_failed(row: str, error: str = "CUDA out of memory. Tried to allocate 20.00 GiB") -> RunRecord:
+    """Give the record of a run that failed."""
+    return make_record(
+        row,
+        status="failed",
+        error=error,
+        results={},
+        validation=None,
+        seconds={},
+        memory={},
+        throughput={},
+        history=[],
+        final_trainables_sha256=None,
+    )
+
+
+def make_study_runs(
+    *, rows: tuple[str, ...] = tuple(TITLES), seeds: tuple[int, ...] = (0,), cuda: bool = True
+) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
+    """Give records and predictions of a study, by run name."""
+    predictions = {run_name(row=row, seed=seed): make_predictions(row, seed=seed) for row in rows for seed in seeds}
+    records = {
+        run_name(row=row, seed=seed): make_record(
+            row, seed=seed, cuda=cuda, predictions=predictions[run_name(row=row, seed=seed)]
+        )
+        for row in rows
+        for seed in seeds
+    }
+    return records, predictions

@@ -1,0 +1,123 @@
+"""Hostile text stays text: in a browser, in Markdown and in LaTeX."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import EVERYTHING
+
+from hf_peft_compare.report.escaping import visible
+
+ACTIVE = "script, img, iframe, object, embed, link, form, body style, svg [onload], [onerror], [href^='javascript']"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser that logs its console and its network."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver_path = shutil.which("chromedriver")
+    if binary is None or driver_path is None:
+        pytest.skip("no Chromium with its chromedriver here")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{flag}")
+    for flag in ("disable-background-networking", "disable-component-update", "disable-dev-shm-usage"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    yield driver
+    driver.quit()
+
+
+def find_problems(browser: Any, page: Path) -> list[str]:
+    """Open a page, and list everything that it should not have done or be."""
+    browser.get_log("performance"), browser.get_log("browser")
+    browser.get(page.as_uri())
+    problems = [entry["message"] for entry in browser.get_log("browser")]
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    problems += [f"request: {url}" for url in requests if url != page.as_uri()]
+    problems += browser.execute_script(f'return [...document.querySelectorAll("{ACTIVE}")].map(e => e.outerHTML)')
+    return problems
+
+
+@pytest.mark.parametrize("name", ["full", "half", "hostile"])
+def test_page_does_nothing_but_show_text(browser: Any, request: pytest.FixtureRequest, name: str) -> None:
+    page = request.getfixturevalue(name) / "index.html"
+    # matplotlib puts one <style> into each drawing; ours stands in the head.
+    assert [problem for problem in find_problems(browser, page) if not problem.startswith("<style type")] == []
+    assert browser.title != "owned"
+    assert browser.find_element("tag name", "footer").is_displayed()
+
+
+@pytest.mark.parametrize("name", ["full", "half", "hostile"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_never_scrolls_sideways(browser: Any, request: pytest.FixtureRequest, name: str, width: int) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get((request.getfixturevalue(name) / "index.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_shows_the_hostile_words_as_words(browser: Any, hostile: Path) -> None:
+    browser.get((hostile / "index.html").as_uri())
+    shown = browser.find_element("tag name", "h1").text
+    assert "<script>document.title='owned'" in shown and "{{ 7 * 7 }}" in shown and r"\input{/etc/passwd}" in shown
+    assert "more characters cut" in browser.find_element("tag name", "main").get_attribute("textContent")
+
+
+@pytest.mark.parametrize("planted", ["<script>1</script>", "<img src='http://attacker.invalid/x.png'>"])
+def test_the_check_above_notices_what_is_not_escaped(browser: Any, full: Path, tmp_path: Path, planted: str) -> None:
+    page = tmp_path / "index.html"
+    page.write_text((full / "index.html").read_text(encoding="utf-8").replace("</main>", planted + "</main>"))
+    assert [problem for problem in find_problems(browser, page) if not problem.startswith("<style type")]
+
+
+@pytest.mark.parametrize("name", ["full", "half", "hostile"])
+def test_article_compiles(pdflatex: str, request: pytest.FixtureRequest, tmp_path: Path, name: str) -> None:
+    shutil.copytree(request.getfixturevalue(name), tmp_path / "report", ignore=shutil.ignore_patterns("records"))
+    command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"]
+    done = subprocess.run(command, cwd=tmp_path / "report", capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "/etc/passwd)" not in done.stdout and "(/etc/passwd" not in done.stdout
+    assert (tmp_path / "report" / "report.pdf").stat().st_size > 20_000
+
+
+def test_tables_compile_in_a_document_of_their_own(pdflatex: str, full: Path, tmp_path: Path) -> None:
+    shutil.copy(full / "tables.tex", tmp_path)
+    preamble = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}"
+    (tmp_path / "mine.tex").write_text(preamble + r"\begin{document}\input{tables.tex}\end{document}")
+    command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "mine.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_markdown_has_no_live_markup(hostile: Path) -> None:
+    text = (hostile / "README.md").read_text(encoding="utf-8")
+    assert "<script" not in text and "<img" not in text and "<style" not in text and "[x](javascript" not in text
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_pages_have_no_control_characters(hostile: Path) -> None:
+    for name in ("index.html", "README.md", "tables.tex", "report.tex"):
+        text = (hostile / name).read_text(encoding="utf-8")
+        assert [character for character in set(text) if ord(character) < 32 and character != "\n"] == []
+        assert "\u202e" not in text
+
+
+def test_very_long_texts_are_cut_and_say_so(hostile: Path) -> None:
+    assert "A" * 30_000 not in (hostile / "index.html").read_text(encoding="utf-8")
+    assert (hostile / "index.html").stat().st_size < 2_000_000
+
+
+def test_spreadsheet_cells_do_not_begin_formulas(hostile: Path) -> None:
+    assert visible(EVERYTHING)[:7] == "<script"
+    assert "\n=" not in (hostile / "results.csv").read_text(encoding="utf-8")

@@ -1,0 +1,254 @@
+"""Studies: one YAML file becomes resolved runs whose every setting knows where it came from."""
+
+import dataclasses
+
+import pytest
+
+from hf_peft_compare.config import (
+    STUDIES_FOLDER,
+    TrainingConfig,
+    list_studies,
+    load_study,
+    merge,
+    merge_layers,
+    parse,
+)
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import UserError
+
+STUDIES = sorted(path.stem for path in STUDIES_FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_of_the_package_resolves_every_run(name):
+    study = load_study(name)
+    assert study.config.name == name
+    resolved = list(study.resolve_all())
+    assert [(run.row, run.seed) for run, _ in resolved] == study.config.runs
+    for run, origins in resolved:
+        assert run.method_settings and run.task_settings
+        assert set(origins) >= {f"training.{f.name}" for f in dataclasses.fields(TrainingConfig)}
+        assert set(origins.values()) <= {"default", "method", "study", "study method"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_references_name_rows_of_their_study(name):
+    config = load_study(name).config
+    assert set(config.references.rows if config.references else ()) <= set(config.methods)
+
+
+def test_list_studies_gives_them_by_name():
+    assert sorted(list_studies()) == STUDIES
+    assert "gpt2-cnn-dailymail" in STUDIES
+
+
+def test_the_main_study_is_the_protocol_of_its_reference():
+    # Course report, 2024: 10 % of CNN/DailyMail, batch 8, 5e-5, clipping at 1.0, up to 10 epochs, max length 512.
+    study = load_study("gpt2-cnn-dailymail")
+    run, _ = study.resolve(row="lora", seed=0)
+    assert (run.dataset, run.dataset_config, run.model_name_or_path) == ("abisee/cnn_dailymail", "3.0.0", "gpt2")
+    assert (run.num_train_samples, run.num_validation_samples, run.num_test_samples) == (21_000, 6_000, 3_000)
+    assert (run.max_length, run.training.train_batch_size, run.training.learning_rate) == (512, 8, 5e-5)
+    assert (run.training.max_grad_norm, run.training.num_train_epochs) == (1.0, 10)
+    settings = run.method_settings
+    assert (settings.r, settings.lora_alpha, settings.lora_dropout, settings.target_modules) == (128, 32, 0.1, ["c_attn"])
+    prompt = study.resolve(row="prompt_tuning", seed=0)[0].method_settings
+    assert (prompt.num_virtual_tokens, prompt.prompt_tuning_init_text) == (6, "[SUMMARIZE]")
+
+
+def test_a_users_study_of_a_dozen_lines_is_enough(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        """\
+title: My reviews
+task:
+  name: summarization
+  article_column: review
+  summary_column: title
+dataset: my_reviews.jsonl
+num_validation_samples: 100
+num_test_samples: 100
+model_name_or_path: my_model
+methods: [zero_shot, prompt_tuning, lora]
+seeds: [0, 1]
+training: {num_train_epochs: 1}
+"""
+    )
+    study = load_study(str(path))
+    assert study.config.name == "mine"
+    rows = ["zero_shot", "prompt_tuning", "lora"]
+    assert study.config.runs == [(row, 0) for row in rows] + [(row, 1) for row in rows]
+    run, _ = study.resolve(row="lora", seed=1)
+    assert run.run == "lora-seed1"
+    assert run.training.learning_rate == get_method("lora").training_defaults["learning_rate"]
+    assert run.task_settings.article_column == "review"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("num_train_sample=5", "unknown key 'num_train_sample'. Did you mean 'num_train_samples'"),
+        ("training.learning_rat=1", "unknown key 'training.learning_rat'. Did you mean 'training.learning_rate'"),
+        ("generation.max_tokens=1", "unknown key 'generation.max_tokens'. Did you mean 'generation.max_new_tokens'"),
+        ("methods.lora.rank=4", "unknown key 'rank'"),
+        ("methods.lora.lora_alfa=4", "unknown key 'lora_alfa'. Did you mean 'lora_alpha'"),
+        ("methods.lora.training.learning_rat=1", "unknown key 'training.learning_rat'"),
+        ("task.article_colum=x", "unknown key 'article_colum'. Did you mean 'article_column'"),
+        ("methods.lorra={}", "unknown method 'lorra'. Did you mean 'lora'"),
+        ("task=summarisation", "unknown task 'summarisation'. Did you mean 'summarization'"),
+        ("training.learning_rate=fast", "training.learning_rate is 'fast'"),
+        ("training.learning_rate=-1", "training.learning_rate is -1"),
+        ("training.num_train_epochs=0", "training.num_train_epochs is 0"),
+        ("training.train_batch_size=0", "training.train_batch_size is 0"),
+        ("training.train_batch_size=2.5", "training.train_batch_size is 2.5"),
+        ("training.eval_strategy=sometimes", "training.eval_strategy is 'sometimes'"),
+        ("methods.lora.r=0", "r is 0"),
+        ("methods.lora.lora_dropout=1.5", "lora_dropout is 1.5"),
+        ("num_test_samples=0", "num_test_samples is 0"),
+        ("max_length=long", "max_length is 'long'"),
+        ("seeds=[]", "seeds is []"),
+        ("seeds=[1, 1]", "seeds is [1, 1]"),
+        ("init=scratch", "init is 'scratch'"),
+        ("methods.a b={method: lora}", "method row 'a b'"),
+        ("methods.lora=8", "method lora is 8"),
+        ("=3", "expected key=value"),
+        ("training.learning_rate", "expected key=value"),
+        ("seeds=[1", "not YAML"),
+    ],
+)
+def test_wrong_settings_are_errors_that_teach(override, message, tiny_study):
+    with pytest.raises(UserError) as error:
+        study = tiny_study(override)
+        for run, _ in study.resolve_all():
+            assert run.method_settings and run.task_settings
+    assert message in str(error.value)
+
+
+def test_unknown_names_name_the_nearest(tiny_study):
+    with pytest.raises(UserError, match="unknown study 'gpt2-cnn-dailymale'. Did you mean 'gpt2-cnn-dailymail'"):
+        load_study("gpt2-cnn-dailymale")
+    with pytest.raises(UserError, match="no study file nowhere.yaml"):
+        load_study("nowhere.yaml")
+    with pytest.raises(UserError, match="Did you mean 'prompt_tuning'"):
+        tiny_study().resolve(row="prompt_tunning", seed=0)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "a: [1\n", ""])
+def test_a_file_that_is_no_study_is_a_user_error(text, tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"broken\.yaml"):
+        load_study(str(path))
+
+
+def test_missing_keys_say_how_to_set_them(tmp_path):
+    path = tmp_path / "short.yaml"
+    path.write_text("title: Short\ntask: summarization\nmethods: [lora]\nmodel_name_or_path: gpt2\n")
+    with pytest.raises(UserError, match="key 'dataset' is missing; set it in the study file or with --set dataset="):
+        load_study(str(path))
+
+
+def test_a_study_without_methods_is_a_user_error(tiny_study):
+    with pytest.raises(UserError, match="no methods"):
+        tiny_study(methods={})
+
+
+def test_overriding_one_setting_keeps_its_siblings(tiny_study):
+    study = tiny_study("training.learning_rate=0.5", "methods.lora.r=2", methods={"lora": {"r": 4, "lora_alpha": 3}})
+    run, _ = study.resolve(row="lora", seed=0)
+    assert run.training.learning_rate == 0.5
+    assert run.training.num_train_epochs == 2  # the study's
+    assert (run.method_settings.r, run.method_settings.lora_alpha) == (2, 3)
+
+
+def test_origins_say_which_layer_set_each_value(tiny_study):
+    study = tiny_study(
+        "training.num_train_epochs=5",
+        "methods.slow.lora_dropout=0.2",
+        methods={"slow": {"method": "lora", "r": 4, "training": {"weight_decay": 0.1}}},
+    )
+    _, origins = study.resolve(row="slow", seed=0)
+    expected = {
+        "training.optim": "default",
+        "method.lora_alpha": "default",
+        "training.learning_rate": "method",
+        "method.name": "method",
+        "training.train_batch_size": "study",
+        "max_length": "study",
+        "training.weight_decay": "study method",
+        "method.r": "study method",
+        "training.num_train_epochs": "command line",
+        "method.lora_dropout": "command line",
+    }
+    assert {key: origins[key] for key in expected} == expected
+
+
+def test_layers_win_in_their_order(tiny_study):
+    methods = {"lora": {}, "own": {"method": "lora", "training": {"learning_rate": 3.0}}}
+    rates = {}
+    for name, keys, overrides in [
+        ("method", {}, ()),
+        ("study", {"training": {"learning_rate": 2.0}}, ()),
+        ("command line", {"training": {"learning_rate": 2.0}}, ("training.learning_rate=4.0",)),
+        ("command line, one row", {}, ("training.learning_rate=4.0", "methods.lora.training.learning_rate=5.0")),
+    ]:
+        study = tiny_study(*overrides, methods=methods, **keys)
+        rates[name] = [study.resolve(row=row, seed=0)[0].training.learning_rate for row in methods]
+    assert rates == {
+        "method": [get_method("lora").training_defaults["learning_rate"], 3.0],
+        "study": [2.0, 3.0],
+        "command line": [4.0, 4.0],
+        "command line, one row": [5.0, 4.0],
+    }
+
+
+def test_merge_goes_deep_and_changes_neither():
+    lower, upper = {"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 4}}
+    assert merge(lower, upper) == {"a": {"b": 3, "c": 2}, "d": {"e": 4}}
+    assert (lower, upper) == ({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 4}})
+
+
+def test_origins_have_no_key_that_a_later_layer_replaced():
+    merged, origins = merge_layers([("low", {"a": {"b": 1}}), ("high", {"a": 2})])
+    assert merged == {"a": 2}
+    assert origins == {"a": "high"}
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", ".001", "0.001"])
+def test_scientific_notation_is_a_number(text, tiny_study):
+    assert tiny_study(f"training.learning_rate={text}").config.training.learning_rate == 0.001
+
+
+def test_a_local_dataset_drops_what_only_a_hub_has(tiny_dataset):
+    study = load_study("gpt2-cnn-dailymail", [f"dataset={tiny_dataset}"])
+    assert study.config.dataset_config is None
+    assert load_study("gpt2-cnn-dailymail").config.dataset_config == "3.0.0"
+    assert load_study("gpt2-cnn-dailymail", ["dataset=someone/else"]).config.dataset_config == "3.0.0"
+
+
+def test_a_bare_peft_type_is_a_method(tiny_study):
+    run, _ = tiny_study(methods={"any": {"peft_type": "IA3"}}).resolve(row="any", seed=0)
+    assert run.method["name"] == "peft"
+    assert run.method_settings.peft_type == "IA3"
+
+
+def test_a_list_of_methods_is_short_for_methods_without_settings(tiny_study):
+    assert tiny_study("methods=[lora, full]", methods={}).config.methods == {"lora": {}, "full": {}}
+
+
+def test_the_hash_changes_with_every_setting_and_with_nothing_else(tiny_study):
+    def run_hash(*overrides, row="lora", seed=0):
+        return tiny_study(*overrides).resolve(row=row, seed=seed)[0].hash
+
+    changes = ["training.learning_rate=0.7", "methods.lora.r=8", "max_length=95", "data_seed=1", "task.prompt_prefix=x"]
+    hashes = [run_hash(), *(run_hash(change) for change in changes), run_hash(seed=1), run_hash(row="full")]
+    assert len(set(hashes)) == len(hashes)
+    assert run_hash() == run_hash("methods.full={}", "title=Another") == hashes[0]
+
+
+def test_parse_reports_every_problem_at_once():
+    with pytest.raises(UserError) as error:
+        parse(TrainingConfig, {"learning_rate": "x", "epochs": 1}, where="here")
+    assert str(error.value).startswith("here: ")
+    assert "learning_rate is 'x'" in str(error.value)
+    assert "unknown key 'epochs'" in str(error.value)

@@ -1,0 +1,73 @@
+"""Entries: a method, task or metric is one file, found by its name, torch-free at import, with a full card."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hf_peft_compare.entries import Method, Metric, Task, discover, get_method, get_metric, get_task
+from hf_peft_compare.errors import UserError, unknown
+
+METHODS = discover("hf_peft_compare.methods", Method)
+METRICS = discover("hf_peft_compare.metrics", Metric)
+TASKS = discover("hf_peft_compare.tasks", Task)
+
+
+def test_the_methods_of_the_main_study_are_there():
+    assert {"lead", "zero_shot", "prompt_tuning", "last_layers", "lora", "full", "peft"} <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_has_a_full_card_and_defaults(name):
+    method = get_method(name)
+    assert method.name == name
+    assert method.title
+    assert all(vars(method.card).values())
+    assert method.card.url.startswith("https://")
+    assert method.trains == bool(method.training_defaults)
+    if method.trains:
+        assert method.save and method.load, "what is trained can be saved and loaded"
+    assert not (method.build and method.predict)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_gives_exactly_the_scores_it_declares(name):
+    metric = get_metric(name)
+    scores = metric.compute(["a b c", "d"], ["a b", "d"])
+    assert list(scores) == [score.name for score in metric.scores]
+    assert all(len(values) == 2 for values in scores.values())
+    assert all(score.title and score.unit for score in metric.scores)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_names_metrics_that_exist(name):
+    assert [get_metric(metric).name for metric in get_task(name).metrics]
+
+
+@pytest.mark.parametrize(("get", "came", "nearest"), [
+    (get_method, "lorra", "lora"),
+    (get_task, "summarisation", "summarization"),
+    (get_metric, "rogue", "rouge"),
+])
+def test_an_unknown_name_is_a_user_error_that_names_the_nearest(get, came, nearest):
+    with pytest.raises(UserError, match=f"Did you mean '{nearest}'"):
+        get(came)
+
+
+def test_an_unknown_name_like_no_other_lists_what_there_is():
+    assert str(unknown("fruit", "xyz", ["pear", "apple"])) == "unknown fruit 'xyz'. Valid: apple, pear."
+
+
+def test_reading_all_entries_and_studies_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from hf_peft_compare.config import load_study\n"
+        "from hf_peft_compare import entries\n"
+        "for room, kind in (('methods', entries.Method), ('metrics', entries.Metric), ('tasks', entries.Task)):\n"
+        "    assert entries.discover(f'hf_peft_compare.{room}', kind)\n"
+        "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
+        "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,119 @@
+"""Records: whole or absent, equal after a round trip, and an error that says what to do where they are broken."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from hf_peft_compare import records
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.records import (
+    RunRecord,
+    hash_json,
+    read_predictions,
+    read_record,
+    read_records,
+    run_name,
+    write_predictions,
+    write_record,
+    write_text_atomically,
+)
+
+
+@pytest.fixture
+def record():
+    return RunRecord(
+        status="finished",
+        error=None,
+        study="tiny",
+        row="lora",
+        method="lora",
+        seed=3,
+        config={"max_length": 96, "method": {"name": "lora", "r": 4}},
+        config_origins={"max_length": "study"},
+        config_hash="abc",
+        card={"title": "LoRA"},
+        results={"test_loss": 1 / 3},
+        memory={"baseline_bytes": None},
+        history=[{"step": 1, "loss": 0.1 + 0.2}],
+        notes=["ünïcode"],
+    )
+
+
+def test_a_record_is_the_same_after_a_round_trip(record, tmp_path):
+    write_record(record, tmp_path / "new" / "folder")
+    assert read_record(tmp_path / "new" / "folder") == record
+    assert record.run == run_name(row="lora", seed=3) == "lora-seed3"
+    assert record.finished
+    assert not dataclasses.replace(record, status="failed").finished
+
+
+def test_a_record_cut_short_is_a_user_error(record, tmp_path):
+    write_record(record, tmp_path)
+    path = tmp_path / "record.json"
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(UserError, match="not a whole record.*Delete the folder"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"schema_version": 99}, {"unheard_of": 1}])
+def test_a_record_of_another_schema_is_a_user_error(change, record, tmp_path):
+    (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | change))
+    with pytest.raises(UserError, match="not a record of schema 1"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null"])
+def test_json_that_is_no_record_is_a_user_error(text, tmp_path):
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(UserError, match="not a record"):
+        read_record(tmp_path)
+
+
+def test_a_missing_record_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="run the study first"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(moment, tmp_path, monkeypatch):
+    path = tmp_path / "file.txt"
+    write_text_atomically(path, "old")
+
+    def power_cut(*args):
+        raise OSError("no power")
+
+    monkeypatch.setattr(records.os, moment, power_cut)
+    with pytest.raises(OSError, match="no power"):
+        write_text_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_the_hash_does_not_depend_on_key_order():
+    assert hash_json({"a": 1, "b": {"c": 2, "d": 3}}) == hash_json({"b": {"d": 3, "c": 2}, "a": 1})
+    assert hash_json({"a": 1}) != hash_json({"a": 2})
+    assert hash_json({"a": 1}) != hash_json({"a": "1"})
+
+
+def test_predictions_are_the_same_after_a_round_trip(tmp_path):
+    rows = [{"id": "1", "prediction": "two\nlines \u2028 ü", "scores": {"rouge1": 1 / 3}}, {"id": "2", "prediction": ""}]
+    write_predictions(rows, tmp_path)
+    assert list(read_predictions(tmp_path)) == rows
+    assert list(read_predictions(tmp_path / "nowhere")) == []
+
+
+def test_predictions_cut_short_are_a_user_error(tmp_path):
+    write_predictions([{"id": "1"}, {"id": "2"}], tmp_path)
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(UserError, match="line 2, is cut short"):
+        list(read_predictions(tmp_path))
+
+
+def test_read_records_gives_every_run_of_a_study(record, tmp_path):
+    write_record(record, tmp_path / "lora-seed3")
+    write_record(dataclasses.replace(record, row="full"), tmp_path / "full-seed3")
+    (tmp_path / "unfinished-seed3").mkdir()
+    assert list(read_records(tmp_path)) == ["full-seed3", "lora-seed3"]

@@ -1,0 +1,111 @@
+"""Tiny real models, a tiny tokenizer, tiny stories, and the table of methods that the contract tests run through."""
+
+import json
+import random
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
+
+# Every kind of method: ours, peft's adapters, peft's prompt learning that prepends embeddings or keys and values.
+METHODS = {
+    "prompt_tuning": {"num_virtual_tokens": 4, "prompt_tuning_init_text": "the fox found"},
+    "last_layer_head": {"method": "last_layers", "num_layers": 0},
+    "last_layers": {"num_layers": 1},
+    "lora": {"r": 4},
+    "dora": {"method": "lora", "r": 4, "use_dora": True},
+    "ia3": {"peft_type": "IA3"},
+    "prefix_tuning": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4},
+    "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 4, "encoder_hidden_size": 16},
+    "peft_prompt_tuning": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4},
+    "full": {},
+}
+NO_DROPOUT = "architecture={resid_pdrop: 0.0, embd_pdrop: 0.0, attn_pdrop: 0.0}"
+VOCABULARY_SIZE = 300
+NAMES = ("Anna", "Bert", "Clara", "David", "Emil", "Frida")
+ANIMALS = ("fox", "otter", "heron", "badger", "owl")
+PLACES = ("the river", "the old mill", "the harbour", "a garden", "the station")
+
+
+def story(rng):
+    """An article of two to five sentences and its highlight."""
+    name, animal, place, number = rng.choice(NAMES), rng.choice(ANIMALS), rng.choice(PLACES), rng.randint(2, 99)
+    sentences = [f"On Monday {name} found {number} {animal}s near {place}."]
+    for _ in range(rng.randint(1, 4)):
+        sentences.append(f"The {rng.choice(ANIMALS)} of {rng.choice(NAMES)} saw it from {rng.choice(PLACES)}.")
+    return {"article": " ".join(sentences), "highlights": f"{name} found {number} {animal}s." + " Late." * rng.randint(0, 2)}
+
+
+def stories(size, *, seed):
+    """Stories with ids, the same for the same seed."""
+    rng = random.Random(seed)
+    return [{"id": f"{seed}-{number}", **story(rng)} for number in range(size)]
+
+
+def write_stories(path, size, *, seed=0):
+    """Write stories as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in stories(size, seed=seed)))
+    return path
+
+
+def tiny_tokenizer(*, begins_with_bos=False):
+    """A byte-level BPE with an end-of-text token and no pad token, trained on a few stories."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=["<|endoftext|>", "<s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([row["article"] for row in stories(50, seed=99)], trainer)
+    if begins_with_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    bos = {"bos_token": "<s>"} if begins_with_bos else {}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", **bos)
+
+
+def tiny_config(architecture):
+    """A config with two blocks of width 32; weights wide enough that logits tell tokens apart without training."""
+    if architecture == "gpt2":
+        return GPT2Config(
+            vocab_size=VOCABULARY_SIZE, n_layer=2, n_embd=32, n_head=2, n_positions=128, initializer_range=0.2,
+            bos_token_id=0, eos_token_id=0,
+        )
+    return LlamaConfig(
+        vocab_size=VOCABULARY_SIZE, num_hidden_layers=2, hidden_size=32, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=128, initializer_range=0.2, bos_token_id=1, eos_token_id=0,
+    )
+
+
+def tiny_model(architecture="gpt2", *, seed=0):
+    """A causal LM with random weights, in evaluation mode."""
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(tiny_config(architecture)).eval()
+
+
+def save_tiny_model(architecture, folder):
+    """Save model and tokenizer as a user would find them on the hub."""
+    tiny_model(architecture).save_pretrained(folder)
+    tiny_tokenizer(begins_with_bos=architecture == "llama").save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def shake_trainables(model, *, seed=1, scale=0.3):
+    """Move every trainable parameter away from its first value, as training would; adapters that start at zero act."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def token_rows(lengths, *, seed=3):
+    """Encoded examples of the given lengths, each with a completion of three to five tokens."""
+    rng = random.Random(seed)
+    return [
+        {"input_ids": [rng.randrange(2, VOCABULARY_SIZE) for _ in range(n)], "num_completion_tokens": rng.randint(3, 5)}
+        for n in lengths
+    ]
