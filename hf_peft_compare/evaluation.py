@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from hf_peft_compare.batches import CompletionCollator, pad_left
 from hf_peft_compare.config import GenerationConfig
 from hf_peft_compare.entries import Metric
+from hf_peft_compare.processes import process_state
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ def map_batches(
     Returns:
         One result per item, in the items' order, on every process.
     """
-    state = PartialState()
+    state = process_state()
     order = sorted(range(len(items)), key=lambda i: -lengths[i])
     mine = order[state.process_index :: state.num_processes]
     results: list[tuple[int, T]] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.comparison.formatting import format_count, format_percent, format_score, format_seconds
-from hf_peft_compare.config import RunConfig
+from hf_peft_compare.config import EMBEDDED, RunConfig
 from hf_peft_compare.entries import get_task
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.finished_runs import MODEL, FinishedRun, load_run, read_finished
@@ -31,6 +31,16 @@ base = AutoModelForCausalLM.from_pretrained({base!r})
 model = PeftModel.from_pretrained(base, {name!r})
 tokenizer = AutoTokenizer.from_pretrained({name!r})"""
 
+LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base!r}", "BASE_FOLDER").replace(
+    "from peft", "from hf_peft_compare.embedded import BASE_FOLDER\nfrom peft"
+)
+
+LOAD_UNTRAINED = """\
+from hf_peft_compare import load_run  # draws the random weights of the base anew
+
+run = load_run("runs/{study}/{run}")
+model, tokenizer = run.model, run.tokenizer"""
+
 LOAD_PLAIN = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -38,16 +48,16 @@ model = AutoModelForCausalLM.from_pretrained({name!r})
 tokenizer = AutoTokenizer.from_pretrained({name!r})"""
 
 CARD = """\
-# {title} of {base}, study {study}
+# {title} on {base}
 
 {idea}
 
-One run of `{repository}`: study {study}, method {row}, seed {seed}. {trainable} of {total} parameters were trained
-({share}), in {seconds} seconds on {device}.
+One run of `{repository}`: study {study}, method {row}, seed {seed}. {trainable} of {total} parameters ({share}) were
+trained in {seconds} seconds on {device}.
 
 ## Results
 
-On the {num_examples} test examples, each scored once. Losses are in nats per token.
+Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
 
 {results}
 
@@ -57,7 +67,7 @@ On the {num_examples} test examples, each scored once. Losses are in nats per to
 {load}
 ```
 
-The model was trained on prompts of this form, and expects them:
+It reads prompts of the form that it was trained on:
 
 ```json
 {task}
@@ -136,9 +146,8 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         share=format_percent(parameters["trainable_params"] / parameters["total_params"]),
         seconds=format_seconds(record.seconds.get("train")),
         device=record.provenance.get("device", "an unknown device"),
-        num_examples=format_count(config.num_test_samples) if config.num_test_samples else "",
         results=_results_table(record),
-        load=(LOAD_PLAIN if plain else LOAD_ADAPTER).format(base=config.model_name_or_path, name=name),
+        load=_loading(config, name=name, plain=plain),
         task=_json(config.task),
         training=_json(
             {"method": record.config["method"], **record.config["training"], "max_length": config.max_length}
@@ -177,6 +186,17 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
     )
 
 
+def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
+    """Give the lines of Python that load the export."""
+    if plain:
+        template = LOAD_PLAIN
+    elif config.init == "config":
+        template = LOAD_UNTRAINED
+    else:
+        template = LOAD_EMBEDDED if config.model_name_or_path == EMBEDDED else LOAD_ADAPTER
+    return template.format(base=config.model_name_or_path, name=name, study=config.study, run=config.run)
+
+
 def _results_table(record: RunRecord) -> str:
     rows = [f"| {record.scores[name]['title']} | {format_score(value)} |" for name, value in _ordered(record)]
     return "\n".join(["| score | mean |", "|---|---|", *rows])
@@ -203,7 +223,7 @@ def _is_pretrained_on_hub(config: RunConfig) -> bool:
 
 
 def _is_hub_id(name: str) -> bool:
-    return name != "embedded" and HUB_ID.fullmatch(name) is not None and not Path(name).exists()
+    return name != EMBEDDED and HUB_ID.fullmatch(name) is not None and not Path(name).exists()
 
 
 def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate import PartialState
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
@@ -17,6 +16,7 @@ from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.hub import explain
 from hf_peft_compare.positions import count_positions_from_mask
+from hf_peft_compare.processes import on_cpu, process_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +153,13 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
         | {
             "gradient_accumulation_steps": accumulation,
             "per_device_train_batch_size": micro_batch_size(
-                config, accumulation=accumulation, num_processes=PartialState().num_processes
+                config, accumulation=accumulation, num_processes=process_state().num_processes
             ),
             "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
             "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
         },
         bf16=use_bf16(config),
+        use_cpu=on_cpu(),
         seed=config.seed,
         data_seed=config.seed,
         label_names=["labels"],

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
 from hf_peft_compare.config import RunConfig, parse
 from hf_peft_compare.data import FILE_FORMATS
@@ -19,6 +18,7 @@ from hf_peft_compare.evaluation import generate_texts
 from hf_peft_compare.factory import load_base, load_tokenizer
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.records import RunRecord, read_record
+from hf_peft_compare.trainables import hash_tensors
 
 MODEL = "model"
 
@@ -88,7 +88,7 @@ def predict_texts(
 ) -> Iterator[dict[str, str]]:
     """Predict every text with every run, in order; runs that follow one another share a loaded base where they can.
 
-    An adapter is put on the base and taken off again; a run that changes the base itself gets one of its own.
+    An adapter is put on the base and taken off again. After a run that changed the base itself, it is loaded anew.
 
     Returns:
         One {"id", "run", "prediction"} per run and text; the id counts the texts from 0.
@@ -153,10 +153,10 @@ def read_finished(folder: Path) -> FinishedRun:
 
 def _load_base(run: FinishedRun) -> Base:
     """Load a run's base model and tokenizer; random weights are drawn as they were when it trained."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.config.seed)
         tokenizer = load_tokenizer(run.config)
-        model = load_base(run.config)
+        model: Any = load_base(run.config)
     count_positions_from_mask(model)
     if torch.cuda.is_available():
         model.to("cuda")
@@ -167,7 +167,8 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
     """Put the run's tuned parameters on a base."""
     if run.method.load is None:
         return base.model.eval()
-    model = run.method.load(base.model, run.folder / MODEL, run.config.method_settings)
+    with torch.random.fork_rng(devices=[]):  # peft draws an adapter before it reads the saved one
+        model = run.method.load(base.model, run.folder / MODEL, run.config.method_settings)
     if isinstance(model, type(base.model)) and model is not base.model:
         count_positions_from_mask(model)  # a model of its own has yet to learn it
     return model.eval()
@@ -176,20 +177,32 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
 def _predict_all(
     runs: Sequence[FinishedRun], texts: Sequence[str], *, batch_size: int
 ) -> Iterator[list[dict[str, str]]]:
-    """Give the predictions run by run; a base is kept for the next run while it is untouched."""
+    """Give the predictions run by run, on the base of the run before where it is the same and untouched."""
     base: Base | None = None
+    model: Any = None
+    untouched = ""
     for run in runs:
         if run.method.predict is not None:
             predictions = [run.method.predict(text, run.config.method_settings) for text in texts]
         else:
-            if base is None or base.key != run.base:
-                base = None  # the old one goes before the new one comes
+            if base is None or base.key != run.base or _take_off(model, base) != untouched:
+                base = model = None  # the old one goes before the new one comes
                 base = _load_base(run)
+                untouched = hash_tensors(dict(base.model.named_parameters())) if len(runs) > 1 else ""
             model = _adapt(run, base)
             predictions = _generate(run, model, base.tokenizer, texts, batch_size=batch_size)
-            base = base if _take_off(run, model, base) else None
         name = f"{run.record.study}/{run.record.run}"
         yield [{"id": str(i), "run": name, "prediction": text} for i, text in enumerate(predictions)]
+
+
+def _take_off(model: Any, base: Base) -> str:
+    """Take an adapter off its base; gives the hash of what is left, which tells whether the base is untouched."""
+    from peft import PeftModel
+
+    if isinstance(model, PeftModel) and hasattr(model.base_model, "unload"):
+        tuner: Any = model.base_model
+        tuner.unload()
+    return hash_tensors(dict(base.model.named_parameters()))
 
 
 def _generate(run: FinishedRun, model: Any, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> list[str]:
@@ -201,28 +214,3 @@ def _generate(run: FinishedRun, model: Any, tokenizer: Any, texts: Sequence[str]
     examples = [Example(id=str(i), source=text, reference="") for i, text in enumerate(texts)]
     prompts = [task.encode_prompt(example, settings, tokenizer, room) for example in examples]
     return generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
-
-
-def _take_off(run: FinishedRun, model: Any, base: Base) -> bool:
-    """Take an adapter off its base; False where the base is not what it was before."""
-    from peft import PeftModel
-
-    if run.method.load is None:
-        return True
-    if _holds_base_weights(run.folder / MODEL, base.model):
-        return False
-    if isinstance(model, PeftModel) and not model.active_peft_config.is_prompt_learning:
-        if not hasattr(model.base_model, "unload"):
-            return False
-        model.base_model.unload()
-    return True
-
-
-def _holds_base_weights(folder: Path, base: Any) -> bool:
-    """Whether a run saved tensors under names of the base's own: full, last layers, LoRA with trained biases."""
-    own = {name for name, _ in base.named_parameters(remove_duplicate=False)}
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as tensors:
-            if any(name.removeprefix("base_model.model.") in own for name in tensors.keys()):
-                return True
-    return False

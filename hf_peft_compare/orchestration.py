@@ -166,7 +166,8 @@ class Children:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file, (job.folder / LOG_FILE).open("a") as log:
             json.dump({"config": asdict(job.config), "origins": dict(job.origins), "folder": str(job.folder)}, file)
             file.flush()
-            command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(num_processes)]
+            command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+            command += ["--num_processes", str(num_processes)]
             command += ["-m", "hf_peft_compare", "train-job", file.name]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
             self._stops.append(process.terminate)
@@ -211,11 +212,10 @@ def train_here(job: Job) -> int:
 
 def train_one(job: Job) -> int:
     """Do a run in this process, checked and locked as a study is; give the exit status."""
-    from accelerate import PartialState
-
     from hf_peft_compare import preflight
+    from hf_peft_compare.processes import process_state
 
-    state = PartialState()
+    state = process_state()
     if job.state == "finished":
         return 0
     preflight.check([job.config], num_processes=state.num_processes)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
@@ -35,6 +34,7 @@ from hf_peft_compare.entries import Example, Method, Score, get_method, get_metr
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
 from hf_peft_compare.factory import Built, build, num_virtual_tokens, use_bf16
+from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import RunRecord, identity, write_predictions, write_record
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
 
@@ -124,7 +124,7 @@ def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) ->
         RunFailed: anything else; the record holds the error.
     """
     run = Run(config=config, origins=origins, folder=folder)
-    main_process = PartialState().is_main_process
+    main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
     sink = WandbSink(config=config, folder=folder)
     try:
@@ -160,7 +160,7 @@ def _execute(
 ) -> list[dict[str, Any]]:
     """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
     run.measured["provenance"] = provenance.collect(
-        precision="bf16" if use_bf16(run.config) else "fp32", num_processes=PartialState().num_processes
+        precision="bf16" if use_bf16(run.config) else "fp32", num_processes=process_state().num_processes
     ) | {"data_fingerprint": data.fingerprint(examples)}
     run.measured["scores"] = _scores(run)
     if run.method.predict is not None:
@@ -169,7 +169,7 @@ def _execute(
     built, encoded = _adapt(run, examples, progress, sink)
     if run.method.save is not None:
         with run.clock.measure(SAVE):
-            if PartialState().is_main_process:
+            if process_state().is_main_process:
                 run.method.save(built.model, run.folder / MODEL)
     return _evaluate(run, built, encoded, examples["test"], progress)
 
@@ -190,7 +190,7 @@ def _adapt(
             return built, encoded
         except torch.OutOfMemoryError:
             size = built.arguments.per_device_train_batch_size
-            if size % 2 or PartialState().num_processes > 1:
+            if size % 2 or process_state().num_processes > 1:
                 raise
             divisor *= 2
             run.notes.append(

@@ -110,7 +110,7 @@ training: {num_train_epochs: 1}
         ("seeds=[1, 1]", "seeds is [1, 1]"),
         ("init=scratch", "init is 'scratch'"),
         ("methods.a b={method: lora}", "method row 'a b'"),
-        ("methods.lora=8", "method lora is 8"),
+        ("methods.lora=8", "methods.lora is 8"),
         ("=3", "expected key=value"),
         ("training.learning_rate", "expected key=value"),
         ("seeds=[1", "not YAML"),

@@ -33,7 +33,7 @@ def _footer(comparison: Comparison) -> list[str]:
     if best is None or comparison.ranking_score is None:
         return []
     title = comparison.scores[comparison.ranking_score].get("title") or comparison.ranking_score
-    seeds = "seeds averaged" if comparison.several_seeds else "for this seed only"
+    seeds = "mean over seeds" if comparison.several_seeds else "for this seed only"
     return [f"best {_plain(str(title))}: {_plain(best.label)} ({seeds})"]
 
 

@@ -27,11 +27,13 @@ def example_values(predictions: Predictions, score: str) -> dict[str, tuple[floa
 
 def average_over_seeds(by_seed: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
     """Average an example's values over seeds, for the examples that every seed has."""
-    shared = [key for key in (by_seed[0] if by_seed else {}) if all(key in values for values in by_seed)]
+    if len(by_seed) < 2:
+        return dict(by_seed[0]) if by_seed else {}
+    shared = [key for key in by_seed[0] if all(key in values for values in by_seed)]
     return {
         key: (
-            float(np.mean([values[key][0] for values in by_seed])),
-            float(np.mean([values[key][1] for values in by_seed])),
+            sum(values[key][0] for values in by_seed) / len(by_seed),
+            sum(values[key][1] for values in by_seed) / len(by_seed),
         )
         for key in shared
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +84,26 @@ def _why_unknown(values: Floats, weights: Floats) -> str | None:
 
 
 def _resampled_means(values: Floats, weights: Floats) -> Floats:
-    """Give the [R, S] means of R resamples with replacement; a resample is the [N] counts of its examples."""
-    rng = np.random.default_rng(SEED)
-    num_examples = len(values)
-    first_bins = np.arange(BLOCK)[:, None] * num_examples  # resample b counts its examples in bins b * N to (b + 1) * N
+    """Give the [R, S] means of R resamples with replacement."""
     means = []
+    for counts in _resample_counts(len(values)):
+        block = counts.astype(float)
+        means.append((block @ values) / (block @ weights))
+    return np.concatenate(means)
+
+
+@lru_cache(maxsize=2)
+def _resample_counts(num_examples: int) -> tuple[NDArray[np.uint8], ...]:
+    """Give R resamples as how often each holds each example, in blocks of [BLOCK, N].
+
+    The same for every score and row of N examples, which keeps them paired and is drawn once. A count above 255
+    does not happen: for N of a million its probability is below 1e-500.
+    """
+    rng = np.random.default_rng(SEED)
+    first_bins = np.arange(BLOCK)[:, None] * num_examples  # resample b counts its examples in bins b * N to (b + 1) * N
+    blocks = []
     for _ in range(NUM_RESAMPLES // BLOCK):
         drawn = rng.integers(num_examples, size=(BLOCK, num_examples))
         counts = np.bincount((drawn + first_bins).ravel(), minlength=BLOCK * num_examples)
-        counts = counts.reshape(BLOCK, num_examples).astype(float)
-        means.append((counts @ values) / (counts @ weights))
-    return np.concatenate(means)
+        blocks.append(counts.reshape(BLOCK, num_examples).astype(np.uint8))
+    return tuple(blocks)

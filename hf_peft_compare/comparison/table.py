@@ -192,7 +192,7 @@ def _intervals(values: Mapping[str, Values], num_seeds: int) -> dict[str, Interv
 
 def describe_scope(num_examples: int, num_seeds: int) -> str:
     """Say what an interval speaks of: examples, and one seed or the mean of several."""
-    seeds = "for this seed only" if num_seeds == 1 else f"seeds averaged ({num_seeds})"
+    seeds = "for this seed only" if num_seeds == 1 else f"mean of {num_seeds} seeds"
     return f"over {num_examples:,} test examples, {seeds}"
 
 

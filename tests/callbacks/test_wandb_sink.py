@@ -187,7 +187,7 @@ def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
             disable_tqdm=True,
             use_cpu=True,
         ),
-        train_dataset=[{"input_ids": [1, 2, 3, 4], "labels": [1, 2, 3, 4]}] * 16,  # type: ignore[arg-type]
+        train_dataset=[{"input_ids": [1, 2, 3, 4], "labels": [1, 2, 3, 4]}] * 16,
         callbacks=[sink],
     ).train()
     sink.close()

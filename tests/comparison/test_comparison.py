@@ -66,7 +66,7 @@ def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
     assert row.figures["f"] == pytest.approx(0.3)  # mean of .2 and .4
     assert row.spreads["f"] == pytest.approx(np.sqrt(0.02))  # sample deviation of .2 and .4
     assert row.figures["train_seconds"] == 150.0
-    assert row.intervals["f"].scope == "over 2 test examples, seeds averaged (2)"
+    assert row.intervals["f"].scope == "over 2 test examples, mean of 2 seeds"
 
 
 def test_one_seed_is_said_to_be_one_seed_and_has_no_spread() -> None:

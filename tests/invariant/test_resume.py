@@ -88,12 +88,13 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
     "settings",
     [
         pytest.param(("training.num_train_epochs=2",), id="all epochs done"),
-        # At this rate the validation loss gets worse after the first epoch; patience 1 stops after the second of nine.
-        pytest.param(("training.num_train_epochs=9", "training.learning_rate=0.5", "training.early_stopping_patience=1"), id="stopped early"),
+        # At this rate the validation loss gets worse after the first epoch; patience 1 stops after the second.
+        pytest.param(("training.num_train_epochs=6", "training.learning_rate=0.1", "training.early_stopping_patience=1"), id="stopped early"),
     ],
 )
 def test_a_run_interrupted_after_training_does_not_train_on(settings, train, interrupt, monkeypatch):
-    whole = train("full", *settings, folder="whole")
+    whole = train("lora", *settings, folder="whole")
+    assert whole.history[-1]["step"] == 6  # two epochs of three steps, in both cases
     score_completions = training.score_completions
 
     def fail(*args, **kwargs):
@@ -101,9 +102,9 @@ def test_a_run_interrupted_after_training_does_not_train_on(settings, train, int
 
     monkeypatch.setattr(training, "score_completions", fail)
     with pytest.raises(KeyboardInterrupt):
-        train("full", *settings, folder="interrupted")
+        train("lora", *settings, folder="interrupted")
     monkeypatch.setattr(training, "score_completions", score_completions)
     steps = interrupt(after=1000)
-    resumed = train("full", *settings, folder="interrupted")
+    resumed = train("lora", *settings, folder="interrupted")
     assert steps == []
     assert numbers(resumed) == numbers(whole)

@@ -15,8 +15,9 @@ import pytest
 from pages import read_table
 from synthetic import TITLES, Study, make_record, make_study_runs
 
+from hf_peft_compare.entries import discover
 from hf_peft_compare.records import read_records
-from hf_peft_compare.report import write_report
+from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, render_sections
 
 OUTPUTS = {"index.html", "README.md", "tables.tex", "report.tex", "results.csv", "figures", "records"}
@@ -110,7 +111,7 @@ def test_several_seeds_show_their_spread() -> None:
     material = gather(study, *make_study_runs(rows=("lora",), seeds=(0, 1)))  # type: ignore[arg-type]
     blocks = {section.name: blocks for section, blocks in render_sections(material)}
     cell = blocks["comparison"][0].rows[0][1]  # type: ignore[union-attr]
-    assert any("over seeds" in detail for detail in cell.details)
+    assert any(detail.startswith("± ") for detail in cell.details)
 
 
 def test_records_of_runs_that_are_gone_do_not_stay(tmp_path: Path) -> None:
@@ -194,3 +195,18 @@ def test_every_section_stands_in_every_page(full: Path, name: str) -> None:
         "Provenance",
     ):
         assert title in text_of(full, name)
+
+
+def test_a_new_section_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greeting.py").write_text(
+        "from hf_peft_compare.report.blocks import Paragraph, Section\n"
+        "SECTION = Section(name='greeting', title='Greeting', order=1, render=lambda m: [Paragraph(text='Hello')])\n"
+    )
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    discover.cache_clear()
+    try:
+        rendered = render_sections(gather(Study(), {}, {}))  # type: ignore[arg-type]
+    finally:
+        discover.cache_clear()
+        sys.modules.pop("hf_peft_compare.report.sections.greeting", None)
+    assert rendered[0][0].name == "greeting"

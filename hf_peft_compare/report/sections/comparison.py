@@ -82,7 +82,7 @@ def _details(material: Material, row: MethodRow, column: FigureColumn) -> Iterat
     if interval is not None and interval.known:
         yield f"{format_interval(interval)}"
     if column.is_score and column.key in row.spreads:
-        yield f"± {format_score(row.spreads[column.key])} over seeds"
+        yield f"± {format_score(row.spreads[column.key])}"
     reference = (references.rows.get(row.row, {}) if references else {}).get(REFERENCE_KEYS.get(column.key, column.key))
     if reference is not None:
         yield f"ref. {column.write(reference)}"
@@ -95,8 +95,10 @@ def _notes(material: Material) -> Iterator[str]:
     scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
     if scopes:
         yield f"Small figures below a score: 95 % percentile bootstrap interval {'; '.join(sorted(scopes))}."
+    if comparison.several_seeds:
+        yield "± is the standard deviation over seeds."
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
-        yield "Peak GPU memory: most bytes allocated in training, above what was allocated before it (the baseline)."
+        yield "Peak GPU memory: most bytes that training allocated at once, the model included."
     if references is not None:
         yield f"ref.: reference values ({references.source}). How their protocol differs:"
         yield from references.differences

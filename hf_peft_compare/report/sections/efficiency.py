@@ -140,7 +140,7 @@ def _memory_table(material: Material) -> Block:
         for key, title in ({**titles, **resident} if cuda else resident).items()
     ]
     about = (
-        "GPU peaks are above the baseline, which is what was allocated before the phase."
+        "GPU peaks are above the baseline, which is what was allocated before the run loaded anything."
         if cuda
         else "GPU memory: no CUDA device."
     )

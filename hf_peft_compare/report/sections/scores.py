@@ -29,7 +29,7 @@ def _differences(material: Material) -> Table:
     titles = ["Method", "minus the best row", "95 % interval", "minus the best floor", "95 % interval"]
     return Table(
         name="differences",
-        caption=f"Paired differences of {title}, example by example; an interval that holds 0 leaves the order open.",
+        caption=f"Paired differences of {title}, example by example; one that includes 0 leaves the order open.",
         columns=[Column(title=name, numeric=place > 0) for place, name in enumerate(titles)],
         rows=[
             [

@@ -1,0 +1,116 @@
+"""A study that is killed again and again ends like one that was left alone."""
+
+import os
+import random
+import signal
+import time
+
+from hf_peft_compare.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.records import RECORD_FILE, read_predictions, read_records
+
+ROWS = {"lora": {"r": 4, "lora_dropout": 0.1}, "prompt_tuning": {"num_virtual_tokens": 4}}
+# 40 epochs of three steps, each with a checkpoint, so that there is always something to interrupt.
+LONG = {"training": {"num_train_epochs": 40, "early_stopping_patience": None, "learning_rate": 1e-3}}
+RESULTS = (
+    "status config_hash initial_trainables_sha256 final_trainables_sha256 results validation history parameters"
+).split()
+
+
+def numbers(folder):
+    """What a kill must not change."""
+    records = read_records(folder)
+    kept = {name: {key: getattr(record, key) for key in RESULTS} for name, record in records.items()}
+    return kept, {name: list(read_predictions(folder / name)) for name in records}
+
+
+def step_of(folder):
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+
+
+def is_writing_a_checkpoint(folder):
+    return any(not (path / MARKER).exists() for path in (folder / "checkpoints").glob("checkpoint-*"))
+
+
+def wait_for(condition, process, seconds=120):
+    """Wait until a moment has come; False if the process has ended before."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.0005)
+    raise AssertionError("the moment never came")
+
+
+def moments(rng, folder):
+    """Eleven moments, seeded: inside training, while a checkpoint is written, between the two runs."""
+    first, second = folder / "lora-seed0", folder / "prompt_tuning-seed0"
+
+    def inside(run, steps):
+        def begin():
+            target = step_of(run) + steps
+            return lambda: step_of(run) >= target
+
+        return "inside training", begin
+
+    def writing(run):
+        def begin():
+            target = step_of(run) + 3
+            return lambda: step_of(run) >= target and is_writing_a_checkpoint(run)
+
+        return "writing a checkpoint", begin
+
+    between = "between runs", lambda: lambda: (first / RECORD_FILE).exists()
+    early = [inside(first, rng.choice([3, 6, 9])), writing(first)] * 2
+    late = [inside(second, rng.choice([3, 6, 9])), writing(second)] * 3
+    rng.shuffle(early)
+    rng.shuffle(late)
+    return [*early, between, *late]
+
+
+def test_killed_with_9_at_eleven_moments_a_study_ends_with_the_same_weights_and_records(study_file, start, tmp_path):
+    path = study_file(methods=ROWS, **LONG)
+    left_alone = start("run", path, "--output-dir", "alone")
+    assert left_alone.wait(timeout=300) == 0, left_alone.stderr.read()
+
+    rng = random.Random(0)
+    folder, killed = tmp_path / "killed/tiny", []
+    for name, begin in moments(rng, folder):
+        reached = begin()
+        process = start("run", path, "--output-dir", "killed")
+        assert wait_for(reached, process), f"{name}: the study ended first: {process.communicate()}"
+        time.sleep(rng.choice([0, 0.005, 0.02]) if name == "inside training" else 0)
+        if rng.random() < 0.5:
+            os.killpg(process.pid, signal.SIGKILL)  # the runs' own processes too
+        else:
+            process.kill()  # they must notice
+        process.wait()
+        killed.append(name)
+    assert {name: killed.count(name) for name in set(killed)} == {
+        "inside training": 5,
+        "writing a checkpoint": 5,
+        "between runs": 1,
+    }
+    last = start("run", path, "--output-dir", "killed")
+    assert last.wait(timeout=300) == 0, last.stderr.read()
+    assert numbers(folder) == numbers(tmp_path / "alone/tiny")
+
+
+def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
+    path = study_file(methods={"lora": {"r": 4}}, **LONG)
+    run = tmp_path / "runs/tiny/lora-seed0"
+    process = start("run", path)
+    assert wait_for(lambda: step_of(run) >= 6, process)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert step_of(run) >= 6 and not (run / RECORD_FILE).exists()
+
+    process = start("run", path)
+    begun = step_of(run)
+    assert process.wait(timeout=300) == 0
+    steps = [entry["step"] for entry in read_records(run.parent)["lora-seed0"].history if "loss" in entry]
+    assert steps == list(range(1, 121)) and begun >= 6

@@ -1,0 +1,90 @@
+"""The analysis says what the numbers carry, and nothing more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthetic import REFERENCES, Study, make_failed, make_predictions, make_record, make_study_runs
+
+from hf_peft_compare.records import RunRecord
+from hf_peft_compare.report.sections.analysis import render_analysis
+from hf_peft_compare.report.writing import gather
+
+
+def words(records: dict[str, RunRecord], predictions: dict[str, list[dict[str, Any]]], **changes: Any) -> str:
+    """Give all sentences of the analysis; the study has the rows of the records."""
+    study = Study(**{"methods": {record.row: {} for record in records.values()}, **changes})
+    blocks = render_analysis(gather(study, records, predictions))  # type: ignore[arg-type]
+    return "\n".join(item for block in blocks for item in getattr(block, "items", [getattr(block, "text", "")]))
+
+
+def test_best_row_and_its_interval_for_this_seed_only() -> None:
+    said = words(*make_study_runs())
+    best = make_record("full").results["rougeL_fmeasure"]
+    assert f"Full fine-tuning has the best ROUGE-L F: {best:.3f} (95 % interval" in said
+    assert "for this seed only" in said and "Every row has one seed." in said
+
+
+def test_rows_are_sorted_by_what_the_floor_comparison_can_tell() -> None:
+    lines = words(*make_study_runs()).splitlines()
+    assert any(line.startswith("Above it") and "LoRA" in line and "Prompt tuning" not in line for line in lines)
+    assert any(line.startswith("Below it") and "Prompt tuning" in line for line in lines)
+
+
+def test_a_row_equal_to_the_floor_is_not_told_from_it() -> None:
+    records, predictions = make_study_runs(rows=("lead",))
+    predictions["full-seed0"] = make_predictions("lead")
+    records["full-seed0"] = make_record("full", predictions=[{**line, "nll": 9.0} for line in make_predictions("lead")])
+    said = words(records, predictions)
+    assert "All rows have the same ROUGE-L F" in said
+    assert "Not to be told from it with these examples: Full fine-tuning (+0.000)." in said
+
+
+def test_costs_are_shares_of_full_fine_tuning() -> None:
+    records, predictions = make_study_runs(rows=("full", "lora"))
+    records["lora-seed0"] = make_record("lora", seconds={"train": 50.0}, memory={"train_peak_allocated_bytes": 10**9})
+    records["full-seed0"] = make_record(
+        "full", seconds={"train": 200.0}, memory={"train_peak_allocated_bytes": 4 * 10**9}
+    )
+    said = words(records, predictions)
+    assert "LoRA trains 3.65 % of its parameters; it took 25 % of the training time and 25 % of the peak GPU" in said
+
+
+def test_without_full_fine_tuning_no_ratio_is_claimed() -> None:
+    said = words(*make_study_runs(rows=("lora", "lead")))
+    assert "no cost is given relative to full fine-tuning" in said and "of the training time" not in said
+
+
+def test_without_a_floor_nothing_is_said_of_floors() -> None:
+    assert "No floor row has a score yet" in words(*make_study_runs(rows=("lora", "full")))
+
+
+def test_training_that_changed_nothing_is_named() -> None:
+    records, predictions = make_study_runs(rows=("lora", "lead"))
+    records["lora-seed0"] = make_record("lora", final_trainables_sha256="aa" * 32)
+    assert "lora-seed0 are the same after training as before" in words(records, predictions)
+
+
+def test_a_best_loss_at_the_last_evaluation_is_named_and_an_earlier_one_is_not() -> None:
+    records, predictions = make_study_runs(rows=("lora", "full"))
+    records["full-seed0"] = make_record("full", validation={"best_loss": 2.0, "best_step": 20, "best_epoch": 2.0})
+    said = words(records, predictions)
+    assert "Still improving on validation when training ended: LoRA. " in said
+
+
+def test_reference_leader_is_named_with_its_source() -> None:
+    said = words(*make_study_runs(), references=REFERENCES)
+    assert "In the reference (course report, 2024) Prompt tuning leads its 2 rows with ROUGE-L F 0.186" in said
+
+
+def test_missing_and_failed_runs_are_counted() -> None:
+    records, predictions = make_study_runs(rows=("lead", "full"))
+    records["lora-seed0"] = make_failed("lora")
+    methods: dict[str, dict[str, Any]] = {row: {} for row in ("lead", "full", "lora", "prompt_tuning")}
+    assert "of its 4 runs: not run yet 1, failed 1." in words(records, predictions, methods=methods)
+
+
+def test_without_predictions_no_interval_is_claimed() -> None:
+    records, _ = make_study_runs(rows=("full", "lora"))
+    said = words(records, {})
+    assert "no interval: fewer than 2 examples" in said and "95 % interval" not in said

@@ -1,0 +1,105 @@
+"""Batches: padded on the left, labelled on completions alone, in an order that no hardware changes."""
+
+import itertools
+import random
+
+import pytest
+import torch
+from accelerate.data_loader import BatchSamplerShard
+from torch.utils.data import BatchSampler
+
+from hf_peft_compare.batches import CHUNKS_SORTED_TOGETHER, CompletionCollator, SimilarLengthSampler, pad_left
+
+PAD = 0
+
+
+def test_padding_stands_on_the_left_and_is_masked():
+    input_ids, mask = pad_left([[5, 6, 7], [8]], pad_token_id=PAD)
+    assert input_ids.tolist() == [[5, 6, 7], [PAD, PAD, 8]]
+    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+def test_a_text_token_equal_to_the_pad_token_is_not_masked():
+    _, mask = pad_left([[5, PAD], [8]], pad_token_id=PAD)
+    assert mask.tolist() == [[1, 1], [0, 1]]
+
+
+def test_only_the_completion_is_labelled():
+    batch = CompletionCollator(pad_token_id=PAD)(
+        [
+            {"input_ids": [1, 2, 3, 4, 5, PAD], "num_completion_tokens": 3},
+            {"input_ids": [6, 7, 8], "num_completion_tokens": 1},
+        ]
+    )
+    # K is the longest completion and the column before it, which predicts its first token.
+    assert batch["logits_to_keep"] == 4
+    assert batch["labels"].tolist() == [[-100, 4, 5, PAD], [-100, -100, -100, 8]]
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, PAD], [PAD, PAD, PAD, 6, 7, 8]]
+    assert batch["attention_mask"].tolist() == [[1] * 6, [0, 0, 0, 1, 1, 1]]
+
+
+@pytest.fixture
+def lengths():
+    rng = random.Random(0)
+    return [rng.randint(5, 100) for _ in range(203)]
+
+
+def order(lengths, *, seed=0, epoch=0, chunk_size=8):
+    sampler = SimilarLengthSampler(lengths, chunk_size=chunk_size, seed=seed)
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def chunks(indices, size):
+    return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+
+def test_each_example_is_visited_at_most_once_in_whole_chunks(lengths):
+    visited = order(lengths)
+    assert len(visited) == len(set(visited)) == 200  # 25 whole chunks of 8 out of 203
+    assert len(SimilarLengthSampler(lengths, chunk_size=8, seed=0)) == 200
+
+
+def test_fewer_examples_than_a_chunk_are_all_visited():
+    assert sorted(order([3, 4, 5])) == [0, 1, 2]
+
+
+def test_the_order_is_seeded_and_differs_between_epochs(lengths):
+    assert order(lengths) == order(lengths)
+    assert order(lengths) != order(lengths, seed=1)
+    assert order(lengths) != order(lengths, epoch=1)
+    left_out = [set(range(203)) - set(order(lengths, epoch=e)) for e in range(5)]
+    assert len({frozenset(one) for one in left_out}) > 1  # another few are left out each time
+
+
+def test_a_chunk_has_examples_of_similar_length(lengths):
+    def spread(indices):
+        return sum(max(lengths[i] for i in c) - min(lengths[i] for i in c) for c in chunks(indices, 8)) / (len(indices) // 8)
+
+    shuffled = random.Random(1).sample(range(203), 200)
+    assert spread(order(lengths)) < spread(shuffled) / 3
+    assert CHUNKS_SORTED_TOGETHER > 1
+
+
+def test_chunks_do_not_come_in_order_of_length(lengths):
+    first_lengths = [lengths[c[0]] for c in chunks(order(lengths), 8)]
+    assert first_lengths != sorted(first_lengths) and first_lengths != sorted(first_lengths, reverse=True)
+
+
+def test_the_order_leaves_the_global_generator_alone(lengths):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    order(lengths)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize(("processes", "micro_batch"), [(1, 8), (1, 2), (2, 4), (2, 1), (4, 2)])
+def test_an_optimizer_step_sees_the_same_examples_however_the_chunk_is_split(processes, micro_batch, lengths):
+    shards = [
+        BatchSamplerShard(BatchSampler(order(lengths), micro_batch, drop_last=False), processes, rank)
+        for rank in range(processes)
+    ]
+    per_step = 8 // (processes * micro_batch)
+    for chunk, *batches in zip(chunks(order(lengths), 8), *(chunks(list(s), per_step) for s in shards), strict=True):
+        assert sorted(itertools.chain(*itertools.chain(*batches))) == sorted(chunk)

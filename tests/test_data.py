@@ -1,0 +1,183 @@
+"""Data: three splits of the sizes that a study asks for, the same in every run, from wherever they stand."""
+
+import datasets
+import pandas as pd
+import pytest
+from tiny import stories, write_stories
+
+from hf_peft_compare.data import SPLITS, fingerprint, load_examples
+from hf_peft_compare.errors import UserError
+
+
+@pytest.fixture
+def load(tiny_study):
+    """`load("key=value", …)`: the examples of the tiny study."""
+
+    def make(*overrides):
+        return load_examples(tiny_study(*overrides).config)
+
+    return make
+
+
+def ids(examples):
+    return [example.id for example in examples]
+
+
+def test_splits_have_the_sizes_asked_for(load):
+    examples = load()
+    assert {name: len(examples[name]) for name in SPLITS} == {"train": 24, "validation": 8, "test": 6}
+    written = {row["id"]: row for row in stories(40, seed=0)}
+    for example in examples["train"]:
+        assert example.source == written[example.id]["article"]
+        assert example.reference == written[example.id]["highlights"]
+
+
+def test_a_size_left_out_takes_the_whole_split(load):
+    assert len(load("num_train_samples=null")["train"]) == 40
+
+
+def test_the_choice_is_seeded_and_a_smaller_one_is_part_of_a_larger_one(load):
+    small, large = load("num_train_samples=10"), load("num_train_samples=30")
+    assert ids(small["train"]) == ids(load("num_train_samples=10")["train"])
+    assert set(ids(small["train"])) < set(ids(large["train"]))
+    assert ids(small["train"]) != ids(load("num_train_samples=10", "data_seed=1")["train"])
+    assert ids(small["train"]) != [f"0-{i}" for i in range(10)]  # a choice, not the first ten
+
+
+def test_asking_for_more_than_there_is_is_a_user_error(load):
+    with pytest.raises(UserError, match="num_train_samples is 41, but .* has 40 rows for train; ask for at most 40"):
+        load("num_train_samples=41")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
+def test_one_file_is_enough_and_missing_splits_are_cut_from_it(suffix, load, tmp_path):
+    path = tmp_path / f"all.{suffix}"
+    table = pd.DataFrame(stories(40, seed=0))
+    write = {
+        "jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        "json": lambda: table.to_json(path, orient="records"),
+        "csv": lambda: table.to_csv(path, index=False),
+        "parquet": lambda: table.to_parquet(path),
+    }
+    write[suffix]()
+    examples = load(f"dataset={path}")
+    found = [set(ids(examples[name])) for name in SPLITS]
+    assert [len(split) for split in found] == [24, 8, 6]
+    assert len(set.union(*found)) == 24 + 8 + 6  # disjoint
+    again = load(f"dataset={path}")
+    assert fingerprint(again) == fingerprint(examples)
+    assert fingerprint(load(f"dataset={path}", "data_seed=1")) != fingerprint(examples)
+
+
+def test_only_the_missing_split_is_cut(load, tmp_path):
+    write_stories(tmp_path / "train.jsonl", 30, seed=0)
+    write_stories(tmp_path / "test.jsonl", 10, seed=1)
+    examples = load(f"dataset={tmp_path}", "num_train_samples=null")
+    assert all(example.id.startswith("1-") for example in examples["test"])
+    assert all(example.id.startswith("0-") for example in examples["train"] + examples["validation"])
+    assert len(examples["train"]) == 30 - 8
+    assert not set(ids(examples["train"])) & set(ids(examples["validation"]))
+
+
+def test_splits_may_have_other_names(load, tmp_path):
+    write_stories(tmp_path / "train.jsonl", 40, seed=0)
+    write_stories(tmp_path / "validation.jsonl", 10, seed=1)
+    examples = load(f"dataset={tmp_path}", "test_split=validation", "validation_split=held_out")
+    assert all(example.id.startswith("1-") for example in examples["test"])
+    assert all(example.id.startswith("0-") for example in examples["validation"])
+
+
+@pytest.mark.parametrize("override", ["test_split=validation", "validation_split=train", "test_split=train"])
+def test_two_splits_of_one_name_are_a_user_error(override, load):
+    with pytest.raises(UserError, match="expected three different names"):
+        load(override)
+
+
+def test_a_missing_split_without_a_size_is_a_user_error(load, tmp_path):
+    write_stories(tmp_path / "train.jsonl", 30)
+    with pytest.raises(UserError, match="has no split 'test'. Set test_split, or set num_test_samples"):
+        load(f"dataset={tmp_path}", "num_test_samples=null")
+
+
+def test_a_cut_larger_than_train_is_a_user_error(load, tmp_path):
+    path = write_stories(tmp_path / "all.jsonl", 6)
+    with pytest.raises(UserError, match="num_test_samples is 6, to be cut from 6 rows of train"):
+        load(f"dataset={path}")
+
+
+def test_a_dataset_without_train_names_the_splits_it_has(load, tmp_path):
+    write_stories(tmp_path / "test.jsonl", 6)
+    with pytest.raises(UserError, match="has no split 'train'; it has test. Set train_split"):
+        load(f"dataset={tmp_path}")
+
+
+def test_a_dataset_saved_to_disk_is_read(load, tmp_path):
+    rows = {name: datasets.Dataset.from_list(stories(30, seed=n)) for n, name in enumerate(SPLITS)}
+    datasets.DatasetDict(rows).save_to_disk(str(tmp_path / "saved"))
+    assert all(example.id.startswith("2-") for example in load(f"dataset={tmp_path / 'saved'}")["test"])
+
+
+@pytest.mark.parametrize("column", ["article", "highlights"])
+def test_a_missing_column_names_those_that_exist(column, load, tmp_path):
+    path = tmp_path / "all.jsonl"
+    pd.DataFrame(stories(40, seed=0)).rename(columns={column: "text"}).to_json(path, orient="records", lines=True)
+    key = {"article": "article_column", "highlights": "summary_column"}[column]
+    with pytest.raises(UserError, match=f"no column '{column}'; it has .*text.*Set task.{key}"):
+        load(f"dataset={path}")
+    assert len(load(f"dataset={path}", f"task.{key}=text")["train"]) == 24
+
+
+@pytest.mark.parametrize(("column", "what"), [("article", "article"), ("highlights", "summary")])
+@pytest.mark.parametrize("value", ["", "   \n", None])
+def test_empty_text_is_a_user_error_that_names_the_row(value, column, what, load, tmp_path):
+    table = pd.DataFrame(stories(40, seed=0))
+    table[column] = value if value is not None else pd.Series([None] * 40, dtype=object)
+    table.to_parquet(tmp_path / "all.parquet")
+    with pytest.raises(UserError, match=f"the {what} of row 0-[0-9]+ is empty"):
+        load(f"dataset={tmp_path / 'all.parquet'}")
+
+
+def test_rows_without_ids_are_numbered(load, tmp_path):
+    path = tmp_path / "all.jsonl"
+    pd.DataFrame(stories(40, seed=0)).drop(columns="id").to_json(path, orient="records", lines=True)
+    assert ids(load(f"dataset={path}")["test"]) == [str(i) for i in range(6)]
+
+
+def test_a_file_of_another_kind_is_a_user_error(load, tmp_path):
+    path = tmp_path / "all.docx"
+    path.write_text("x")
+    with pytest.raises(UserError, match=r"is \.docx; expected \.parquet, \.jsonl"):
+        load(f"dataset={path}")
+
+
+def test_a_broken_file_is_a_user_error(load, tmp_path):
+    path = tmp_path / "all.parquet"
+    path.write_text("no parquet")
+    with pytest.raises(UserError, match=r"all\.parquet cannot be read"):
+        load(f"dataset={path}")
+
+
+def test_an_empty_folder_is_a_user_error(load, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty cannot be read"):
+        load(f"dataset={tmp_path / 'empty'}")
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all"])
+def test_a_folder_that_does_not_exist_is_a_user_error(name, load):
+    with pytest.raises(UserError, match="does not exist"):
+        load(f"dataset={name}")
+
+
+def test_without_the_hub_the_error_says_how_to_use_a_local_folder(load):
+    with pytest.raises(UserError, match="the hub cannot be reached.*or give a local folder: --set dataset=PATH"):
+        load("dataset=someone/some-news")
+
+
+def test_the_fingerprint_changes_with_every_text_and_with_the_order(load):
+    examples = load()
+    first = fingerprint(examples)
+    assert first == fingerprint(load())
+    reversed_train = {**examples, "train": examples["train"][::-1]}
+    assert fingerprint(reversed_train)["train"] != first["train"]
+    assert fingerprint(reversed_train)["test"] == first["test"]

@@ -1,0 +1,227 @@
+"""One run, from its config to its record."""
+
+import json
+import math
+
+import pytest
+import torch
+from tiny import METHODS
+
+from hf_peft_compare import training
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import RunFailed, UserError
+from hf_peft_compare.evaluation import score_completions
+from hf_peft_compare.factory import load_base, load_tokenizer
+from hf_peft_compare.records import read_predictions, read_record
+
+# At this rate LoRA's validation loss on the tiny study gets worse after the first epoch.
+DIVERGING = ("training.num_train_epochs=6", "training.learning_rate=0.1")
+
+
+@pytest.mark.parametrize("row", ["lead", "zero_shot", *METHODS])
+def test_every_method_leaves_a_finished_record(row, train, tmp_path):
+    record = train(row, "training.num_train_epochs=1", methods={row: METHODS.get(row, {})})
+    folder = tmp_path / f"{row}-seed0"
+    assert read_record(folder) == record
+    assert record.status == "finished" and record.error is None
+    assert {name for name, seconds in record.seconds.items() if seconds < 0} == set()
+    assert list(record.scores)[0] == "rougeL_fmeasure" and list(record.scores)[-1] == "test_loss"
+    method = get_method(record.method)
+    assert (row == "lead") == ("test_loss" not in record.results)
+    assert set(record.scores) - {"test_loss"} <= set(record.results)
+    assert method.trains == (folder / "model").is_dir() == (record.validation is not None)
+    assert not (folder / "checkpoints").exists()
+    predictions = list(read_predictions(folder))
+    assert len(predictions) == 6
+    for name in record.scores:
+        values = [p["scores"][name] for p in predictions if name in p["scores"]]
+        if values:
+            assert record.results[name] == pytest.approx(sum(values) / 6)
+    if row != "lead":
+        total = sum(p["nll"] for p in predictions) / sum(p["num_tokens"] for p in predictions)
+        assert record.results["test_loss"] == pytest.approx(total)
+
+
+def test_the_test_loss_is_that_of_a_plain_loop(train, tiny_study):
+    """The untouched model, one article at a time, without padding, labels or any of our batching."""
+    record = train("zero_shot", methods={"zero_shot": {}})
+    config = tiny_study().config
+    model, tokenizer = load_base(config).eval(), load_tokenizer(config)
+    nats = tokens = 0
+    for example in training.data.load_examples(config)["test"]:
+        separator = tokenizer("\n\nTL;DR:")["input_ids"]
+        summary = [*tokenizer(" " + example.reference)["input_ids"], tokenizer.eos_token_id]
+        prompt = tokenizer(example.source)["input_ids"][: config.max_length - len(separator + summary)] + separator
+        with torch.no_grad():
+            log_p = model(torch.tensor([prompt + summary])).logits[0].log_softmax(dim=-1)
+        nats -= sum(log_p[len(prompt) + i - 1, token].item() for i, token in enumerate(summary))
+        tokens += len(summary)
+    assert record.results["test_loss"] == pytest.approx(nats / tokens, abs=1e-4)
+
+
+def eval_losses(record):
+    return [entry["eval_loss"] for entry in record.history if "eval_loss" in entry]
+
+
+def validation_loss(config, model, tokenizer):
+    rows = training.encode(config, training.data.load_examples(config), tokenizer).splits["validation"]
+    nats, tokens = zip(*score_completions(model, rows, pad_token_id=0, batch_size=4), strict=True)
+    return sum(nats) / sum(tokens)
+
+
+def test_the_best_state_is_restored_and_saved(train, tiny_study, tmp_path):
+    record = train("lora", *DIVERGING)
+    losses = eval_losses(record)
+    assert record.validation["best_loss"] == min(losses) < losses[-1], "the test needs a run whose last state is not its best"
+    config, _ = tiny_study(*DIVERGING).resolve(row="lora", seed=0)
+    saved = get_method("lora").load(load_base(config), tmp_path / config.run / "model", config.method_settings)
+    assert validation_loss(config, saved.eval(), load_tokenizer(config)) == pytest.approx(min(losses), abs=1e-4)
+
+
+@pytest.fixture
+def validation_losses(monkeypatch):
+    """`validation_losses(1.0, 2.0, …)`: what the evaluations of a run shall find."""
+
+    def install(*losses):
+        given = iter(losses)
+        monkeypatch.setattr(training, "_nats_per_token", lambda prediction: {"nats_per_token": next(given)})
+
+    return install
+
+
+CONSTANT = "training.lr_scheduler_type=constant"  # so that the first steps of a long run are those of a short one
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_a_run_whose_best_is_its_first_epoch_ends_like_a_run_of_one_epoch(row, train, validation_losses):
+    short = train(row, CONSTANT, "training.num_train_epochs=1", folder="short")
+    validation_losses(1.0, 3.0, 2.0)
+    long = train(row, CONSTANT, "training.num_train_epochs=3", folder="long")
+    assert long.final_trainables_sha256 == short.final_trainables_sha256 != long.initial_trainables_sha256
+    assert long.validation == {"best_loss": 1.0, "best_step": 3, "best_epoch": 1.0}
+    assert long.results == short.results
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "evaluations"),
+    [
+        (1, [3.0, 4.0, 1.0, 1.0], 2),
+        (2, [3.0, 4.0, 1.0, 2.0, 2.0], 5),  # a better one in between: counted anew
+        (1, [3.0, 3.0, 1.0], 2),  # equal is not better
+        ("null", [1.0, 2.0, 3.0, 4.0, 5.0], 5),
+    ],
+)
+def test_training_stops_when_patience_is_at_its_end(patience, losses, evaluations, train, validation_losses):
+    validation_losses(*losses)
+    record = train("ia3", "training.num_train_epochs=5", f"training.early_stopping_patience={patience}")
+    assert eval_losses(record) == losses[:evaluations]
+    assert record.validation["best_loss"] == min(losses[:evaluations])
+
+
+def test_the_validation_loss_does_not_depend_on_the_evaluation_batch(train):
+    # Reached by the same training; batches of 1, 3 and 8 rows of unequal lengths weigh the same.
+    losses = [
+        train("lora", f"training.eval_batch_size={size}", folder=f"size{size}").validation["best_loss"] for size in (1, 3, 8)
+    ]
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+
+
+def test_evaluation_every_few_steps_keeps_the_best_of_all(train):
+    record = train("lora", "training.eval_strategy=steps", "training.eval_steps=2", "training.learning_rate=0.01")
+    evaluated = [entry["step"] for entry in record.history if "eval_loss" in entry]
+    assert evaluated == [2, 4, 6]
+    assert record.validation["best_step"] in evaluated
+
+
+def test_training_learns(train):
+    for row, rate in {"full": 0.01, "lora": 0.01, "prompt_tuning": 1.0, "last_layers": 0.01}.items():
+        record = train(row, f"training.learning_rate={rate}", "training.num_train_epochs=5")
+        losses = [entry["loss"] for entry in record.history if "loss" in entry]
+        assert losses[-1] < losses[0] - 0.1, row
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_not_a_number_fails_the_run_and_its_record_says_so(train, tmp_path):
+    with pytest.raises(RunFailed, match="training diverged. Lower training.learning_rate"):
+        train("full", "training.learning_rate=1e30")
+    record = read_record(tmp_path / "full-seed0")
+    assert record.status == "failed" and not record.finished
+    assert "training diverged" in record.error
+    assert record.results == {}
+    assert record.config["training"]["learning_rate"] == 1e30
+
+
+def test_any_error_leaves_a_failed_record(train, monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise ZeroDivisionError("in the metric")
+
+    monkeypatch.setattr(training, "score_texts", fail)
+    with pytest.raises(RunFailed, match="run tiny/lora-seed0 failed: ZeroDivisionError: in the metric"):
+        train("lora")
+    assert read_record(tmp_path / "lora-seed0").error == "ZeroDivisionError: in the metric"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("num_train_samples=100",), "ask for at most"),
+        (("methods.lora.target_modules=[nothing]",), "target_modules 'nothing' not found"),
+        (("max_length=20",), "max_length"),
+        (("training.gradient_accumulation_steps=3",), "must divide"),
+    ],
+)
+def test_bad_input_is_a_user_error_without_a_record(overrides, message, train, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train("lora", *overrides)
+    assert not (tmp_path / "lora-seed0" / "record.json").exists()
+
+
+def test_a_finished_run_takes_the_place_of_a_failed_one(train, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch, pytest.raises(RunFailed):
+        patch.setattr(training, "score_texts", lambda *args: 1 / 0)
+        train("lora")
+    train("lora")
+    assert read_record(tmp_path / "lora-seed0").finished
+
+
+def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
+    record = train("lora", "training.num_train_epochs=2")
+    config, _ = tiny_study().resolve(row="lora", seed=0)
+    rows = training.encode(config, training.data.load_examples(config), load_tokenizer(config)).splits["train"]
+    assert len(rows) % 8 == 0  # every row is visited in every epoch
+    assert record.throughput["num_train_tokens"] == 2 * sum(len(row["input_ids"]) for row in rows)
+
+
+def test_the_record_says_what_it_was_made_with(train):
+    record = train("lora", "training.learning_rate=0.125")
+    assert record.config["training"]["learning_rate"] == 0.125
+    assert record.config_origins["training.learning_rate"] == "command line"
+    assert record.card["title"] == "LoRA"
+    assert record.scores["rougeL_fmeasure"] == {"title": "ROUGE-L F", "unit": "ratio", "greater_is_better": True}
+    assert record.provenance["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert record.provenance["precision"] == "fp32"
+    assert set(record.provenance["data_fingerprint"]) == {"train", "validation", "test"}
+    assert all(math.isfinite(value) for entry in record.history for value in entry.values())
+    json.dumps(record.config)  # nothing in it that JSON does not have
+
+
+def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
+    lengths = {}
+    for row in ("full", "prompt_tuning", "p_tuning"):
+        config, _ = tiny_study("max_length=64").resolve(row=row, seed=0)
+        encoded = training.encode(config, training.data.load_examples(config), load_tokenizer(config))
+        lengths[row] = max(len(r["input_ids"]) for r in encoded.splits["train"]), max(map(len, encoded.prompts))
+    assert lengths["full"] == (64, 64 - 8)  # 8 new tokens are generated after a prompt
+    assert lengths["prompt_tuning"] == lengths["p_tuning"] == (64 - 4, 64 - 8 - 4)
+
+
+def test_history_keeps_the_loss_curves_and_nothing_of_the_clock():
+    log = [
+        {"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "epoch": 0.5, "step": 1},
+        {"eval_loss": 9.0, "eval_nats_per_token": 1.5, "eval_runtime": 3.0, "epoch": 1.0, "step": 2},
+        {"train_runtime": 10.0, "train_loss": 1.0, "epoch": 1.0, "step": 2},
+    ]
+    assert training.history(log) == [
+        {"step": 1, "epoch": 0.5, "loss": 2.0, "learning_rate": 0.1, "grad_norm": 1.0},
+        {"step": 2, "epoch": 1.0, "eval_loss": 1.5},
+    ]
