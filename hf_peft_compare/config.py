@@ -418,6 +418,4 @@ def _check_study(config: StudyConfig) -> None:
             raise UserError(
                 f"study {config.name}: method row {row!r}; expected letters, digits, '_', '-' and '.' only."
             )
-        if not isinstance(settings, dict):
-            raise UserError(f"study {config.name}: method {row} is {settings!r}; expected its settings as keys.")
         get_method(method_name(row, settings))

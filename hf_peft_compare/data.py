@@ -36,6 +36,12 @@ def load_splits(config: Protocol) -> Any:
     if config.dataset == EMBEDDED:
         return _embedded(config, sizes)
     names = {name: getattr(config, f"{name}_split") for name in SPLITS}
+    if len(set(names.values())) < len(names):
+        listed = ", ".join(names.values())
+        raise UserError(
+            f"train_split, validation_split and test_split are {listed}; expected three different names. "
+            f"A split that the dataset does not have is cut from train."
+        )
     raw = _load(config)
     if names["train"] not in raw:
         raise UserError(

@@ -18,6 +18,9 @@ from hf_peft_compare.hub import explain
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.processes import on_cpu, process_state
 
+# Reentrant checkpointing loses the gradients of what is trained above a frozen base.
+NON_REENTRANT = {"use_reentrant": False}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
@@ -54,6 +57,8 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> An
     method = get_method(config.method["name"])
     if method.build is None:
         return base.requires_grad_(False)
+    if config.training.gradient_checkpointing:  # before the method, which may have to refuse it
+        base.gradient_checkpointing_enable(NON_REENTRANT)
     model = method.build(base, config.method_settings, tokenizer)
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
@@ -174,7 +179,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
         logging_nan_inf_filter=False,  # a loss that is not a number must be seen
         restore_callback_states_from_checkpoint=True,
         ddp_find_unused_parameters=False,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if config.training.gradient_checkpointing else None,
+        gradient_checkpointing_kwargs=NON_REENTRANT if config.training.gradient_checkpointing else None,
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to="none",
         disable_tqdm=True,

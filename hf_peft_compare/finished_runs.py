@@ -103,6 +103,11 @@ def predict_texts(
     return chain.from_iterable(_predict_all(runs, sources, batch_size=batch_size))
 
 
+def text_column(run_folder: str | Path) -> str:
+    """Name the column of texts in the dataset that a finished run was trained on."""
+    return read_finished(Path(run_folder)).config.task_settings.article_column
+
+
 def read_texts(path: str | Path, column: str) -> list[str]:
     """Read texts from a file: a whole .txt, or one column of a .jsonl, .json, .csv or .parquet.
 
@@ -113,7 +118,10 @@ def read_texts(path: str | Path, column: str) -> list[str]:
     if not path.is_file():
         raise UserError(f"no file {path}; give a .txt, {', '.join(FILE_FORMATS)} file.")
     if path.suffix == ".txt":
-        return [path.read_text(encoding="utf-8")]
+        try:
+            return [path.read_text(encoding="utf-8")]
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not a text in UTF-8 ({error}).") from None
     if path.suffix not in FILE_FORMATS:
         raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected .txt, {', '.join(FILE_FORMATS)}.")
     dataset = _read_rows(path)

@@ -127,6 +127,8 @@ def _do_all(
         try:
             say(job, "started")
             status = children.run(job, context, gpu=slot, num_processes=num_processes)
+            if status == INTERRUPTED or children.stopped:
+                raise KeyboardInterrupt
             if status != 0:
                 _note_death(job, status)
             outcome = "finished" if status == 0 else "failed"
@@ -149,6 +151,7 @@ class Children:
     """The processes that run jobs now, so that all of them can be stopped."""
 
     def __init__(self) -> None:
+        self.stopped = False
         self._stops: list[Callable[[], None]] = []
 
     def run(self, job: Job, context: Any, *, gpu: str | None, num_processes: int) -> int:
@@ -175,6 +178,7 @@ class Children:
 
     def stop(self) -> None:
         """End every process."""
+        self.stopped = True
         for stop in self._stops:
             with contextlib.suppress(Exception):
                 stop()
@@ -245,6 +249,8 @@ def _train_in_child(job: Job, gpu: str | None) -> None:
         print(error, file=sys.stderr, flush=True)
         write_record(RunRecord(status="failed", error=str(error), **identity(job.config, job.origins)), job.folder)
         status = 2
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     sys.exit(status)
 
 

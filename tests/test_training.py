@@ -12,6 +12,7 @@ from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import score_completions
 from hf_peft_compare.factory import load_base, load_tokenizer
+from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.records import read_predictions, read_record
 
 # At this rate LoRA's validation loss on the tiny study gets worse after the first epoch.
@@ -74,7 +75,9 @@ def test_the_best_state_is_restored_and_saved(train, tiny_study, tmp_path):
     losses = eval_losses(record)
     assert record.validation["best_loss"] == min(losses) < losses[-1], "the test needs a run whose last state is not its best"
     config, _ = tiny_study(*DIVERGING).resolve(row="lora", seed=0)
-    saved = get_method("lora").load(load_base(config), tmp_path / config.run / "model", config.method_settings)
+    base = load_base(config)
+    count_positions_from_mask(base)
+    saved = get_method("lora").load(base, tmp_path / config.run / "model", config.method_settings)
     assert validation_loss(config, saved.eval(), load_tokenizer(config)) == pytest.approx(min(losses), abs=1e-4)
 
 

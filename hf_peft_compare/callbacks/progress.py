@@ -27,7 +27,9 @@ class ProgressFile(TrainerCallback):
 
     def say(self, phase: str, *, step: int = 0, num_steps: int = 0, force: bool = True) -> None:
         """Write the progress, at most a few times a second unless forced."""
-        if self.folder is None or not (force or monotonic() - self._written > SECONDS_BETWEEN_WRITES):
+        if self.folder is None or not self.folder.is_dir():  # bad input leaves no folder behind
+            return
+        if not (force or monotonic() - self._written > SECONDS_BETWEEN_WRITES):
             return
         self._written = monotonic()
         progress = {"phase": phase, "step": step, "num_steps": num_steps, "loss": self.loss}

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from hf_peft_compare.callbacks.best_state import METRIC
 from hf_peft_compare.config import RunConfig
+from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import RunRecord
 
 PROJECT = "hf-peft-compare"
@@ -55,10 +56,9 @@ class WandbSink(TrainerCallback):
 
     def start(self) -> None:
         """Open the W&B run, on the main process alone; an interrupted one goes on under its id."""
-        from accelerate import PartialState
-
         # wandb reads the variable itself; asked here, a disabled run does not pay for importing wandb.
-        if self._run is not None or not PartialState().is_main_process or os.environ.get("WANDB_MODE") == "disabled":
+        disabled = os.environ.get("WANDB_MODE") == "disabled"
+        if disabled or self._run is not None or not process_state().is_main_process:
             return
         with self._tolerating("starting"):
             self._run = self._open()
@@ -125,6 +125,9 @@ class WandbSink(TrainerCallback):
         import wandb
 
         own = wandb.setup().settings
+        settings: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": INIT_SECONDS}
+        if "finish_timeout" in wandb.Settings.model_fields:  # not in older releases
+            settings["finish_timeout"] = FINISH_SECONDS
         return wandb.init(
             project=own.project or PROJECT,
             group=self.config.study,
@@ -135,9 +138,7 @@ class WandbSink(TrainerCallback):
             id=self._run_id(),
             resume="allow",
             mode=None if own.mode == "disabled" else mode,
-            settings=wandb.Settings(
-                silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
-            ),
+            settings=wandb.Settings(**settings),
         )
 
     @property
@@ -185,5 +186,5 @@ def _has_account() -> bool:
     import wandb
     from wandb.sdk.lib import wbauth
 
-    host = wandb.setup().settings.base_url
-    return wbauth.authenticate_session(host=host, source=PROJECT, prompt=False, update_session=False) is not None
+    own = wandb.setup().settings
+    return bool(own.api_key or own.identity_token_file or wbauth.read_netrc_auth(host=own.base_url))

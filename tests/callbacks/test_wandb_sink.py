@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hf_peft_compare.callbacks import wandb_sink
 from hf_peft_compare.callbacks.wandb_sink import PROJECT, WandbSink, summarise
 from hf_peft_compare.config import RunConfig, TrainingConfig
 from hf_peft_compare.records import RunRecord
@@ -242,7 +243,7 @@ def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path, monkeypatc
 
 
 def test_other_processes_open_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accelerate.PartialState", lambda: SimpleNamespace(is_main_process=False))
+    monkeypatch.setattr(wandb_sink, "process_state", lambda: SimpleNamespace(is_main_process=False))
     sink = WandbSink(config=make_config(), folder=tmp_path)
     sink.start()
     log_steps(sink, 1)
@@ -270,6 +271,15 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
     assert modes == [None, "offline"]  # None: as the user has set it
     assert "no network" in sink.notes[0] and "offline" in sink.notes[0]
     assert len(read_history(tmp_path)) == 2
+
+
+def test_credentials_are_found_without_asking() -> None:
+    assert not wandb_sink._has_account()
+    netrc = Path(os.environ["NETRC"])
+    netrc.parent.mkdir(exist_ok=True)
+    netrc.write_text(f"machine api.wandb.ai login user password {'0' * 40}\n")
+    netrc.chmod(0o600)
+    assert wandb_sink._has_account()
 
 
 def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

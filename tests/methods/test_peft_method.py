@@ -28,9 +28,12 @@ def test_the_peft_type_may_be_lower_case():
     ("values", "message"),
     [
         ({"peft_type": "LORRA"}, "unknown peft_type 'LORRA'. Did you mean 'LORA'"),
-        ({"peft_type": "IA3", "target_module": ["c_attn"]}, "unknown setting of peft's IA3Config 'target_module'. Did you mean 'target_modules'"),
+        ({"peft_type": "IA3", "target_module": []}, "setting of peft's IA3Config 'target_module'. Did you mean 'target_modules'"),
         ({"peft_type": "LORA", "r": "x", "rank": 3}, "unknown setting of peft's LoraConfig 'rank'"),
-        ({"peft_type": "PROMPT_TUNING", "prompt_tuning_init": "WORDS"}, "peft's PromptTuningConfig refuses its settings"),
+        (
+            {"peft_type": "LORA", "target_modules": "c_attn", "layers_to_transform": [1]},
+            "peft's LoraConfig refuses its settings: .*layers_to_transform",
+        ),
     ],
 )
 def test_wrong_settings_are_user_errors(values, message):

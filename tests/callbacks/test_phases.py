@@ -1,0 +1,196 @@
+"""Phases, and what is measured by them: the four clocks and the peaks of CUDA memory."""
+
+from dataclasses import dataclass
+from time import sleep
+
+import pytest
+import torch
+from transformers import TrainerControl
+
+from hf_peft_compare import training
+from hf_peft_compare.callbacks import PeakCudaMemory, WallClock, peak_cuda_memory, wall_clock
+from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
+
+
+class Phases(PhaseCallback):
+    """Write the phases down."""
+
+    def __init__(self):
+        self.seen = []
+
+    def enter(self, phase):
+        self.seen.append(phase)
+
+    def state(self):
+        return {"args": {}, "attributes": {"seen": self.seen}}
+
+
+def test_evaluation_and_saving_are_no_training():
+    phases = Phases()
+    step = TrainerControl()
+    epoch = TrainerControl(should_evaluate=True, should_save=True)
+    save_alone = TrainerControl(should_save=True)
+    phases.on_train_begin(None, None, step)
+    phases.on_step_end(None, None, step)
+    phases.on_epoch_end(None, None, epoch)
+    phases.on_evaluate(None, None, epoch)
+    phases.on_save(None, None, epoch)
+    phases.on_step_end(None, None, save_alone)
+    phases.on_save(None, None, save_alone)
+    phases.on_train_end(None, None, step)
+    assert phases.seen == [TRAIN, EVALUATION, SAVE, TRAIN, SAVE, TRAIN, None]
+
+
+def test_phases_of_a_real_run_come_in_this_order(train, monkeypatch):
+    phases = Phases()
+    original = training.make_trainer
+
+    def with_phases(run, built, encoded, *, extra=()):
+        return original(run, built, encoded, extra=[*extra, phases])
+
+    monkeypatch.setattr(training, "make_trainer", with_phases)
+    train("lora")
+    assert phases.seen == [TRAIN, *[EVALUATION, SAVE, TRAIN] * 2, None]  # two epochs
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    now: float = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(wall_clock, "perf_counter", clock)
+    return clock
+
+
+def test_each_clock_runs_in_its_own_phase(time):
+    clock = WallClock()
+    for phase, now in [(LOAD, 1), (TRAIN, 3), (EVALUATION, 6), (TRAIN, 10), (None, 15), (None, 100)]:
+        time.now = now
+        clock.enter(phase)
+    assert clock.seconds == {LOAD: 2, TRAIN: 3 + 5, EVALUATION: 4, SAVE: 0}
+    assert set(clock.seconds) == set(PHASES)
+
+
+def test_a_measured_block_is_timed_even_when_it_fails(time):
+    clock = WallClock()
+    with pytest.raises(ValueError), clock.measure(LOAD):
+        time.now = 2
+        raise ValueError
+    time.now = 50
+    with clock.measure(SAVE):
+        time.now = 53
+    assert (clock.seconds[LOAD], clock.seconds[SAVE]) == (2, 3)
+
+
+def test_a_checkpoint_keeps_the_seconds_until_now(time):
+    clock = WallClock()
+    clock.enter(TRAIN)
+    time.now = 4
+    assert clock.state()["attributes"]["seconds"][TRAIN] == 4
+    time.now = 5
+    clock.enter(None)
+    assert clock.seconds[TRAIN] == 5  # it ran on
+
+
+@pytest.mark.parametrize(
+    ("slow", "phase", "at_least"),
+    [
+        ("_nats_per_token", EVALUATION, 2),  # once per epoch
+        ("save_trainables", SAVE, 2),
+        ("score_completions", EVALUATION, 1),
+        ("generate_tokens", EVALUATION, 1),
+        ("encode", LOAD, 1),
+        ("build", LOAD, 1),
+    ],
+)
+def test_what_is_slow_outside_of_training_is_not_in_the_train_time(slow, phase, at_least, train, monkeypatch):
+    original, pause = getattr(training, slow), 0.7
+
+    def slowly(*args, **kwargs):
+        sleep(pause)
+        return original(*args, **kwargs)
+
+    fast = train("lora", folder="fast").seconds  # also warms up
+    monkeypatch.setattr(training, slow, slowly)
+    seconds = train("lora", folder="slow").seconds
+    assert seconds[phase] >= at_least * pause
+    assert seconds[TRAIN] < fast[TRAIN] + pause
+
+
+def test_memory_is_none_without_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    memory = PeakCudaMemory()
+    memory.enter(TRAIN)
+    memory.enter(None)
+    assert memory.results() == {
+        "baseline_bytes": None,
+        "train_peak_allocated_bytes": None,
+        "train_peak_reserved_bytes": None,
+        "evaluation_peak_allocated_bytes": None,
+        "evaluation_peak_reserved_bytes": None,
+    }
+
+
+class FakeCuda:
+    """A device whose allocator a test plays."""
+
+    def __init__(self):
+        self.allocated = self.peak = 100
+
+    def use(self, num_bytes):
+        self.allocated = num_bytes
+        self.peak = max(self.peak, num_bytes)
+
+    def reset(self):
+        self.peak = self.allocated
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    fake = FakeCuda()
+    functions = {
+        "is_available": lambda: True,
+        "memory_allocated": lambda: fake.allocated,
+        "max_memory_allocated": lambda: fake.peak,
+        "max_memory_reserved": lambda: 2 * fake.peak,
+        "reset_peak_memory_stats": fake.reset,
+    }
+    for name, function in functions.items():
+        monkeypatch.setattr(peak_cuda_memory.torch.cuda, name, function)
+    return fake
+
+
+def test_peaks_are_above_the_baseline_and_of_their_own_phase(cuda):
+    memory = PeakCudaMemory()  # 100 bytes stand there before
+    cuda.use(5000)  # loading
+    cuda.use(300)
+    for phase, most in [(TRAIN, 900), (EVALUATION, 2000), (SAVE, 7000), (TRAIN, 800), (EVALUATION, 400), (None, 9000)]:
+        memory.enter(phase)
+        cuda.use(most)
+        cuda.use(300)
+    memory.enter(None)
+    assert memory.results() == {
+        "baseline_bytes": 100,
+        "train_peak_allocated_bytes": 900 - 100,
+        "train_peak_reserved_bytes": 2 * 900 - 100,
+        "evaluation_peak_allocated_bytes": 2000 - 100,
+        "evaluation_peak_reserved_bytes": 2 * 2000 - 100,
+    }
+
+
+def test_a_checkpoint_keeps_the_peaks_until_now(cuda):
+    memory = PeakCudaMemory()
+    memory.enter(TRAIN)
+    cuda.use(900)
+    assert memory.state()["attributes"]["peaks"]["train_peak_allocated_bytes"] == 800
+    cuda.use(1000)
+    memory.enter(None)
+    assert memory.results()["train_peak_allocated_bytes"] == 900

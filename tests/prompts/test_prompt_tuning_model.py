@@ -1,0 +1,293 @@
+"""PromptTuningModel: a frozen base that reads a trainable prompt, in the stock Trainer, generate and peft's files."""
+
+import pytest
+import torch
+from peft import PeftModel, PromptTuningConfig, get_peft_model
+from tiny import shake_trainables, tiny_model, token_rows
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from hf_peft_compare import PromptTuningModel
+from hf_peft_compare.batches import CompletionCollator, pad_left
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.trainables import hash_tensors, named_trainables
+
+P = 4
+IDS = torch.tensor([[5, 6, 7, 8, 9]])
+ROWS = token_rows([9, 30, 17, 25, 12, 21, 14, 28])
+
+
+def fresh_prompt(seed=0):
+    return 0.3 * torch.randn(P, 32, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=["gpt2", "llama"])
+def model(request):
+    """A prompt of four vectors before a tiny base of either architecture, in evaluation mode."""
+    return PromptTuningModel(tiny_model(request.param), fresh_prompt()).eval()
+
+
+@torch.no_grad()
+def logits(model, ids=IDS):
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+
+
+# What it computes
+
+
+def test_the_prompt_stands_before_the_text(model):
+    embeds = torch.cat([model.prompt_embeddings[None], model.base.get_input_embeddings()(IDS)], dim=1)
+    with torch.no_grad():
+        expected = model.base(inputs_embeds=embeds).logits
+    assert expected.shape[1] == P + IDS.shape[1]
+    torch.testing.assert_close(logits(model), expected)
+
+
+def test_a_prompt_of_token_embeddings_is_those_tokens(model):
+    words = torch.tensor([[11, 12, 13, 14]])
+    prompted = PromptTuningModel(model.base, model.base.get_input_embeddings().weight[words[0]])
+    with torch.no_grad():
+        expected = model.base(input_ids=torch.cat([words, IDS], dim=1)).logits
+    torch.testing.assert_close(logits(prompted), expected)
+
+
+def test_without_a_mask_every_token_counts(model):
+    with torch.no_grad():
+        torch.testing.assert_close(model(input_ids=IDS).logits, logits(model))
+
+
+def test_embeddings_may_come_in_place_of_token_ids(model):
+    with torch.no_grad():
+        output = model(inputs_embeds=model.get_input_embeddings()(IDS))
+    torch.testing.assert_close(output.logits, logits(model))
+    with pytest.raises(UserError, match="neither input_ids nor inputs_embeds"):
+        model()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_on_either_side_changes_no_logit(side, model):
+    padding = torch.zeros(1, 7, dtype=torch.long)
+    parts = [padding, IDS] if side == "left" else [IDS, padding]
+    ids = torch.cat(parts, dim=1)
+    mask = torch.cat([torch.zeros_like(p) if p is padding else torch.ones_like(p) for p in parts], dim=1)
+    with torch.no_grad():
+        padded = model(input_ids=ids, attention_mask=mask).logits
+    text = padded[:, -5:] if side == "left" else padded[:, P : P + 5]
+    torch.testing.assert_close(text, logits(model)[:, P:], atol=1e-4, rtol=1e-4)
+
+
+def test_labels_of_the_last_columns_give_the_loss_of_full_labels(model):
+    batch = CompletionCollator(pad_token_id=0)(ROWS)
+    width, kept = batch["input_ids"].shape[1], batch["labels"].shape[1]
+    inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
+    cut = model(**inputs, labels=batch["labels"])
+    full = model(**inputs, labels=torch.nn.functional.pad(batch["labels"], (width - kept, 0), value=-100))
+    torch.testing.assert_close(cut.loss, full.loss)
+    assert cut.logits.shape[1] == kept < full.logits.shape[1] == width
+    by_hand = torch.nn.functional.cross_entropy(
+        model(**inputs).logits[:, -kept:-1].flatten(0, 1), batch["labels"][:, 1:].flatten()
+    )
+    torch.testing.assert_close(cut.loss, by_hand)
+
+
+def test_a_prompt_of_another_width_is_a_user_error():
+    with pytest.raises(UserError, match=r"soft prompt of shape \(4, 31\); expected \[num_virtual_tokens, 32\]"):
+        PromptTuningModel(tiny_model(), torch.zeros(4, 31))
+    with pytest.raises(UserError, match="soft prompt of shape"):
+        PromptTuningModel(tiny_model(), torch.zeros(32))
+
+
+# What is trained
+
+
+def test_the_prompt_is_the_only_trainable(model):
+    assert list(named_trainables(model)) == ["prompt_embeddings"]
+    assert sum(p.numel() for p in named_trainables(model).values()) == P * 32
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "gradient checkpointing"])
+def test_the_gradient_reaches_every_vector_of_the_prompt_and_nothing_else(checkpointing, model):
+    model.train()
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        assert any(getattr(m, "gradient_checkpointing", False) for m in model.base.modules())
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    assert (model.prompt_embeddings.grad.abs().sum(dim=1) > 0).all()
+    assert all(p.grad is None for p in model.base.parameters())
+
+
+def test_gradient_checkpointing_changes_no_gradient():
+    gradients = []
+    for checkpointing in (False, True):
+        model = PromptTuningModel(tiny_model(), fresh_prompt())  # in evaluation mode: no dropout
+        model.base.config.resid_pdrop = 0.0
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+            if hasattr(module, "attn_dropout"):
+                module.attn_dropout.p = 0.0
+        model.train()
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        model(input_ids=IDS, labels=IDS).loss.backward()
+        gradients.append(model.prompt_embeddings.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+# Generation
+
+
+@torch.no_grad()
+def greedy(model, ids, num_new_tokens):
+    """The definition: append the likeliest token, again and again, reading everything anew each time."""
+    for _ in range(num_new_tokens):
+        embeds = torch.cat([model.prompt_embeddings[None], model.base.get_input_embeddings()(ids)], dim=1)
+        ids = torch.cat([ids, model.base(inputs_embeds=embeds).logits[:, -1:].argmax(dim=-1)], dim=1)
+    return ids
+
+
+@pytest.mark.parametrize("use_cache", [True, False], ids=["with cache", "without cache"])
+def test_generate_equals_a_hand_written_greedy_loop(use_cache, model):
+    settings = {"max_new_tokens": 12, "do_sample": False, "use_cache": use_cache, "eos_token_id": None, "pad_token_id": 0}
+    expected = greedy(model, IDS, 12)
+    assert torch.equal(model.generate(input_ids=IDS, **settings), expected)
+    assert len(set(expected[0].tolist())) > 3  # no constant babble that any loop would give
+    padded, mask = pad_left([IDS[0].tolist(), [3] * 11], pad_token_id=0)
+    generated = model.generate(input_ids=padded, attention_mask=mask, **settings)
+    assert torch.equal(generated[0, -12:], expected[0, -12:])
+
+
+def test_generated_text_depends_on_the_prompt_vectors(model):
+    settings = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    before = model.generate(input_ids=IDS, **settings)
+    shake_trainables(model, scale=1.0)
+    assert not torch.equal(model.generate(input_ids=IDS, **settings), before)
+    assert not torch.equal(model.base.generate(input_ids=IDS, attention_mask=torch.ones_like(IDS), **settings), before)
+
+
+def test_beams_with_a_cache_are_those_without(model):
+    settings = {"max_new_tokens": 6, "num_beams": 3, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    with_cache, without = (model.generate(input_ids=IDS, use_cache=use, **settings) for use in (True, False))
+    assert torch.equal(with_cache, without)
+
+
+# Files that peft reads and writes
+
+
+def test_peft_loads_what_we_saved(model, tmp_path):
+    shake_trainables(model)
+    model.save_pretrained(tmp_path)
+    theirs = PeftModel.from_pretrained(tiny_model(model.config.model_type), tmp_path).eval()
+    torch.testing.assert_close(logits(theirs), logits(model), atol=1e-5, rtol=1e-5)
+    assert theirs.active_peft_config.num_virtual_tokens == P
+
+
+def test_we_load_what_peft_saved(model, tmp_path):
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=P)
+    theirs = shake_trainables(get_peft_model(tiny_model(model.config.model_type), config)).eval()
+    theirs.save_pretrained(tmp_path)
+    ours = PromptTuningModel.from_pretrained(tiny_model(model.config.model_type), tmp_path).eval()
+    torch.testing.assert_close(logits(ours), logits(theirs), atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_initialisation_is_noted_as_peft_notes_it(tmp_path, build, tiny_gpt2):
+    build("prompt_tuning").model.save_pretrained(tmp_path)
+    config = PromptTuningConfig.from_pretrained(tmp_path)
+    assert (config.prompt_tuning_init, config.prompt_tuning_init_text) == ("TEXT", "the fox found")
+    assert config.tokenizer_name_or_path == config.base_model_name_or_path == str(tiny_gpt2)
+
+
+def test_saving_and_loading_changes_no_bit(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    loaded = PromptTuningModel.from_pretrained(tiny_model(model.config.model_type), tmp_path)
+    assert torch.equal(loaded.prompt_embeddings, model.prompt_embeddings)
+    assert loaded.prompt_embeddings.requires_grad
+    loaded.save_pretrained(tmp_path / "again")
+    again, first = (tmp_path / folder / "adapter_model.safetensors" for folder in ("again", "."))
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_a_folder_without_a_soft_prompt_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"no adapter_model\.safetensors"):
+        PromptTuningModel.from_pretrained(tiny_model(), tmp_path)
+    from peft import LoraConfig
+
+    get_peft_model(tiny_model(), LoraConfig(task_type="CAUSAL_LM")).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="expected prompt_embeddings"):
+        PromptTuningModel.from_pretrained(tiny_model(), tmp_path)
+
+
+# The stock Trainer
+
+
+class Losses(TrainerCallback):
+    """Keep every logged training loss."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" in logs:
+            self.losses.append(logs["loss"])
+
+
+def stock_trainer(model, folder, **arguments):
+    """transformers' own Trainer with our collator; the rows as a plain list."""
+    settings = {"max_steps": 4, "per_device_train_batch_size": 8, "learning_rate": 0.5, "logging_steps": 1}
+    arguments = TrainingArguments(
+        str(folder), report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, seed=0,
+        label_names=["labels"], **settings | arguments,
+    )
+    losses = Losses()
+    trainer = Trainer(
+        model, arguments, train_dataset=ROWS, eval_dataset=ROWS[:4], callbacks=[losses],
+        data_collator=CompletionCollator(pad_token_id=0),
+    )
+    return trainer, losses
+
+
+def test_it_trains_in_the_stock_trainer(model, tmp_path):
+    frozen = hash_tensors(dict(model.base.named_parameters()))
+    before = model.prompt_embeddings.detach().clone()
+    trainer, losses = stock_trainer(model, tmp_path, max_steps=8)
+    trainer.train()
+    assert losses.losses[-1] < losses.losses[0]
+    assert not torch.equal(model.prompt_embeddings, before)
+    assert hash_tensors(dict(model.base.named_parameters())) == frozen
+    assert trainer.evaluate()["eval_loss"] > 0
+
+
+def test_the_stock_trainer_saves_what_we_load(model, tmp_path):
+    trainer, _ = stock_trainer(model, tmp_path / "out")
+    trainer.train()
+    trainer.save_model(str(tmp_path / "saved"))
+    loaded = PromptTuningModel.from_pretrained(tiny_model(model.config.model_type), tmp_path / "saved").eval()
+    torch.testing.assert_close(logits(loaded), logits(model.eval()))
+
+
+def test_accumulation_in_the_stock_trainer_changes_no_loss(tmp_path):
+    curves = []
+    for size, steps in ((8, 1), (2, 4)):
+        model = PromptTuningModel(tiny_model("llama"), fresh_prompt())  # Llama has no dropout
+        trainer, losses = stock_trainer(
+            model, tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=steps
+        )
+        trainer.train()
+        curves.append(losses.losses)
+    assert len(curves[0]) == 4
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)  # the Trainer rounds what it logs to four digits
+
+
+def test_training_can_end_early_and_go_on_in_the_stock_trainer(tmp_path):
+    def fresh():
+        return PromptTuningModel(tiny_model("llama"), fresh_prompt())
+
+    whole, half = fresh(), fresh()
+    stock_trainer(whole, tmp_path / "whole")[0].train()
+    # ours is saved in peft's format, so a resumed stock Trainer gets the prompt back through from_pretrained
+    trainer, _ = stock_trainer(half, tmp_path / "half", save_strategy="steps", save_steps=2)
+    trainer.train()
+    checkpoint = tmp_path / "half/checkpoint-2"
+    loaded = PromptTuningModel.from_pretrained(tiny_model("llama"), checkpoint)
+    assert not torch.equal(loaded.prompt_embeddings, fresh_prompt())
+    assert not torch.equal(loaded.prompt_embeddings, whole.prompt_embeddings)
+    assert torch.equal(half.prompt_embeddings, whole.prompt_embeddings)
