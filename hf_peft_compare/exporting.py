@@ -27,11 +27,11 @@ LOAD_ADAPTER = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained({base!r})
-model = PeftModel.from_pretrained(base, {name!r})
-tokenizer = AutoTokenizer.from_pretrained({name!r})"""
+base = AutoModelForCausalLM.from_pretrained({base})
+model = PeftModel.from_pretrained(base, {name})
+tokenizer = AutoTokenizer.from_pretrained({name})"""
 
-LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base!r}", "BASE_FOLDER").replace(
+LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base}", "BASE_FOLDER").replace(
     "from peft", "from hf_peft_compare.embedded import BASE_FOLDER\nfrom peft"
 )
 
@@ -44,8 +44,8 @@ model, tokenizer = run.model, run.tokenizer"""
 LOAD_PLAIN = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained({name!r})
-tokenizer = AutoTokenizer.from_pretrained({name!r})"""
+model = AutoModelForCausalLM.from_pretrained({name})
+tokenizer = AutoTokenizer.from_pretrained({name})"""
 
 CARD = """\
 # {title} on {base}
@@ -149,9 +149,7 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         results=_results_table(record),
         load=_loading(config, name=name, plain=plain),
         task=_json(config.task),
-        training=_json(
-            {"method": record.config["method"], **record.config["training"], "max_length": config.max_length}
-        ),
+        training=_json({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
         provenance=_json({"config_hash": record.config_hash, **record.provenance}),
     )
     return f"---\n{_metadata(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
@@ -194,7 +192,9 @@ def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
         template = LOAD_UNTRAINED
     else:
         template = LOAD_EMBEDDED if config.model_name_or_path == EMBEDDED else LOAD_ADAPTER
-    return template.format(base=config.model_name_or_path, name=name, study=config.study, run=config.run)
+    return template.format(
+        base=_quote(config.model_name_or_path), name=_quote(name), study=config.study, run=config.run
+    )
 
 
 def _results_table(record: RunRecord) -> str:
@@ -208,6 +208,11 @@ def _ordered(record: RunRecord) -> Iterator[tuple[str, float]]:
 
 def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def _quote(text: str) -> str:
+    """Write a text as Python code."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _base_name(config: RunConfig) -> str:

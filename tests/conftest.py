@@ -52,7 +52,7 @@ def tiny_dataset(tmp_path_factory):
 
 @pytest.fixture
 def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
-    """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file as a user's."""
+    """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file."""
     from tiny import METHODS
 
     from hf_peft_compare.config import load_study, merge

@@ -74,7 +74,9 @@ def test_the_order_is_seeded_and_differs_between_epochs(lengths):
 
 def test_a_chunk_has_examples_of_similar_length(lengths):
     def spread(indices):
-        return sum(max(lengths[i] for i in c) - min(lengths[i] for i in c) for c in chunks(indices, 8)) / (len(indices) // 8)
+        return sum(max(lengths[i] for i in c) - min(lengths[i] for i in c) for c in chunks(indices, 8)) / (
+            len(indices) // 8
+        )
 
     shuffled = random.Random(1).sample(range(203), 200)
     assert spread(order(lengths)) < spread(shuffled) / 3

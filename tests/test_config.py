@@ -51,7 +51,12 @@ def test_the_main_study_is_the_protocol_of_its_reference():
     assert (run.max_length, run.training.train_batch_size, run.training.learning_rate) == (512, 8, 5e-5)
     assert (run.training.max_grad_norm, run.training.num_train_epochs) == (1.0, 10)
     settings = run.method_settings
-    assert (settings.r, settings.lora_alpha, settings.lora_dropout, settings.target_modules) == (128, 32, 0.1, ["c_attn"])
+    assert (settings.r, settings.lora_alpha, settings.lora_dropout, settings.target_modules) == (
+        128,
+        32,
+        0.1,
+        ["c_attn"],
+    )
     prompt = study.resolve(row="prompt_tuning", seed=0)[0].method_settings
     assert (prompt.num_virtual_tokens, prompt.prompt_tuning_init_text) == (6, "[SUMMARIZE]")
 

@@ -44,11 +44,14 @@ def test_a_task_names_metrics_that_exist(name):
     assert [get_metric(metric).name for metric in get_task(name).metrics]
 
 
-@pytest.mark.parametrize(("get", "came", "nearest"), [
-    (get_method, "lorra", "lora"),
-    (get_task, "summarisation", "summarization"),
-    (get_metric, "rogue", "rouge"),
-])
+@pytest.mark.parametrize(
+    ("get", "came", "nearest"),
+    [
+        (get_method, "lorra", "lora"),
+        (get_task, "summarisation", "summarization"),
+        (get_metric, "rogue", "rouge"),
+    ],
+)
 def test_an_unknown_name_is_a_user_error_that_names_the_nearest(get, came, nearest):
     with pytest.raises(UserError, match=f"Did you mean '{nearest}'"):
         get(came)

@@ -89,7 +89,10 @@ def test_generation_reads_the_prompt_alone_and_stops_at_the_end_of_text():
 def test_texts_have_no_special_tokens(build):
     built = build("lora")
     texts = generate_texts(
-        built.model, built.tokenizer, [row["input_ids"] for row in ROWS], generation=GenerationConfig(max_new_tokens=5),
+        built.model,
+        built.tokenizer,
+        [row["input_ids"] for row in ROWS],
+        generation=GenerationConfig(max_new_tokens=5),
         batch_size=2,
     )
     assert len(texts) == len(ROWS)

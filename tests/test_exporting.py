@@ -155,7 +155,7 @@ def test_a_card_tells_a_reader_results_settings_and_origin() -> None:
     assert "50 of 1,000 parameters (5 %)" in text
     assert '"learning_rate": 5e-05' in text and '"r": 2' in text and '"prompt_suffix": " TL;DR:"' in text
     assert '"commit": "0123abc"' in text
-    assert "from_pretrained('openai-community/gpt2')" in text and "PeftModel.from_pretrained(base, 'me/tiny')" in text
+    assert 'from_pretrained("openai-community/gpt2")' in text and 'PeftModel.from_pretrained(base, "me/tiny")' in text
 
 
 def test_what_is_not_on_the_hub_is_not_claimed_to_be(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def python_of(card: Any) -> str:
 @pytest.mark.parametrize("plain", [True, False])
 def test_the_lines_that_load_it_do_load_it(plain: bool, runs: dict[str, Path], tmp_path: Path) -> None:
     target = export_run(runs["lora"], tmp_path / "export", merge=plain)
-    code = python_of(ModelCard.load(target / "README.md")).replace("'export'", repr(str(target)))
+    code = python_of(ModelCard.load(target / "README.md")).replace('"export"', repr(str(target)))
     names: dict[str, Any] = {}
     exec(code, names)
     exported = logits(names["model"].eval(), names["tokenizer"])
@@ -203,7 +203,7 @@ def test_pushing_uploads_the_whole_folder(
     (created, repo), (uploaded, upload) = StubApi.calls
     assert (created, repo) == ("create", {"repo_id": "me/tiny", "exist_ok": True})
     assert (uploaded, upload["repo_id"], upload["folder_path"]) == ("upload", "me/tiny", str(target))
-    assert "'me/tiny'" in python_of(ModelCard.load(target / "README.md"))
+    assert '"me/tiny"' in python_of(ModelCard.load(target / "README.md"))
 
 
 def test_a_push_that_fails_keeps_the_export_and_says_how_to_go_on(

@@ -41,7 +41,9 @@ def count(base, *overrides, row):
         ("full", 124_439_808, 124_439_808),
     ],
 )
-def test_parameter_counts_of_the_main_study_are_those_of_its_reference(row, trainable_params, total_params, gpt2_on_meta):
+def test_parameter_counts_of_the_main_study_are_those_of_its_reference(
+    row, trainable_params, total_params, gpt2_on_meta
+):
     assert count(gpt2_on_meta, row=row) == {"trainable_params": trainable_params, "total_params": total_params}
 
 
@@ -68,8 +70,16 @@ def test_lora_has_rank_times_both_widths_per_adapted_matrix(r, gpt2_on_meta):
 @pytest.mark.parametrize(
     ("row", "settings", "trainable_params"),
     [
-        ("dora", {"method": "lora", "r": 8, "use_dora": True}, BLOCKS * (8 * 4 * H + 3 * H)),  # and a magnitude per output
-        ("prefix", {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 5}, 5 * BLOCKS * 2 * H),  # key and value per block
+        (
+            "dora",
+            {"method": "lora", "r": 8, "use_dora": True},
+            BLOCKS * (8 * 4 * H + 3 * H),
+        ),  # and a magnitude per output
+        (
+            "prefix",
+            {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 5},
+            5 * BLOCKS * 2 * H,
+        ),  # key and value per block
         ("soft", {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 5}, 5 * H),
     ],
 )
@@ -152,9 +162,13 @@ def test_a_pad_token_of_its_own_is_kept(tiny_study, tmp_path):
     assert load_tokenizer(tiny_study(f"tokenizer_name_or_path={tmp_path / 'padded'}").config).pad_token == "<pad>"
 
 
-@pytest.mark.parametrize(("special", "has"), [({}, "neither a pad nor an eos token"), ({"pad_token": "a"}, "a pad token only")])
+@pytest.mark.parametrize(
+    ("special", "has"), [({}, "neither a pad nor an eos token"), ({"pad_token": "a"}, "a pad token only")]
+)
 def test_a_tokenizer_without_eos_is_a_user_error(special, has, tiny_study, tmp_path):
-    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0}, [])), **special).save_pretrained(tmp_path / "bare")
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0}, [])), **special).save_pretrained(
+        tmp_path / "bare"
+    )
     with pytest.raises(UserError, match=f"has {has}.*Set eos_token"):
         load_tokenizer(tiny_study(f"tokenizer_name_or_path={tmp_path / 'bare'}").config)
 

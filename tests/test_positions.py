@@ -26,7 +26,9 @@ def test_positions_count_real_tokens(mask, num_tokens, expected):
 def seen_positions():
     """A tiny GPT-2 with the hook, and the list of position ids that its forward gets."""
     model, seen = tiny_model(), []
-    model.transformer.register_forward_pre_hook(lambda m, args, kwargs: seen.append(kwargs["position_ids"]), with_kwargs=True)
+    model.transformer.register_forward_pre_hook(
+        lambda m, args, kwargs: seen.append(kwargs["position_ids"]), with_kwargs=True
+    )
     count_positions_from_mask(model)
     return model, seen
 

@@ -98,7 +98,10 @@ def test_the_hash_does_not_depend_on_key_order():
 
 
 def test_predictions_are_the_same_after_a_round_trip(tmp_path):
-    rows = [{"id": "1", "prediction": "two\nlines \u2028 ü", "scores": {"rouge1": 1 / 3}}, {"id": "2", "prediction": ""}]
+    rows = [
+        {"id": "1", "prediction": "two\nlines \u2028 ü", "scores": {"rouge1": 1 / 3}},
+        {"id": "2", "prediction": ""},
+    ]
     write_predictions(rows, tmp_path)
     assert list(read_predictions(tmp_path)) == rows
     assert list(read_predictions(tmp_path / "nowhere")) == []

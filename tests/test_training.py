@@ -73,7 +73,9 @@ def validation_loss(config, model, tokenizer):
 def test_the_best_state_is_restored_and_saved(train, tiny_study, tmp_path):
     record = train("lora", *DIVERGING)
     losses = eval_losses(record)
-    assert record.validation["best_loss"] == min(losses) < losses[-1], "the test needs a run whose last state is not its best"
+    assert record.validation["best_loss"] == min(losses) < losses[-1], (
+        "the test needs a run whose last state is not its best"
+    )
     config, _ = tiny_study(*DIVERGING).resolve(row="lora", seed=0)
     base = load_base(config)
     count_positions_from_mask(base)
@@ -124,7 +126,8 @@ def test_training_stops_when_patience_is_at_its_end(patience, losses, evaluation
 def test_the_validation_loss_does_not_depend_on_the_evaluation_batch(train):
     # Reached by the same training; batches of 1, 3 and 8 rows of unequal lengths weigh the same.
     losses = [
-        train("lora", f"training.eval_batch_size={size}", folder=f"size{size}").validation["best_loss"] for size in (1, 3, 8)
+        train("lora", f"training.eval_batch_size={size}", folder=f"size{size}").validation["best_loss"]
+        for size in (1, 3, 8)
     ]
     assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
 

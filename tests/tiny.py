@@ -33,7 +33,10 @@ def story(rng):
     sentences = [f"On Monday {name} found {number} {animal}s near {place}."]
     for _ in range(rng.randint(1, 4)):
         sentences.append(f"The {rng.choice(ANIMALS)} of {rng.choice(NAMES)} saw it from {rng.choice(PLACES)}.")
-    return {"article": " ".join(sentences), "highlights": f"{name} found {number} {animal}s." + " Late." * rng.randint(0, 2)}
+    return {
+        "article": " ".join(sentences),
+        "highlights": f"{name} found {number} {animal}s." + " Late." * rng.randint(0, 2),
+    }
 
 
 def stories(size, *, seed):
@@ -70,12 +73,25 @@ def tiny_config(architecture):
     """A config with two blocks of width 32; weights wide enough that logits tell tokens apart without training."""
     if architecture == "gpt2":
         return GPT2Config(
-            vocab_size=VOCABULARY_SIZE, n_layer=2, n_embd=32, n_head=2, n_positions=128, initializer_range=0.2,
-            bos_token_id=0, eos_token_id=0,
+            vocab_size=VOCABULARY_SIZE,
+            n_layer=2,
+            n_embd=32,
+            n_head=2,
+            n_positions=128,
+            initializer_range=0.2,
+            bos_token_id=0,
+            eos_token_id=0,
         )
     return LlamaConfig(
-        vocab_size=VOCABULARY_SIZE, num_hidden_layers=2, hidden_size=32, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=128, initializer_range=0.2, bos_token_id=1, eos_token_id=0,
+        vocab_size=VOCABULARY_SIZE,
+        num_hidden_layers=2,
+        hidden_size=32,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        bos_token_id=1,
+        eos_token_id=0,
     )
 
 

@@ -48,7 +48,7 @@ class Recipe:
     copying_steps: int = 1_300  # rows of random tokens only
     previous_token_steps: int = 300  # of these, also foretell the previous token after block one
     growth_steps: tuple[int, int] = (600, 1_200)  # the random vocabulary grows from 60 ids to all between these steps
-    story_steps: int = 2_400
+    story_steps: int = 1_500
     copying_share: float = 0.1  # of the later steps: random tokens, so that copying any token stays learned
     copying_tokens: int = 2_048  # of a batch
     story_tokens: int = 4_096

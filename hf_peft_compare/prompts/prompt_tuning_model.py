@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.positions import positions_from_mask
@@ -138,6 +139,8 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         config.save_pretrained(str(folder))
         prompt = self.prompt_embeddings.detach().cpu().contiguous()
         save_file({WEIGHTS_KEY: prompt}, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        if "state_dict" in kwargs:  # a checkpoint of the stock Trainer, which resumes from a file of this name
+            save_file({WEIGHTS_KEY: prompt}, folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
 
     @classmethod
     def from_pretrained(cls, base: PreTrainedModel, folder: str | Path) -> PromptTuningModel:  # type: ignore[override]

@@ -13,7 +13,9 @@ ARGS, STATE = SimpleNamespace(learning_rate=0.5), SimpleNamespace(global_step=7)
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_a_number_ends_the_run(loss):
-    with pytest.raises(RunFailed, match=r"the training loss is .* at step 7.*Lower training.learning_rate \(it is 0.5\)"):
+    with pytest.raises(
+        RunFailed, match=r"the training loss is .* at step 7.*Lower training.learning_rate \(it is 0.5\)"
+    ):
         FiniteLoss().on_log(ARGS, STATE, None, logs={"loss": loss})
     with pytest.raises(RunFailed, match="the validation loss is"):
         FiniteLoss().on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_token": loss})

@@ -41,12 +41,30 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def command(start):
-    """`command("run", …)`: exit status, output and errors of the whole command."""
+def process(start):
+    """`process("run", …)`: exit status, output and errors of the whole command in a process of its own."""
 
     def run(*arguments, **keys):
-        process = start(*arguments, **keys)
-        output, errors = process.communicate(timeout=600)
-        return process.returncode, output, errors
+        begun = start(*arguments, **keys)
+        output, errors = begun.communicate(timeout=600)
+        return begun.returncode, output, errors
+
+    return run
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    """The same without a new interpreter: its runs' processes are forked from one that has its imports loaded."""
+    from hf_peft_compare.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capfd.readouterr()
+        try:
+            status = main(list(map(str, arguments)))
+        except SystemExit as error:  # argparse
+            status = error.code
+        return status, *capfd.readouterr()
 
     return run

@@ -45,7 +45,7 @@ def test_finished_runs_are_skipped_and_changed_ones_run_again_beside_the_old(fin
     assert read_record(folder / "superseded/lora-seed0-1") == old
 
 
-def test_the_report_is_made_again_from_the_records_without_torch(finished, command):
+def test_the_report_is_made_again_from_the_records_without_torch(finished, process):
     path, folder, _ = finished
     page = (folder / "report/index.html").read_bytes()
     (folder / "report/index.html").unlink()
@@ -53,13 +53,14 @@ def test_the_report_is_made_again_from_the_records_without_torch(finished, comma
         "import sys; from hf_peft_compare.cli import main; status = main(sys.argv[1:]); "
         "assert not {'torch', 'transformers', 'peft', 'evaluate'} & set(sys.modules); sys.exit(status)"
     )
-    status, output, errors = command("report", path, command=[sys.executable, "-c", script])
+    status, output, errors = process("report", path, command=[sys.executable, "-c", script])
     assert status == 0, errors
     assert (folder / "report/index.html").read_bytes() == page
 
 
 def test_a_run_is_used_and_exported(finished, command, tmp_path):
-    status, output, errors = command("predict", "tiny/lora-seed0", "--adapter", "tiny/zero_shot-seed0", "--text", "An owl.")
+    runs = ["tiny/lora-seed0", "--adapter", "tiny/zero_shot-seed0"]
+    status, output, errors = command("predict", *runs, "--text", "An owl.")
     assert status == 0, errors
     assert [json.loads(line)["run"] for line in output.splitlines()] == ["tiny/lora-seed0", "tiny/zero_shot-seed0"]
     status, output, errors = command("export", "tiny/lora-seed0", "adapter")
@@ -99,7 +100,7 @@ BAD_INPUT = {
     "learning rate as text": (["--set", "training.learning_rate=fast"], "training.learning_rate is 'fast'"),
     "zero epochs": (["--set", "training.num_train_epochs=0"], "greater than 0"),
     "split larger than the data": (["--set", "num_train_samples=1000"], "ask for at most 40"),
-    "missing column": (["--set", "task.article_column=body"], "it has article, highlights, id"),
+    "missing column": (["--set", "task.article_column=body"], "it has id, article, highlights"),
     "no such model": (["--set", "model_name_or_path=./nowhere"], "does not exist"),
     "hub out of reach": (["--set", "model_name_or_path=nobody/nothing"], "--set model_name_or_path=PATH"),
     "no such dataset": (["--set", "dataset=nobody/nothing"], "--set dataset=PATH"),
@@ -148,9 +149,9 @@ def test_two_processes_do_not_run_one_study_in_one_place(study_file, start, comm
     assert status == 2 and "another process is running this study" in errors
 
 
-def test_help_and_list_do_without_torch(command):
+def test_help_and_list_do_without_torch(process):
     script = "import sys; from hf_peft_compare.cli import main; main(['list']); assert 'torch' not in sys.modules"
-    status, output, errors = command(command=[sys.executable, "-c", script])
+    status, output, errors = process(command=[sys.executable, "-c", script])
     assert status == 0, errors
     assert "gpt2-cnn-dailymail" in output and "quickstart" in output
 

@@ -8,19 +8,28 @@ from tiny import NO_DROPOUT
 from hf_peft_compare.records import read_predictions, read_record
 
 ODD = {"num_test_samples": 5, "num_validation_samples": 7}  # neither divides by two
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "-m", "hf_peft_compare"]
+LAUNCH = [
+    sys.executable,
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "-m",
+    "hf_peft_compare",
+]
 
 
 @pytest.fixture
-def both(study_file, command, tmp_path):
+def both(study_file, process, tmp_path):
     """`both(row)`: the run's folder of one process, and of two under `accelerate launch`."""
 
     def run(row):
         path = study_file(NO_DROPOUT, **ODD)
         arguments = ["train", path, "--method", row, "--set", NO_DROPOUT]
-        status, _, errors = command(*arguments, "--output-dir", "one")
+        status, _, errors = process(*arguments, "--output-dir", "one")
         assert status == 0, errors
-        status, _, errors = command(*arguments, "--output-dir", "two", command=LAUNCH)
+        status, _, errors = process(*arguments, "--output-dir", "two", command=LAUNCH)
         assert status == 0, errors
         return [tmp_path / place / f"tiny/{row}-seed0" for place in ("one", "two")]
 

@@ -16,7 +16,9 @@ def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path)
     build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path / "dist", ROOT]
     subprocess.run([*pip, *map(str, build)], check=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "site"), str(wheel)], check=True)
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "site"), str(wheel)], check=True
+    )
 
     script = (
         "import hf_peft_compare as package; from hf_peft_compare.cli import main; "

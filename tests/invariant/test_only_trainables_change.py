@@ -7,7 +7,7 @@ from hf_peft_compare import training
 from hf_peft_compare.factory import build
 from hf_peft_compare.trainables import hash_tensors
 
-# Which trainable parameters each method declares, as the ends of their names; from the methods' definitions in their papers.
+# What each method declares as trainable, as the ends of parameter names; from the definitions in their papers.
 DECLARED = {
     "prompt_tuning": {"prompt_embeddings"},
     "last_layer_head": {"lm_head.weight"},

@@ -63,7 +63,9 @@ def test_seconds_of_both_halves_are_added(train, interrupt, tmp_path):
     interrupt(after=4)
     with pytest.raises(KeyboardInterrupt):
         train("lora", EPOCHS, folder="interrupted")
-    saved = training.TrainerState.load_from_json(str(tmp_path / "interrupted/checkpoints/checkpoint-3/trainer_state.json"))
+    saved = training.TrainerState.load_from_json(
+        str(tmp_path / "interrupted/checkpoints/checkpoint-3/trainer_state.json")
+    )
     before = saved.stateful_callbacks["WallClock"]["attributes"]["seconds"]["train"]
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert before > 0
@@ -89,7 +91,10 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
     [
         pytest.param(("training.num_train_epochs=2",), id="all epochs done"),
         # At this rate the validation loss gets worse after the first epoch; patience 1 stops after the second.
-        pytest.param(("training.num_train_epochs=6", "training.learning_rate=0.1", "training.early_stopping_patience=1"), id="stopped early"),
+        pytest.param(
+            ("training.num_train_epochs=6", "training.learning_rate=0.1", "training.early_stopping_patience=1"),
+            id="stopped early",
+        ),
     ],
 )
 def test_a_run_interrupted_after_training_does_not_train_on(settings, train, interrupt, monkeypatch):

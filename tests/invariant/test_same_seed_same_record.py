@@ -54,4 +54,6 @@ def test_the_seed_reaches_the_initial_adapter(row, build):
 
 
 def test_a_text_is_the_same_start_for_every_seed(build):
-    assert hash_trainables(build("prompt_tuning", seed=0).model) == hash_trainables(build("prompt_tuning", seed=1).model)
+    assert hash_trainables(build("prompt_tuning", seed=0).model) == hash_trainables(
+        build("prompt_tuning", seed=1).model
+    )

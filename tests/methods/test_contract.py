@@ -59,7 +59,9 @@ def test_merged_it_is_a_plain_model_of_equal_logits(row, case, tmp_path):
     assert type(merged) is type(base)
     torch.testing.assert_close(logits(merged), expected, atol=1e-4, rtol=1e-4)
     merged.save_pretrained(tmp_path / "merged")  # as a user would publish it
-    torch.testing.assert_close(logits(type(base).from_pretrained(tmp_path / "merged").eval()), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        logits(type(base).from_pretrained(tmp_path / "merged").eval()), expected, atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row not in MERGEABLE])
@@ -100,7 +102,9 @@ def test_prefix_tuning_with_gradient_checkpointing_is_a_user_error(build):
 @pytest.mark.parametrize("row", ["prompt_tuning", "lora", "last_layers", "p_tuning", "full"])
 def test_gradient_checkpointing_changes_no_loss(row, train):
     plain = train(row, "training.num_train_epochs=1", folder="plain")
-    checkpointed = train(row, "training.num_train_epochs=1", "training.gradient_checkpointing=true", folder="checkpointed")
+    checkpointed = train(
+        row, "training.num_train_epochs=1", "training.gradient_checkpointing=true", folder="checkpointed"
+    )
     for one, other in zip(plain.history, checkpointed.history, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
 

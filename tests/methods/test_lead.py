@@ -13,7 +13,7 @@ from hf_peft_compare.methods.lead import LeadSettings, lead
         ("One.", 1, "One."),
         ("no end", 2, "no end"),
         ("It cost 3.50 dollars. Cheap.", 1, "It cost 3.50 dollars."),
-        ("He said \"Go.\" \"Where?\" she asked. End.", 1, "He said \"Go.\""),
+        ('He said "Go." "Where?" she asked. End.', 1, 'He said "Go."'),
         ("He lives at example.com today. She too.", 1, "He lives at example.com today."),
         ("First.\n\nSecond.\n", 2, "First.\nSecond."),
         ("  Padded.  Next. ", 1, "Padded."),

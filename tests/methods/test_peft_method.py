@@ -14,7 +14,9 @@ def settings(**values):
 
 
 def test_settings_reach_pefts_own_config():
-    config = peft_config(settings(peft_type="LORA", r=3, lora_alpha=7, target_modules=["c_attn"], init_lora_weights="pissa"))
+    config = peft_config(
+        settings(peft_type="LORA", r=3, lora_alpha=7, target_modules=["c_attn"], init_lora_weights="pissa")
+    )
     assert type(config).__name__ == "LoraConfig"
     assert (config.r, config.lora_alpha, config.target_modules, config.init_lora_weights) == (3, 7, {"c_attn"}, "pissa")
     assert config.task_type == "CAUSAL_LM"
@@ -28,7 +30,10 @@ def test_the_peft_type_may_be_lower_case():
     ("values", "message"),
     [
         ({"peft_type": "LORRA"}, "unknown peft_type 'LORRA'. Did you mean 'LORA'"),
-        ({"peft_type": "IA3", "target_module": []}, "setting of peft's IA3Config 'target_module'. Did you mean 'target_modules'"),
+        (
+            {"peft_type": "IA3", "target_module": []},
+            "setting of peft's IA3Config 'target_module'. Did you mean 'target_modules'",
+        ),
         ({"peft_type": "LORA", "r": "x", "rank": 3}, "unknown setting of peft's LoraConfig 'rank'"),
         (
             {"peft_type": "LORA", "target_modules": "c_attn", "layers_to_transform": [1]},

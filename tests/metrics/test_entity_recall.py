@@ -9,7 +9,7 @@ from hf_peft_compare.metrics.entity_recall import compute_entity_recall, entitie
     ("text", "expected"),
     [
         ("The mayor met Anna Berg in Oslo.", {"Anna", "Berg", "Oslo"}),
-        ("Yesterday it rained. Tomorrow too! Why? \"Because.\"", set()),  # they only begin sentences
+        ('Yesterday it rained. Tomorrow too! Why? "Because."', set()),  # they only begin sentences
         ("He paid 1,200.50 at 10:30 for 3 owls", {"1,200.50", "10:30", "3"}),
         ("They saw Jean-Luc and O'Brien", {"Jean-Luc", "O'Brien"}),
         ("Near Zürich and Łódź", {"Zürich", "Łódź"}),

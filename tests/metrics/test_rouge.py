@@ -31,7 +31,9 @@ def test_values_by_hand():
 
 def test_the_sum_variant_scores_line_by_line():
     # Lines in another order: the longest common subsequence of the whole text sees one of them, line by line both.
-    (whole,), (lines,) = (compute_rouge(["a b\nc d"], ["c d\na b"])[name] for name in ("rougeL_recall", "rougeLsum_recall"))
+    (whole,), (lines,) = (
+        compute_rouge(["a b\nc d"], ["c d\na b"])[name] for name in ("rougeL_recall", "rougeLsum_recall")
+    )
     assert (whole, lines) == (0.5, 1.0)
 
 

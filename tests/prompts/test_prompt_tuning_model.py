@@ -147,7 +147,13 @@ def greedy(model, ids, num_new_tokens):
 
 @pytest.mark.parametrize("use_cache", [True, False], ids=["with cache", "without cache"])
 def test_generate_equals_a_hand_written_greedy_loop(use_cache, model):
-    settings = {"max_new_tokens": 12, "do_sample": False, "use_cache": use_cache, "eos_token_id": None, "pad_token_id": 0}
+    settings = {
+        "max_new_tokens": 12,
+        "do_sample": False,
+        "use_cache": use_cache,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+    }
     expected = greedy(model, IDS, 12)
     assert torch.equal(model.generate(input_ids=IDS, **settings), expected)
     assert len(set(expected[0].tolist())) > 3  # no constant babble that any loop would give
@@ -234,12 +240,22 @@ def stock_trainer(model, folder, **arguments):
     """transformers' own Trainer with our collator; the rows as a plain list."""
     settings = {"max_steps": 4, "per_device_train_batch_size": 8, "learning_rate": 0.5, "logging_steps": 1}
     arguments = TrainingArguments(
-        str(folder), report_to="none", disable_tqdm=True, remove_unused_columns=False, use_cpu=True, seed=0,
-        label_names=["labels"], **settings | arguments,
+        str(folder),
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=True,
+        seed=0,
+        label_names=["labels"],
+        **settings | arguments,
     )
     losses = Losses()
     trainer = Trainer(
-        model, arguments, train_dataset=ROWS, eval_dataset=ROWS[:4], callbacks=[losses],
+        model,
+        arguments,
+        train_dataset=ROWS,
+        eval_dataset=ROWS[:4],
+        callbacks=[losses],
         data_collator=CompletionCollator(pad_token_id=0),
     )
     return trainer, losses
@@ -277,17 +293,24 @@ def test_accumulation_in_the_stock_trainer_changes_no_loss(tmp_path):
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)  # the Trainer rounds what it logs to four digits
 
 
-def test_training_can_end_early_and_go_on_in_the_stock_trainer(tmp_path):
-    def fresh():
-        return PromptTuningModel(tiny_model("llama"), fresh_prompt())
+def test_the_stock_trainer_resumes_from_its_checkpoint(tmp_path):
+    def trained(resume):
+        model = PromptTuningModel(tiny_model("llama"), fresh_prompt(seed=3 if resume else 0))
+        trainer, _ = stock_trainer(model, tmp_path, save_strategy="steps", save_steps=2)
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2") if resume else None)
+        return model.prompt_embeddings
 
-    whole, half = fresh(), fresh()
-    stock_trainer(whole, tmp_path / "whole")[0].train()
-    # ours is saved in peft's format, so a resumed stock Trainer gets the prompt back through from_pretrained
-    trainer, _ = stock_trainer(half, tmp_path / "half", save_strategy="steps", save_steps=2)
+    assert torch.equal(trained(resume=False), trained(resume=True))
+
+
+def test_the_stock_trainer_restores_its_best_checkpoint(tmp_path):
+    model = PromptTuningModel(tiny_model("llama"), fresh_prompt())
+    steps = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1}
+    # Training lowers the loss; where the greatest is called the best, that is the first checkpoint.
+    trainer, _ = stock_trainer(
+        model, tmp_path, load_best_model_at_end=True, metric_for_best_model="loss", greater_is_better=True, **steps
+    )
     trainer.train()
-    checkpoint = tmp_path / "half/checkpoint-2"
-    loaded = PromptTuningModel.from_pretrained(tiny_model("llama"), checkpoint)
-    assert not torch.equal(loaded.prompt_embeddings, fresh_prompt())
-    assert not torch.equal(loaded.prompt_embeddings, whole.prompt_embeddings)
-    assert torch.equal(half.prompt_embeddings, whole.prompt_embeddings)
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses[0] > losses[-1]
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[0], abs=1e-5)

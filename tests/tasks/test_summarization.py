@@ -56,7 +56,9 @@ def test_truncation_cuts_the_end_of_the_article_alone(tokenizer):
 def test_no_room_for_the_article_is_a_user_error(tokenizer):
     bos, _, separator, completion = parts(tokenizer)
     too_short = len(bos) + len(separator) + len(completion)
-    with pytest.raises(UserError, match=f"summary of row 7 has {len(completion)} tokens, too long for {too_short} tokens"):
+    with pytest.raises(
+        UserError, match=f"summary of row 7 has {len(completion)} tokens, too long for {too_short} tokens"
+    ):
         encode_summarization(EXAMPLE, SETTINGS, tokenizer, too_short)
     with pytest.raises(UserError, match="Raise max_length, or lower generation.max_new_tokens"):
         encode_summarization_prompt(EXAMPLE, SETTINGS, tokenizer, len(bos) + len(separator))
