@@ -94,11 +94,12 @@ def predict_command(options: argparse.Namespace) -> int:
     """Print what finished runs write for a text or a file of texts, as JSON lines."""
     from hf_peft_compare import finished_runs
 
+    _hide_loading_bars()
     folders = [_run_folder(run, options.output_dir) for run in [options.run, *options.adapter]]
     if options.text is not None:
         texts = [options.text]
     else:
-        texts = finished_runs.read_texts(options.file, options.column)
+        texts = finished_runs.read_texts(options.file, options.column or finished_runs.text_column(folders[0]))
     lines = (
         json.dumps(row, ensure_ascii=False) + "\n"
         for row in finished_runs.predict_texts(folders, texts, batch_size=options.batch_size)
@@ -116,6 +117,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write a finished run's model as a folder that peft or transformers loads, and push it if asked."""
     from hf_peft_compare import exporting
 
+    _hide_loading_bars()
     folder = _run_folder(options.run, options.output_dir)
     print(exporting.export_run(folder, options.folder, merge=options.merge, push_to_hub=options.push_to_hub))
     return OK
@@ -148,6 +150,12 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return flat
+
+
+def _hide_loading_bars() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _run_folder(run: str, output_dir: Path) -> Path:

@@ -180,6 +180,16 @@ class RunConfig(Protocol):
         return _settings(get_method(self.method["name"]).settings, self.method, "method")
 
     @property
+    def max_text_length(self) -> int:
+        """What the method's virtual tokens leave of `max_length` for prompt and completion."""
+        return self.max_length - get_method(self.method["name"]).num_virtual_tokens(self.method_settings)
+
+    @property
+    def max_prompt_length(self) -> int:
+        """What is left for the prompt when the longest completion is generated after it."""
+        return self.max_text_length - self.generation.max_new_tokens
+
+    @property
     def hash(self) -> str:
         """Hash of everything that decides the run's numbers."""
         return hash_json(asdict(self))

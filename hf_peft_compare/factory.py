@@ -72,11 +72,6 @@ def build_on_meta(config: RunConfig, tokenizer: Any, base: PreTrainedModel) -> A
         return apply_method(copy.deepcopy(base), config, tokenizer)
 
 
-def num_virtual_tokens(config: RunConfig) -> int:
-    """Count the positions of the context that the run's method takes."""
-    return get_method(config.method["name"]).num_virtual_tokens(config.method_settings)
-
-
 def model_path(config: Protocol) -> str:
     """Give the hub id or folder of the base model."""
     if config.model_name_or_path == EMBEDDED:

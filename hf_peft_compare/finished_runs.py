@@ -177,8 +177,6 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
         return base.model.eval()
     with torch.random.fork_rng(devices=[]):  # peft draws an adapter before it reads the saved one
         model = run.method.load(base.model, run.folder / MODEL, run.config.method_settings)
-    if isinstance(model, type(base.model)) and model is not base.model:
-        count_positions_from_mask(model)  # a model of its own has yet to learn it
     return model.eval()
 
 
@@ -217,8 +215,6 @@ def _generate(run: FinishedRun, model: Any, tokenizer: Any, texts: Sequence[str]
     """Generate what a run's model writes after each text, its prompt as in the run's own evaluation."""
     config = run.config
     task, settings = get_task(config.task["name"]), config.task_settings
-    num_virtual_tokens = run.method.num_virtual_tokens(config.method_settings)
-    room = config.max_length - num_virtual_tokens - config.generation.max_new_tokens
     examples = [Example(id=str(i), source=text, reference="") for i, text in enumerate(texts)]
-    prompts = [task.encode_prompt(example, settings, tokenizer, room) for example in examples]
+    prompts = [task.encode_prompt(example, settings, tokenizer, config.max_prompt_length) for example in examples]
     return generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)

@@ -36,7 +36,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int) -> None:
             config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes
         )
         factory.build_on_meta(config, tokenizer, base)
-    encode(max(modelled, key=factory.num_virtual_tokens), examples, tokenizer)
+    encode(min(modelled, key=lambda config: config.max_text_length), examples, tokenizer)
 
 
 def _check_lengths(config: RunConfig, base: Any) -> None:

@@ -33,7 +33,7 @@ from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import Example, Method, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
-from hf_peft_compare.factory import Built, build, num_virtual_tokens, use_bf16
+from hf_peft_compare.factory import Built, build, use_bf16
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import RunRecord, identity, write_predictions, write_record
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
@@ -134,6 +134,7 @@ def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) ->
         progress.say("loading")
         sink.start()
         predictions = _execute(run, examples, progress, sink)
+        run.notes += sink.notes
         record = _record(run, status="finished", error=None)
         if main_process:
             write_predictions(predictions, folder)
@@ -143,15 +144,15 @@ def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) ->
         sink.close()
         return record
     except UserError:
-        sink.close(exit_code=2)
         raise
     except Exception as error:
         record = _record(run, status="failed", error=f"{type(error).__name__}: {error}")
         if main_process:
             write_record(record, folder)
-        sink.close(exit_code=1)
+        sink.finish(record, [])
         raise RunFailed(f"run {config.study}/{config.run} failed: {record.error}") from error
     finally:
+        sink.close(exit_code=1)
         progress.say("done")
 
 
@@ -209,14 +210,14 @@ def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
         UserError: a completion that is too long, or no room for a prompt.
     """
     task, settings = get_task(config.task["name"]), config.task_settings
-    room = config.max_length - num_virtual_tokens(config)
-    prompt_room = room - config.generation.max_new_tokens
     return Encoded(
         splits={
-            name: [task.encode(example, settings, tokenizer, room) for example in split]
+            name: [task.encode(example, settings, tokenizer, config.max_text_length) for example in split]
             for name, split in examples.items()
         },
-        prompts=[task.encode_prompt(example, settings, tokenizer, prompt_room) for example in examples["test"]],
+        prompts=[
+            task.encode_prompt(example, settings, tokenizer, config.max_prompt_length) for example in examples["test"]
+        ],
     )
 
 

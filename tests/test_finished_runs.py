@@ -146,6 +146,16 @@ def test_padding_changes_no_prediction(row: str, runs: dict[str, Path], alone: d
     assert one_by_one == alone[row]
 
 
+@pytest.mark.parametrize("row", [row for row in METHODS if row != "lead"])
+def test_padding_changes_no_logit_of_a_loaded_model(row: str, runs: dict[str, Path]) -> None:
+    loaded = load_run(runs[row])
+    encoded = loaded.tokenizer(TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
+    with torch.inference_mode():
+        padded = loaded.model(**encoded).logits[0, -1]
+    assert encoded["attention_mask"][0, 0] == 0  # the first text is padded, on the left
+    torch.testing.assert_close(padded, logits(loaded.model, loaded.tokenizer)[0, -1], rtol=1e-3, atol=1e-3)
+
+
 def test_predictions_are_what_evaluation_generates(runs: dict[str, Path], alone: dict[str, list[str]]) -> None:
     """Room for the prompt: 64 - 4 virtual - 12 generated = 48 tokens, 7 of them the suffix, so 41 bytes of text."""
     loaded = load_run(runs["soft"])

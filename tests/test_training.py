@@ -139,6 +139,22 @@ def test_evaluation_every_few_steps_keeps_the_best_of_all(train):
     assert record.validation["best_step"] in evaluated
 
 
+def test_each_epoch_visits_the_same_examples_in_another_order(train, monkeypatch):
+    seen = []
+    original = training.ComparisonTrainer.training_step
+
+    def step(self, model, inputs, *args, **kwargs):
+        rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True)
+        seen.append(sorted(str([i for i, m in zip(ids, mask, strict=True) if m]) for ids, mask in rows))
+        return original(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    train("ia3", "training.num_train_epochs=2")
+    first, second = seen[:3], seen[3:]
+    assert sorted(sum(first, [])) == sorted(sum(second, []))
+    assert first != second
+
+
 def test_training_learns(train):
     for row, rate in {"full": 0.01, "lora": 0.01, "prompt_tuning": 1.0, "last_layers": 0.01}.items():
         record = train(row, f"training.learning_rate={rate}", "training.num_train_epochs=5")

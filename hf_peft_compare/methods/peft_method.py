@@ -62,9 +62,7 @@ def build_peft(base: Any, settings: PeftSettings, tokenizer: Any) -> Any:
         model = get_peft_model(base, config)
     except ValueError as error:
         raise UserError(f"peft cannot adapt this model: {error} {_linear_layers(base)}") from None
-    if _prepends_embeddings(model):
-        model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
-    return model
+    return _with_wide_labels(model)
 
 
 def _check_targets(config: Any, base: Any) -> None:
@@ -92,9 +90,12 @@ def _given(settings: PeftSettings) -> dict[str, Any]:
     return {key: value for key, value in vars(settings).items() if key != "peft_type" and not key.startswith("__")}
 
 
-def _prepends_embeddings(model: Any) -> bool:
+def _with_wide_labels(model: Any) -> Any:
+    """Let a model that prepends embeddings take labels of the last K columns, as all others do."""
     config = model.active_peft_config
-    return config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
+    if config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE"):
+        model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
+    return model
 
 
 def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -117,7 +118,7 @@ def load_peft(base: Any, folder: Path, settings: Any) -> Any:
     """Load an adapter onto its base."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(base, folder)
+    return _with_wide_labels(PeftModel.from_pretrained(base, folder))
 
 
 def merge_peft(model: Any) -> Any:

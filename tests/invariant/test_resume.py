@@ -48,6 +48,18 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(row, train, interrupt
     assert not (tmp_path / "interrupted/checkpoints").exists()
 
 
+def test_a_run_interrupted_within_an_epoch_sees_the_same_examples(train, interrupt, tmp_path):
+    settings = (EPOCHS, "training.eval_strategy=steps", "training.eval_steps=2", "training.early_stopping_patience=null")
+    whole = train("lora", *settings, folder="whole")
+    steps = interrupt(after=5)
+    with pytest.raises(KeyboardInterrupt):
+        train("lora", *settings, folder="interrupted")
+    assert latest_checkpoint(tmp_path / "interrupted/checkpoints").name == "checkpoint-4"  # of three steps an epoch
+    resumed = train("lora", *settings, folder="interrupted")
+    assert steps[6:] == [4, 5, 6, 7, 8]
+    assert numbers(resumed) == numbers(whole)
+
+
 def test_a_failed_run_goes_on_from_its_checkpoint_too(train, interrupt):
     whole = train("lora", EPOCHS, folder="whole")
     steps = interrupt(after=7, error=ValueError)
