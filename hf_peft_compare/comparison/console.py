@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from hf_peft_compare.comparison.columns import main_columns
 from hf_peft_compare.comparison.table import Comparison
 
 LONGEST_REMARK = 80
+TITLE_WIDTH = 12
 
 
 def render_table(comparison: Comparison) -> str:
     """Write the main figures of every row as a plain text table, one line per row, numbers to the right."""
     columns = main_columns(comparison)
-    header = ["method", *(column.title for column in columns), "status"]
+    header = _wrap(["method", *(column.title for column in columns), "status"])
     body = [
         [_plain(row.label), *(column.write(row.figures.get(column.key)) for column in columns), _status(row.remark)]
         for row in comparison.rows
     ]
-    widths = [max(len(line[index]) for line in [header, *body]) for index in range(len(header))]
-    lines = [_join(line, widths) for line in [header, ["-" * width for width in widths], *body]]
+    widths = [max(map(len, cells)) for cells in zip(*header, *body, strict=True)]
+    lines = [_join(line, widths) for line in [*header, ["-" * width for width in widths], *body]]
     return "\n".join([*lines, *_footer(comparison)]) + "\n"
+
+
+def _wrap(titles: list[str]) -> list[list[str]]:
+    """Break long titles into lines, all ending on the last, so that narrow numbers get narrow columns."""
+    broken = [wrap(title, TITLE_WIDTH) for title in titles]
+    height = max(map(len, broken))
+    padded = [[""] * (height - len(lines)) + lines for lines in broken]
+    return [list(line) for line in zip(*padded, strict=True)]
 
 
 def _join(cells: list[str], widths: list[int]) -> str:
