@@ -147,7 +147,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     if not settings["gradient_checkpointing"]:
         del settings["gradient_checkpointing"]  # newer releases warn of the name alone
     accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output_dir),
         **settings
         | {
@@ -179,6 +179,9 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
         report_to="none",
         disable_tqdm=True,
     )
+    if arguments.n_gpu > 1:  # one process is one device here; the Trainer would split batches over all that it sees
+        arguments._n_gpu = 1
+    return arguments
 
 
 def micro_batch_size(config: RunConfig, *, accumulation: int, num_processes: int) -> int:

@@ -99,10 +99,11 @@ def run_jobs(
     if not waiting:
         return outcomes
     context = _context()
-    num_gpus = _in_child(context, _preflight, [job.config for job in waiting], num_processes, one_run_per_gpu)
+    if one_run_per_gpu:
+        num_processes = 1
+    num_gpus, processes = _in_child(context, _preflight, [job.config for job in waiting], num_processes)
     _check_writable(waiting[0].folder.parent)
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
-    processes = 1 if one_run_per_gpu else num_processes or max(num_gpus, 1)
     with _locked(waiting[0].folder.parent):
         outcomes |= _do_all(waiting, context, slots=slots, num_processes=processes, say=say)
     return outcomes
@@ -272,8 +273,8 @@ def _context() -> Any:
     return context
 
 
-def _preflight(configs: Sequence[RunConfig], num_processes: int | None, one_run_per_gpu: bool) -> int:
-    """Check the runs; give the number of GPUs."""
+def _preflight(configs: Sequence[RunConfig], num_processes: int | None) -> tuple[int, int]:
+    """Check the runs; give the number of GPUs, and of processes per run."""
     import torch
 
     from hf_peft_compare import preflight
@@ -283,8 +284,16 @@ def _preflight(configs: Sequence[RunConfig], num_processes: int | None, one_run_
         raise UserError(
             f"{num_processes} processes were asked for, but there are {num_gpus} GPU(s); ask for at most {num_gpus}."
         )
-    preflight.check(configs, num_processes=1 if one_run_per_gpu else num_processes or max(num_gpus, 1))
-    return num_gpus
+    if num_processes is None:
+        num_processes = most_processes(configs, num_gpus)
+    preflight.check(configs, num_processes=num_processes)
+    return num_gpus, num_processes
+
+
+def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
+    """Give the most processes, at most one per GPU, into which the effective batch of every run divides."""
+    batches = [c.training.train_batch_size / c.training.gradient_accumulation_steps for c in configs]
+    return next((n for n in range(num_gpus, 1, -1) if all(batch % n == 0 for batch in batches)), 1)
 
 
 def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -233,6 +233,7 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
     # Callbacks that a checkpoint brought stand in the place of those that were passed in.
     run.clock, run.memory = _callback(trainer, WallClock), _callback(trainer, PeakCudaMemory)
     best = _callback(trainer, BestState)
+    process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, best.path)
     run.measured |= {

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny import METHODS
 
 from hf_peft_compare import training
@@ -14,9 +15,7 @@ from hf_peft_compare.evaluation import score_completions
 from hf_peft_compare.factory import load_base, load_tokenizer
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.records import read_predictions, read_record
-
-# At this rate LoRA's validation loss on the tiny study gets worse after the first epoch.
-DIVERGING = ("training.num_train_epochs=6", "training.learning_rate=0.1")
+from hf_peft_compare.trainables import hash_tensors, load_trainables
 
 
 @pytest.mark.parametrize("row", ["lead", "zero_shot", *METHODS])
@@ -70,28 +69,47 @@ def validation_loss(config, model, tokenizer):
     return sum(nats) / sum(tokens)
 
 
-def test_the_best_state_is_restored_and_saved(train, tiny_study, tmp_path):
-    record = train("lora", *DIVERGING)
-    losses = eval_losses(record)
-    assert record.validation["best_loss"] == min(losses) < losses[-1], (
-        "the test needs a run whose last state is not its best"
-    )
-    config, _ = tiny_study(*DIVERGING).resolve(row="lora", seed=0)
+@pytest.fixture
+def validation_losses(monkeypatch):
+    """`validation_losses(1.0, 2.0, …)`: what the evaluations of a run shall find; gives the list of what they found."""
+
+    def install(*losses):
+        given, found = iter(losses), []
+        original = training._nats_per_token
+
+        def nats_per_token(prediction):
+            found.append(original(prediction)["nats_per_token"])
+            return {"nats_per_token": next(given)}
+
+        monkeypatch.setattr(training, "_nats_per_token", nats_per_token)
+        return found
+
+    return install
+
+
+def test_the_best_state_is_restored_and_saved(train, tiny_study, tmp_path, validation_losses):
+    found = validation_losses(3.0, 1.0, 2.0)
+    train("lora", "training.num_train_epochs=3", "training.learning_rate=0.01")
+    config, _ = tiny_study().resolve(row="lora", seed=0)
     base = load_base(config)
     count_positions_from_mask(base)
     saved = get_method("lora").load(base, tmp_path / config.run / "model", config.method_settings)
-    assert validation_loss(config, saved.eval(), load_tokenizer(config)) == pytest.approx(min(losses), abs=1e-4)
+    assert validation_loss(config, saved.eval(), load_tokenizer(config)) == pytest.approx(found[1], abs=1e-4)
+    assert abs(found[1] - found[2]) > 1e-3 and abs(found[1] - found[0]) > 1e-3  # the states differ
 
 
-@pytest.fixture
-def validation_losses(monkeypatch):
-    """`validation_losses(1.0, 2.0, …)`: what the evaluations of a run shall find."""
+def test_the_final_hash_is_that_of_the_best_file(train, monkeypatch, validation_losses):
+    files = []
 
-    def install(*losses):
-        given = iter(losses)
-        monkeypatch.setattr(training, "_nats_per_token", lambda prediction: {"nats_per_token": next(given)})
+    def load(model, path):
+        files.append(hash_tensors(load_file(path)))
+        load_trainables(model, path)
 
-    return install
+    monkeypatch.setattr(training, "load_trainables", load)
+    validation_losses(3.0, 1.0, 2.0)
+    record = train("full", "training.num_train_epochs=3")
+    assert [record.final_trainables_sha256] == files
+    assert record.final_trainables_sha256 != record.initial_trainables_sha256
 
 
 CONSTANT = "training.lr_scheduler_type=constant"  # so that the first steps of a long run are those of a short one

@@ -1,14 +1,13 @@
 """Phases, and what is measured by them: the four clocks and the peaks of CUDA memory."""
 
 from dataclasses import dataclass
-from time import sleep
 
 import pytest
 import torch
 from transformers import TrainerControl
 
 from hf_peft_compare import training
-from hf_peft_compare.callbacks import PeakCudaMemory, WallClock, peak_cuda_memory, wall_clock
+from hf_peft_compare.callbacks import PeakCudaMemory, WallClock, best_state, peak_cuda_memory, wall_clock
 from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
 
 
@@ -101,28 +100,28 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
 
 
 @pytest.mark.parametrize(
-    ("slow", "phase", "at_least"),
+    ("module", "slow", "phase", "calls"),
     [
-        ("_nats_per_token", EVALUATION, 2),  # once per epoch
-        ("save_trainables", SAVE, 2),
-        ("score_completions", EVALUATION, 1),
-        ("generate_tokens", EVALUATION, 1),
-        ("encode", LOAD, 1),
-        ("build", LOAD, 1),
+        (training, "_nats_per_token", EVALUATION, 2),  # once per epoch
+        (training, "score_completions", EVALUATION, 1),
+        (training, "generate_tokens", EVALUATION, 1),
+        (training, "save_trainables", SAVE, 2),  # a checkpoint per epoch
+        (best_state, "save_trainables", SAVE, 2),  # the validation loss gets better twice
+        (training, "encode", LOAD, 1),
+        (training, "build", LOAD, 1),
+        (training.ComparisonTrainer, "training_step", TRAIN, 6),  # two epochs of three steps
     ],
 )
-def test_what_is_slow_outside_of_training_is_not_in_the_train_time(slow, phase, at_least, train, monkeypatch):
-    original, pause = getattr(training, slow), 0.7
+def test_what_takes_time_is_on_its_own_clock_and_on_no_other(module, slow, phase, calls, train, monkeypatch, time):
+    original = getattr(module, slow)
 
     def slowly(*args, **kwargs):
-        sleep(pause)
+        time.now += 100
         return original(*args, **kwargs)
 
-    fast = train("lora", folder="fast").seconds  # also warms up
-    monkeypatch.setattr(training, slow, slowly)
-    seconds = train("lora", folder="slow").seconds
-    assert seconds[phase] >= at_least * pause
-    assert seconds[TRAIN] < fast[TRAIN] + pause
+    monkeypatch.setattr(module, slow, slowly)
+    seconds = train("lora", "training.learning_rate=0.01").seconds
+    assert seconds == dict.fromkeys(PHASES, 0) | {phase: 100 * calls}
 
 
 def test_memory_is_none_without_cuda(monkeypatch):

@@ -30,9 +30,10 @@ def test_the_micro_batch_halves_until_it_fits_at_the_same_effective_batch(train,
     small = train("lora", NO_DROPOUT, "training.gradient_accumulation_steps=4", folder="small")
     room_for(2)
     halved = train("lora", NO_DROPOUT, folder="halved")
-    assert halved.history == small.history
-    assert halved.final_trainables_sha256 == small.final_trainables_sha256
+    assert halved.final_trainables_sha256 == small.final_trainables_sha256  # bit for bit
     assert halved.results == small.results
+    for one, other in zip(halved.history, small.history, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)  # validation is halved too, which rounds otherwise
     assert len(halved.notes) == 2  # 8 to 4, 4 to 2
     assert "micro-batch of 8; went on with 4" in halved.notes[0]
     assert "micro-batch of 4; went on with 2" in halved.notes[1]

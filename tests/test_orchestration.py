@@ -1,0 +1,49 @@
+"""How runs are divided over processes, and what becomes of a run's folder."""
+
+import pytest
+
+from hf_peft_compare.orchestration import SUPERSEDED, jobs_of, most_processes
+from hf_peft_compare.records import RunRecord, identity, write_record
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "num_gpus", "expected"),
+    [(8, 1, 4, 4), (8, 1, 3, 2), (8, 4, 4, 2), (8, 8, 4, 1), (9, 1, 4, 3), (8, 1, 0, 1), (8, 1, 1, 1)],
+)
+def test_a_run_takes_as_many_gpus_as_its_effective_batch_divides_into(
+    batch, accumulation, num_gpus, expected, tiny_study
+):
+    settings = [f"training.train_batch_size={batch}", f"training.gradient_accumulation_steps={accumulation}"]
+    config, _ = tiny_study(*settings).resolve(row="lora", seed=0)
+    assert most_processes([config], num_gpus) == expected
+
+
+@pytest.fixture
+def job(tiny_study, tmp_path):
+    """`job("key=value", …)`: the LoRA run of the tiny study."""
+    return lambda *overrides: jobs_of(tiny_study(*overrides), output_dir=tmp_path, rows=["lora"])[0]
+
+
+def leave_record(job, **keys):
+    write_record(RunRecord(**{"status": "finished", "error": None, **identity(job.config, {}), **keys}), job.folder)
+
+
+def test_a_run_is_finished_only_with_a_finished_record_of_its_very_config(job):
+    assert job().state == "open"
+    job().prepare()
+    assert job().state == "open"
+    assert job("methods.lora.r=2").state == "other config"
+    leave_record(job(), status="failed", error="x")
+    assert job().state == "open"
+    leave_record(job())
+    assert job().state == "finished"
+    assert job("methods.lora.r=2").state == "other config"
+
+
+def test_a_run_of_another_config_is_moved_away_and_kept(job):
+    for r in (4, 2, 3):
+        job(f"methods.lora.r={r}").prepare()
+        leave_record(job(f"methods.lora.r={r}"))
+    kept = job().folder.parent / SUPERSEDED
+    assert sorted(path.name for path in kept.iterdir()) == ["lora-seed0-1", "lora-seed0-2"]
+    assert job("methods.lora.r=3").state == "finished"
