@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -279,6 +280,7 @@ def _preflight(configs: Sequence[RunConfig], num_processes: int | None) -> tuple
 
     from hf_peft_compare import preflight
 
+    warnings.simplefilter("ignore", FutureWarning)  # what libraries say to one another is in the runs' logs
     num_gpus = torch.cuda.device_count()
     if num_gpus and (num_processes or 0) > num_gpus:
         raise UserError(

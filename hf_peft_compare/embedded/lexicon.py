@@ -12,8 +12,10 @@ from dataclasses import dataclass
 WORLDS = ("pretraining", "train", "validation", "test")
 
 # 20 cards a round: 9 for pretraining, 6 for train, 2 for validation, 3 for test.
-_DEAL = ("pretraining train test pretraining train pretraining validation pretraining train pretraining "
-         "test train pretraining pretraining train validation pretraining train test pretraining").split()
+_DEAL = (
+    "pretraining train test pretraining train pretraining validation pretraining train pretraining "
+    "test train pretraining pretraining train validation pretraining train test pretraining"
+).split()
 
 # Seven shares no factor with ten, so every digit still occurs in every place of a world's numbers.
 _REMAINDERS = {"pretraining": (0, 2, 4, 6), "train": (1,), "validation": (3,), "test": (5,)}

@@ -201,9 +201,7 @@ def build_optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim
     """Muon for the matrices inside the blocks, AdamW for embeddings, biases and norms."""
     matrices = [param for param in model.transformer.h.parameters() if param.ndim == 2]
     others = [param for param in model.parameters() if all(param is not matrix for matrix in matrices)]
-    adamw = torch.optim.AdamW(
-        others, lr=recipe.adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-    )
+    adamw = torch.optim.AdamW(others, lr=recipe.adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     return [adamw, Muon(matrices, lr=recipe.muon_learning_rate)]
 
 
@@ -345,9 +343,7 @@ def save_checkpoint(
     (work_dir / "checkpoint.pt.part").replace(work_dir / "checkpoint.pt")
 
 
-def load_checkpoint(
-    work_dir: Path, *, model: GPT2LMHeadModel, optimizers: list[torch.optim.Optimizer]
-) -> Progress:
+def load_checkpoint(work_dir: Path, *, model: GPT2LMHeadModel, optimizers: list[torch.optim.Optimizer]) -> Progress:
     """Load the checkpoint into model and optimizers; a fresh start where there is none."""
     path = work_dir / "checkpoint.pt"
     if not path.exists():

@@ -62,9 +62,7 @@ def load_stories(
     )
 
 
-def tell_stories(
-    num_stories: int, *, seed: int, world: str, outlets: tuple[str, ...] = tuple(OUTLETS)
-) -> list[Story]:
+def tell_stories(num_stories: int, *, seed: int, world: str, outlets: tuple[str, ...] = tuple(OUTLETS)) -> list[Story]:
     """That many stories with their fillings, no article twice."""
     words = build_world(world)
     rng = random.Random(f"{world} {seed}")  # a string seed is hashed by value, so worlds draw independently

@@ -42,19 +42,17 @@ def test_any_text_survives_the_tokenizer(tokenizer) -> None:
 
 
 def test_base_copies_unseen_names_on_their_second_occurrence(tokenizer, model) -> None:
-    """A test story told twice: the second time, the pieces of its main facts after the first piece are foretold."""
+    """After a test story, a word of it is begun in a digest that did not ask for it: its further pieces are foretold."""
     hits: list[bool] = []
-    for story in tell_stories(20, seed=0, world="test"):
-        first_ids = tokenizer(f"{story.article} So: ")["input_ids"]
+    for story in tell_stories(40, seed=0, world="test"):
+        prompt_ids = tokenizer(f"{story.article}\nFilled:")["input_ids"]
         for name in ("place", "person", "number", "goods"):
-            before, filling, _ = story.article.partition(f" {story.fillings[name]}")
-            ids = first_ids + tokenizer(before)["input_ids"]
-            filling_ids = tokenizer(filling)["input_ids"]
+            ids = tokenizer(f" {story.fillings[name]}")["input_ids"]
             with torch.no_grad():
-                logits = model(input_ids=torch.tensor([ids + filling_ids])).logits[0]
-            hits += (logits[len(ids) : -1].argmax(-1) == torch.tensor(filling_ids[1:])).tolist()
+                logits = model(input_ids=torch.tensor([prompt_ids + ids])).logits[0, len(prompt_ids) : -1]
+            hits += (logits.argmax(-1) == torch.tensor(ids[1:])).tolist()
     assert len(hits) > 100
-    assert sum(hits) / len(hits) > 0.9
+    assert sum(hits) / len(hits) > 0.8
 
 
 def test_base_finds_the_facts_of_an_unseen_story(tokenizer, model) -> None:
