@@ -66,10 +66,12 @@ def train_command(options: argparse.Namespace) -> int:
     study = load_study(options.study, options.set)
     job = orchestration.jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
     _check_device(os.environ.get("LOCAL_RANK"))
-    status = orchestration.train_one(job)
-    if status == OK and os.environ.get("RANK", "0") == "0":
-        print(job.folder)
-    return status
+    if os.environ.get("RANK", "0") != "0":
+        return orchestration.train_one(job)
+    from hf_peft_compare.live import Live
+
+    with Live() as live:
+        return orchestration.train_one(job, say=live)
 
 
 def train_job_command(options: argparse.Namespace) -> int:

@@ -60,6 +60,9 @@ class Job:
         write_text_atomically(self.folder / CONFIG_HASH_FILE, self.config.hash)
 
 
+Say = Callable[[Job, str], None]
+
+
 def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
     """Give the runs of a study, all or those of some rows and seeds.
 
@@ -77,7 +80,7 @@ def run_jobs(
     *,
     num_processes: int | None = None,
     one_run_per_gpu: bool = False,
-    say: Callable[[Job, str], None] = lambda job, message: None,
+    say: Say = lambda job, message: None,
 ) -> dict[str, str]:
     """Do every run that is not finished yet.
 
@@ -116,7 +119,7 @@ def _do_all(
     *,
     slots: Sequence[str | None],
     num_processes: int,
-    say: Callable[[Job, str], None],
+    say: Say,
 ) -> dict[str, str]:
     """Do jobs on as many slots (GPU numbers, or None for whatever there is) as are given."""
     free: queue.Queue[str | None] = queue.Queue()
@@ -216,13 +219,14 @@ def train_here(job: Job) -> int:
         return 1
 
 
-def train_one(job: Job) -> int:
+def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
     """Do a run in this process, checked and locked as a study is; give the exit status."""
     from hf_peft_compare import preflight
     from hf_peft_compare.processes import process_state
 
     state = process_state()
     if job.state == "finished":
+        say(job, "skipped")
         return 0
     preflight.check([job.config], num_processes=state.num_processes)
     if not state.is_main_process:
@@ -232,7 +236,10 @@ def train_one(job: Job) -> int:
     with _locked(job.folder.parent):
         job.prepare()
         state.wait_for_everyone()
-        return train_here(job)
+        say(job, "started")
+        status = train_here(job)
+        say(job, "failed" if status else "finished")
+        return status
 
 
 def _train_in_child(job: Job, gpu: str | None) -> None:

@@ -174,3 +174,40 @@ def test_a_users_study_is_a_dozen_lines(command, tiny_gpt2, tiny_dataset, tmp_pa
     status, _, errors = command("run", "mine.yaml")
     assert status == 0, errors
     assert all(record.finished for record in read_records(tmp_path / "runs/mine").values())
+
+
+def test_the_quickstart_trains_wherever_it_is_run(command, tmp_path):
+    small = [f"num_{split}_samples=8" for split in ("train", "validation", "test")]
+    settings = [part for key in [*small, "training.num_train_epochs=1"] for part in ("--set", key)]
+    status, _, errors = command("run", "quickstart", "--method", "prompt_tuning", *settings)
+    assert status == 0, errors
+    record = read_record(tmp_path / "runs/quickstart/prompt_tuning-seed0")
+    assert record.throughput["num_train_tokens"] > 0
+    assert record.final_trainables_sha256 != record.initial_trainables_sha256
+
+
+def test_train_does_one_run_and_does_it_once(study_file, command, tmp_path):
+    arguments = ["train", study_file(methods=ROWS, **SHORT), "--method", "lora", "--seed", 3]
+    status, output, errors = command(*arguments)
+    assert status == 0, errors
+    assert "lora-seed3" in output
+    before = (tmp_path / "runs/tiny/lora-seed3" / RECORD_FILE).read_bytes()
+    status, output, errors = command(*arguments)
+    assert status == 0 and "finished before" in output, errors
+    assert (tmp_path / "runs/tiny/lora-seed3" / RECORD_FILE).read_bytes() == before
+
+
+def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_path):
+    from hf_peft_compare import orchestration
+
+    jobs = orchestration.jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
+    said = []
+    outcomes = orchestration._do_all(
+        jobs,
+        orchestration._context(),
+        slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them
+        num_processes=1,
+        say=lambda job, message: said.append((job.config.row, message)),
+    )
+    assert outcomes == {"lead-seed0": "finished", "lora-seed0": "finished"}
+    assert {message for _, message in said[:2]} == {"started"}  # both, before either has finished
