@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -20,16 +21,24 @@ def count_positions_from_mask(base: nn.Module) -> None:
     """Make a causal LM fill in missing position ids from its attention mask.
 
     Stock models count padding as positions, and peft's prompt learning drops the position ids it is given: a
-    left-padded row then differs from the same row unpadded. A hook on the base mends both, for every method alike.
-    Models without position ids (ALiBi) are left as they are.
+    left-padded row then differs from the same row unpadded. Both are mended here, for every method alike. Models
+    without position ids (ALiBi) are left as they are.
     """
-    if "position_ids" in inspect.signature(base.forward).parameters:
-        base.register_forward_pre_hook(_fill_positions, with_kwargs=True)
+    names = list(inspect.signature(base.forward).parameters)
+    if "position_ids" not in names:
+        return
+    forward = base.forward
+
+    @functools.wraps(forward)
+    def with_positions(*args: Any, **kwargs: Any) -> Any:
+        return forward(**_fill_positions({**dict(zip(names, args, strict=False)), **kwargs}))
+
+    base.forward = with_positions  # not a hook: older releases of peft call `forward` itself, which runs none
 
 
-def _fill_positions(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    mask = kwargs.get("attention_mask")
-    tokens = kwargs.get("inputs_embeds") if kwargs.get("inputs_embeds") is not None else kwargs.get("input_ids")
-    if kwargs.get("position_ids") is None and tokens is not None and mask is not None and mask.ndim == 2:
-        kwargs["position_ids"] = positions_from_mask(mask, tokens.shape[1])
-    return args, kwargs
+def _fill_positions(inputs: dict[str, Any]) -> dict[str, Any]:
+    mask = inputs.get("attention_mask")
+    tokens = inputs.get("inputs_embeds") if inputs.get("inputs_embeds") is not None else inputs.get("input_ids")
+    if inputs.get("position_ids") is None and tokens is not None and mask is not None and mask.ndim == 2:
+        inputs["position_ids"] = positions_from_mask(mask, tokens.shape[1])
+    return inputs

@@ -42,7 +42,7 @@ def test_any_text_survives_the_tokenizer(tokenizer) -> None:
 
 
 def test_base_copies_unseen_names_on_their_second_occurrence(tokenizer, model) -> None:
-    """After a test story, a word of it is begun in a digest that did not ask for it: its further pieces are foretold."""
+    """After a test story, one of its words is begun in a digest that did not ask for it: the other pieces follow."""
     hits: list[bool] = []
     for story in tell_stories(40, seed=0, world="test"):
         prompt_ids = tokenizer(f"{story.article}\nFilled:")["input_ids"]
