@@ -287,7 +287,7 @@ def _preflight(configs: Sequence[RunConfig], num_processes: int | None) -> tuple
 
     from hf_peft_compare import preflight
 
-    warnings.simplefilter("ignore", FutureWarning)  # what libraries say to one another is in the runs' logs
+    warnings.simplefilter("ignore")  # what libraries warn of is in the logs of the runs
     num_gpus = torch.cuda.device_count()
     if num_gpus and (num_processes or 0) > num_gpus:
         raise UserError(
