@@ -96,7 +96,7 @@ def predict_command(options: argparse.Namespace) -> int:
     """Print what finished runs write for a text or a file of texts, as JSON lines."""
     from hf_peft_compare import finished_runs
 
-    _hide_loading_bars()
+    _quieten()
     folders = [_run_folder(run, options.output_dir) for run in [options.run, *options.adapter]]
     if options.text is not None:
         texts = [options.text]
@@ -119,7 +119,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write a finished run's model as a folder that peft or transformers loads, and push it if asked."""
     from hf_peft_compare import exporting
 
-    _hide_loading_bars()
+    _quieten()
     folder = _run_folder(options.run, options.output_dir)
     print(exporting.export_run(folder, options.folder, merge=options.merge, push_to_hub=options.push_to_hub))
     return OK
@@ -154,8 +154,13 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _hide_loading_bars() -> None:
+def _quieten() -> None:
+    """Keep what libraries say of themselves out of a command's output."""
+    import warnings
+
     from transformers.utils import logging
+
+    warnings.simplefilter("ignore")
 
     logging.disable_progress_bar()
 

@@ -72,8 +72,8 @@ def draw_scatter(
             _draw_point(axes, comparison, row, cost * scale, color=colour, marker=marker)
     if key == "trainable_params":
         axes.set_xscale("log")
-    else:
-        axes.set_xlim(left=0)
+    elif costs := [cost * scale for row in rows if (cost := _cost(row, key))]:
+        axes.set_xlim(0, 1.08 * max(costs))  # the margin is of the whole axis, for markers have a width
     axes.margins(y=0.12)
     axes.set_xlabel(words)
     axes.set_ylabel(chart_label(_title(comparison)))
