@@ -178,7 +178,7 @@ def test_a_users_study_is_a_dozen_lines(command, tiny_gpt2, tiny_dataset, tmp_pa
 
 def test_the_quickstart_trains_wherever_it_is_run(command, tmp_path):
     small = [f"num_{split}_samples=8" for split in ("train", "validation", "test")]
-    settings = [part for key in [*small, "training.num_train_epochs=1"] for part in ("--set", key)]
+    settings = [part for key in [*small, "training.num_train_epochs=3"] for part in ("--set", key)]
     status, _, errors = command("run", "quickstart", "--method", "prompt_tuning", *settings)
     assert status == 0, errors
     record = read_record(tmp_path / "runs/quickstart/prompt_tuning-seed0")
