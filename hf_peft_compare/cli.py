@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(f"failed: {error}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
         return INTERRUPTED
@@ -96,8 +99,11 @@ def predict_command(options: argparse.Namespace) -> int:
     """Print what finished runs write for a text or a file of texts, as JSON lines."""
     from hf_peft_compare import finished_runs
 
+    runs = [*([options.run] if options.run else []), *options.adapter]
+    if not runs:
+        raise UserError("predict got no run; give RUN, or --adapter RUN once or more.")
     _quieten()
-    folders = [_run_folder(run, options.output_dir) for run in [options.run, *options.adapter]]
+    folders = [_run_folder(run, options.output_dir) for run in runs]
     if options.text is not None:
         texts = [options.text]
     else:
@@ -218,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--to", type=Path, metavar="FOLDER", help="where the report goes (default: beside the runs)")
 
     predict = _add(commands, "predict", predict_command, "use finished runs on a text or a file")
-    _add_run(predict)
+    _add_run(predict, nargs="?")
     predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run on the same base")
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--text")
@@ -250,8 +256,8 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     _add_output_dir(parser)
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="study/row-seed0, or the run's folder")
+def _add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    parser.add_argument("run", metavar="RUN", nargs=nargs, help="study/row-seed0, or the run's folder")
     _add_output_dir(parser)
 
 

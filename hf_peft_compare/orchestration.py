@@ -57,6 +57,7 @@ class Job:
         if self.state == "other config":
             supersede(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / RECORD_FILE).unlink(missing_ok=True)  # of a failure, which is now tried again
         write_text_atomically(self.folder / CONFIG_HASH_FILE, self.config.hash)
 
 
@@ -175,7 +176,7 @@ class Children:
             json.dump({"config": asdict(job.config), "origins": dict(job.origins), "folder": str(job.folder)}, file)
             file.flush()
             command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-            command += ["--num_processes", str(num_processes)]
+            command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
             command += ["-m", "hf_peft_compare", "train-job", file.name]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
             self._stops.append(process.terminate)
@@ -191,8 +192,7 @@ class Children:
 
 def _note_death(job: Job, status: int) -> None:
     """Leave a record of a process that ended without one, as one does that the system kills for its memory."""
-    record = read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None
-    if record is None or record.finished:
+    if not (job.folder / RECORD_FILE).exists():
         reason = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
         error = f"the run's process was {reason}; see {job.folder / LOG_FILE}"
         write_record(RunRecord(status="failed", error=error, **identity(job.config, job.origins)), job.folder)

@@ -34,5 +34,6 @@ def _provenance(run: RunRow) -> list[object]:
 
 
 def _inert(text: str) -> str:
-    """Keep a spreadsheet from running a text as a formula."""
+    """Keep a spreadsheet from running a text as a formula, and out of it what Python 3.10 cannot write."""
+    text = text.replace("\0", "")
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

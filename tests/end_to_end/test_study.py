@@ -59,10 +59,12 @@ def test_the_report_is_made_again_from_the_records_without_torch(finished, proce
 
 
 def test_a_run_is_used_and_exported(finished, command, tmp_path):
-    runs = ["tiny/lora-seed0", "--adapter", "tiny/zero_shot-seed0"]
-    status, output, errors = command("predict", *runs, "--text", "An owl.")
-    assert status == 0, errors
-    assert [json.loads(line)["run"] for line in output.splitlines()] == ["tiny/lora-seed0", "tiny/zero_shot-seed0"]
+    names = ["tiny/lora-seed0", "tiny/zero_shot-seed0"]
+    for runs in ([names[0], "--adapter", names[1]], ["--adapter", names[0], "--adapter", names[1]]):
+        status, output, errors = command("predict", *runs, "--text", "An owl.")
+        assert status == 0, errors
+        assert [json.loads(line)["run"] for line in output.splitlines()] == names
+    assert command("predict", "--text", "An owl.")[0] == 2
     status, output, errors = command("export", "tiny/lora-seed0", "adapter")
     assert status == 0, errors
     assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} <= set(os.listdir(tmp_path / "adapter"))
