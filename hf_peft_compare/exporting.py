@@ -16,8 +16,8 @@ from hf_peft_compare.comparison.formatting import format_count, format_percent, 
 from hf_peft_compare.config import EMBEDDED, RunConfig
 from hf_peft_compare.entries import get_task
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.finished_runs import MODEL, FinishedRun, load_run, read_finished
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.finished_runs import FinishedRun, load_run, read_finished
+from hf_peft_compare.records import MODEL_FOLDER, RunRecord
 
 ADAPTER_CONFIG = "adapter_config.json"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -105,7 +105,7 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
     """
     run, target = read_finished(Path(run_folder)), Path(target)
     _check(run, target, push_to_hub)
-    plain = merge or not (run.folder / MODEL / ADAPTER_CONFIG).is_file()
+    plain = merge or not (run.folder / MODEL_FOLDER / ADAPTER_CONFIG).is_file()
     if plain and run.method.merge is None:
         raise UserError(
             f"{run.method.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
@@ -116,7 +116,7 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
         if model is not None:
             model.save_pretrained(folder)
         else:
-            shutil.copytree(run.folder / MODEL, folder, dirs_exist_ok=True)
+            shutil.copytree(run.folder / MODEL_FOLDER, folder, dirs_exist_ok=True)
         loaded.tokenizer.save_pretrained(folder)
         name = push_to_hub or target.name
         (folder / "README.md").write_text(model_card(run.record, run.config, name=name, plain=plain), encoding="utf-8")

@@ -17,10 +17,8 @@ from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import generate_texts
 from hf_peft_compare.factory import load_base, load_tokenizer
 from hf_peft_compare.positions import count_positions_from_mask
-from hf_peft_compare.records import RunRecord, read_record
+from hf_peft_compare.records import MODEL_FOLDER, RunRecord, read_record
 from hf_peft_compare.trainables import hash_tensors
-
-MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +149,9 @@ def read_finished(folder: Path) -> FinishedRun:
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
     run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
-    if run.method.save is not None and not (folder / MODEL).is_dir():
+    if run.method.save is not None and not (folder / MODEL_FOLDER).is_dir():
         raise UserError(
-            f"run {record.study}/{record.run} has no {folder / MODEL}: its tuned parameters were not kept. "
+            f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its tuned parameters were not kept. "
             f"Delete {folder} and run the study again."
         )
     return run
@@ -176,7 +174,7 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
     if run.method.load is None:
         return base.model.eval()
     with torch.random.fork_rng(devices=[]):  # peft draws an adapter before it reads the saved one
-        model = run.method.load(base.model, run.folder / MODEL, run.config.method_settings)
+        model = run.method.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
     return model.eval()
 
 

@@ -13,9 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from hf_peft_compare.orchestration import Job
-from hf_peft_compare.records import read_record
+from hf_peft_compare.records import LOG_FILE, PROGRESS_FILE, read_record
 
-PROGRESS_FILE = "progress.json"
 SECONDS_BETWEEN_LOOKS = 0.3
 MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]=[/]"}
 
@@ -80,7 +79,7 @@ def _summary(job: Job, message: str) -> str:
     """One line on what became of a run."""
     record = read_record(job.folder)
     if message == "failed":
-        return f"failed: {record.error} (log: {job.folder / 'log.txt'})"
+        return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     score = next(iter(record.scores))
     parts = [
         f"{record.scores[score]['title']} {record.results[score]:.3f}",

@@ -23,11 +23,18 @@ from typing import Any
 
 from hf_peft_compare.config import RunConfig, Study, parse
 from hf_peft_compare.errors import RunFailed, UserError
-from hf_peft_compare.records import RECORD_FILE, RunRecord, identity, read_record, write_record, write_text_atomically
+from hf_peft_compare.records import (
+    CONFIG_HASH_FILE,
+    LOG_FILE,
+    RECORD_FILE,
+    RunRecord,
+    identity,
+    read_record,
+    write_record,
+    write_text_atomically,
+)
 
-LOG_FILE = "log.txt"
 SUPERSEDED = "superseded"
-CONFIG_HASH_FILE = "config_hash"
 INTERRUPTED = 130
 # What a child process would spend seconds to import, loaded once in the process that children are forked from.
 PRELOADED = ["hf_peft_compare.preflight", "peft", "datasets", "evaluate", "rouge_score.rouge_scorer"]

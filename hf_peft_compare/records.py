@@ -7,6 +7,9 @@ A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
     model/             the tuned parameters (adapter, soft prompt, or the trained tensors)
     checkpoints/       while the run is not finished
     log.txt            what the run printed
+    progress.json      what it does now
+    config_hash        of the config that it was begun with
+    wandb/             its W&B run
 """
 
 from __future__ import annotations
@@ -26,6 +29,11 @@ from hf_peft_compare.errors import UserError
 SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
+MODEL_FOLDER = "model"
+CHECKPOINTS_FOLDER = "checkpoints"
+LOG_FILE = "log.txt"
+PROGRESS_FILE = "progress.json"
+CONFIG_HASH_FILE = "config_hash"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,11 +35,16 @@ from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
 from hf_peft_compare.factory import Built, build, use_bf16
 from hf_peft_compare.processes import process_state
-from hf_peft_compare.records import RunRecord, identity, write_predictions, write_record
+from hf_peft_compare.records import (
+    CHECKPOINTS_FOLDER,
+    MODEL_FOLDER,
+    RunRecord,
+    identity,
+    write_predictions,
+    write_record,
+)
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
 
-CHECKPOINTS = "checkpoints"
-MODEL = "model"
 TRAINABLES_FILE = "trainables.safetensors"
 TEST_LOSS = Score(name="test_loss", title="Test loss", unit="nats per token", greater_is_better=False)
 
@@ -108,7 +113,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Where the Trainer's checkpoints and the best state stand until the run is finished."""
-        return self.folder / CHECKPOINTS
+        return self.folder / CHECKPOINTS_FOLDER
 
 
 def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) -> RunRecord:
@@ -171,7 +176,7 @@ def _execute(
     if run.method.save is not None:
         with run.clock.measure(SAVE):
             if process_state().is_main_process:
-                run.method.save(built.model, run.folder / MODEL)
+                run.method.save(built.model, run.folder / MODEL_FOLDER)
     return _evaluate(run, built, encoded, examples["test"], progress)
 
 

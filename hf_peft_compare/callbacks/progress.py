@@ -9,7 +9,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-PROGRESS_FILE = "progress.json"
+from hf_peft_compare.records import PROGRESS_FILE
+
 SECONDS_BETWEEN_WRITES = 0.3
 
 
