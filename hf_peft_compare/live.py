@@ -38,6 +38,7 @@ class Live:
 
     def __enter__(self) -> Live:
         self.progress.start()
+        self._checking = self.progress.add_task("checking the study", total=None, now="")
         self._watcher.start()
         return self
 
@@ -50,6 +51,7 @@ class Live:
 
     def __call__(self, job: Job, message: str) -> None:
         """Say that a run was "started", "skipped", "finished" or "failed"."""
+        self.progress.update(self._checking, visible=False)
         if message == "started":
             self._bars[job.folder] = self.progress.add_task(job.config.run, total=None, now="starting")
             return

@@ -1,0 +1,25 @@
+"""What stands in reports/ can be made again from the records that stand beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from hf_peft_compare.config import load_study
+from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.report import write_report
+
+PUBLISHED = sorted(path.parent for path in (Path(__file__).parents[2] / "reports").glob("*/index.html"))
+
+
+def test_there_is_a_published_quickstart():
+    assert "quickstart" in [folder.name for folder in PUBLISHED]
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_a_published_report_follows_from_its_records(folder, tmp_path):
+    records = read_records(folder / "records")
+    predictions = {run: list(read_predictions(folder / "records" / run)) for run in records}
+    write_report(load_study(folder.name).config, records, predictions, tmp_path)
+    for name in ("README.md", "tables.tex", "results.csv"):  # figures depend on the release of matplotlib
+        assert (tmp_path / name).read_text() == (folder / name).read_text(), name
+    assert all(record.finished for record in records.values())
