@@ -228,6 +228,7 @@ def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
 
 def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
     """Train with the standard Trainer, from the last whole checkpoint if there is one, and restore the best state."""
+    forward = built.model.forward
     trainer = make_trainer(run, built, encoded, extra=[progress, sink])
     checkpoint = latest_checkpoint(run.checkpoints)
     if checkpoint is not None and _is_trained(checkpoint, run.config):
@@ -238,6 +239,7 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
     # Callbacks that a checkpoint brought stand in the place of those that were passed in.
     run.clock, run.memory = _callback(trainer, WallClock), _callback(trainer, PeakCudaMemory)
     best = _callback(trainer, BestState)
+    built.model.forward = forward  # the Trainer leaves it in autocast under bf16; the test split is scored in float32
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, best.path)
