@@ -119,11 +119,12 @@ def map_batches(
         batch = mine[len(results) : len(results) + batch_size]
         try:
             results += zip(batch, function([items[i] for i in batch]), strict=True)
+            continue
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            torch.cuda.empty_cache()
-            batch_size = len(batch) // 2
+        batch_size = len(batch) // 2
+        torch.cuda.empty_cache()  # out here, where the exception no longer holds the batch
     everyone = dict(gather_object(results))
     return [everyone[i] for i in range(len(items))]
 

@@ -198,14 +198,16 @@ def _adapt(
             size = built.arguments.per_device_train_batch_size
             if size % 2 or process_state().num_processes > 1:
                 raise
-            divisor *= 2
-            run.notes.append(
-                f"CUDA ran out of memory with a micro-batch of {size}; went on with {size // 2} and twice the "
-                f"accumulation steps, at the same effective batch."
-            )
-            del built, encoded
-            gc.collect()
-            torch.cuda.empty_cache()
+        # Only out here, without the exception, has nothing hold of the frames that hold the model.
+        divisor *= 2
+        run.notes.append(
+            f"CUDA ran out of memory with a micro-batch of {size}; went on with {size // 2} and twice the "
+            f"accumulation steps, at the same effective batch."
+        )
+        run.memory.forget()
+        del built, encoded
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any) -> Encoded:

@@ -40,6 +40,11 @@ class PeakCudaMemory(PhaseCallback):
     def _keep(self, key: str, peak_bytes: int) -> None:
         self.peaks[key] = max(self.peaks.get(key, 0), peak_bytes - (self.baseline_bytes or 0))
 
+    def forget(self) -> None:
+        """Begin anew, after an attempt that ran out of memory."""
+        self.enter(None)
+        self.peaks.clear()
+
     def results(self) -> dict[str, int | None]:
         """Give every key of the table above."""
         keys = [f"{phase}_peak_{kind}_bytes" for phase in (TRAIN, EVALUATION) for kind in ("allocated", "reserved")]

@@ -193,3 +193,15 @@ def test_a_checkpoint_keeps_the_peaks_until_now(cuda):
     cuda.use(1000)
     memory.enter(None)
     assert memory.results()["train_peak_allocated_bytes"] == 900
+
+
+def test_the_peaks_of_an_attempt_that_ran_out_of_memory_do_not_count(cuda):
+    memory = PeakCudaMemory()
+    memory.enter(TRAIN)
+    cuda.use(9000)
+    cuda.use(300)
+    memory.forget()
+    memory.enter(TRAIN)
+    cuda.use(400)
+    memory.enter(None)
+    assert memory.results()["train_peak_allocated_bytes"] == 400 - 100
