@@ -177,7 +177,7 @@ class RunConfig(Protocol):
     @property
     def method_settings(self) -> Any:
         """The method's settings as its own frozen dataclass."""
-        return _settings(get_method(self.method["name"]).settings, self.method, "method")
+        return _settings(get_method(self.method["name"]).settings, self.method, f"method {self.row}")
 
     @property
     def max_text_length(self) -> int:

@@ -74,7 +74,8 @@ def encode_summarization(
     except UserError:
         raise UserError(
             f"the summary of row {example.id} has {len(completion)} tokens, too long for {max_length} tokens "
-            f"with its prompt (max_length less virtual tokens). Raise max_length or drop the row."
+            f"with its prompt (max_length less virtual tokens). Raise max_length, lower the virtual tokens, or drop "
+            f"the row."
         ) from None
     return {"input_ids": prompt + completion, "num_completion_tokens": len(completion)}
 
@@ -92,7 +93,8 @@ def encode_summarization_prompt(
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
         raise UserError(
-            f"{max_length} tokens are left for the prompt, and its prefix and suffix take {len(prefix) + len(suffix)}. "
+            f"max_length leaves {max_length} tokens for the prompt, whose prefix and suffix take "
+            f"{len(prefix) + len(suffix)}. "
             f"Raise max_length, or lower generation.max_new_tokens or the virtual tokens."
         )
     return prefix + _ids(tokenizer, example.source)[:room] + suffix
