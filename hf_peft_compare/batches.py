@@ -81,7 +81,8 @@ class SimilarLengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         visited = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
-        window = self.chunk_size * CHUNKS_SORTED_TOGETHER
+        # With few examples in all, sorting them all together would give every epoch the same batches.
+        window = self.chunk_size * max(1, min(CHUNKS_SORTED_TOGETHER, len(self) // (4 * self.chunk_size)))
         chunks: list[list[int]] = []
         for start in range(0, len(visited), window):
             by_length = sorted(visited[start : start + window], key=lambda i: -self.lengths[i])
