@@ -293,7 +293,8 @@ def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[
     for name, layer in layers:
         merged = merge(merged, layer)
         origins.update((key, name) for key in _dotted(layer))
-    return merged, {key: origin for key, origin in origins.items() if key in set(_dotted(merged))}
+    kept = set(_dotted(merged))
+    return merged, {key: origin for key, origin in origins.items() if key in kept}
 
 
 def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:

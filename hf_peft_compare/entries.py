@@ -166,6 +166,6 @@ def get_metric(name: str) -> Metric:
 
 def _get(package: str, kind: Any, what: str, name: str) -> Any:
     found = discover(package, kind)
-    if name not in found:
-        raise unknown(what, name, found)
+    if not isinstance(name, str) or name not in found:
+        raise unknown(what, str(name), found)
     return found[name]

@@ -139,7 +139,8 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     """Translate a run's training settings into `TrainingArguments`.
 
     Raises:
-        UserError: the effective batch does not divide into processes times accumulation steps.
+        UserError: the effective batch does not divide into processes times accumulation steps, or transformers
+            refuses a value.
     """
     settings = asdict(config.training)
     for ours in ("train_batch_size", "eval_batch_size", "early_stopping_patience", "bf16", "warmup_ratio"):
@@ -147,38 +148,41 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     if not settings["gradient_checkpointing"]:
         del settings["gradient_checkpointing"]  # newer releases warn of the name alone
     accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
-    arguments = TrainingArguments(
-        output_dir=str(output_dir),
-        **settings
-        | {
-            "gradient_accumulation_steps": accumulation,
-            "per_device_train_batch_size": micro_batch_size(
-                config, accumulation=accumulation, num_processes=process_state().num_processes
-            ),
-            "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
-            "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
-        },
-        bf16=use_bf16(config),
-        use_cpu=on_cpu(),
-        seed=config.seed,
-        data_seed=config.seed,
-        label_names=["labels"],
-        include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,
-        metric_for_best_model="nats_per_token",
-        greater_is_better=False,
-        save_strategy=config.training.eval_strategy,
-        save_steps=config.training.eval_steps,
-        save_total_limit=2,
-        logging_strategy="steps",
-        logging_nan_inf_filter=False,  # a loss that is not a number must be seen
-        restore_callback_states_from_checkpoint=True,
-        ddp_find_unused_parameters=False,
-        gradient_checkpointing_kwargs=NON_REENTRANT if config.training.gradient_checkpointing else None,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        report_to="none",
-        disable_tqdm=True,
-    )
+    try:
+        arguments = TrainingArguments(
+            output_dir=str(output_dir),
+            **settings
+            | {
+                "gradient_accumulation_steps": accumulation,
+                "per_device_train_batch_size": micro_batch_size(
+                    config, accumulation=accumulation, num_processes=process_state().num_processes
+                ),
+                "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
+                "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
+            },
+            bf16=use_bf16(config),
+            use_cpu=on_cpu(),
+            seed=config.seed,
+            data_seed=config.seed,
+            label_names=["labels"],
+            include_num_input_tokens_seen="non_padding",
+            remove_unused_columns=False,
+            metric_for_best_model="nats_per_token",
+            greater_is_better=False,
+            save_strategy=config.training.eval_strategy,
+            save_steps=config.training.eval_steps,
+            save_total_limit=2,
+            logging_strategy="steps",
+            logging_nan_inf_filter=False,  # a loss that is not a number must be seen
+            restore_callback_states_from_checkpoint=True,
+            ddp_find_unused_parameters=False,
+            gradient_checkpointing_kwargs=NON_REENTRANT if config.training.gradient_checkpointing else None,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            report_to="none",
+            disable_tqdm=True,
+        )
+    except ValueError as error:  # an optimizer or a schedule that transformers does not know
+        raise UserError(f"training settings of {config.row}: {' '.join(str(error).split())}") from None
     if arguments.n_gpu > 1:  # one process is one device here; the Trainer would split batches over all that it sees
         arguments._n_gpu = 1
     return arguments

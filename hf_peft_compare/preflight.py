@@ -32,6 +32,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int) -> None:
     _check_weights(first)
     for config in modelled:
         _check_lengths(config, base)
+        factory.training_arguments(config, output_dir=Path())
         factory.micro_batch_size(
             config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes
         )

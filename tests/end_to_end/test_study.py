@@ -100,6 +100,8 @@ BAD_INPUT = {
     "unknown key": (["--set", "training.learning_rat=1"], "Did you mean 'training.learning_rate'?"),
     "unknown method": (["--method", "lorra"], "Did you mean 'lora'?"),
     "learning rate as text": (["--set", "training.learning_rate=fast"], "training.learning_rate is 'fast'"),
+    "unknown schedule": (["--set", "training.lr_scheduler_type=linaer"], "linaer"),
+    "unknown optimizer": (["--set", "training.optim=adam"], "adam"),
     "zero epochs": (["--set", "training.num_train_epochs=0"], "greater than 0"),
     "split larger than the data": (["--set", "num_train_samples=1000"], "ask for at most 40"),
     "missing column": (["--set", "task.article_column=body"], "it has id, article, highlights"),
