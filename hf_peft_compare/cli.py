@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config import StudyConfig, list_studies, load_study
-from hf_peft_compare.errors import RunFailed, UserError
+from hf_peft_compare.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.records import read_predictions, read_records
-
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -213,7 +213,7 @@ class Study:
         merged, origins = merge_layers(self._run_layers(row))
         merged |= {"study": self.config.name, "row": row, "seed": seed}
         run = parse(RunConfig, merged, where=f"study {self.config.name}, method {row}")
-        return run, {key: layer for key, layer in origins.items() if key not in ("study", "row", "seed")}
+        return run, origins
 
     def resolve_all(self) -> Iterator[tuple[RunConfig, dict[str, str]]]:
         """Resolve every run of the study, in order."""

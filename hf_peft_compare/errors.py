@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses of commands and of runs' processes
+
 
 class UserError(Exception):
     """Bad input: what came, what was expected, what to do. The command prints it and exits with status 2."""

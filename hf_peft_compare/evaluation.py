@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import torch
@@ -89,7 +90,7 @@ def generate_tokens(
         "do_sample": False,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        **{name: getattr(generation, name) for name in GenerationConfig.__dataclass_fields__},
+        **asdict(generation),
     }
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config import RunConfig, Study, parse
-from hf_peft_compare.errors import RunFailed, UserError
+from hf_peft_compare.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.records import (
     CONFIG_HASH_FILE,
     LOG_FILE,
@@ -35,7 +35,6 @@ from hf_peft_compare.records import (
 )
 
 SUPERSEDED = "superseded"
-INTERRUPTED = 130
 # What a child process would spend seconds to import, loaded once in the process that children are forked from.
 PRELOADED = ["hf_peft_compare.preflight", "peft", "datasets", "evaluate", "rouge_score.rouge_scorer"]
 
@@ -50,7 +49,7 @@ class Job:
 
     @property
     def state(self) -> str:
-        """ "finished" with this very config, "other config", or "open"."""
+        """Say whether the run is "finished" with this very config, begun with an "other config", or "open"."""
         if (self.folder / RECORD_FILE).exists():
             record = read_record(self.folder)
             if record.config_hash != self.config.hash:
@@ -142,9 +141,9 @@ def _do_all(
             status = children.run(job, context, gpu=slot, num_processes=num_processes)
             if status == INTERRUPTED or children.stopped:
                 raise KeyboardInterrupt
-            if status != 0:
+            if status != OK:
                 _note_death(job, status)
-            outcome = "finished" if status == 0 else "failed"
+            outcome = "finished" if status == OK else "failed"
             say(job, outcome)
             return outcome
         finally:
@@ -219,11 +218,11 @@ def train_here(job: Job) -> int:
 
     try:
         train_run(job.config, job.origins, folder=job.folder)
-        return 0
+        return OK
     except RunFailed as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)
-        return 1
+        return FAILED
 
 
 def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
@@ -234,7 +233,7 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
     state = process_state()
     if job.state == "finished":
         say(job, "skipped")
-        return 0
+        return OK
     preflight.check([job.config], num_processes=state.num_processes)
     if not state.is_main_process:
         state.wait_for_everyone()
@@ -245,7 +244,7 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
         state.wait_for_everyone()
         say(job, "started")
         status = train_here(job)
-        say(job, "failed" if status else "finished")
+        say(job, "finished" if status == OK else "failed")
         return status
 
 
@@ -264,7 +263,7 @@ def _train_in_child(job: Job, gpu: str | None) -> None:
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
         write_record(RunRecord(status="failed", error=str(error), **identity(job.config, job.origins)), job.folder)
-        status = 2
+        status = BAD_INPUT
     except KeyboardInterrupt:
         status = INTERRUPTED
     sys.exit(status)

@@ -27,10 +27,11 @@ from hf_peft_compare.callbacks import (
     WallClock,
     WandbSink,
 )
+from hf_peft_compare.callbacks.best_state import METRIC
 from hf_peft_compare.callbacks.checkpoints import latest_checkpoint
 from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE
 from hf_peft_compare.config import RunConfig
-from hf_peft_compare.entries import Example, Method, Score, get_method, get_metric, get_task
+from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
 from hf_peft_compare.factory import Built, build, use_bf16
@@ -109,6 +110,11 @@ class Run:
     def method(self) -> Method:
         """The run's method."""
         return get_method(self.config.method["name"])
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of the run's task, the ranking one first."""
+        return [get_metric(name) for name in get_task(self.config.task["name"]).metrics]
 
     @property
     def checkpoints(self) -> Path:
@@ -311,7 +317,7 @@ def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]
         "loss": "loss",
         "learning_rate": "learning_rate",
         "grad_norm": "grad_norm",
-        "eval_nats_per_token": "eval_loss",
+        METRIC: "eval_loss",
     }
     kept = ({new: entry[old] for old, new in names.items() if old in entry} for entry in log_history)
     return [entry for entry in kept if "loss" in entry or "eval_loss" in entry]
@@ -351,8 +357,7 @@ def _predictions(
     run: Run, examples: Sequence[Example], texts: Sequence[str], *, losses: Sequence[tuple[float, int]] | None
 ) -> list[dict[str, Any]]:
     """Score the texts; note the means in the run; give one row per example."""
-    metrics = [get_metric(name) for name in get_task(run.config.task["name"]).metrics]
-    scores = score_texts(texts, [example.reference for example in examples], metrics)
+    scores = score_texts(texts, [example.reference for example in examples], run.metrics)
     run.measured["results"] = {name: sum(values) / len(values) for name, values in scores.items()}
     if losses is not None:
         nats, num_tokens = (sum(column) for column in zip(*losses, strict=True))
@@ -371,8 +376,7 @@ def _predictions(
 
 def _scores(run: Run) -> dict[str, dict[str, Any]]:
     """Describe every score of the run's task, the ranking one first."""
-    metrics = [get_metric(name) for name in get_task(run.config.task["name"]).metrics]
-    scores = [score for metric in metrics for score in metric.scores]
+    scores = [score for metric in run.metrics for score in metric.scores]
     return {score.name: {k: v for k, v in asdict(score).items() if k != "name"} for score in [*scores, TEST_LOSS]}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from hf_peft_compare.callbacks.best_state import METRIC
 from hf_peft_compare.errors import RunFailed
 
 
@@ -19,7 +20,7 @@ class FiniteLoss(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Check the validation loss."""
-        self._check("validation", (metrics or {}).get("eval_nats_per_token"), state, args)
+        self._check("validation", (metrics or {}).get(METRIC), state, args)
 
     def _check(self, what: str, loss: float | None, state: Any, args: Any) -> None:
         if loss is not None and not math.isfinite(loss):
