@@ -19,7 +19,8 @@ class CompletionCollator:
     head is computed only where there are labels. The first kept column is never a label; it predicts the first one.
 
     Returns:
-        input_ids, attention_mask [B, T]; labels [B, K], -100 where nothing is scored; logits_to_keep = K.
+        input_ids, attention_mask [B, T]; labels [B, K], -100 where nothing is scored; logits_to_keep = K; and
+        trunk_states [B, W, H] where the examples bring them.
     """
 
     def __init__(self, *, pad_token_id: int):
@@ -32,12 +33,15 @@ class CompletionCollator:
         labels = input_ids[:, width - kept :].clone()
         for row, f in enumerate(features):
             labels[row, : kept - f["num_completion_tokens"]] = -100
-        return {
+        batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": labels,
             "logits_to_keep": kept,
         }
+        if "trunk_states" in features[0]:
+            batch["trunk_states"] = pad_states_left([f["trunk_states"] for f in features])
+        return batch
 
 
 def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
@@ -49,6 +53,15 @@ def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tenso
         input_ids[row, width - len(ids) :] = torch.tensor(ids)
         attention_mask[row, width - len(ids) :] = 1
     return input_ids, attention_mask
+
+
+def pad_states_left(states: Sequence[Tensor]) -> Tensor:
+    """Pad states [number of states, H] on the left with zeros to one tensor [B, W, H]."""
+    width = max(len(s) for s in states)
+    padded = states[0].new_zeros(len(states), width, states[0].shape[-1])
+    for row, s in enumerate(states):
+        padded[row, width - len(s) :] = s
+    return padded
 
 
 class SimilarLengthSampler(Sampler[int]):

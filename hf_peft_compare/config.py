@@ -41,6 +41,9 @@ class TrainingConfig:
             change with the hardware.
         early_stopping_patience: evaluations without a better validation loss before training stops; None: never.
         bf16: None: where the GPU has it.
+        trunk_cache: keep the states of a frozen trunk on disk, so that it is computed once and not in every epoch.
+            None: on CPU only; a GPU computes a small trunk faster than its states are read (set true for large ones).
+        trunk_cache_max_bytes: what a study's caches may take; a run whose states are larger goes without.
     """
 
     learning_rate: PositiveFloat = 5e-5
@@ -60,6 +63,8 @@ class TrainingConfig:
     early_stopping_patience: PositiveInt | None = 2
     bf16: bool | None = None
     gradient_checkpointing: bool = False
+    trunk_cache: bool | None = None
+    trunk_cache_max_bytes: PositiveInt = 50_000_000_000
     dataloader_num_workers: NonNegativeInt = 0
 
 

@@ -46,7 +46,7 @@ def score_completions(
     collate = CompletionCollator(pad_token_id=pad_token_id)
 
     def score(batch: list[dict[str, Any]]) -> list[tuple[float, int]]:
-        inputs = _to_device(collate(batch), model.device)
+        inputs = to_device(collate(batch), model.device)
         nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
@@ -95,7 +95,7 @@ def generate_tokens(
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:
         input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)
-        inputs = _to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
+        inputs = to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
         output = model.generate(**inputs, **settings)[:, input_ids.shape[1] :]
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
@@ -144,5 +144,6 @@ def _until(row: list[int], end: int) -> list[int]:
     return row[: row.index(end)] if end in row else row
 
 
-def _to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Move a batch's tensors to a device; its other values stay as they are."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

@@ -17,9 +17,20 @@ from hf_peft_compare.errors import UserError
 from hf_peft_compare.hub import explain
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.processes import on_cpu, process_state
+from hf_peft_compare.trunk import accept_trunk_states, find_trunk, keep_in_evaluation
 
 # Reentrant checkpointing loses the gradients of what is trained above a frozen base.
 NON_REENTRANT = {"use_reentrant": False}
+# Training settings that `TrainingArguments` does not have, or has under other names.
+OURS = {
+    "train_batch_size",
+    "eval_batch_size",
+    "early_stopping_patience",
+    "bf16",
+    "warmup_ratio",
+    "trunk_cache",
+    "trunk_cache_max_bytes",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +71,9 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> An
     if config.training.gradient_checkpointing:  # before the method, which may have to refuse it
         base.gradient_checkpointing_enable(NON_REENTRANT)
     model = method.build(base, config.method_settings, tokenizer)
+    if (trunk := find_trunk(model)) is not None:
+        keep_in_evaluation(trunk)
+        accept_trunk_states(trunk)
     for parameter in model.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
             parameter.data = parameter.data.float()
@@ -143,7 +157,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             refuses a value.
     """
     settings = asdict(config.training)
-    for ours in ("train_batch_size", "eval_batch_size", "early_stopping_patience", "bf16", "warmup_ratio"):
+    for ours in OURS:
         settings.pop(ours)
     if not settings["gradient_checkpointing"]:
         del settings["gradient_checkpointing"]  # newer releases warn of the name alone

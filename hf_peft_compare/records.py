@@ -26,10 +26,11 @@ from typing import Any
 from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 MODEL_FOLDER = "model"
+TRUNK_CACHE_FOLDER = "cache/trunk"  # in a study's folder, beside its runs
 CHECKPOINTS_FOLDER = "checkpoints"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
@@ -54,7 +55,11 @@ class RunRecord:
         validation: "best_loss" (nats per token), "best_step", "best_epoch"; None where nothing was trained.
         seconds: the four clocks "train", "evaluation", "save", "load".
         memory: "baseline_bytes", "{train,evaluation}_peak_{allocated,reserved}_bytes" above the baseline, None
-            without CUDA; "resident_peak_bytes" of the process.
+            without CUDA; "resident_peak_bytes" of the process; what training took: "{weights,gradients,optimizer,
+            activations}_bytes", None where nothing was trained.
+        trunk_cache: the cache of the frozen trunk's states: "bytes", "seconds" it took to fill, "filled_by" which run;
+            None: none was used.
+        plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
         throughput: "num_train_tokens", "train_tokens_per_second", "num_generated_tokens",
             "generated_tokens_per_second".
         history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
@@ -80,6 +85,8 @@ class RunRecord:
     validation: dict[str, float] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int | None] = field(default_factory=dict)
+    trunk_cache: dict[str, Any] | None = None
+    plan: dict[str, Any] | None = None
     throughput: dict[str, float | None] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from hf_peft_compare import data, provenance
+from hf_peft_compare import data, provenance, trunk_cache
 from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler
 from hf_peft_compare.callbacks import (
     BestState,
@@ -29,7 +29,7 @@ from hf_peft_compare.callbacks import (
 )
 from hf_peft_compare.callbacks.best_state import METRIC
 from hf_peft_compare.callbacks.checkpoints import latest_checkpoint
-from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE
+from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE, TRAIN
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
@@ -39,12 +39,15 @@ from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import (
     CHECKPOINTS_FOLDER,
     MODEL_FOLDER,
+    TRUNK_CACHE_FOLDER,
     RunRecord,
     identity,
     write_predictions,
     write_record,
 )
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
+from hf_peft_compare.trunk import find_trunk
+from hf_peft_compare.trunk_cache import TrunkCache, TrunkStates
 
 TRAINABLES_FILE = "trainables.safetensors"
 TEST_LOSS = Score(name="test_loss", title="Test loss", unit="nats per token", greater_is_better=False)
@@ -73,17 +76,20 @@ def _module(trainer: Trainer) -> nn.Module:
 
 
 class EncodedExamples(Dataset[dict[str, Any]]):
-    """Encoded examples as a torch dataset that knows its lengths."""
+    """Encoded examples as a torch dataset that knows its lengths, and the states of a frozen trunk if it has them."""
 
-    def __init__(self, rows: Sequence[dict[str, Any]]):
+    def __init__(self, rows: Sequence[dict[str, Any]], trunk_states: Sequence[Tensor] | None = None):
         self.rows = rows
+        self.trunk_states = trunk_states
         self.lengths = [len(row["input_ids"]) for row in rows]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.rows[index]
+        if self.trunk_states is None:
+            return self.rows[index]
+        return {**self.rows[index], "trunk_states": self.trunk_states[index]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,9 +243,11 @@ def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
 def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
     """Train with the standard Trainer, from the last whole checkpoint if there is one, and restore the best state."""
     forward = built.model.forward
-    trainer = make_trainer(run, built, encoded, extra=[progress, sink])
     checkpoint = latest_checkpoint(run.checkpoints)
-    if checkpoint is not None and _is_trained(checkpoint, run.config):
+    trained = checkpoint is not None and _is_trained(checkpoint, run.config)
+    states = {} if trained else kept_trunk_states(run, built, encoded)
+    trainer = make_trainer(run, built, encoded, extra=[progress, sink], trunk_states=states)
+    if checkpoint is not None and trained:
         trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         trainer._load_callback_state()
     else:
@@ -260,14 +268,53 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
     }
 
 
-def make_trainer(run: Run, built: Built, encoded: Encoded, *, extra: Sequence[TrainerCallback] = ()) -> Trainer:
+def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, TrunkStates]:
+    """Give the frozen trunk's states of the train and validation examples where a cache of them pays; else nothing."""
+    trunk = find_trunk(built.model)
+    splits = {"train": encoded.splits["train"], "validation": _longest_first(encoded.splits["validation"])}
+    on_cpu = built.arguments.device.type == "cpu"
+    if trunk is None or not trunk_cache.pays(run.config, num_train=len(splits["train"]), on_cpu=on_cpu):
+        return {}
+    cache = TrunkCache(
+        root=run.folder.parent / TRUNK_CACHE_FOLDER,
+        trunk=trunk,
+        pad_token_id=built.tokenizer.pad_token_id,
+        bf16=built.arguments.bf16,
+        batch_size=built.arguments.per_device_eval_batch_size,
+        filled_by=run.config.run,
+        max_bytes=run.config.training.trunk_cache_max_bytes,
+    )
+    if not cache.fits(list(splits.values())):
+        run.notes.append("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
+        return {}
+    if not cache.agrees(built.model, min(splits["train"], key=lambda row: len(row["input_ids"]))):
+        run.notes.append("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
+        return {}
+    phases = {"train": TRAIN, "validation": EVALUATION}
+    states = {}
+    for name, rows in splits.items():
+        with run.clock.measure(phases[name]):
+            states[name] = cache.states(rows)
+    run.measured["trunk_cache"] = trunk_cache.describe(states.values())
+    return states
+
+
+def make_trainer(
+    run: Run,
+    built: Built,
+    encoded: Encoded,
+    *,
+    extra: Sequence[TrainerCallback] = (),
+    trunk_states: Mapping[str, TrunkStates] | None = None,
+) -> Trainer:
     """Put the standard Trainer around a run's model, data and callbacks."""
+    states = trunk_states or {}
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     trainer = ComparisonTrainer(
         model=built.model,
         args=built.arguments,
-        train_dataset=EncodedExamples(encoded.splits["train"]),
-        eval_dataset=EncodedExamples(sorted(encoded.splits["validation"], key=lambda row: -len(row["input_ids"]))),
+        train_dataset=EncodedExamples(encoded.splits["train"], states.get("train")),
+        eval_dataset=EncodedExamples(_longest_first(encoded.splits["validation"]), states.get("validation")),
         data_collator=CompletionCollator(pad_token_id=built.tokenizer.pad_token_id),
         preprocess_logits_for_metrics=_reduce_logits,
         compute_metrics=_nats_per_token,
@@ -283,6 +330,10 @@ def make_trainer(run: Run, built: Built, encoded: Encoded, *, extra: Sequence[Tr
     )
     trainer.remove_callback(PrinterCallback)  # the log is in the record
     return trainer
+
+
+def _longest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: -len(row["input_ids"]))
 
 
 def _reduce_logits(logits: Any, labels: Tensor) -> Tensor:
@@ -394,6 +445,7 @@ def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
         validation=measured.get("validation"),
         seconds=dict(run.clock.seconds),
         memory={**run.memory.results(), "resident_peak_bytes": provenance.resident_peak_bytes()},
+        trunk_cache=measured.get("trunk_cache"),
         throughput=_throughput(run),
         history=measured.get("history", []),
         notes=list(run.notes),

@@ -113,13 +113,14 @@ def test_the_final_hash_is_that_of_the_best_file(train, monkeypatch, validation_
 
 
 CONSTANT = "training.lr_scheduler_type=constant"  # so that the first steps of a long run are those of a short one
+UNCACHED = "training.trunk_cache=false"  # kept states equal computed ones to float rounding, not bit for bit
 
 
 @pytest.mark.parametrize("row", METHODS)
 def test_a_run_whose_best_is_its_first_epoch_ends_like_a_run_of_one_epoch(row, train, validation_losses):
-    short = train(row, CONSTANT, "training.num_train_epochs=1", folder="short")
+    short = train(row, CONSTANT, UNCACHED, "training.num_train_epochs=1", folder="short")
     validation_losses(1.0, 3.0, 2.0)
-    long = train(row, CONSTANT, "training.num_train_epochs=3", folder="long")
+    long = train(row, CONSTANT, UNCACHED, "training.num_train_epochs=3", folder="long")
     assert long.final_trainables_sha256 == short.final_trainables_sha256 != long.initial_trainables_sha256
     assert long.validation == {"best_loss": 1.0, "best_step": 3, "best_epoch": 1.0}
     assert long.results == short.results

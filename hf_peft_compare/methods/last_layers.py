@@ -29,7 +29,7 @@ def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -
     Raises:
         UserError: more blocks are asked for than the model has.
     """
-    blocks = transformer_blocks(base)
+    blocks = _blocks(base)
     if settings.num_layers > len(blocks):
         depth = len(blocks)
         raise UserError(
@@ -54,19 +54,14 @@ def untie_head(model: Any) -> None:
     assert head.weight.is_meta or head.weight.data_ptr() != embedding.weight.data_ptr()
 
 
-def transformer_blocks(model: Any) -> Any:
-    """Find the list of transformer blocks of a model: the one as long as its config says.
+def _blocks(model: Any) -> Any:
+    from hf_peft_compare.trunk import transformer_blocks
 
-    Raises:
-        UserError: there is none.
-    """
-    from torch.nn import ModuleList
-
-    num_layers = model.config.num_hidden_layers
-    found = [m for m in model.modules() if isinstance(m, ModuleList) and len(m) == num_layers]
-    if not found:
-        raise UserError(f"last_layers found no list of {num_layers} transformer blocks in {type(model).__name__}.")
-    return found[0]
+    blocks = transformer_blocks(model)
+    if blocks is None:
+        depth = model.config.num_hidden_layers
+        raise UserError(f"last_layers found no list of {depth} transformer blocks in {type(model).__name__}.")
+    return blocks
 
 
 def save_trained(model: Any, folder: Path) -> None:

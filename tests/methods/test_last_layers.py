@@ -5,7 +5,7 @@ import torch
 from tiny import METHODS, tiny_model
 
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.methods.last_layers import LastLayersSettings, build_last_layers, transformer_blocks, untie_head
+from hf_peft_compare.methods.last_layers import LastLayersSettings, build_last_layers, untie_head
 from hf_peft_compare.trainables import named_trainables
 
 IDS = torch.tensor([[5, 6, 7, 8]])
@@ -79,4 +79,4 @@ def test_a_model_without_blocks_is_a_user_error():
     model = tiny_model()
     model.config.n_layer = 5
     with pytest.raises(UserError, match="found no list of 5 transformer blocks in GPT2LMHeadModel"):
-        transformer_blocks(model)
+        build_last_layers(model, LastLayersSettings(num_layers=1), None)

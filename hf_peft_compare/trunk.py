@@ -1,0 +1,181 @@
+"""The frozen trunk: the part of a model below everything that is trained, and how to begin above it.
+
+The states at the boundary do not change while a run trains, so they can be computed once and handed to the model in
+each later pass (`trunk_cache.py`). Which method freezes what does not matter here: the boundary follows from the
+parameters that require gradients.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """The frozen trunk of a causal LM.
+
+    Args:
+        base: the transformers model.
+        blocks: its transformer blocks that are frozen, the lowest first.
+        above: the modules that are trained: the remaining blocks, the LM head.
+        boundary: the first module above, whose input are the trunk's states: a block, or the head.
+    """
+
+    base: Any
+    blocks: tuple[nn.Module, ...]
+    above: tuple[nn.Module, ...]
+    boundary: nn.Module
+
+    @property
+    def below_head(self) -> bool:
+        """Whether only the LM head is trained, which needs states of the columns with logits alone."""
+        return self.boundary is self.base.get_output_embeddings()
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The largest modules that lie in the trunk as a whole."""
+        return list(_outermost(self.base, self.above))
+
+    def num_states(self, row: Mapping[str, Any]) -> int:
+        """Count the columns of an encoded example, at its right end, of which states are kept."""
+        num_tokens = len(row["input_ids"])
+        return min(row["num_completion_tokens"] + 1, num_tokens) if self.below_head else num_tokens
+
+
+def find_trunk(model: nn.Module) -> Trunk | None:
+    """Find the frozen trunk of a model; None where something is trained below its first block, or all around it."""
+    base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    blocks, head = transformer_blocks(base), base.get_output_embeddings()
+    if not trained or blocks is None or head is None:
+        return None
+    depth = next((i for i, block in enumerate(blocks) if trained & _ids(block)), len(blocks))
+    above = (*blocks[depth:], head)
+    if depth == 0 or trained & _ids(base.get_input_embeddings()) or trained - set().union(*map(_ids, above)):
+        return None
+    return Trunk(base=base, blocks=tuple(blocks[:depth]), above=above, boundary=above[0])
+
+
+def transformer_blocks(model: Any) -> nn.ModuleList | None:
+    """Find the list of transformer blocks of a model: the one as long as its config says."""
+    num_layers = getattr(getattr(model, "config", None), "num_hidden_layers", None)
+    return next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers), None)
+
+
+def keep_in_evaluation(trunk: Trunk) -> None:
+    """Switch dropout in the trunk off for good: its states are the same in every pass, computed anew or not."""
+    for module in trunk.modules:
+        module.eval()
+        module.train = functools.partial(_ignore, module)  # type: ignore[method-assign]
+
+
+def _ignore(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def accept_trunk_states(trunk: Trunk) -> None:
+    """Let the base's `forward` take `trunk_states` [B, W, H], with which it runs only what lies above the trunk.
+
+    W is T; where only the head is trained it is K, and all but the last K columns of the input are dropped. The model
+    must have run without states before: that shows what its blocks return.
+    """
+    forward, output_types = trunk.base.forward, set[type]()
+    trunk.blocks[0].register_forward_hook(lambda module, args, output: output_types.add(type(output)))
+
+    @functools.wraps(forward)
+    def with_states(*args: Any, trunk_states: Tensor | None = None, **kwargs: Any) -> Any:
+        if trunk_states is None:
+            return forward(*args, **kwargs)
+        width = trunk_states.shape[1]
+        for name in ("input_ids", "attention_mask"):
+            kwargs[name] = kwargs[name][:, -width:]
+        with _skipped(trunk, trunk_states, in_tuples=tuple in output_types):
+            return forward(*args, **{**kwargs, "use_cache": False})
+
+    trunk.base.forward = with_states
+
+
+@torch.no_grad()
+def trunk_states(trunk: Trunk, inputs: Mapping[str, Any]) -> Tensor:
+    """Compute the states at the boundary, [B, W, H], and nothing above it."""
+    seen: list[Tensor] = []
+
+    def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.append(_hidden_states(args, kwargs))
+        raise _Reached
+
+    with _hooked(trunk.boundary, stop):
+        try:
+            trunk.base(**inputs, use_cache=False)
+        except _Reached:
+            return seen[0]
+    raise AssertionError("the forward pass never came to the trunk's boundary")
+
+
+class _Reached(Exception):
+    """The forward pass has come to the boundary."""
+
+
+@contextmanager
+def _skipped(trunk: Trunk, states: Tensor, *, in_tuples: bool) -> Iterator[None]:
+    """Let frozen blocks hand on what they get, and the boundary get the states."""
+
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        return ((states, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": states})
+
+    with ExitStack() as stack:
+        for block in trunk.blocks:
+            stack.enter_context(_passing_on(block, in_tuples=in_tuples))
+        stack.enter_context(_hooked(trunk.boundary, enter))
+        yield
+
+
+@contextmanager
+def _passing_on(block: nn.Module, *, in_tuples: bool) -> Iterator[None]:
+    """Let a block return its input; it stays in its place, since models read indices and attributes of their blocks."""
+    own = vars(block).get("forward")  # accelerate puts one there when it spreads a model over devices
+
+    def hand_on(*args: Any, **kwargs: Any) -> Any:
+        return (_hidden_states(args, kwargs),) if in_tuples else _hidden_states(args, kwargs)
+
+    block.forward = hand_on
+    try:
+        yield
+    finally:
+        del block.forward
+        if own is not None:
+            block.forward = own
+
+
+@contextmanager
+def _hooked(module: nn.Module, hook: Callable[..., Any]) -> Iterator[None]:
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _hidden_states(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    return args[0] if args else kwargs["hidden_states"]
+
+
+def _outermost(module: nn.Module, above: tuple[nn.Module, ...]) -> Iterator[nn.Module]:
+    for child in module.children():
+        if child in above:
+            continue
+        if any(m in above for m in child.modules()):
+            yield from _outermost(child, above)
+        else:
+            yield child
+
+
+def _ids(module: nn.Module) -> set[int]:
+    return {id(p) for p in module.parameters()}

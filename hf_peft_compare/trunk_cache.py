@@ -1,0 +1,290 @@
+"""The cache of the frozen trunk's states: computed once, read in every epoch, by every seed and learning rate.
+
+A cache is a folder named by the hash of all that decides its numbers, with
+
+    states.bin   the states of all examples, one after the other, memory-mapped where they are read
+    meta.json    their type and width, how long they took, which run filled it
+
+It is filled under another name and renamed when whole, so one that a kill cut short is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from hf_peft_compare.batches import CompletionCollator
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.evaluation import map_batches, to_device
+from hf_peft_compare.processes import process_state
+from hf_peft_compare.records import hash_json
+from hf_peft_compare.trainables import hash_tensors
+from hf_peft_compare.trunk import Trunk, trunk_states
+
+STATES_FILE, META_FILE = "states.bin", "meta.json"
+TOLERANCE = 1e-2  # of the logits' spread, in bf16 as in float32: what lies far above it is another model
+
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta:
+    """What a cache says of itself; `seconds` is how long filling it took."""
+
+    dtype: str
+    width: int
+    num_states: int
+    seconds: float
+    filled_by: str
+
+    @property
+    def num_bytes(self) -> int:
+        """The size of the states."""
+        return self.num_states * self.width * getattr(torch, self.dtype).itemsize
+
+
+class TrunkStates(Sequence[Tensor]):
+    """The states of a split's examples, [number of states, H] each, read from a cache when asked for."""
+
+    def __init__(self, folder: Path, counts: Sequence[int]):
+        self.meta = _read_meta(folder)
+        self._ends = list(accumulate(counts))
+        self._counts = list(counts)
+        self._states = _map(folder / STATES_FILE, self.meta, shared=False)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._states[self._ends[index] - self._counts[index] : self._ends[index]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkCache:
+    """The caches of one run.
+
+    Args:
+        root: the folder of all caches of a study.
+        bf16: whether the run trains in bf16 autocast, and its states are computed so.
+        filled_by: the run's name.
+        max_bytes: what all caches of the study may take together; those unused for longest make room.
+    """
+
+    root: Path
+    trunk: Trunk
+    pad_token_id: int
+    bf16: bool
+    batch_size: int
+    filled_by: str
+    max_bytes: int
+
+    def fits(self, splits: Sequence[Rows]) -> bool:
+        """Whether the states of these splits may stand in the cache together."""
+        return planned_bytes(self.trunk, splits) <= self.max_bytes
+
+    def states(self, rows: Rows) -> TrunkStates:
+        """Give the states of encoded examples: from the cache, or computed now and kept.
+
+        Raises:
+            UserError: the cache cannot be written.
+        """
+        counts = [self.trunk.num_states(row) for row in rows]
+        folder = self.root / self.key(rows)
+        state = process_state()
+        with _locked(self.root) if state.is_main_process else contextlib.nullcontext():
+            state.wait_for_everyone()
+            if not _is_whole(folder):
+                self._fill(folder, rows, counts)
+            state.wait_for_everyone()
+        if state.is_main_process:
+            (folder / META_FILE).touch()  # when it was last used
+        return TrunkStates(folder, counts)
+
+    def key(self, rows: Rows) -> str:
+        """Hash all that decides the states: weights and config of the trunk, tokens, precision, libraries."""
+        base = self.trunk.base
+        tokens = [(list(row["input_ids"]), self.trunk.num_states(row)) for row in rows]
+        config = {k: v for k, v in base.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
+        weights = {f"{i}.{k}": t for i, m in enumerate(self.trunk.modules) for k, t in m.state_dict().items()}
+        return hash_json(
+            {
+                "weights": hash_tensors(weights),
+                "config": repr(sorted(config.items(), key=str)),
+                "num_blocks": len(self.trunk.blocks),
+                "below_head": self.trunk.below_head,
+                "tokens": hash_json(tokens),
+                "bf16": self.bf16,
+                "attention": base.config._attn_implementation,
+                "device": base.device.type,
+                "versions": [torch.__version__, transformers.__version__],
+            }
+        )
+
+    def agrees(self, model: Any, row: dict[str, Any]) -> bool:
+        """Whether the model gives the logits of an example from its states that it gives from its tokens."""
+        inputs = self._inputs([row])
+        model.eval()
+        try:
+            with torch.no_grad(), self._precision():
+                expected = model(**inputs).logits
+                logits = model(**inputs, trunk_states=trunk_states(self.trunk, inputs)).logits
+        except (TypeError, ValueError, RuntimeError, IndexError):  # an architecture that cannot be entered half way
+            return False
+        return bool((logits - expected).abs().max() <= TOLERANCE * expected.std())
+
+    def _fill(self, folder: Path, rows: Rows, counts: Sequence[int]) -> None:
+        """Compute all states, each process its share, into a folder of another name, and rename it."""
+        partial, state = folder.with_name(f".{folder.name}"), process_state()
+        start = perf_counter()
+        meta = self._meta(rows, counts)
+        if state.is_main_process:
+            for broken in (partial, folder):  # what a kill or a disk left behind
+                shutil.rmtree(broken, ignore_errors=True)
+            _make_room(self.root, self.max_bytes - meta.num_bytes)
+            _allocate(partial, meta.num_bytes)
+        state.wait_for_everyone()
+        self._write(_map(partial / STATES_FILE, meta, shared=True), rows, counts)
+        if state.is_main_process:
+            meta = Meta(**{**asdict(meta), "seconds": perf_counter() - start})
+            (partial / META_FILE).write_text(json.dumps(asdict(meta)))
+            partial.rename(folder)
+
+    def _write(self, states: Tensor, rows: Rows, counts: Sequence[int]) -> None:
+        ends = list(accumulate(counts))
+
+        def compute(batch: list[int]) -> list[None]:
+            for index, found in zip(batch, self._compute([rows[i] for i in batch]), strict=True):
+                states[ends[index] - counts[index] : ends[index]] = found[len(found) - counts[index] :]
+            return [None] * len(batch)
+
+        lengths = [len(row["input_ids"]) for row in rows]
+        map_batches(compute, range(len(rows)), lengths=lengths, batch_size=self.batch_size)
+
+    def _meta(self, rows: Rows, counts: Sequence[int]) -> Meta:
+        """Describe the states, whose type and width the first, shortest example tells."""
+        found = self._compute([min(rows, key=lambda row: len(row["input_ids"]))])
+        return Meta(
+            dtype=str(found.dtype).removeprefix("torch."),
+            width=found.shape[-1],
+            num_states=sum(counts),
+            seconds=0.0,
+            filled_by=self.filled_by,
+        )
+
+    def _compute(self, rows: Rows) -> Tensor:
+        self.trunk.base.eval()
+        with self._precision():
+            return trunk_states(self.trunk, self._inputs(rows)).cpu()
+
+    def _inputs(self, rows: Rows) -> dict[str, Any]:
+        collate = CompletionCollator(pad_token_id=self.pad_token_id)
+        inputs = to_device(collate(rows), self.trunk.base.device)
+        return {name: value for name, value in inputs.items() if name != "labels"}
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.trunk.base.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) -> int:
+    """Give the size of the states of some splits before they are computed; they are float32 in autocast too."""
+    num_states = sum(trunk.num_states(row) for rows in splits for row in rows)
+    return num_states * trunk.base.get_input_embeddings().embedding_dim * itemsize
+
+
+def describe(states: Iterable[TrunkStates]) -> dict[str, Any]:
+    """Say for a record what the states take, how long computing them took, and which runs did so."""
+    metas = [s.meta for s in states]
+    return {
+        "bytes": sum(meta.num_bytes for meta in metas),
+        "seconds": sum(meta.seconds for meta in metas),
+        "filled_by": ", ".join(sorted({meta.filled_by for meta in metas})),
+    }
+
+
+def pays(config: RunConfig, *, num_train: int, on_cpu: bool) -> bool:
+    """Whether a run reads the states of its training examples more than once, on a device where reading is cheap."""
+    training = config.training
+    steps_as_epochs = training.max_steps * training.train_batch_size / num_train
+    passes = steps_as_epochs if training.max_steps > 0 else training.num_train_epochs
+    wanted = training.trunk_cache if training.trunk_cache is not None else on_cpu
+    return wanted and passes > 1
+
+
+def _allocate(folder: Path, num_bytes: int) -> None:
+    """Make a folder with a states file of its full size, so that a full disk is found before anything is computed.
+
+    Raises:
+        UserError: no room, or no right to write.
+    """
+    try:
+        folder.mkdir(parents=True)
+        with (folder / STATES_FILE).open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a file with holes would fail when they are written
+            else:
+                file.truncate(num_bytes)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(_refusal(folder.parent, num_bytes, error)) from None
+
+
+def _refusal(root: Path, num_bytes: int, error: OSError) -> str:
+    return (
+        f"the frozen trunk's states ({num_bytes / 1e9:.3g} GB) cannot be kept in {root}: {error.strerror}. Make room, "
+        f"choose another --output-dir, or go on without keeping them: --set training.trunk_cache=false"
+    )
+
+
+def _make_room(root: Path, max_bytes: int) -> None:
+    """Remove the caches unused for longest until all together take at most so many bytes."""
+    whole = [path for path in root.glob(f"[!.]*/{META_FILE}") if _is_whole(path.parent)]
+    newest_first = sorted(whole, key=lambda path: -path.stat().st_mtime)
+    sizes = accumulate(_read_meta(path.parent).num_bytes for path in newest_first)
+    for path, total in zip(newest_first, sizes, strict=True):
+        if total > max_bytes:
+            shutil.rmtree(path.parent)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / STATES_FILE).stat().st_size == _read_meta(folder).num_bytes
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _read_meta(folder: Path) -> Meta:
+    return Meta(**json.loads((folder / META_FILE).read_text()))
+
+
+def _map(path: Path, meta: Meta, *, shared: bool) -> Tensor:
+    """Map the states [number of states, H] into memory; shared: what is written to them is written to the file."""
+    num_values = meta.num_states * meta.width
+    flat = torch.from_file(str(path), shared=shared, size=num_values, dtype=getattr(torch, meta.dtype))
+    return flat.view(meta.num_states, meta.width)
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Let one run at a time look for, fill and remove caches; others wait."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / ".lock").open("w")
+    except OSError as error:
+        raise UserError(_refusal(root, 0, error)) from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
