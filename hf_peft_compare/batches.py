@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-CHUNKS_SORTED_TOGETHER = 16
+CHUNKS_SORTED_TOGETHER = 50  # as in transformers' LengthGroupedSampler
 
 
 class CompletionCollator:
@@ -102,3 +103,20 @@ class SimilarLengthSampler(Sampler[int]):
             chunks += [by_length[i : i + self.chunk_size] for i in range(0, len(by_length), self.chunk_size)]
         order = torch.randperm(len(chunks), generator=generator).tolist()
         yield from (index for chunk in order for index in chunks[chunk])
+
+
+def count_visited_tokens(sampler: SimilarLengthSampler, *, num_steps: int) -> int:
+    """Count the tokens of the first optimizer steps of a run, whatever interrupted it, without asking the device.
+
+    Virtual tokens and padding are not counted, nor is what accelerate repeats for processes that would have nothing.
+
+    Args:
+        sampler: the training sampler; each step sees one chunk of its order, and each epoch another order.
+    """
+    steps_per_epoch = max(len(sampler) // sampler.chunk_size, 1)
+    num_tokens = 0
+    for epoch in range(-(-num_steps // steps_per_epoch)):
+        sampler.set_epoch(epoch)
+        steps = min(steps_per_epoch, num_steps - epoch * steps_per_epoch)
+        num_tokens += sum(sampler.lengths[i] for i in itertools.islice(sampler, steps * sampler.chunk_size))
+    return num_tokens

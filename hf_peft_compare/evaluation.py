@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -50,7 +51,9 @@ def score_completions(
         nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
-    return map_batches(score, rows, lengths=[len(row["input_ids"]) for row in rows], batch_size=batch_size)
+    lengths = [_num_virtual_tokens(model) + len(row["input_ids"]) for row in rows]
+    num_logits = [row["num_completion_tokens"] + 1 for row in rows]
+    return map_batches(score, rows, lengths=lengths, num_logits=num_logits, batch_size=batch_size)
 
 
 def generate_texts(
@@ -92,6 +95,8 @@ def generate_tokens(
         "eos_token_id": tokenizer.eos_token_id,
         **asdict(generation),
     }
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        settings["cache_implementation"] = "dynamic"  # peft's own prompt learning cannot begin a static one
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:
         input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)
@@ -99,35 +104,67 @@ def generate_tokens(
         output = model.generate(**inputs, **settings)[:, input_ids.shape[1] :]
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
-    return map_batches(generate, prompts, lengths=list(map(len, prompts)), batch_size=batch_size)
+    lengths = [_num_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]
+    return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size)
 
 
 def map_batches(
-    function: Callable[[list[Any]], list[T]], items: Sequence[Any], *, lengths: Sequence[int], batch_size: int
+    function: Callable[[list[Any]], list[T]],
+    items: Sequence[Any],
+    *,
+    lengths: Sequence[int],
+    num_logits: Sequence[int] | None = None,
+    batch_size: int,
 ) -> list[T]:
     """Apply a function of a batch to all items, similar lengths together, each item on exactly one process.
 
-    CUDA out of memory halves the batch; a score does not depend on it.
+    A score does not depend on its batch. CUDA out of memory halves it, and all that follow.
+
+    Args:
+        lengths: how many tokens each item takes.
+        num_logits: how many columns of logits it takes; None: they do not matter.
+        batch_size: how many items of the largest length and number of logits make a batch; it has more of smaller
+            ones, as long as rows × columns, padding counted, come to no more.
 
     Returns:
         One result per item, in the items' order, on every process.
     """
     state = process_state()
+    sizes = _relative_sizes(lengths, num_logits or lengths)
     order = sorted(range(len(items)), key=lambda i: -lengths[i])
     mine = order[state.process_index :: state.num_processes]
+    room = float(batch_size)
     results: list[tuple[int, T]] = []
     while len(results) < len(mine):
-        batch = mine[len(results) : len(results) + batch_size]
+        batch = _fill_batch(itertools.islice(mine, len(results), None), sizes, room)
         try:
             results += zip(batch, function([items[i] for i in batch]), strict=True)
             continue
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-        batch_size = len(batch) // 2
+        room = len(batch) // 2 * max(sizes[i] for i in batch)
         torch.cuda.empty_cache()  # out here, where the exception no longer holds the batch
     everyone = dict(gather_object(results))
     return [everyone[i] for i in range(len(items))]
+
+
+def _relative_sizes(*sizes: Sequence[int]) -> list[float]:
+    """Measure each item by that of its sizes which is nearest to the largest of all: in (0, 1]."""
+    largest = [max(size, default=1) for size in sizes]
+    return [max(n / most for n, most in zip(item, largest, strict=True)) for item in zip(*sizes, strict=True)]
+
+
+def _fill_batch(items: Iterable[int], sizes: Sequence[float], room: float) -> list[int]:
+    """Take items, at least one, while rows × the size of the largest stay within the room."""
+    batch: list[int] = []
+    largest = 0.0
+    for item in items:
+        largest = max(largest, sizes[item])
+        if batch and (len(batch) + 1) * largest > room:
+            break
+        batch.append(item)
+    return batch
 
 
 def score_texts(
@@ -138,6 +175,11 @@ def score_texts(
     for metric in metrics:
         scores |= metric.compute(predictions, references)
     return scores
+
+
+def _num_virtual_tokens(model: Any) -> int:
+    """Count the columns that a method, ours or peft's, puts before each text."""
+    return getattr(getattr(model, "active_peft_config", model), "num_virtual_tokens", 0)
 
 
 def _until(row: list[int], end: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ OURS = {
     "early_stopping_patience",
     "bf16",
     "warmup_ratio",
+    "packing",
     "trunk_cache",
     "trunk_cache_max_bytes",
 }
@@ -57,6 +57,9 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     tokenizer = load_tokenizer(config)
     base = load_base(config)
     count_positions_from_mask(base)
+    # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
+    # pass, which would break a compiled graph.
+    base.loss_type = base.loss_type or "ForCausalLM"
     transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
     model = apply_method(base, config, tokenizer)
     arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
@@ -78,12 +81,6 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> An
         if parameter.requires_grad and parameter.dtype != torch.float32:
             parameter.data = parameter.data.float()
     return model
-
-
-def build_on_meta(config: RunConfig, tokenizer: Any, base: PreTrainedModel) -> Any:
-    """Build the run's model without memory or weights, to check and count it; `base` stands on the meta device."""
-    with torch.device("meta"):
-        return apply_method(copy.deepcopy(base), config, tokenizer)
 
 
 def model_path(config: Protocol) -> str:
@@ -119,8 +116,8 @@ def load_tokenizer(config: Protocol) -> Any:
 
 
 def load_architecture(config: Protocol) -> Any:
-    """Load the base model's config, with the study's `architecture` fields over it."""
-    fields = dict(config.architecture)
+    """Load the base model's config, with the study's `architecture` fields and its attention over it."""
+    fields = {**config.architecture, **_attention(config)}
     model_type = fields.pop("model_type", None)
     if config.init == "config" and model_type is not None:
         return AutoConfig.for_model(model_type, **fields)
@@ -130,8 +127,34 @@ def load_architecture(config: Protocol) -> Any:
         raise UserError(explain("model", model_path(config), error)) from None
 
 
+def _attention(config: Protocol) -> dict[str, str]:
+    """Give the config field of the attention that a study asks for; nothing where transformers may choose.
+
+    Raises:
+        UserError: one that cannot train or evaluate here.
+    """
+    name = config.attn_implementation
+    if name is None:
+        return {}
+    if "flash" in name:
+        raise UserError(f"{_asked_for(config)}, which needs half precision, but evaluation is in float32; set sdpa.")
+    if name == "flex_attention" and on_cpu():
+        raise UserError(f"{_asked_for(config)}, which cannot train on a CPU; set sdpa, or leave it out.")
+    return {"attn_implementation": name}
+
+
+def _asked_for(config: Protocol) -> str:
+    return f"attn_implementation is {config.attn_implementation!r}"
+
+
 def load_base(config: Protocol) -> PreTrainedModel:
-    """Load the base model in float32, or build it with random weights where `init` is "config"."""
+    """Load the base model in float32, or build it with random weights where `init` is "config".
+
+    Raises:
+        UserError: it cannot be had, or does not have the attention that the study asks for.
+    """
+    if config.attn_implementation is not None:
+        base_on_meta(config)  # before any weights are read
     architecture = load_architecture(config)
     if config.init == "config":
         return AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
@@ -144,9 +167,20 @@ def load_base(config: Protocol) -> PreTrainedModel:
 
 
 def base_on_meta(config: Protocol) -> PreTrainedModel:
-    """Build the base model's architecture on the meta device."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(load_architecture(config), dtype=torch.float32)
+    """Build the base model's architecture on the meta device.
+
+    Raises:
+        UserError: it does not have the attention that the study asks for.
+    """
+    architecture = load_architecture(config)
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+    except (ImportError, ValueError) as error:
+        if config.attn_implementation is None:
+            raise
+        reason = str(error).split(". ")[0]
+        raise UserError(f"{_asked_for(config)}: {reason}. Set sdpa or eager, or leave it out.") from None
 
 
 def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) -> TrainingArguments:
@@ -159,6 +193,9 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     settings = asdict(config.training)
     for ours in OURS:
         settings.pop(ours)
+    cuda = torch.cuda.is_available()
+    if settings["dataloader_num_workers"] is None:
+        settings["dataloader_num_workers"] = 2 if cuda else 0
     if not settings["gradient_checkpointing"]:
         del settings["gradient_checkpointing"]  # newer releases warn of the name alone
     accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
@@ -179,7 +216,6 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             seed=config.seed,
             data_seed=config.seed,
             label_names=["labels"],
-            include_num_input_tokens_seen="non_padding",
             remove_unused_columns=False,
             metric_for_best_model="nats_per_token",
             greater_is_better=False,
@@ -191,7 +227,9 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             restore_callback_states_from_checkpoint=True,
             ddp_find_unused_parameters=False,
             gradient_checkpointing_kwargs=NON_REENTRANT if config.training.gradient_checkpointing else None,
-            dataloader_pin_memory=torch.cuda.is_available(),
+            dataloader_pin_memory=cuda,
+            dataloader_persistent_workers=settings["dataloader_num_workers"] > 0,
+            accelerator_config={"non_blocking": cuda},  # from pinned memory the host need not wait for a copy
             report_to="none",
             disable_tqdm=True,
         )

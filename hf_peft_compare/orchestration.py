@@ -16,13 +16,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config import RunConfig, Study, parse
 from hf_peft_compare.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.planning import RunPlan
 from hf_peft_compare.records import (
     CONFIG_HASH_FILE,
     LOG_FILE,
@@ -36,16 +37,24 @@ from hf_peft_compare.records import (
 
 SUPERSEDED = "superseded"
 # What a child process would spend seconds to import, loaded once in the process that children are forked from.
-PRELOADED = ["hf_peft_compare.preflight", "peft", "datasets", "evaluate", "rouge_score.rouge_scorer"]
+PRELOADED = [
+    "hf_peft_compare.preflight",
+    "hf_peft_compare.training",
+    "peft",
+    "datasets",
+    "evaluate",
+    "rouge_score.rouge_scorer",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run to do: its config, where its values come from, its folder."""
+    """One run to do: its config, where its values come from, its folder, and what it was estimated to take."""
 
     config: RunConfig
     origins: Mapping[str, str]
     folder: Path
+    plan: Mapping[str, Any] | None = None
 
     @property
     def state(self) -> str:
@@ -112,10 +121,13 @@ def run_jobs(
     context = _context()
     if one_run_per_gpu:
         num_processes = 1
-    num_gpus, processes = _in_child(context, _preflight, [job.config for job in waiting], num_processes)
-    _check_writable(waiting[0].folder.parent)
+    study_folder = waiting[0].folder.parent
+    configs = [job.config for job in waiting]
+    num_gpus, processes, plans = _in_child(context, _preflight, configs, num_processes, study_folder)
+    waiting = [_planned(job, plans) for job in waiting]
+    _check_writable(study_folder)
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
-    with _locked(waiting[0].folder.parent):
+    with _locked(study_folder):
         outcomes |= _do_all(waiting, context, slots=slots, num_processes=processes, say=say)
     return outcomes
 
@@ -179,7 +191,7 @@ class Children:
 
     def _launch(self, job: Job, num_processes: int) -> int:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file, (job.folder / LOG_FILE).open("a") as log:
-            json.dump({"config": asdict(job.config), "origins": dict(job.origins), "folder": str(job.folder)}, file)
+            json.dump({**asdict(job), "folder": str(job.folder)}, file)
             file.flush()
             command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
             command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
@@ -201,7 +213,18 @@ def _note_death(job: Job, status: int) -> None:
     if not (job.folder / RECORD_FILE).exists():
         reason = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
         error = f"the run's process was {reason}; see {job.folder / LOG_FILE}"
-        write_record(RunRecord(status="failed", error=error, **identity(job.config, job.origins)), job.folder)
+        write_record(_failed(job, error), job.folder)
+
+
+def _failed(job: Job, error: str) -> RunRecord:
+    plan = None if job.plan is None else dict(job.plan)
+    return RunRecord(status="failed", error=error, plan=plan, **identity(job.config, job.origins))
+
+
+def _planned(job: Job, plans: Mapping[str, RunPlan]) -> Job:
+    """Give a job the plan of its row; one without a model has none."""
+    plan = plans.get(job.config.row)
+    return job if plan is None else replace(job, plan=asdict(replace(plan, seed=job.config.seed)))
 
 
 def train_job(path: Path) -> int:
@@ -209,7 +232,7 @@ def train_job(path: Path) -> int:
     job = json.loads(path.read_text())
     threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
     config = parse(RunConfig, job["config"], where="job")
-    return train_here(Job(config=config, origins=job["origins"], folder=Path(job["folder"])))
+    return train_here(Job(config=config, origins=job["origins"], folder=Path(job["folder"]), plan=job["plan"]))
 
 
 def train_here(job: Job) -> int:
@@ -217,7 +240,7 @@ def train_here(job: Job) -> int:
     from hf_peft_compare.training import train_run
 
     try:
-        train_run(job.config, job.origins, folder=job.folder)
+        train_run(job.config, job.origins, folder=job.folder, plan=job.plan)
         return OK
     except RunFailed as error:
         traceback.print_exc()
@@ -234,7 +257,9 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
     if job.state == "finished":
         say(job, "skipped")
         return OK
-    preflight.check([job.config], num_processes=state.num_processes)
+    study_folder = job.folder.parent
+    plans = preflight.check([job.config], num_processes=state.num_processes, study_folder=study_folder)
+    job = _planned(job, plans)
     if not state.is_main_process:
         state.wait_for_everyone()
         return train_here(job)
@@ -262,7 +287,7 @@ def _train_in_child(job: Job, gpu: str | None) -> None:
         status = train_here(job)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
-        write_record(RunRecord(status="failed", error=str(error), **identity(job.config, job.origins)), job.folder)
+        write_record(_failed(job, str(error)), job.folder)
         status = BAD_INPUT
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -287,8 +312,10 @@ def _context() -> Any:
     return context
 
 
-def _preflight(configs: Sequence[RunConfig], num_processes: int | None) -> tuple[int, int]:
-    """Check the runs; give the number of GPUs, and of processes per run."""
+def _preflight(
+    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path
+) -> tuple[int, int, dict[str, RunPlan]]:
+    """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
     import torch
 
     from hf_peft_compare import preflight
@@ -301,8 +328,8 @@ def _preflight(configs: Sequence[RunConfig], num_processes: int | None) -> tuple
         )
     if num_processes is None:
         num_processes = most_processes(configs, num_gpus)
-    preflight.check(configs, num_processes=num_processes)
-    return num_gpus, num_processes
+    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder)
+    return num_gpus, num_processes, plans
 
 
 def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:

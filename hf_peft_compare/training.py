@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,14 +17,16 @@ from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallba
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_peft_compare import data, provenance, trunk_cache
-from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler
+from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler, count_visited_tokens
 from hf_peft_compare.callbacks import (
     BestState,
     CheckpointMarker,
     FiniteLoss,
+    MemoryBreakdown,
     PeakCudaMemory,
     ProgressFile,
     TrainableParameters,
+    TrainFlops,
     WallClock,
     WandbSink,
 )
@@ -35,6 +38,8 @@ from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, 
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
 from hf_peft_compare.factory import Built, build, use_bf16
+from hf_peft_compare.packing import can_pack, pack
+from hf_peft_compare.planning.estimates import times
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import (
     CHECKPOINTS_FOLDER,
@@ -45,6 +50,7 @@ from hf_peft_compare.records import (
     write_predictions,
     write_record,
 )
+from hf_peft_compare.tokenised import TOKEN_CACHE_FOLDER, Encoded, encode
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
 from hf_peft_compare.trunk import find_trunk
 from hf_peft_compare.trunk_cache import TrunkCache, TrunkStates
@@ -56,7 +62,18 @@ C = TypeVar("C", bound=TrainerCallback)
 
 
 class ComparisonTrainer(Trainer):
-    """The standard Trainer, but for two things: the order of examples, and checkpoints of what is trained alone."""
+    """The standard Trainer, but for the order of examples, packing, and checkpoints of what is trained alone."""
+
+    packs = False
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Take one micro-batch, packed if the run packs, and see what it computes and keeps in memory."""
+        inputs = pack(inputs) if self.packs else inputs
+        # torch.compile gives up for good on what it meets under a counter of operations.
+        compiled = hasattr(model, "_orig_mod")
+        flops = nullcontext() if compiled else _callback(self, TrainFlops).watching(inputs)
+        with flops, _callback(self, MemoryBreakdown).watching(model, inputs):
+            return super().training_step(model, inputs, num_items_in_batch)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengthSampler:
         dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -92,14 +109,6 @@ class EncodedExamples(Dataset[dict[str, Any]]):
         return {**self.rows[index], "trunk_states": self.trunk_states[index]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A run's data as tokens: three splits, and the test prompts without their completions."""
-
-    splits: dict[str, list[dict[str, Any]]]
-    prompts: list[list[int]]
-
-
 @dataclass
 class Run:
     """The state of a run on its way to a record."""
@@ -107,8 +116,10 @@ class Run:
     config: RunConfig
     origins: Mapping[str, str]
     folder: Path
+    plan: Mapping[str, Any] | None = None
     clock: WallClock = field(default_factory=WallClock)
     memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
+    breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
     notes: list[str] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
 
@@ -127,20 +138,27 @@ class Run:
         """Where the Trainer's checkpoints and the best state stand until the run is finished."""
         return self.folder / CHECKPOINTS_FOLDER
 
+    def note(self, *notes: str) -> None:
+        """Add notes to the record, each once however often the model is built."""
+        self.notes += [note for note in notes if note not in self.notes]
 
-def train_run(config: RunConfig, origins: Mapping[str, str], *, folder: Path) -> RunRecord:
+
+def train_run(
+    config: RunConfig, origins: Mapping[str, str], *, folder: Path, plan: Mapping[str, Any] | None = None
+) -> RunRecord:
     """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
 
     Args:
         config: the resolved run.
         origins: the layer that set each dotted key.
         folder: the run's own folder.
+        plan: what it was estimated to take, for the record.
 
     Raises:
         UserError: bad input; nothing is written.
         RunFailed: anything else; the record holds the error.
     """
-    run = Run(config=config, origins=origins, folder=folder)
+    run = Run(config=config, origins=origins, folder=folder, plan=plan)
     main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
     sink = WandbSink(config=config, folder=folder)
@@ -200,7 +218,8 @@ def _adapt(
     while True:
         with run.clock.measure(LOAD):
             built = build(run.config, output_dir=run.checkpoints, micro_batch_divisor=divisor)
-            encoded = encode(run.config, examples, built.tokenizer)
+            encoded = encode(run.config, examples, built.tokenizer, cache=run.folder.parent / TOKEN_CACHE_FOLDER)
+            run.note(*encoded.notes)
             built.model.to(built.arguments.device)
         try:
             if run.method.trains:
@@ -217,27 +236,10 @@ def _adapt(
             f"accumulation steps, at the same effective batch."
         )
         run.memory.forget()
+        run.breakdown.forget()
         del built, encoded
         gc.collect()
         torch.cuda.empty_cache()
-
-
-def encode(config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any) -> Encoded:
-    """Tokenise all splits within what virtual tokens leave of `max_length`.
-
-    Raises:
-        UserError: a completion that is too long, or no room for a prompt.
-    """
-    task, settings = get_task(config.task["name"]), config.task_settings
-    return Encoded(
-        splits={
-            name: [task.encode(example, settings, tokenizer, config.max_text_length) for example in split]
-            for name, split in examples.items()
-        },
-        prompts=[
-            task.encode_prompt(example, settings, tokenizer, config.max_prompt_length) for example in examples["test"]
-        ],
-    )
 
 
 def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
@@ -254,6 +256,7 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     # Callbacks that a checkpoint brought stand in the place of those that were passed in.
     run.clock, run.memory = _callback(trainer, WallClock), _callback(trainer, PeakCudaMemory)
+    run.breakdown = _callback(trainer, MemoryBreakdown)
     best = _callback(trainer, BestState)
     built.model.forward = forward  # the Trainer leaves it in autocast under bf16; the test split is scored in float32
     process_state().wait_for_everyone()  # the first process may still be writing the best state
@@ -264,7 +267,8 @@ def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sin
         "final_trainables_sha256": hash_trainables(built.model),
         "validation": {"best_loss": best.best_loss, "best_step": best.best_step, "best_epoch": best.best_epoch},
         "history": history(trainer.state.log_history),
-        "num_train_tokens": int(trainer.state.num_input_tokens_seen),
+        "num_train_tokens": count_visited_tokens(trainer._get_train_sampler(), num_steps=trainer.state.global_step),
+        "train_flops": times(_callback(trainer, TrainFlops).result(), process_state().num_processes),
     }
 
 
@@ -287,7 +291,9 @@ def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, Tru
     if not cache.fits(list(splits.values())):
         run.notes.append("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
         return {}
-    if not cache.agrees(built.model, min(splits["train"], key=lambda row: len(row["input_ids"]))):
+    with run.clock.measure(TRAIN):
+        agrees = cache.agrees(built.model, splits["train"][0])
+    if not agrees:
         run.notes.append("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
         return {}
     phases = {"train": TRAIN, "validation": EVALUATION}
@@ -306,7 +312,7 @@ def make_trainer(
     *,
     extra: Sequence[TrainerCallback] = (),
     trunk_states: Mapping[str, TrunkStates] | None = None,
-) -> Trainer:
+) -> ComparisonTrainer:
     """Put the standard Trainer around a run's model, data and callbacks."""
     states = trunk_states or {}
     run.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -321,6 +327,8 @@ def make_trainer(
         callbacks=[
             run.clock,
             run.memory,
+            run.breakdown,
+            TrainFlops(),
             TrainableParameters(),
             FiniteLoss(),
             BestState(str(run.checkpoints), run.config.training.early_stopping_patience),
@@ -329,7 +337,25 @@ def make_trainer(
         ],
     )
     trainer.remove_callback(PrinterCallback)  # the log is in the record
+    trainer.packs = _packs(run, built, encoded.splits["train"], keeps_states=bool(states))
     return trainer
+
+
+def _packs(run: Run, built: Built, rows: Sequence[dict[str, Any]], *, keeps_states: bool) -> bool:
+    """Whether micro-batches are packed, as the run asks for; where they cannot be, a note says why."""
+    if not run.config.training.packing:
+        return False
+    some = [rows[i] for i in range(min(2, len(rows)))]
+    if run.config.max_text_length < run.config.max_length:
+        reason = "virtual tokens stand before each of them"
+    elif keeps_states:
+        reason = "the states of the frozen trunk are kept"
+    elif not can_pack(built.model, some, pad_token_id=built.tokenizer.pad_token_id):
+        reason = "this architecture does not tell them apart in one row"
+    else:
+        return True
+    run.note(f"Texts were not packed: {reason}.")
+    return False
 
 
 def _longest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -444,8 +470,13 @@ def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
         results=measured.get("results", {}),
         validation=measured.get("validation"),
         seconds=dict(run.clock.seconds),
-        memory={**run.memory.results(), "resident_peak_bytes": provenance.resident_peak_bytes()},
+        memory={
+            **run.memory.results(),
+            "resident_peak_bytes": provenance.resident_peak_bytes(),
+            **run.breakdown.results(),
+        },
         trunk_cache=measured.get("trunk_cache"),
+        plan=None if run.plan is None else dict(run.plan),
         throughput=_throughput(run),
         history=measured.get("history", []),
         notes=list(run.notes),
@@ -458,6 +489,7 @@ def _throughput(run: Run) -> dict[str, float | None]:
     return {
         "num_train_tokens": trained,
         "train_tokens_per_second": _rate(trained, run.clock.seconds["train"]),
+        "train_flops": run.measured.get("train_flops"),
         "num_generated_tokens": generated,
         "generated_tokens_per_second": _rate(generated, run.measured.get("generation_seconds")),
     }

@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
@@ -119,10 +120,9 @@ class TrunkCache:
         base = self.trunk.base
         tokens = [(list(row["input_ids"]), self.trunk.num_states(row)) for row in rows]
         config = {k: v for k, v in base.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
-        weights = {f"{i}.{k}": t for i, m in enumerate(self.trunk.modules) for k, t in m.state_dict().items()}
         return hash_json(
             {
-                "weights": hash_tensors(weights),
+                "weights": self._weights_hash,
                 "config": repr(sorted(config.items(), key=str)),
                 "num_blocks": len(self.trunk.blocks),
                 "below_head": self.trunk.below_head,
@@ -134,9 +134,14 @@ class TrunkCache:
             }
         )
 
+    @cached_property
+    def _weights_hash(self) -> str:
+        modules = enumerate(self.trunk.modules)
+        return hash_tensors({f"{i}.{name}": t for i, m in modules for name, t in m.state_dict().items()})
+
     def agrees(self, model: Any, row: dict[str, Any]) -> bool:
-        """Whether the model gives the logits of an example from its states that it gives from its tokens."""
-        inputs = self._inputs([row])
+        """Whether the model gives the logits of an example's end from its states that it gives from its tokens."""
+        inputs = self._inputs([_end_of(row)])
         model.eval()
         try:
             with torch.no_grad(), self._precision():
@@ -175,8 +180,8 @@ class TrunkCache:
         map_batches(compute, range(len(rows)), lengths=lengths, batch_size=self.batch_size)
 
     def _meta(self, rows: Rows, counts: Sequence[int]) -> Meta:
-        """Describe the states, whose type and width the first, shortest example tells."""
-        found = self._compute([min(rows, key=lambda row: len(row["input_ids"]))])
+        """Describe the states, whose type and width the end of an example tells."""
+        found = self._compute([_end_of(rows[0])])
         return Meta(
             dtype=str(found.dtype).removeprefix("torch."),
             width=found.shape[-1],
@@ -197,6 +202,11 @@ class TrunkCache:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.trunk.base.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def _end_of(row: dict[str, Any], num_tokens: int = 16) -> dict[str, Any]:
+    ids = row["input_ids"][-num_tokens:]
+    return {"input_ids": ids, "num_completion_tokens": min(row["num_completion_tokens"], len(ids) - 1)}
 
 
 def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) -> int:

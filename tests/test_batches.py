@@ -8,7 +8,13 @@ import torch
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler
 
-from hf_peft_compare.batches import CHUNKS_SORTED_TOGETHER, CompletionCollator, SimilarLengthSampler, pad_left
+from hf_peft_compare.batches import (
+    CHUNKS_SORTED_TOGETHER,
+    CompletionCollator,
+    SimilarLengthSampler,
+    count_visited_tokens,
+    pad_left,
+)
 
 PAD = 0
 
@@ -83,6 +89,38 @@ def test_a_chunk_has_examples_of_similar_length(lengths):
     assert CHUNKS_SORTED_TOGETHER > 1
 
 
+def padding_ratio(lengths, indices, size):
+    """The share of a batch's columns that is padding, over all batches."""
+    columns = sum(len(c) * max(lengths[i] for i in c) for c in chunks(indices, size))
+    return 1 - sum(lengths[i] for i in indices) / columns
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "chunk_size", "shuffled_at_least", "at_most"),
+    [
+        pytest.param("tweeteval_sentiment", "text", 32, 0.25, 0.10, id="tweets"),
+        pytest.param("cnn_dailymail", "highlights", 8, 0.25, 0.10, id="summaries"),
+        pytest.param("cnn_dailymail", "article", 8, 0.25, 0.10, id="articles"),
+    ],
+)
+def test_little_of_a_batch_of_real_texts_is_padding(name, column, chunk_size, shuffled_at_least, at_most, test_data):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = parquet.read_table(test_data / "data" / name / "train.parquet")[column].to_pylist()[:10_000]
+    lengths = [len(text.split()) for text in texts]
+    shuffled = random.Random(0).sample(range(len(lengths)), len(lengths) // chunk_size * chunk_size)
+    assert padding_ratio(lengths, shuffled, chunk_size) > shuffled_at_least
+    assert padding_ratio(lengths, order(lengths, chunk_size=chunk_size), chunk_size) < at_most
+
+
+def test_little_of_a_batch_is_padding():
+    """Lengths of which one in six is more than twice the median, as of texts that people write."""
+    rng = random.Random(0)
+    lengths = [max(3, round(rng.lognormvariate(3.5, 0.7))) for _ in range(4000)]
+    shuffled = random.Random(0).sample(range(4000), 4000)
+    assert padding_ratio(lengths, shuffled, 8) > 0.5
+    assert padding_ratio(lengths, order(lengths), 8) < 0.15
+
+
 def test_chunks_do_not_come_in_order_of_length(lengths):
     first_lengths = [lengths[c[0]] for c in chunks(order(lengths), 8)]
     assert first_lengths != sorted(first_lengths) and first_lengths != sorted(first_lengths, reverse=True)
@@ -105,3 +143,11 @@ def test_an_optimizer_step_sees_the_same_examples_however_the_chunk_is_split(pro
     per_step = 8 // (processes * micro_batch)
     for chunk, *batches in zip(chunks(order(lengths), 8), *(chunks(list(s), per_step) for s in shards), strict=True):
         assert sorted(itertools.chain(*itertools.chain(*batches))) == sorted(chunk)
+
+
+@pytest.mark.parametrize("num_steps", [0, 1, 24, 25, 26, 60])
+def test_visited_tokens_are_those_of_each_epochs_order(num_steps, lengths):
+    visited = itertools.chain.from_iterable(order(lengths, epoch=epoch) for epoch in range(3))  # 25 steps each
+    expected = sum(lengths[i] for i in itertools.islice(visited, 8 * num_steps))
+    sampler = SimilarLengthSampler(lengths, chunk_size=8, seed=0)
+    assert count_visited_tokens(sampler, num_steps=num_steps) == expected

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from hf_peft_compare.config import load_study
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.factory import base_on_meta, build_on_meta, load_architecture, load_base, load_tokenizer
+from hf_peft_compare.factory import base_on_meta, load_architecture, load_base, load_tokenizer
+from hf_peft_compare.planning.building import build_on_meta
 from hf_peft_compare.trainables import count_parameters
 
 # GPT-2 small: vocabulary 50,257, positions 1,024, width 768, 12 blocks.
@@ -26,7 +27,7 @@ def gpt2_on_meta():
 
 def count(base, *overrides, row):
     study = load_study("gpt2-cnn-dailymail", [*GPT2, *overrides])
-    return count_parameters(build_on_meta(study.resolve(row=row, seed=0)[0], tiny_tokenizer(), base))
+    return count_parameters(build_on_meta(study.resolve(row=row, seed=0)[0], base, tiny_tokenizer()))
 
 
 # Reference counts: course report, 2024; each recomputed from the architecture alone.
@@ -97,7 +98,7 @@ def test_counting_changes_nothing_in_the_base(gpt2_on_meta):
 @pytest.mark.parametrize("row", METHODS)
 def test_on_meta_and_for_real_the_counts_are_equal(row, build, tiny_study):
     study = tiny_study()
-    on_meta = build_on_meta(study.resolve(row=row, seed=0)[0], tiny_tokenizer(), base_on_meta(study.config))
+    on_meta = build_on_meta(study.resolve(row=row, seed=0)[0], base_on_meta(study.config), tiny_tokenizer())
     assert count_parameters(on_meta) == count_parameters(build(row).model)
 
 
@@ -117,6 +118,45 @@ def test_training_settings_reach_the_training_arguments(build):
     assert (arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps) == (2, 4)
     assert arguments.per_device_eval_batch_size == 5
     assert (arguments.seed, arguments.data_seed) == (11, 11)
+
+
+def test_batches_are_put_together_by_other_processes_where_there_is_a_gpu(build):
+    cuda = torch.cuda.is_available()
+    arguments = build("lora").arguments
+    assert arguments.dataloader_num_workers == (2 if cuda else 0)
+    assert arguments.dataloader_persistent_workers == arguments.dataloader_pin_memory == cuda
+    assert arguments.accelerator_config.non_blocking == cuda
+    asked = build("lora", "training.dataloader_num_workers=3").arguments
+    assert (asked.dataloader_num_workers, asked.dataloader_persistent_workers) == (3, True)
+
+
+def test_nothing_is_counted_on_the_device_in_each_step(build):
+    assert build("lora").arguments.include_num_input_tokens_seen == "no"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("null", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")],  # null: transformers' choice for GPT-2
+)
+def test_the_model_has_the_attention_that_is_asked_for(asked, expected, build):
+    for row in ("full", "prompt_tuning"):
+        assert build(row, f"attn_implementation={asked}").model.config._attn_implementation == expected
+    assert build("full", "init=config", f"attn_implementation={asked}").model.config._attn_implementation == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("nonsense", r"'nonsense': .*not supported.* Set sdpa or eager"),
+        ("flash_attention_2", "needs half precision, but evaluation is in float32; set sdpa"),
+        pytest.param("flex_attention", "'flex_attention'", id="which GPT-2 does not have, and no CPU"),
+    ],
+)
+def test_an_attention_that_cannot_be_had_is_a_user_error_before_weights_are_read(asked, message, tiny_study):
+    config = tiny_study(f"attn_implementation={asked}").config
+    for load in (base_on_meta, load_base):
+        with pytest.raises(UserError, match=f"attn_implementation is .*{message}"):
+            load(config)
 
 
 def test_gradients_are_clipped_at_one_in_every_run_of_the_main_study(build):

@@ -60,7 +60,7 @@ def test_a_record_cut_short_is_a_user_error(record, tmp_path):
 @pytest.mark.parametrize("change", [{"schema_version": 99}, {"unheard_of": 1}])
 def test_a_record_of_another_schema_is_a_user_error(change, record, tmp_path):
     (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | change))
-    with pytest.raises(UserError, match="not a record of schema 1"):
+    with pytest.raises(UserError, match="not a record of schema 2"):
         read_record(tmp_path)
 
 

@@ -233,6 +233,33 @@ def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
     assert record.throughput["num_train_tokens"] == 2 * sum(len(row["input_ids"]) for row in rows)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(["num_train_samples=22", "training.gradient_accumulation_steps=4"], id="6 of 22 left out"),
+        pytest.param(["num_train_samples=5"], id="fewer than a batch"),
+        pytest.param(["training.max_steps=4"], id="within an epoch"),
+        pytest.param(["training.num_train_epochs=1.5"], id="one epoch and a half"),
+        pytest.param(["training.num_train_epochs=5", "training.early_stopping_patience=1"], id="stopped early"),
+    ],
+)
+def test_num_train_tokens_is_what_the_trainer_would_count_on_the_device(
+    settings, train, monkeypatch, validation_losses
+):
+    validation_losses(3.0, 4.0, 5.0, 6.0, 7.0)
+    trainers = []
+    original = training.make_trainer
+
+    def counting(*args, **kwargs):
+        trainers.append(original(*args, **kwargs))
+        trainers[0].args.include_num_input_tokens_seen = "non_padding"
+        return trainers[0]
+
+    monkeypatch.setattr(training, "make_trainer", counting)
+    record = train("lora", *settings)
+    assert record.throughput["num_train_tokens"] == trainers[0].state.num_input_tokens_seen > 0
+
+
 def test_the_record_says_what_it_was_made_with(train):
     record = train("lora", "training.learning_rate=0.125")
     assert record.config["training"]["learning_rate"] == 0.125

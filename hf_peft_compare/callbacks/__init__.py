@@ -6,8 +6,10 @@ Those that measure are exported into checkpoints, so that a resumed run goes on 
 from hf_peft_compare.callbacks.best_state import BestState
 from hf_peft_compare.callbacks.checkpoints import CheckpointMarker
 from hf_peft_compare.callbacks.finite_loss import FiniteLoss
+from hf_peft_compare.callbacks.memory_breakdown import MemoryBreakdown
 from hf_peft_compare.callbacks.peak_cuda_memory import PeakCudaMemory
 from hf_peft_compare.callbacks.progress import ProgressFile
+from hf_peft_compare.callbacks.train_flops import TrainFlops
 from hf_peft_compare.callbacks.trainable_parameters import TrainableParameters
 from hf_peft_compare.callbacks.wall_clock import WallClock
 from hf_peft_compare.callbacks.wandb_sink import WandbSink
@@ -16,8 +18,10 @@ __all__ = [
     "BestState",
     "CheckpointMarker",
     "FiniteLoss",
+    "MemoryBreakdown",
     "PeakCudaMemory",
     "ProgressFile",
+    "TrainFlops",
     "TrainableParameters",
     "WallClock",
     "WandbSink",

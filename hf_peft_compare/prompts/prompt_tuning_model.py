@@ -34,6 +34,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         tokenizer_name_or_path, init, init_text: noted in the saved config, as peft does.
     """
 
+    base: Any  # a causal LM that generates
     base_model_prefix = "base"
     supports_gradient_checkpointing = True
     # The wrapped model has chosen its attention already; transformers asks the class of the wrapper.
@@ -93,12 +94,12 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         if tokens is None:
             raise UserError("PromptTuningModel got neither input_ids nor inputs_embeds; give one of them.")
         batch_size, num_tokens = tokens.shape[:2]
-        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        cache = past_key_values if past_key_values is not None and past_key_values.is_initialized else None
         if attention_mask is None:
-            num_seen = max(past - self.num_virtual_tokens, 0)
+            num_seen = int(cache.get_seq_length()) - self.num_virtual_tokens if cache is not None else 0
             attention_mask = torch.ones(batch_size, num_seen + num_tokens, dtype=torch.long, device=tokens.device)
         attention_mask = nn.functional.pad(attention_mask, (self.num_virtual_tokens, 0), value=1)  # [B, P + T]
-        if past:  # the prompt stands in the cache already
+        if cache is not None:  # the prompt stands in it already
             inputs: dict[str, Any] = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         else:
             inputs = {"inputs_embeds": self._with_prompt(input_ids, inputs_embeds)}
@@ -114,6 +115,50 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+
+    def generate(  # type: ignore[override]
+        self,
+        inputs: Tensor | None = None,
+        *,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Generate as the base does from a longer text: with any of its caches, and nothing of ours in each step.
+
+        The first step needs the embeddings of prompt and text, the others the cache, so that one is always kept.
+
+        Args:
+            inputs, input_ids, attention_mask: [B, T] of the text alone, or `inputs_embeds` [B, T, H] of it.
+            settings: those of `generate` of the base.
+
+        Returns:
+            What the base returns: token ids of text and completion; of the completion alone with `inputs_embeds`.
+        """
+        input_ids = inputs if input_ids is None else input_ids
+        embeds = self._with_prompt(input_ids, inputs_embeds)  # [B, P + T, H]
+        if attention_mask is None:
+            attention_mask = embeds.new_ones(len(embeds), embeds.shape[1] - self.num_virtual_tokens, dtype=torch.long)
+        order = self._padding_first(attention_mask)
+        attention_mask = nn.functional.pad(attention_mask, (self.num_virtual_tokens, 0), value=1).gather(1, order)
+        embeds = embeds.gather(1, order[:, :, None].expand_as(embeds))
+        if input_ids is not None and settings.get("max_length") and not settings.get("max_new_tokens"):
+            settings["max_new_tokens"] = (
+                settings.pop("max_length") - input_ids.shape[1]
+            )  # the base would subtract P + T
+        return self.base.generate(input_ids, inputs_embeds=embeds, attention_mask=attention_mask, **settings)
+
+    def _padding_first(self, attention_mask: Tensor) -> Tensor:
+        """Order the columns of prompt and text, [B, P + T], so that a row's left padding stands before its prompt.
+
+        So padding stands where `generate` looks for it, to leave it out of a penalty for repetitions.
+        """
+        num_virtual_tokens = self.num_virtual_tokens
+        num_padding = (attention_mask.cumsum(dim=1) == 0).sum(dim=1, keepdim=True)  # [B, 1]
+        column = torch.arange(num_virtual_tokens + attention_mask.shape[1], device=attention_mask.device)
+        prompt_or_text = torch.where(column < num_padding + num_virtual_tokens, column - num_padding, column)
+        return torch.where(column < num_padding, column + num_virtual_tokens, prompt_or_text)
 
     def _with_prompt(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # [B, T, H]

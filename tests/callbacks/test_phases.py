@@ -44,8 +44,8 @@ def test_phases_of_a_real_run_come_in_this_order(train, monkeypatch):
     phases = Phases()
     original = training.make_trainer
 
-    def with_phases(run, built, encoded, *, extra=()):
-        return original(run, built, encoded, extra=[*extra, phases])
+    def with_phases(run, built, encoded, *, extra=(), **kwargs):
+        return original(run, built, encoded, extra=[*extra, phases], **kwargs)
 
     monkeypatch.setattr(training, "make_trainer", with_phases)
     train("lora")

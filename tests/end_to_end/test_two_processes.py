@@ -36,7 +36,7 @@ def both(study_file, process, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("row", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("row", ["lora", "prompt_tuning", "last_layers"])  # the last with a cache that both fill
 def test_two_processes_give_the_metrics_of_one_and_score_each_example_once(row, both):
     folders = both(row)
     one, two = map(read_record, folders)

@@ -7,7 +7,7 @@ from hf_peft_compare import data
 from hf_peft_compare.evaluation import generate_texts, score_completions
 from hf_peft_compare.finished_runs import load_run
 from hf_peft_compare.records import read_predictions
-from hf_peft_compare.training import encode
+from hf_peft_compare.tokenised import encode
 
 
 @pytest.mark.parametrize("row", ["prompt_tuning", "last_layers", "lora", "p_tuning", "full"])

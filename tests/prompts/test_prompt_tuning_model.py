@@ -4,7 +4,7 @@ import pytest
 import torch
 from peft import PeftModel, PromptTuningConfig, get_peft_model
 from tiny import shake_trainables, tiny_model, token_rows
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import DynamicCache, StaticCache, Trainer, TrainerCallback, TrainingArguments
 
 from hf_peft_compare import PromptTuningModel
 from hf_peft_compare.batches import CompletionCollator, pad_left
@@ -145,12 +145,12 @@ def greedy(model, ids, num_new_tokens):
     return ids
 
 
-@pytest.mark.parametrize("use_cache", [True, False], ids=["with cache", "without cache"])
-def test_generate_equals_a_hand_written_greedy_loop(use_cache, model):
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
+def test_generate_equals_a_hand_written_greedy_loop(cache, model):
     settings = {
         "max_new_tokens": 12,
         "do_sample": False,
-        "use_cache": use_cache,
+        "cache_implementation": cache,
         "eos_token_id": None,
         "pad_token_id": 0,
     }
@@ -170,10 +170,46 @@ def test_generated_text_depends_on_the_prompt_vectors(model):
     assert not torch.equal(model.base.generate(input_ids=IDS, attention_mask=torch.ones_like(IDS), **settings), before)
 
 
-def test_beams_with_a_cache_are_those_without(model):
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("kind", [DynamicCache, StaticCache])
+@torch.no_grad()
+def test_a_loop_of_ones_own_may_keep_a_cache(kind, masked, model):
+    cache = kind(model.config, max_cache_len=P + 16) if kind is StaticCache else kind(config=model.config)
+    ids = read = IDS
+    for _ in range(8):
+        mask = torch.ones_like(ids) if masked else None
+        logits = model(input_ids=read, attention_mask=mask, past_key_values=cache).logits
+        read = logits[:, -1:].argmax(dim=-1)
+        ids = torch.cat([ids, read], dim=1)
+    assert torch.equal(ids, greedy(model, IDS, 8))
+
+
+def test_beams_are_those_of_the_base_after_the_prompts_own_tokens(model):
+    words = torch.tensor([[11, 12, 13, 14]])
+    prompted = PromptTuningModel(model.base, model.base.get_input_embeddings().weight[words[0]])
     settings = {"max_new_tokens": 6, "num_beams": 3, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    with_cache, without = (model.generate(input_ids=IDS, use_cache=use, **settings) for use in (True, False))
-    assert torch.equal(with_cache, without)
+    expected = model.base.generate(input_ids=torch.cat([words, IDS], dim=1), **settings)
+    assert torch.equal(prompted.generate(input_ids=IDS, **settings), expected[:, 4:])
+
+
+def test_embeddings_generate_what_their_tokens_do(model):
+    settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    completion = model.generate(inputs_embeds=model.get_input_embeddings()(IDS), **settings)
+    assert torch.equal(completion, model.generate(IDS, **settings)[:, 5:])
+
+
+def test_the_longest_text_is_counted_without_the_prompt(model):
+    assert model.generate(input_ids=IDS, max_length=9, do_sample=False, eos_token_id=None).shape == (1, 9)
+
+
+@pytest.mark.parametrize("setting", [{"repetition_penalty": 1.8}, {"no_repeat_ngram_size": 1}, {"min_new_tokens": 8}])
+def test_what_looks_at_the_text_never_looks_at_its_padding(setting, model):
+    settings = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": 0, "pad_token_id": 0, **setting}
+    alone = model.generate(input_ids=IDS, attention_mask=torch.ones_like(IDS), **settings)
+    padded, mask = pad_left([IDS[0].tolist(), [3] * 11], pad_token_id=0)
+    together = model.generate(input_ids=padded, attention_mask=mask, **settings)[:1, 6:]
+    assert torch.equal(together[:, : alone.shape[1]], alone)
+    assert not together[:, alone.shape[1] :].any()  # padding after the end of text
 
 
 # Files that peft reads and writes

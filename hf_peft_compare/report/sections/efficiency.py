@@ -35,10 +35,7 @@ def render_efficiency(material: Material) -> list[Block]:
             scale=1e-6,
         ),
     ]
-    caption = (
-        f"{_title(comparison)} against cost. Bars: 95 % interval over test examples. "
-        "Dashed lines: rows that train nothing."
-    )
+    caption = f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: rows that train nothing."
     shown = [chart for chart in charts if chart is not None]
     return [*([Charts(charts=shown, caption=caption)] if shown else []), *_tables(material)]
 
@@ -122,6 +119,7 @@ def _tables(material: Material) -> list[Block]:
             material, name="clocks", caption="The four clocks and the throughput.", columns=columns, notes=[note]
         ),
         _memory_table(material),
+        *_breakdown_tables(material),
     ]
 
 
@@ -146,6 +144,25 @@ def _memory_table(material: Material) -> Block:
     )
     notes = [about, "The resident peak is that of the whole process in main memory, over all phases."]
     return figure_table(material, name="memory", caption="Memory in MB of 10⁶ bytes.", columns=columns, notes=notes)
+
+
+def _breakdown_tables(material: Material) -> list[Block]:
+    """Tabulate what the parts of training took, where some row knows it."""
+    titles = {
+        "weights_bytes": "Weights",
+        "gradients_bytes": "Gradients",
+        "optimizer_bytes": "Optimizer",
+        "activations_bytes": "Activations",
+    }
+    if not any(titles.keys() & row.figures.keys() for row in material.comparison.rows):
+        return []
+    note = (
+        "Tensors alone, counted one by one: activations are what the backward pass of the largest micro-batch needs. "
+        "Temporary results, and what the allocator keeps beside them, are in the peaks only."
+    )
+    columns = [FigureColumn(key=key, title=title, write=format_megabytes) for key, title in titles.items()]
+    caption = "What training took, in MB of 10⁶ bytes."
+    return [figure_table(material, name="memory-breakdown", caption=caption, columns=columns, notes=[note])]
 
 
 def _title(comparison: Comparison) -> str:

@@ -1,0 +1,114 @@
+"""What training holds in memory: weights, gradients, optimizer and activations, counted tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+KEYS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
+ENOUGH = 3  # of equal size, since attention keeps more of a padded batch than of one without padding
+
+
+class MemoryBreakdown(TrainerCallback, ExportableState):
+    """Count the bytes of everything that one process keeps between the forward pass and the end of a step.
+
+    | key               | what is counted                                                                          |
+    |-------------------|------------------------------------------------------------------------------------------|
+    | weights_bytes     | parameters and buffers, quantised ones as they are stored                                |
+    | gradients_bytes   | gradients before the first optimizer step                                                |
+    | optimizer_bytes   | the optimizer's tensors after it                                                         |
+    | activations_bytes | what autograd saved for the backward pass of the largest micro-batch, beside the weights |
+
+    Memory that several tensors share counts once. It is a count of tensors, exact on any device, and not what an
+    allocator held: temporary results are in `PeakCudaMemory` alone. Weights that autocast has cast are activations.
+
+    With gradient checkpointing activations_bytes is None: what is kept of each block stands in no graph, and what is
+    computed again for it is saved and gone within the backward pass.
+    """
+
+    def __init__(self) -> None:
+        self.num_bytes: dict[str, int] = {}
+        self._watched: list[tuple[int, ...]] = []
+        self._checkpoints = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Count the weights."""
+        self._checkpoints = args.gradient_checkpointing
+        self.num_bytes["weights_bytes"] = _num_bytes(_weights(model))
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Count the gradients of the first step; all others have as many."""
+        if "gradients_bytes" not in self.num_bytes:
+            self.num_bytes["gradients_bytes"] = _num_bytes(p.grad for p in model.parameters() if p.grad is not None)
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+        """Count what the first step left in the optimizer."""
+        if "optimizer_bytes" not in self.num_bytes:
+            self.num_bytes["optimizer_bytes"] = _num_bytes(_tensors(optimizer.state.values()))
+
+    @contextmanager
+    def watching(self, model: nn.Module, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Count the activations of one micro-batch, unless enough of at least its size in every way were counted.
+
+        Larger ones are few, so most steps are not slowed. No hook outlives the block, whatever is raised in it.
+        """
+        sizes = tuple(size for value in inputs.values() if isinstance(value, Tensor) for size in value.shape)
+        num_larger = sum(all(map(int.__le__, sizes, watched)) for watched in self._watched)
+        if self._checkpoints or num_larger >= ENOUGH:
+            yield
+            return
+        weights = {_address(tensor) for tensor in _weights(model)}
+        saved: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with saved_tensors_hooks(note, lambda tensor: tensor):
+            yield
+        self._watched.append(sizes)
+        num_bytes = sum(size for address, size in saved.items() if address not in weights)
+        self.num_bytes["activations_bytes"] = max(self.num_bytes.get("activations_bytes", 0), num_bytes)
+
+    def forget(self) -> None:
+        """Begin anew, after an attempt that ran out of memory."""
+        self.num_bytes.clear()
+        self._watched.clear()
+
+    def results(self) -> dict[str, int | None]:
+        """Give every key of the table above."""
+        return {key: self.num_bytes.get(key) for key in KEYS}
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        return {"args": {}, "attributes": {"num_bytes": dict(self.num_bytes)}}
+
+
+def _weights(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Find the tensors in nested dictionaries and sequences."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (Mapping, list, tuple)):
+            yield from _tensors(value.values() if isinstance(value, Mapping) else value)
+
+
+def _num_bytes(tensors: Iterable[Tensor]) -> int:
+    """Sum what the tensors' memory takes, shared memory once."""
+    return sum({_address(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

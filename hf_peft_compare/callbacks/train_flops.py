@@ -1,0 +1,53 @@
+"""The arithmetic of training: counted in a few micro-batches, and in all others by their size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from hf_peft_compare.planning.tracing import FlopCounter
+
+ENOUGH = 3  # micro-batches to count in, since counting slows them
+
+
+class TrainFlops(TrainerCallback, ExportableState):
+    """Count the floating-point operations of the forward and backward passes of one process.
+
+    Operations are counted in the first few micro-batches. Per padded column they hardly differ between micro-batches,
+    so all columns that training has seen tell the rest.
+    """
+
+    def __init__(self) -> None:
+        self.num_flops = 0
+        self.num_counted_columns = 0
+        self.num_columns = 0
+        self._num_counted = 0
+
+    @contextmanager
+    def watching(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Note one micro-batch, and count in it unless enough were counted."""
+        states = inputs.get("trunk_states")
+        num_columns = prod((inputs["input_ids"] if states is None else states).shape[:2])
+        self.num_columns += num_columns
+        if self._num_counted >= ENOUGH:
+            yield
+            return
+        with FlopCounter() as counter:
+            yield
+        self._num_counted += 1
+        self.num_flops += counter.num_flops
+        self.num_counted_columns += num_columns
+
+    def result(self) -> float | None:
+        """Give the operations of all micro-batches; None where nothing was trained."""
+        return self.num_flops * self.num_columns / self.num_counted_columns if self.num_counted_columns else None
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        kept = ("num_flops", "num_counted_columns", "num_columns", "_num_counted")
+        return {"args": {}, "attributes": {name: getattr(self, name) for name in kept}}

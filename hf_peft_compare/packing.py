@@ -1,0 +1,60 @@
+"""Packing: the texts of a micro-batch in one row, without padding and without seeing each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_peft_compare.batches import CompletionCollator
+from hf_peft_compare.evaluation import to_device
+from hf_peft_compare.positions import positions_from_mask
+
+TOLERANCE = 1e-3  # of the logits' spread: float32 stays far below it, a text that sees another far above
+
+
+def pack(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the texts of a padded batch into one row: the same loss of fewer tokens.
+
+    There is no attention mask and the positions of each text begin at 0, by which transformers tells the texts of a
+    row apart (`masking_utils.find_packed_sequence_indices`), unless it keeps keys and values. The labels of each text
+    begin with -100, so the model's own shift by one never predicts a token of one text from another.
+
+    Args:
+        batch: what `CompletionCollator` returns.
+
+    Returns:
+        input_ids, position_ids [1, N] of all tokens that are no padding; labels [1, M] and logits_to_keep [M], the
+        places of the M columns that were labelled or stood before the first of their row.
+    """
+    mask, kept = batch["attention_mask"], _kept(batch["labels"])
+    real, num_tokens = mask.bool(), mask.shape[1]
+    places = nn.functional.pad(kept, (num_tokens - kept.shape[1], 0))  # [B, T]
+    return {
+        "input_ids": batch["input_ids"][real][None],
+        "position_ids": positions_from_mask(mask, num_tokens)[real][None],
+        "labels": batch["labels"][kept][None],
+        "logits_to_keep": places[real].nonzero()[:, 0],
+        "use_cache": False,
+    }
+
+
+@torch.no_grad()
+def can_pack(model: Any, rows: Sequence[dict[str, Any]], *, pad_token_id: int) -> bool:
+    """Whether the model gives the texts of some encoded examples the same logits packed as padded."""
+    batch = to_device(CompletionCollator(pad_token_id=pad_token_id)(rows), model.device)
+    model.eval()
+    try:
+        expected = model(**batch).logits[:, -batch["labels"].shape[1] :][_kept(batch["labels"])]  # [M, V]
+        logits = model(**pack(batch)).logits[0]
+    except (TypeError, ValueError, RuntimeError):  # an architecture without positions, or with its own idea of a row
+        return False
+    return bool((logits - expected).abs().max() <= TOLERANCE * expected.std())
+
+
+def _kept(labels: Tensor) -> Tensor:
+    """Mark the labelled columns of each row and the one before them, [B, K]."""
+    labelled = labels != -100
+    return labelled | nn.functional.pad(labelled[:, 1:], (0, 1))

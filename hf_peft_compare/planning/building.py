@@ -1,0 +1,165 @@
+"""What is traced: a run's model, optimizer and batches on the meta device, without weights, download or memory."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, Trainer
+
+from hf_peft_compare import factory
+from hf_peft_compare.batches import CompletionCollator
+from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.packing import pack
+from hf_peft_compare.planning.devices import Device
+from hf_peft_compare.planning.lengths import Shape
+from hf_peft_compare.positions import count_positions_from_mask
+from hf_peft_compare.trunk import Trunk
+
+NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
+
+
+class AnyTokenizer:
+    """Stands where a tokenizer would have to be downloaded: on the meta device no text's tokens matter."""
+
+    name_or_path = ""
+
+    def __call__(self, text: str, **settings: Any) -> dict[str, list[int]]:
+        """Give one token for every text."""
+        return {"input_ids": [0]}
+
+
+def load_architecture(config: Protocol) -> Any:
+    """Give the base model's config: as the study says where it has a `model_type`, else the base model's own.
+
+    A local folder is always read, since it costs nothing.
+
+    Raises:
+        UserError: it cannot be had, or transformers cannot make a config of these fields.
+    """
+    fields = dict(config.architecture)
+    model_type = fields.pop("model_type", None)
+    if model_type is None or is_local(config):
+        return factory.load_architecture(config)
+    if model_type not in CONFIG_MAPPING:
+        nearest = ", ".join(difflib.get_close_matches(str(model_type), CONFIG_MAPPING))
+        raise UserError(
+            f"unknown architecture.model_type {model_type!r}. Near: {nearest or 'none'}. Expected: one of transformers."
+        )
+    if config.attn_implementation is not None:
+        fields["attn_implementation"] = config.attn_implementation
+    try:
+        return AutoConfig.for_model(model_type, **fields)
+    except Exception as error:  # each model's config checks its fields in its own way
+        raise _refusal(model_type, error) from None
+
+
+def base_on_meta(architecture: Any) -> Any:
+    """Build the base model on the meta device.
+
+    Raises:
+        UserError: transformers has no causal LM of this architecture, or refuses its fields.
+    """
+    try:
+        with torch.device("meta"):
+            base = AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+    except Exception as error:  # as above
+        raise _refusal(architecture.model_type, error) from None
+    return base
+
+
+def _refusal(model_type: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"no causal LM can be built of architecture {model_type}: {reason} Check architecture's fields.")
+
+
+def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
+    """Build a run's model as `factory.build` does, on the meta device; `base` stays as it is.
+
+    Raises:
+        UserError: what the method's settings and the base do not allow.
+    """
+    with torch.device("meta"):
+        copied = copy.deepcopy(base)
+        count_positions_from_mask(copied)
+        model = factory.apply_method(copied, config, tokenizer)
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        model.config.use_cache = False  # as the Trainer does
+    return model
+
+
+def check_lengths(config: RunConfig, base: Any) -> None:
+    """Refuse a `max_length` beyond the base's context, or one that leaves no room for a prompt.
+
+    Raises:
+        UserError: as said.
+    """
+    context = getattr(base.config, "max_position_embeddings", None)
+    if context is not None and config.max_length > context:
+        raise UserError(
+            f"max_length is {config.max_length} tokens, virtual ones counted, but the context of "
+            f"{config.model_name_or_path} has {context}; set max_length to at most {context}."
+        )
+    if config.max_prompt_length < 1:
+        raise UserError(
+            f"{config.row}: max_length is {config.max_length}, of which {config.max_length - config.max_text_length} "
+            f"virtual tokens and {config.generation.max_new_tokens} new ones leave no room for a prompt; raise it."
+        )
+
+
+def is_local(config: Protocol) -> bool:
+    """Whether the base model stands in a folder here."""
+    return config.model_name_or_path == EMBEDDED or Path(config.model_name_or_path).is_dir()
+
+
+def local_tokenizer(config: Protocol) -> Any | None:
+    """Load the tokenizer where that needs no download; else None."""
+    given = config.tokenizer_name_or_path
+    if Path(given).is_dir() if given else is_local(config):
+        return factory.load_tokenizer(config)
+    return None
+
+
+def make_optimizer(model: Any, config: RunConfig, device: Device) -> Optimizer:
+    """Make a run's optimizer as the Trainer would on a device.
+
+    On the meta device there are no fused kernels; a plain one stands in, whose `defaults` say that it is fused.
+    """
+    arguments = factory.training_arguments(config, output_dir=Path())
+    kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained[0].is_meta:
+        return kind(trained, **settings)
+    fused = settings.pop("fused", False)
+    if kind.__module__.startswith("torch.optim"):
+        settings["foreach"] = device.cuda and not fused  # PyTorch's own choice, which it makes by the device
+    optimizer = kind(trained, **settings)
+    optimizer.defaults["fused"] = fused
+    return optimizer
+
+
+def make_batch(
+    shape: Shape, *, trunk: Trunk | None = None, packs: bool = False, device: str = "meta"
+) -> dict[str, Any]:
+    """Make a padded batch of a shape with the run's own collator.
+
+    Args:
+        trunk: the batch brings the states of this frozen trunk.
+        packs: the texts stand in one row.
+    """
+    row: dict[str, Any] = {
+        "input_ids": [column % NUM_WORDS for column in range(shape.width)],
+        "num_completion_tokens": min(shape.num_completion_tokens, shape.width - 1),
+    }
+    if trunk is not None:
+        width = trunk.base.get_input_embeddings().embedding_dim
+        row["trunk_states"] = torch.zeros(trunk.num_states(row), width)
+    batch = CompletionCollator(pad_token_id=0)([row] * shape.num_rows)
+    batch = pack(batch) if packs else batch
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}

@@ -1,0 +1,98 @@
+"""A plan as plain text for a terminal: what each row takes, where its memory goes, the sum, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_megabytes, format_significant
+from hf_peft_compare.planning.plans import PARTS, PHASES, RunPlan, StudyPlan, total
+
+TITLES = {"weights": "frozen", "trainables": "trained", "optimizer": "optimizer state"}
+
+
+def render_plan(study: StudyPlan) -> str:
+    """Write a plan as two tables, one line per row, and a few sentences."""
+    rows = list({plan.row: plan for plan in study.runs}.values())
+    tables = [_table("row", COLUMNS, rows), _memory_table([plan for plan in rows if plan.memory])]
+    return "\n\n".join(text for text in [*tables, "\n".join(_sentences(study, rows))] if text) + "\n"
+
+
+COLUMNS: dict[str, Callable[[RunPlan], str]] = {
+    "trainable": lambda plan: format_count(plan.trainable_params),
+    "parameters": lambda plan: format_count(plan.total_params),
+    "peak MB": lambda plan: format_megabytes(plan.memory.peak_bytes if plan.memory else None),
+    "tokens": lambda plan: format_count(plan.num_train_tokens),
+    "arithmetic": lambda plan: format_flops(plan.total_flops),
+    "train": lambda plan: format_duration(total([plan.seconds["train"], plan.seconds["trunk"]])),
+    "evaluate": lambda plan: format_duration(total(plan.seconds[phase] for phase in PHASES[2:])),
+    "total": lambda plan: format_duration(plan.total_seconds),
+}
+
+
+def _memory_table(plans: Sequence[RunPlan]) -> str:
+    if not plans:
+        return ""
+
+    def megabytes(part: str) -> Callable[[RunPlan], str]:
+        return lambda plan: format_megabytes(plan.memory.at_train_peak.get(part) if plan.memory else None)
+
+    columns = {TITLES.get(part, part): megabytes(part) for part in PARTS}
+    columns["in evaluation"] = lambda plan: format_megabytes(plan.memory.evaluation_peak_bytes if plan.memory else None)
+    return _table("MB at the peak of training", columns, plans)
+
+
+def _table(first: str, columns: dict[str, Callable[[RunPlan], str]], plans: Sequence[RunPlan]) -> str:
+    lines = [[first, *columns], *([plan.row, *(write(plan) for write in columns.values())] for plan in plans)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "  ".join([cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])
+        for cells in lines
+    )
+
+
+def _sentences(study: StudyPlan, rows: Sequence[RunPlan]) -> list[str]:
+    """Give the sum of the study, what does not fit, and where the numbers come from."""
+    runs = f"{len(study.runs)} run{'s' * (len(study.runs) != 1)}"
+    duration, flops = format_duration(study.total_seconds), format_flops(study.total_flops)
+    bases = dict.fromkeys(plan.time_basis for plan in rows)
+    lines = [
+        f"in all: {runs}, one after the other {duration} on {study.device}, {flops}",
+        *(_does_not_fit(plan) for plan in rows if plan.row in study.does_not_fit),
+        f"time: {'; '.join(bases)}",
+        f"lengths: {rows[0].lengths_basis}",
+    ]
+    notes: dict[str, list[str]] = {}
+    for plan in rows:
+        for note in plan.notes:
+            notes.setdefault(note, []).append(plan.row)
+    return [*lines, *(f"{', '.join(named)}: {note}" for note, named in notes.items())]
+
+
+def _does_not_fit(plan: RunPlan) -> str:
+    assert plan.memory is not None
+    needed, available = (format_megabytes(n) for n in (plan.memory.peak_bytes, plan.memory.available_bytes))
+    return (
+        f"does not fit: {plan.row} needs {needed} MB of {available} MB; lower training.train_batch_size or raise "
+        f"gradient_accumulation_steps, set gradient_checkpointing, or lower max_length or eval_batch_size"
+    )
+
+
+def format_flops(flops: float | None) -> str:
+    """Write floating-point operations in the unit that a reader would choose."""
+    if flops is None:
+        return UNKNOWN
+    for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12)):
+        if flops >= size:
+            return f"{format_significant(flops / size)} {unit}"
+    return f"{format_significant(flops / 1e9)} GFLOP"
+
+
+def format_duration(seconds: float | None) -> str:
+    """Write seconds in the unit that a reader would choose."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{format_significant(seconds / length)} {unit}"
+    return f"{format_significant(seconds)} s"

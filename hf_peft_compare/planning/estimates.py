@@ -1,0 +1,220 @@
+"""Estimates: what a run takes in all, from the traces of its parts and how often each part is done."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.planning.building import make_batch, make_optimizer
+from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
+from hf_peft_compare.planning.lengths import Shape, Shapes
+from hf_peft_compare.planning.plans import MemoryPlan
+from hf_peft_compare.planning.tracing import ForwardTrace, Ops, StepTrace, trace_forward, trace_step
+from hf_peft_compare.trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How often each part of a run is done; None: not known without the data.
+
+    Args:
+        steps, validations: optimizer steps, passes over the validation split.
+        batches: of each split and of generation, as if all were of the largest size.
+    """
+
+    steps: int | None
+    validations: int | None
+    batches: Mapping[str, float | None]
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train."""
+        return self.steps != 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What each part of a run takes, in FLOPs or in seconds.
+
+    Args:
+        step: one optimizer step.
+        validation, test: one batch of evaluation; validation reads the frozen trunk's states where they are kept.
+        generation: one batch of test prompts, each with as many new tokens as there may be.
+    """
+
+    step: float
+    validation: float
+    test: float
+    generation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """Everything traced of one row.
+
+    Args:
+        largest, mean: a step of the largest micro-batch and of one of mean size; None where nothing is trained.
+        validation, test: the largest batch of evaluation, with and without kept states of the frozen trunk.
+        cached: a batch of the longest prompts and all that may be generated, read at once into a cache.
+        prompt_share: what of its columns are prompts.
+        token: one token generated for each of its rows.
+    """
+
+    largest: StepTrace | None
+    mean: StepTrace | None
+    validation: ForwardTrace
+    test: ForwardTrace
+    cached: ForwardTrace
+    prompt_share: float
+    token: Ops
+
+
+def count_parts(
+    config: RunConfig, num_examples: Mapping[str, int | None], shapes: Shapes, *, num_processes: int = 1
+) -> Counts:
+    """Count steps and batches of a run; steps are an upper bound where training may stop early."""
+    training, num_train = config.training, num_examples["train"]
+    per_epoch = None if num_train is None else max(num_train // training.train_batch_size, 1)
+    steps = training.max_steps if training.max_steps > 0 else _ceil(times(training.num_train_epochs, per_epoch))
+    if training.eval_strategy == "steps":
+        validations = None if steps is None else steps // training.eval_steps
+    else:
+        validations = None if steps is None or per_epoch is None else math.ceil(steps / per_epoch)
+    trains, sizes = get_method(config.method["name"]).trains, {**num_examples, "generation": num_examples["test"]}
+    rows = shapes.evaluation.num_rows * num_processes
+    return Counts(
+        steps=steps if trains else 0,
+        validations=validations if trains else 0,
+        batches={name: times(size, shapes.shares[name], 1 / rows) for name, size in sizes.items()},
+    )
+
+
+def trace_parts(
+    model: Any, config: RunConfig, shapes: Shapes, device: Device, *, bf16: bool, trunk: Trunk | None
+) -> Traces:
+    """Trace everything that a run does, each shape once.
+
+    Args:
+        model: on the meta device.
+        trunk: the frozen trunk whose states are kept; None: it is computed in every pass.
+    """
+    trains = any(parameter.requires_grad for parameter in model.parameters())
+    packs = config.training.packing and trunk is None and config.max_text_length == config.max_length
+    accumulates = config.training.gradient_accumulation_steps > 1
+
+    def step(shape: Shape) -> StepTrace | None:
+        if not trains:
+            return None
+        batch, optimizer = make_batch(shape, trunk=trunk, packs=packs), make_optimizer(model, config, device)
+        return trace_step(model, batch, optimizer, device=device, bf16=bf16, accumulates=accumulates)
+
+    # A trunk takes states only after a pass without them, so the test's trace comes first.
+    test = trace_forward(model, make_batch(shapes.evaluation), device=device)
+    prompts = _cached_batch(config, shapes)
+    cached = trace_forward(model, prompts, device=device)
+    largest = step(shapes.train_largest)
+    return Traces(
+        largest=largest,
+        mean=largest if shapes.train_mean == shapes.train_largest else step(shapes.train_mean),
+        validation=trace_forward(model, make_batch(shapes.evaluation, trunk=trunk), device=device) if trunk else test,
+        test=test,
+        cached=cached,
+        prompt_share=shapes.longest_prompt / prompts["input_ids"].shape[1],
+        token=_token_ops(cached, prompts, model),
+    )
+
+
+def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
+    """Make a batch of the longest prompts and all that may be generated after them, to be read into a cache."""
+    num_rows = shapes.evaluation.num_rows * config.generation.num_beams
+    width = shapes.longest_prompt + config.generation.max_new_tokens
+    batch = make_batch(shapes.evaluation._replace(num_rows=num_rows, width=width))
+    del batch["labels"]
+    return {**batch, "logits_to_keep": 1, "use_cache": True}
+
+
+def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Ops:
+    """Give what one generated token of every row takes: its share of the columns, the LM head, weights and cache read.
+
+    A column of a pass over W tokens attends to W keys, as a token does that is generated after them.
+    """
+    num_rows, width = batch["input_ids"].shape
+    flops = sum(op.flops * count for op, count in cached.ops.items()) // width
+    flops += 2 * num_rows * model.get_output_embeddings().weight.numel()
+    busy = Op(flops=flops, num_bytes=cached.cache_bytes + cached.weights_bytes, half=False)
+    return Counter({busy: 1, Op(flops=0, num_bytes=0, half=False): sum(cached.ops.values())})
+
+
+def count_flops(traces: Traces, config: RunConfig) -> Parts:
+    """Give the FLOPs of every part."""
+    return _parts(traces, config, lambda ops: sum(op.flops * count for op, count in ops.items()))
+
+
+def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts:
+    """Give the seconds of every part on a device."""
+    parts = _parts(traces, config, device.seconds)
+    return replace(parts, step=parts.step + SECONDS_PER_STEP) if traces.mean else parts
+
+
+def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -> Parts:
+    accumulation, step = config.training.gradient_accumulation_steps, traces.mean
+    return Parts(
+        step=accumulation * (measure(step.forward) + measure(step.backward)) + measure(step.update) if step else 0,
+        validation=measure(traces.validation.ops),
+        test=measure(traces.test.ops),
+        generation=traces.prompt_share * measure(traces.cached.ops)
+        + config.generation.max_new_tokens * measure(traces.token),
+    )
+
+
+def totals(parts: Parts, counts: Counts, *, keeps_trunk: bool) -> dict[str, float | None]:
+    """Sum up a run by phase."""
+    batches, fill = counts.batches, parts.test - parts.validation if keeps_trunk else 0.0
+    return {
+        "train": times(counts.steps, parts.step),
+        "trunk": times(add(batches["train"], batches["validation"]), fill),
+        "validation": times(counts.validations, batches["validation"], parts.validation),
+        "test": times(batches["test"], parts.test),
+        "generation": times(batches["generation"], parts.generation),
+    }
+
+
+def plan_memory(traces: Traces, device: Device) -> MemoryPlan:
+    """Give what a run takes of a device's memory."""
+    step = traces.largest
+    evaluation_peak_bytes = max(traces.test.peak_bytes, traces.cached.peak_bytes)
+    train_peak_bytes = sum(step.at_peak.values()) if step else None
+    peak_bytes = max(evaluation_peak_bytes, train_peak_bytes or 0)
+    return MemoryPlan(
+        peak_bytes=peak_bytes,
+        train_peak_bytes=train_peak_bytes,
+        evaluation_peak_bytes=evaluation_peak_bytes,
+        at_train_peak=step.at_peak if step else {},
+        weights_bytes=traces.test.weights_bytes,
+        gradients_bytes=step.gradients_bytes if step else 0,
+        optimizer_bytes=step.optimizer_bytes if step else 0,
+        activations_bytes=step.activations_bytes if step else 0,
+        available_bytes=device.usable_bytes,
+        fits=peak_bytes <= device.usable_bytes,
+    )
+
+
+def times(*factors: float | None) -> float | None:
+    """Multiply; None where a factor is not known, unless another is zero."""
+    if 0 in factors:
+        return 0
+    return None if None in factors else math.prod(factors)  # type: ignore[arg-type]
+
+
+def _ceil(value: float | None) -> int | None:
+    return None if value is None else math.ceil(value)
+
+
+def add(*terms: float | None) -> float | None:
+    """Add; None where a term is not known."""
+    return None if None in terms else sum(terms)  # type: ignore[arg-type]

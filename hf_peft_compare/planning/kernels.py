@@ -1,0 +1,116 @@
+"""What a device's kernels do otherwise than PyTorch's meta device, which traces stand on.
+
+On the meta device attention falls back to plain matrix products that keep all [T, T] scores, dropout keeps a float
+mask, and there is no autocast. A trace of a step therefore replaces these calls by what the planned device calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+# torch.autocast on CUDA: what it casts to 16 bits and what to float32 (PyTorch documentation, "Autocast op reference").
+IN_HALF = frozenset(
+    "__matmul__ __rmatmul__ addbmm addmm addmv addr baddbmm bmm conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
+    "conv_transpose3d einsum linear matmul mm mv prelu scaled_dot_product_attention".split()
+)
+IN_FLOAT = frozenset(
+    "__pow__ __rpow__ __rdiv__ __rtruediv__ acos asin binary_cross_entropy_with_logits cdist cosh cosine_similarity "
+    "cross_entropy cumprod cumsum dist erfinv exp expm1 group_norm kl_div l1_loss layer_norm log log10 log1p log2 "
+    "log_softmax mse_loss nll_loss norm normalize pow prod reciprocal rsqrt sinh smooth_l1_loss softmax softmin "
+    "softplus sum tan".split()
+)
+
+
+class Kernels(TorchFunctionMode):
+    """Let calls on the meta device take the memory and the operations that they take on another device.
+
+    The truth of a tensor is unknown there and taken for false: a padding mask is not all ones, so it is used.
+
+    Args:
+        cuda: the device is a GPU: fused attention and dropout that keep no probabilities.
+        bf16: training is in CUDA's autocast to bfloat16.
+    """
+
+    def __init__(self, *, cuda: bool, bf16: bool):
+        super().__init__()
+        self.cuda = cuda
+        self.bf16 = bf16
+        self._cast: dict[int, tuple[Tensor, Tensor]] = {}  # trained weights are cast once per pass, as autocast does
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Answer a call of torch."""
+        kwargs = kwargs or {}
+        if func is Tensor.__bool__:
+            return False
+        if self.bf16:
+            args, kwargs = self._autocast(getattr(func, "__name__", ""), args, kwargs)
+        if func is functional.scaled_dot_product_attention:
+            return self._attention(*args, **kwargs)
+        if func is functional.dropout and self.cuda:
+            return fused_dropout(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _autocast(self, name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        if name not in IN_HALF and name not in IN_FLOAT:
+            return args, kwargs
+        cast: Callable[[Any], Any] = self._half if name in IN_HALF else _float
+        return tuple(map(cast, args)), {key: cast(value) for key, value in kwargs.items()}
+
+    def _half(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return value
+        if not (value.is_leaf and value.requires_grad):
+            return value.to(torch.bfloat16)
+        if id(value) not in self._cast:
+            self._cast[id(value)] = value, value.to(torch.bfloat16)
+        return self._cast[id(value)][1]
+
+    def forget(self) -> None:
+        """End a forward pass: weights are cast anew in the next."""
+        self._cast.clear()
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        if enable_gqa:
+            num_shared = query.shape[1] // key.shape[1]
+            key, value = key.repeat_interleave(num_shared, dim=1), value.repeat_interleave(num_shared, dim=1)
+        if query.ndim != 4 or (dropout_p and not self.cuda):  # the CPU's fused kernel has no dropout
+            return functional.scaled_dot_product_attention(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+            )
+        if attn_mask is not None and attn_mask.dtype == torch.bool:
+            zero = torch.zeros((), dtype=query.dtype, device=query.device)
+            attn_mask = torch.where(attn_mask, zero, float("-inf"))
+        if not self.cuda:
+            return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                query, key, value, 0.0, is_causal, attn_mask=attn_mask, scale=scale
+            )[0]
+        if attn_mask is not None:
+            attn_mask = attn_mask.expand(*query.shape[:3], key.shape[2])
+        return torch.ops.aten._scaled_dot_product_efficient_attention(
+            query, key, value, attn_mask, torch.is_grad_enabled(), dropout_p, is_causal, scale=scale
+        )[0]
+
+
+def fused_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Drop as CUDA does: one byte per element is kept for the backward pass."""
+    return torch.native_dropout(input, p, True)[0] if training and p > 0 else input
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value

@@ -1,0 +1,175 @@
+"""How long a study's examples are: from its data where they are at hand, else assumed; and the batches they make."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple, TypeVar
+
+from hf_peft_compare import factory
+from hf_peft_compare.batches import SimilarLengthSampler
+from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
+from hf_peft_compare.data import SPLITS, load_examples
+from hf_peft_compare.entries import get_task
+
+T = TypeVar("T")
+MOST_SAMPLED = 1000  # of a split: their mean is known to about 1 %, and encoding them takes a second
+
+
+class Length(NamedTuple):
+    """Tokens of one example, its completion's counted and alone."""
+
+    num_tokens: int
+    num_completion_tokens: int
+
+
+class Shape(NamedTuple):
+    """A padded batch: rows, columns, and the longest completion among them."""
+
+    num_rows: int
+    width: int
+    num_completion_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """The examples of a study.
+
+    Args:
+        basis: where the lengths come from.
+        splits: lengths by split, a sample of them or one assumed for all, cut at the study's `max_length`.
+        num_examples: of each split; None: not known without the data.
+    """
+
+    basis: str
+    splits: Mapping[str, Sequence[Length]]
+    num_examples: Mapping[str, int | None]
+
+    def cut(self, split: str, longest: int) -> list[Length]:
+        """Give the lengths of a split for texts of at most so many tokens; only prompts are cut."""
+        return [length._replace(num_tokens=min(length.num_tokens, longest)) for length in self.splits[split]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """The batches of one run on each of its devices.
+
+    Args:
+        train_mean, train_largest: micro-batches of training.
+        train_tokens: mean tokens of a training example, without padding.
+        evaluation: the largest batch of evaluation; others have more rows of shorter texts.
+        longest_prompt: columns of the longest test prompt; with `evaluation`'s rows the largest batch of generation.
+        shares: mean size of an example in evaluation and generation, as a share of the largest, by split.
+    """
+
+    train_mean: Shape
+    train_largest: Shape
+    train_tokens: float
+    evaluation: Shape
+    longest_prompt: int
+    shares: Mapping[str, float]
+
+
+def find_lengths(config: Protocol, tokenizer: Any | None) -> Lengths:
+    """Give the lengths of a study's examples: those of its data where no download is needed, else assumed ones.
+
+    Args:
+        tokenizer: None: not at hand.
+
+    Raises:
+        UserError: data that cannot be read, a completion that is too long.
+    """
+    if tokenizer is None or not (config.dataset == EMBEDDED or Path(config.dataset).exists()):
+        return assumed_lengths(config)
+    task, settings, examples = get_task(config.task["name"]), config.task_settings, load_examples(config)
+    rows = {
+        name: [task.encode(example, settings, tokenizer, config.max_length) for example in sample(split)]
+        for name, split in examples.items()
+    }
+    lengths = count_lengths(rows, max_length=config.max_length, cut_at=config.max_length)
+    return replace(lengths, num_examples={name: len(split) for name, split in examples.items()})
+
+
+def assumed_lengths(config: Protocol) -> Lengths:
+    """Take every example to fill `max_length`, and every completion `max_new_tokens`."""
+    assumed = Length(config.max_length, config.generation.max_new_tokens)
+    return Lengths(
+        basis=f"assumed: every text fills max_length ({assumed.num_tokens}), every completion max_new_tokens "
+        f"({assumed.num_completion_tokens})",
+        splits={name: [assumed] for name in SPLITS},
+        num_examples={name: getattr(config, f"num_{name}_samples") for name in SPLITS},
+    )
+
+
+def count_lengths(splits: Mapping[str, Sequence[Mapping[str, Any]]], *, max_length: int, cut_at: int) -> Lengths:
+    """Count the tokens of encoded examples, of large splits those of a sample.
+
+    Args:
+        cut_at: where texts were cut; one that was is taken to fill `max_length`.
+    """
+    counted = {
+        name: [
+            _length(len(row["input_ids"]), row["num_completion_tokens"], max_length, cut_at) for row in sample(split)
+        ]
+        for name, split in splits.items()
+    }
+    return Lengths(
+        basis=f"counted in {sum(map(len, counted.values())):,} examples of the data",
+        splits=counted,
+        num_examples={name: len(split) for name, split in splits.items()},
+    )
+
+
+def _length(num_tokens: int, num_completion_tokens: int, max_length: int, cut_at: int) -> Length:
+    return Length(num_tokens if num_tokens < cut_at else max_length, num_completion_tokens)
+
+
+def sample(items: Sequence[T]) -> list[T]:
+    """Choose some of many items, the same at every call."""
+    chosen = random.Random(0).sample(range(len(items)), min(len(items), MOST_SAMPLED))
+    return [items[i] for i in chosen]
+
+
+def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1) -> Shapes:
+    """Put examples of a run into batches as training and evaluation do, and give their shapes.
+
+    Raises:
+        UserError: the effective batch does not divide into processes and accumulation steps.
+    """
+    accumulation = config.training.gradient_accumulation_steps
+    micro_batch_size = factory.micro_batch_size(config, accumulation=accumulation, num_processes=num_processes)
+    train, test = lengths.cut("train", config.max_text_length), lengths.cut("test", config.max_text_length)
+    order = SimilarLengthSampler(
+        [length.num_tokens for length in train], chunk_size=config.training.train_batch_size, seed=config.seed
+    )
+    visited = [train[i] for i in order]
+    batches = [_bound(visited[i : i + micro_batch_size]) for i in range(0, len(visited), micro_batch_size)]
+    mean_length = Length(*(round(mean(column)) for column in zip(*batches, strict=True)))
+    eval_batch_size = min(config.training.eval_batch_size, lengths.num_examples["test"] or sys.maxsize)
+    longest = _bound(test)
+    prompts = [min(n - completion, config.max_prompt_length) for n, completion in test]
+    new_tokens = config.generation.max_new_tokens
+    return Shapes(
+        train_mean=Shape(micro_batch_size, *mean_length),
+        train_largest=Shape(micro_batch_size, *_bound(batches)),
+        train_tokens=mean(length.num_tokens for length in train),
+        evaluation=Shape(eval_batch_size, *longest),
+        longest_prompt=max(prompts),
+        shares={
+            **{name: _mean_tokens(lengths, name, config) / longest.num_tokens for name in SPLITS},
+            "generation": (mean(prompts) + new_tokens) / (max(prompts) + new_tokens),
+        },
+    )
+
+
+def _mean_tokens(lengths: Lengths, split: str, config: RunConfig) -> float:
+    return mean(length.num_tokens for length in lengths.cut(split, config.max_text_length))
+
+
+def _bound(lengths: Sequence[Length]) -> Length:
+    """Give the longest text and the longest completion, which may be of two examples."""
+    return Length(*map(max, zip(*lengths, strict=True)))

@@ -1,0 +1,218 @@
+"""Plans of a study: every row built on the meta device, traced, and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hf_peft_compare import trunk_cache
+from hf_peft_compare.config import RunConfig, Study
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.planning.building import (
+    AnyTokenizer,
+    base_on_meta,
+    build_on_meta,
+    check_lengths,
+    load_architecture,
+    local_tokenizer,
+)
+from hf_peft_compare.planning.calibration import find_calibrated, time_parts
+from hf_peft_compare.planning.devices import MEASURED, Device, find_device
+from hf_peft_compare.planning.estimates import (
+    Counts,
+    count_flops,
+    count_parts,
+    estimate_seconds,
+    plan_memory,
+    times,
+    totals,
+    trace_parts,
+)
+from hf_peft_compare.planning.lengths import Lengths, Shapes, batch_shapes, find_lengths
+from hf_peft_compare.planning.plans import PHASES, RunPlan, StudyPlan
+from hf_peft_compare.trainables import count_parameters
+from hf_peft_compare.trunk import Trunk, find_trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What the plans of all rows of a study stand on.
+
+    Args:
+        base: the base model on the meta device.
+        tokenizer: any stands in where the real one is not at hand.
+        num_processes: devices of each run.
+        calibrate: time a few steps of every row; the device must be the one that is here.
+    """
+
+    base: Any
+    tokenizer: Any
+    lengths: Lengths
+    device: Device
+    num_processes: int = 1
+    calibrate: bool = False
+
+
+def plan_study(configs: Sequence[RunConfig], *, device: str | None = None, calibrate: bool = False) -> StudyPlan:
+    """Plan every run of a study; the seeds of a row share one plan.
+
+    Nothing is downloaded where the study gives its architecture's `model_type`, and no weights are loaded.
+
+    Args:
+        configs: resolved runs that share their study's protocol.
+        device: a name of `devices.DEVICES`, or "cpu"; None: the one that is here.
+        calibrate: measure the rates of the device that is here, and time a few steps of every row on it.
+
+    Raises:
+        UserError: an unknown device, an architecture that cannot be built, settings that it does not allow.
+    """
+    target = find_calibrated(device) if calibrate else find_device(device)
+    first = configs[0]
+    base, tokenizer = base_on_meta(load_architecture(first)), local_tokenizer(first)
+    lengths = find_lengths(first, tokenizer)
+    ground = Ground(
+        base=base, tokenizer=tokenizer or AnyTokenizer(), lengths=lengths, device=target, calibrate=calibrate
+    )
+    plans = {row: plan_run(config, ground) for row, config in {config.row: config for config in configs}.items()}
+    runs = tuple(replace(plans[config.row], seed=config.seed) for config in configs)
+    return StudyPlan(study=first.study, device=target.title, runs=runs)
+
+
+def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
+    """Resolve the runs to plan, all or those of some rows; a base named on the command line has its own architecture.
+
+    Raises:
+        UserError: an unknown row, or a setting that does not resolve.
+    """
+    runs = [study.resolve(row=row, seed=seed) for seed in study.config.seeds for row in rows or study.config.methods]
+    return [_without_other_type(config) if _names_other_base(config, origins) else config for config, origins in runs]
+
+
+def _names_other_base(config: RunConfig, origins: Mapping[str, str]) -> bool:
+    layers = [origins.get(key) for key in ("model_name_or_path", "architecture.model_type")]
+    return config.init == "pretrained" and layers == ["command line", "study"]
+
+
+def _without_other_type(config: RunConfig) -> RunConfig:
+    return replace(config, architecture={k: v for k, v in config.architecture.items() if k != "model_type"})
+
+
+def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
+    """Plan one run."""
+    if get_method(config.method["name"]).predict is not None:
+        return _empty_plan(config, ground)
+    check_lengths(config, ground.base)
+    return plan_model(config, build_on_meta(config, ground.base, ground.tokenizer), ground)
+
+
+def plan_model(config: RunConfig, model: Any, ground: Ground) -> RunPlan:
+    """Plan one run whose model stands on the meta device already."""
+    lengths, parameters, plan = ground.lengths, count_parameters(model), _empty_plan(config, ground)
+    shapes = batch_shapes(config, lengths, num_processes=ground.num_processes)
+    counts = count_parts(config, lengths.num_examples, shapes, num_processes=ground.num_processes)
+    trunk = _kept_trunk(model, config, ground)
+    plan = replace(
+        plan,
+        trainable_params=parameters["trainable_params"],
+        total_params=parameters["total_params"],
+        notes=_notes(config, counts, ground.device),
+    )
+    if counts.steps != 0:
+        tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
+        plan = replace(
+            plan,
+            num_train_steps=counts.steps,
+            micro_batch_size=shapes.train_mean.num_rows,
+            train_width=shapes.train_mean.width,
+            num_train_tokens=None if tokens is None else round(tokens),
+            trunk_cache_bytes=_cache_bytes(trunk, config, lengths) if trunk else None,
+        )
+    return _with_costs(plan, config, model, shapes, counts, trunk, ground)
+
+
+def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
+    """Give the plan of a run that uses no model."""
+    method = get_method(config.method["name"])
+    return RunPlan(
+        study=config.study,
+        row=config.row,
+        seed=config.seed,
+        method=method.name,
+        title=method.title,
+        device=ground.device.title,
+        precision="bf16" if _in_bf16(config, ground.device) else "fp32",
+        flops=dict.fromkeys(PHASES, 0),
+        seconds=dict.fromkeys(PHASES, 0),
+        lengths_basis=ground.lengths.basis,
+        time_basis=ground.device.basis,
+    )
+
+
+def _with_costs(
+    plan: RunPlan, config: RunConfig, model: Any, shapes: Shapes, counts: Counts, trunk: Trunk | None, ground: Ground
+) -> RunPlan:
+    """Add memory, FLOPs and time to a plan."""
+    bf16, keeps_trunk = plan.precision == "bf16", trunk is not None
+    try:
+        traces = trace_parts(model, config, shapes, ground.device, bf16=bf16, trunk=trunk)
+    except Exception as error:  # of the model's own code, which may ask for values that the meta device has not
+        return _untraced(plan, error)
+    memory = plan_memory(traces, ground.device)
+    seconds = estimate_seconds(traces, config, ground.device)
+    plan = replace(
+        plan,
+        flops=totals(count_flops(traces, config), counts, keeps_trunk=keeps_trunk),
+        seconds=totals(seconds, counts, keeps_trunk=keeps_trunk),
+        memory=memory,
+    )
+    if not ground.calibrate:
+        return plan
+    if not memory.fits:
+        return replace(plan, notes=[*plan.notes, "Not timed, since it does not fit."])
+    seconds = time_parts(
+        config, ground.base.config, ground.tokenizer, shapes, ground.device, bf16=bf16, keeps_trunk=keeps_trunk
+    )
+    return replace(plan, seconds=totals(seconds, counts, keeps_trunk=keeps_trunk), time_basis=MEASURED)
+
+
+def _untraced(plan: RunPlan, error: Exception) -> RunPlan:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    note = f"Memory, FLOPs and time are not known: a step of this model cannot be traced without values ({reason})."
+    return replace(plan, flops=dict.fromkeys(PHASES), seconds=dict.fromkeys(PHASES), notes=[*plan.notes, note])
+
+
+def _in_bf16(config: RunConfig, device: Device) -> bool:
+    return device.bf16 if config.training.bf16 is None else config.training.bf16
+
+
+def _kept_trunk(model: Any, config: RunConfig, ground: Ground) -> Trunk | None:
+    """Give the frozen trunk whose states the run will keep; None where it has none or keeping them does not pay."""
+    trunk, num_train = find_trunk(model), ground.lengths.num_examples["train"]
+    if trunk is None or num_train is None:
+        return None
+    if not trunk_cache.pays(config, num_train=num_train, on_cpu=not ground.device.cuda):
+        return None
+    return trunk if _cache_bytes(trunk, config, ground.lengths) <= config.training.trunk_cache_max_bytes else None
+
+
+def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
+    """Give what the states of the train and validation examples take."""
+    num_bytes = 0.0
+    for split in ("train", "validation"):
+        cut = lengths.cut(split, config.max_text_length)
+        rows = [{"input_ids": range(n), "num_completion_tokens": completion} for n, completion in cut]
+        num_bytes += trunk_cache.planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
+    return round(num_bytes)
+
+
+def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
+    notes = []
+    if None in (counts.steps, counts.validations, *counts.batches.values()):
+        notes.append("The size of a split is not known without its data: set num_train_samples and its siblings.")
+    patience = config.training.early_stopping_patience
+    if counts.validations and patience is not None and counts.validations > patience + 1:
+        notes.append("An upper bound: training may stop before the last epoch (early_stopping_patience).")
+    if _in_bf16(config, device) and not device.bf16:
+        notes.append(f"{device.title} has no bf16 of its own; training.bf16 asks for it.")
+    return notes

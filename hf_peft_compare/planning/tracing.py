@@ -1,0 +1,282 @@
+"""Traces: a step or a forward pass gone through on the meta device, where tensors have shapes but no memory.
+
+Every storage is followed from its making to its end, and every operation is counted, so the figures are those of the
+real model, whatever its architecture and method.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from hf_peft_compare.planning.devices import Device, Op
+from hf_peft_compare.planning.kernels import Kernels
+from hf_peft_compare.planning.quantisation import quantised_weights
+
+aten = torch.ops.aten
+FLOPS = {
+    **flop_registry,  # which lacks the CPU's fused attention
+    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        aten._scaled_dot_product_flash_attention_backward
+    ],
+}
+CUDA_BLOCK_BYTES = 512  # PyTorch's allocator gives out multiples of it
+
+Ops = Counter[Op]
+
+
+class FlopCounter(TorchDispatchMode):
+    """Count the floating-point operations done here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do an operation and count it."""
+        output = func(*args, **(kwargs or {}))
+        self.num_flops += _flops(func, args, kwargs or {}, output)
+        return output
+
+
+class Ledger(TorchDispatchMode):
+    """Follow every tensor's storage from its making to its end, and count every operation.
+
+    Args:
+        block_bytes: storages take multiples of it.
+        vocabulary_size: tensors with so many columns are logits.
+    """
+
+    def __init__(self, *, block_bytes: int, vocabulary_size: int | None):
+        super().__init__()
+        self.block_bytes = block_bytes
+        self.vocabulary_size = vocabulary_size
+        self.ops: Ops = Counter()
+        # Of every storage there ever was, by its number: what it is for, its bytes.
+        self._parts: list[str] = []
+        self._num_bytes: list[int] = []
+        self._events: list[tuple[int, int]] = []  # (storage, bytes of memory that it takes or gives back)
+        self._living: dict[int, int] = {}  # {address: storage}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do an operation and note it."""
+        output = func(*args, **(kwargs or {}))
+        self.ops[_cost(func, args, kwargs or {}, output)] += 1
+        for tensor in tensors_in(output):
+            self.number(tensor, "logits" if tensor.shape[-1:] == (self.vocabulary_size,) else "activations")
+        return output
+
+    def begin(self) -> Ops:
+        """Count operations from here on in a counter of their own."""
+        self.ops = Counter()
+        return self.ops
+
+    def number(self, tensor: Tensor, part: str = "activations", num_bytes: int | None = None) -> int:
+        """Give the number of a tensor's storage; one that is new gets one, and is for this part.
+
+        Args:
+            num_bytes: what it takes in truth; None: what the tensor says.
+        """
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        if address not in self._living:
+            num_bytes = storage.nbytes() if num_bytes is None else num_bytes
+            blocks = -(-num_bytes // self.block_bytes)
+            self._living[address] = len(self._parts)
+            self._events.append((len(self._parts), blocks * self.block_bytes))
+            self._parts.append(part)
+            self._num_bytes.append(num_bytes)
+            weakref.finalize(storage, self._end, address, blocks * self.block_bytes)
+        return self._living[address]
+
+    def _end(self, address: int, num_bytes: int) -> None:
+        self._events.append((self._living.pop(address), -num_bytes))
+
+    def mark(self, tensors: Iterable[Tensor | None], part: str) -> int:
+        """Say what storages are for, when their making did not show it; give their bytes."""
+        numbers = {self.number(tensor) for tensor in tensors if tensor is not None}
+        for number in numbers:
+            self._parts[number] = part
+        return self.living_bytes(numbers)
+
+    def living_bytes(self, numbers: Set[int]) -> int:
+        """Add up the bytes of those storages that are still there."""
+        return sum(self._num_bytes[number] for number in numbers & set(self._living.values()))
+
+    def peak(self) -> dict[str, int]:
+        """Give the bytes by part at the moment when they were most."""
+        now: Counter[str] = Counter()
+        at_peak, most, total = dict(now), 0, 0
+        for storage, change in self._events:
+            now[self._parts[storage]] += change
+            total += change
+            if total > most:
+                most, at_peak = total, dict(now)
+        return at_peak
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTrace:
+    """One optimizer step of one micro-batch.
+
+    Args:
+        at_peak: bytes by part at the peak.
+        gradients_bytes, optimizer_bytes: what training adds to the weights.
+        activations_bytes: distinct storages that the forward pass keeps for the backward pass, parameters excluded.
+        forward, backward, update: the operations.
+    """
+
+    at_peak: dict[str, int]
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_bytes: int
+    forward: Ops
+    backward: Ops
+    update: Ops
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardTrace:
+    """One forward pass without gradients.
+
+    Args:
+        peak_bytes: the most at once, weights included.
+        weights_bytes: of parameters and buffers.
+        cache_bytes: keys and values that it leaves in a cache for the tokens to come.
+        ops: the operations.
+    """
+
+    peak_bytes: int
+    weights_bytes: int
+    cache_bytes: int
+    ops: Ops
+
+
+def trace_step(
+    model: Any, inputs: Mapping[str, Any], optimizer: Optimizer, *, device: Device, bf16: bool, accumulates: bool
+) -> StepTrace:
+    """Go through forward pass, backward pass and update once, in the state that training has from its second step on.
+
+    Args:
+        model: on the meta device.
+        inputs: a batch with labels, on the meta device.
+        optimizer: over the model's trainable parameters.
+        accumulates: whether gradients of an earlier micro-batch stand there already.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.train()
+    with _tracing(model, inputs, device=device, bf16=bf16) as (ledger, kernels), ExitStack() as hooks:
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+            hook = parameter.register_post_accumulate_grad_hook(lambda p: ledger.mark([p.grad], "gradients") and None)
+            hooks.callback(hook.remove)
+        gradients_bytes = ledger.mark((parameter.grad for parameter in trained), "gradients")
+        update = ledger.begin()
+        optimizer.step()  # first, so that its state stands there during the passes, as from the second step on
+        optimizer_bytes = ledger.mark(tensors_in(list(optimizer.state.values())), "optimizer")
+        if optimizer.defaults.get("fused"):  # one operation reads weights, gradients and state, and writes them
+            update = Counter({Op(flops=0, num_bytes=2 * (2 * gradients_bytes + optimizer_bytes), half=False): 1})
+        if not accumulates:
+            optimizer.zero_grad()
+        forward = ledger.begin()
+        loss, activations_bytes = _forward(model, inputs, ledger, bf16=bf16)
+        kernels.forget()
+        backward = ledger.begin()
+        torch.autograd.backward(loss)
+        optimizer.zero_grad()
+    return StepTrace(
+        at_peak=ledger.peak(),
+        gradients_bytes=gradients_bytes,
+        optimizer_bytes=optimizer_bytes,
+        activations_bytes=activations_bytes,
+        forward=forward,
+        backward=backward,
+        update=update,
+    )
+
+
+def trace_forward(model: Any, inputs: Mapping[str, Any], *, device: Device) -> ForwardTrace:
+    """Go through one forward pass of evaluation, which is in float32."""
+    model.eval()
+    with _tracing(model, inputs, device=device, bf16=False) as (ledger, _), torch.no_grad():
+        output = model(**inputs)
+        cache = getattr(output, "past_key_values", None)
+        kept = [tensor for layer in getattr(cache, "layers", ()) for tensor in (layer.keys, layer.values)]
+        cache_bytes = ledger.mark(kept, "cache")
+        weights_bytes = ledger.mark([*model.parameters(), *model.buffers()], "weights")
+    return ForwardTrace(
+        peak_bytes=sum(ledger.peak().values()), weights_bytes=weights_bytes, cache_bytes=cache_bytes, ops=ledger.ops
+    )
+
+
+@contextmanager
+def _tracing(
+    model: nn.Module, inputs: Mapping[str, Any], *, device: Device, bf16: bool
+) -> Iterator[tuple[Ledger, Kernels]]:
+    """Trace what is done here; model and inputs are there from the beginning."""
+    ledger = Ledger(
+        block_bytes=CUDA_BLOCK_BYTES if device.cuda else 1, vocabulary_size=getattr(model.config, "vocab_size", None)
+    )
+    kernels = Kernels(cuda=device.cuda, bf16=bf16)
+    for weight, num_bytes in quantised_weights(model):
+        ledger.number(weight, "weights", num_bytes)
+    for parameter in model.parameters():
+        ledger.number(parameter, "trainables" if parameter.requires_grad else "weights")
+    ledger.mark(model.buffers(), "weights")
+    ledger.mark(tensors_in(dict(inputs)), "activations")
+    with torch.device("meta"), kernels, ledger:
+        yield ledger, kernels
+
+
+def _forward(model: Any, inputs: Mapping[str, Any], ledger: Ledger, *, bf16: bool) -> tuple[Tensor, int]:
+    """Give the loss, and the bytes that the backward pass needs beside the parameters."""
+    from accelerate.utils import convert_outputs_to_fp32
+
+    saved: set[int] = set()
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.add(ledger.number(tensor))
+        return tensor
+
+    forward = convert_outputs_to_fp32(model.__call__) if bf16 else model  # as accelerate does under autocast
+    parameters = set(map(ledger.number, model.parameters()))
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = forward(**inputs).loss
+    return loss, ledger.living_bytes(saved - parameters)
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Give the tensors of nested lists, tuples and dictionaries."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (list, tuple)):
+        return []
+    return [tensor for branch in tree for tensor in tensors_in(branch)]
+
+
+def _flops(func: Any, args: Any, kwargs: Any, output: Any) -> int:
+    formula = FLOPS.get(func._overloadpacket)
+    return formula(*args, **kwargs, out_val=output) if formula else 0
+
+
+def _cost(func: Any, args: Any, kwargs: Any, output: Any) -> Op:
+    """Give an operation's cost; views cost nothing but their call."""
+    made = tensors_in(output)
+    read = tensors_in([args, kwargs])
+    half = any(tensor.dtype in (torch.bfloat16, torch.float16) for tensor in read)
+    num_bytes = 0 if func.is_view else sum(tensor.numel() * tensor.element_size() for tensor in [*read, *made])
+    return Op(flops=_flops(func, args, kwargs, output), num_bytes=num_bytes, half=half)

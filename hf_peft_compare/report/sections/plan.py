@@ -1,0 +1,143 @@
+"""Plan against measured: what every row was estimated to take before it ran, and how far off that was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.columns import CUDA_PEAK
+from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_megabytes, format_seconds
+from hf_peft_compare.records import RunRecord
+from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+
+HELD = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One figure: its title, how it is written, and where plan and record have it."""
+
+    title: str
+    write: Callable[[float | None], str]
+    planned: Callable[[RunRecord], float | None]
+    measured: Callable[[RunRecord], float | None]
+
+
+def render_plan(material: Material) -> list[Block]:
+    """Tabulate planned, measured and error of every finished training that was planned; nothing where none was."""
+    runs = [
+        (row, run.record)
+        for row in material.comparison.rows
+        for run in row.finished_runs
+        if run.record is not None and run.record.plan is not None and run.record.plan["num_train_steps"] != 0
+    ]
+    if not runs:
+        return []
+    records = [record for _, record in runs]
+    shown = [estimate for estimate in estimates(records) if any(estimate.measured(r) is not None for r in records)]
+    rows = [
+        [
+            Cell(text=_label(row, record), accent=material.colours[row.row]),
+            *(_cell(estimate, record) for estimate in shown),
+        ]
+        for row, record in runs
+    ]
+    header = [Column(title="Method", numeric=False), *(Column(title=estimate.title) for estimate in shown)]
+    caption = "Planned before the run; below it what was measured, and the error of the plan."
+    return [Table(name="plan", caption=caption, columns=header, rows=rows, notes=_notes(records))]
+
+
+def estimates(records: Sequence[RunRecord]) -> list[Estimate]:
+    """List the figures that plans and records share: on a GPU the peak of memory, else the tensors held."""
+    on_gpu = any(record.memory.get(CUDA_PEAK) is not None for record in records)
+    return [
+        _estimate("Trainable parameters", format_count, ["trainable_params"], ["parameters", "trainable_params"]),
+        _estimate("Tokens", format_count, ["num_train_tokens"], ["throughput", "num_train_tokens"]),
+        Estimate(
+            title="Training GFLOP",
+            write=lambda flops: format_megabytes(None if flops is None else flops / 1e3),
+            planned=lambda record: _scaled(record, _at(record.plan, ["flops", "train"])),
+            measured=lambda record: _at(record, ["throughput", "train_flops"]),
+        ),
+        Estimate(
+            title="Training (s)",
+            write=format_seconds,
+            planned=planned_seconds,
+            measured=lambda record: _at(record, ["seconds", "train"]),
+        ),
+        *(
+            [_estimate("Peak GPU memory (MB)", format_megabytes, ["memory", "train_peak_bytes"], ["memory", CUDA_PEAK])]
+            if on_gpu
+            else []
+        ),
+        *(
+            _estimate(f"{key.split('_')[0].capitalize()} (MB)", format_megabytes, ["memory", key], ["memory", key])
+            for key in HELD
+        ),
+    ]
+
+
+def _estimate(
+    title: str, write: Callable[[float | None], str], planned: Sequence[str], measured: Sequence[str]
+) -> Estimate:
+    return Estimate(
+        title=title,
+        write=write,
+        planned=lambda record: _at(record.plan, planned),
+        measured=lambda record: _at(record, measured),
+    )
+
+
+def planned_seconds(record: RunRecord) -> float | None:
+    """Give the planned seconds of training, with those of the frozen trunk's states where this run computed them."""
+    seconds = _scaled(record, _at(record.plan, ["seconds", "train"]))
+    filled_here = record.trunk_cache is not None and record.run in record.trunk_cache.get("filled_by", "").split(", ")
+    trunk = _at(record.plan, ["seconds", "trunk"]) if filled_here else 0
+    return None if seconds is None or trunk is None else seconds + trunk
+
+
+def _scaled(record: RunRecord, planned: float | None) -> float | None:
+    """Scale what was planned for all steps to those that were done before training stopped early."""
+    seen, expected = _at(record, ["throughput", "num_train_tokens"]), _at(record.plan, ["num_train_tokens"])
+    return planned * min(seen / expected, 1) if planned is not None and seen and expected else planned
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    """Follow keys down a record or a plan; None where the path ends early."""
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else getattr(tree, key, None)
+    return tree
+
+
+def _cell(estimate: Estimate, record: RunRecord) -> Cell:
+    planned, measured = estimate.planned(record), estimate.measured(record)
+    if not measured:  # nothing of it was done in this run
+        return Cell(text=UNKNOWN)
+    return Cell(text=estimate.write(planned), details=[estimate.write(measured), _error(planned, measured)])
+
+
+def _error(planned: float | None, measured: float) -> str:
+    if planned is None:
+        return UNKNOWN
+    return "exact" if planned == measured else f"{100 * (planned - measured) / measured:+.1f} %".replace("-", "−")
+
+
+def _label(row: MethodRow, record: RunRecord) -> str:
+    return row.label if len(row.runs) == 1 else f"{row.label}, seed {record.seed}"
+
+
+def _notes(records: Sequence[RunRecord]) -> list[str]:
+    """Say where the estimates come from."""
+    plans = [record.plan for record in records if record.plan is not None]
+    bases = dict.fromkeys(f"{plan['time_basis']}, for {plan['device']}" for plan in plans)
+    return [
+        f"Time: {'; '.join(bases)}.",
+        f"Lengths of texts: {'; '.join(dict.fromkeys(plan['lengths_basis'] for plan in plans))}.",
+        "Where training stopped early, planned arithmetic and time are those of the tokens that it saw. Measured "
+        "arithmetic is counted in a few micro-batches and scaled to all by their size. 1 MB = 10⁶ bytes.",
+    ]
+
+
+SECTION = Section(name="plan", title="Plan against measured", order=55, render=render_plan)

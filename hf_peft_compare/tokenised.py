@@ -1,0 +1,174 @@
+"""A study's texts as tokens: made once for each length, and read by all methods and seeds that have it in common.
+
+They are kept as arrow files of `datasets`, named by the hash of all that decides them, and memory-mapped where they
+are read. Their folder can be removed at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import datasets
+import tokenizers
+import transformers
+
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.data import fingerprint
+from hf_peft_compare.entries import Example, get_task
+from hf_peft_compare.processes import process_state
+from hf_peft_compare.records import hash_json
+
+TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
+PROMPTS = "prompts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A run's data as tokens.
+
+    Args:
+        splits: the rows of each split, {"input_ids", "num_completion_tokens"}.
+        prompts: what is read before each completion of the test split.
+        notes: why they could not be kept.
+    """
+
+    splits: dict[str, Any]
+    prompts: list[list[int]]
+    notes: list[str]
+
+
+def encode(
+    config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
+) -> Encoded:
+    """Tokenise all splits, and the prompts of the test split, within what virtual tokens leave of `max_length`.
+
+    Args:
+        cache: the folder where tokens are looked for, and kept once all texts are known to fit.
+
+    Raises:
+        UserError: a completion that is too long, or no room for a prompt; nothing is kept.
+    """
+    task, settings = get_task(config.task["name"]), config.task_settings
+
+    def row(example: Example) -> dict[str, Any]:
+        return task.encode(example, settings, tokenizer, config.max_text_length)
+
+    def prompt(example: Example) -> dict[str, Any]:
+        return {"input_ids": task.encode_prompt(example, settings, tokenizer, config.max_prompt_length)}
+
+    texts = {**examples, PROMPTS: examples["test"]}
+    encoders = {**dict.fromkeys(examples, row), PROMPTS: prompt}
+    paths = _paths(cache, config, examples, tokenizer) if cache else dict.fromkeys(texts)
+    with _first_process_first(), _without_progress_bars():
+        tokens = {name: _read(paths[name], split) or _tokenise(split, encoders[name]) for name, split in texts.items()}
+        tokens, notes = _keep(tokens, paths)
+    prompts = [row["input_ids"] for row in tokens.pop(PROMPTS)]
+    return Encoded(splits=tokens, prompts=prompts, notes=notes)
+
+
+def _paths(
+    cache: Path, config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
+) -> dict[str, Path | None]:
+    """Name the file of each split, and of the prompts, by the hash of all that decides its tokens."""
+    texts = fingerprint(examples)
+    shared = {
+        "task": [config.task, inspect.getsource(sys.modules[get_task(config.task["name"]).encode.__module__])],
+        "tokenizer": _hash_tokenizer(tokenizer),
+        "versions": [transformers.__version__, tokenizers.__version__],
+    }
+    parts = {name: [text, config.max_text_length] for name, text in texts.items()}
+    parts[PROMPTS] = [texts["test"], config.max_prompt_length]
+    return {name: cache / f"{name}-{hash_json([part, shared])}.arrow" for name, part in parts.items()}
+
+
+def _hash_tokenizer(tokenizer: Any) -> str:
+    """Hash all that a tokenizer writes of itself: vocabulary, special tokens, settings."""
+    tokenizer("", verbose=False)  # what it writes holds the truncation of its last call
+    digest = hashlib.sha256()
+    with TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path | None, texts: Sequence[Example]) -> datasets.Dataset | None:
+    """Read the tokens of a split; None where there are none, or not all."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        tokens = datasets.Dataset.from_file(str(path))
+    except (OSError, ValueError):  # cut within a batch
+        return None
+    return tokens if len(tokens) == len(texts) else None
+
+
+def _tokenise(texts: Sequence[Example], encode: Callable[[Example], dict[str, Any]]) -> datasets.Dataset:
+    """Tokenise a split into memory, four bytes per token; an error of `encode` comes out as it is."""
+    rows = datasets.Dataset.from_dict({"row": range(len(texts))})
+    return rows.map(
+        lambda row: encode(texts[row["row"]]),
+        remove_columns="row",
+        keep_in_memory=True,
+        new_fingerprint="0",  # spares hashing the function with all that it holds
+    )
+
+
+def _keep(
+    tokens: Mapping[str, datasets.Dataset], paths: Mapping[str, Path | None]
+) -> tuple[dict[str, datasets.Dataset], list[str]]:
+    """Write tokens that do not stand in their files yet, and map them from there; where that fails, say so."""
+    kept = dict(tokens)
+    for name, path in paths.items():
+        if path is None or tokens[name].cache_files:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept[name] = _write(tokens[name], path)
+        except OSError as error:
+            return kept, [f"Tokens could not be kept in the study's folder ({error.strerror}): made by this run alone."]
+    return kept, []
+
+
+def _write(tokens: datasets.Dataset, path: Path) -> datasets.Dataset:
+    """Write tokens elsewhere and rename: what stands at the path is whole, whoever is writing it too."""
+    with TemporaryDirectory(dir=path.parent) as folder:
+        whole = Path(folder) / path.name
+        tokens.with_format("arrow").map(
+            lambda table: table, batched=True, cache_file_name=str(whole), new_fingerprint=path.stem
+        )
+        whole.replace(path)
+    return datasets.Dataset.from_file(str(path))
+
+
+@contextmanager
+def _first_process_first() -> Iterator[None]:
+    """Let the first process go ahead, and the others after it however it ends."""
+    state = process_state()
+    if not state.is_main_process:
+        state.wait_for_everyone()
+    try:
+        yield
+    finally:
+        if state.is_main_process:
+            state.wait_for_everyone()
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Keep the bars of `datasets` out of logs."""
+    disabled = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not disabled:
+            datasets.enable_progress_bars()

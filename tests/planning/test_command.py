@@ -1,0 +1,72 @@
+"""`hf-peft-compare plan`: what it prints, for people and for programs, and how it refuses."""
+
+import json
+import socket
+
+import pytest
+from test_counts import MAIN_STUDY
+
+from hf_peft_compare.cli import main
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """`command("plan", …)`: exit status, output and errors; without any network."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+    def run(*arguments):
+        capsys.readouterr()
+        return main(list(map(str, arguments))), *capsys.readouterr()
+
+    return run
+
+
+def test_the_main_study_is_planned_exactly_without_network(command):
+    status, output, _ = command("plan", "gpt2-cnn-dailymail", "--device", "h200")
+    assert status == 0
+    printed = {line.split()[0]: line.split()[1] for line in output.split("\n\n")[0].splitlines()[2:]}
+    assert {row: printed[row] for row in MAIN_STUDY} == {row: f"{count:,}" for row, count in MAIN_STUDY.items()}
+    assert "in all: 7 runs" in output and "datasheet rate × assumed utilisation" in output
+    assert "every text fills max_length (512), every completion max_new_tokens (100)" in output
+    assert "does not fit" not in output
+
+
+def test_json_holds_the_same_in_raw_units(command):
+    status, output, _ = command("plan", "gpt2-cnn-dailymail", "--device", "a100", "--json", "--method", "lora")
+    plan = json.loads(output)
+    (run,) = plan["runs"]
+    assert status == 0 and run["trainable_params"] == MAIN_STUDY["lora"]
+    assert sum(run["memory"]["at_train_peak"].values()) == run["memory"]["train_peak_bytes"]
+    assert plan["total_seconds"] == pytest.approx(sum(run["seconds"].values()))
+    assert plan["does_not_fit"] == [] and run["memory"]["fits"] is True
+
+
+def test_what_does_not_fit_is_named_and_is_no_error(command):
+    large = ["--set", "training.train_batch_size=256", "--method", "full", "--device", "t4"]
+    status, output, _ = command("plan", "gpt2-cnn-dailymail", *large)
+    assert status == 0
+    assert "does not fit: full needs" in output and "gradient_accumulation_steps" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "h1000"], "unknown device 'h1000'"),
+        (["--set", "architecture.model_type=gpt22"], "unknown architecture.model_type 'gpt22'"),
+        (["--method", "loraa"], "Did you mean 'lora'"),
+        (["--set", "max_length=5"], "max_length"),
+    ],
+)
+def test_bad_input_is_one_clear_error(arguments, words, command):
+    status, output, errors = command("plan", "gpt2-cnn-dailymail", *arguments)
+    assert (status, output) == (2, "")
+    assert words in errors and len(errors.strip().splitlines()) == 1
+
+
+def test_the_quickstart_is_planned_from_its_own_texts(command):
+    status, output, _ = command("plan", "quickstart", "--device", "cpu", "--method", "full")
+    assert status == 0 and "counted in 1,250 examples of the data" in output

@@ -1,0 +1,46 @@
+"""A run is planned where it is checked, and its record holds the plan beside what was measured."""
+
+import pytest
+
+from hf_peft_compare import orchestration, preflight
+from hf_peft_compare.planning.devices import MEASURED_RATE
+from hf_peft_compare.records import read_record
+
+
+@pytest.fixture
+def job(tiny_study, tmp_path):
+    """`job(row)`: one run of the tiny study, of which every row has another seed than the first."""
+    study = tiny_study("seeds=[3]", "training.num_train_epochs=1")
+    return lambda row: orchestration.jobs_of(study, output_dir=tmp_path, rows=[row])[0]
+
+
+def test_the_check_of_a_study_plans_its_rows(tiny_study):
+    study = tiny_study(methods={"lead": {}, "zero_shot": {}, "full": {}})
+    plans = preflight.check([config for config, _ in study.resolve_all()], num_processes=1)
+    assert "lead" not in plans  # it uses no model
+    assert plans["zero_shot"].num_train_steps == 0 and plans["full"].num_train_steps > 0
+    for plan in plans.values():
+        assert plan.time_basis == MEASURED_RATE and plan.lengths_basis == "counted in 38 examples of the data"
+
+
+def test_more_processes_have_smaller_micro_batches(tiny_study):
+    configs = [tiny_study().resolve(row="full", seed=0)[0]]
+    one, two = (preflight.check(configs, num_processes=n)["full"] for n in (1, 2))
+    assert (one.micro_batch_size, two.micro_batch_size) == (8, 4)
+    assert two.memory.activations_bytes < one.memory.activations_bytes
+
+
+def test_the_record_of_a_run_holds_its_plan(job):
+    planned = job("lora")
+    assert orchestration.train_one(planned) == 0
+    record = read_record(planned.folder)
+    assert (record.plan["row"], record.plan["seed"]) == ("lora", 3)
+    assert record.plan["trainable_params"] == record.parameters["trainable_params"]
+    assert record.plan["memory"]["optimizer_bytes"] == record.memory["optimizer_bytes"]
+
+
+def test_a_run_that_dies_leaves_its_plan(job):
+    planned = orchestration._planned(job("lora"), preflight.check([job("lora").config], num_processes=1))
+    orchestration._note_death(planned, -9)
+    record = read_record(planned.folder)
+    assert not record.finished and record.plan["memory"]["peak_bytes"] > 0
