@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from hf_peft_compare.config import StudyConfig, list_studies, load_study
 from hf_peft_compare.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.records import RECORD_FILE, RunRecord, read_predictions, read_records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,6 +83,18 @@ def train_job_command(options: argparse.Namespace) -> int:
     return orchestration.train_job(options.job)
 
 
+def plan_command(options: argparse.Namespace) -> int:
+    """Print what every run of a study will take, before anything is downloaded or trained."""
+    from hf_peft_compare.planning.console import render_plan
+    from hf_peft_compare.planning.planner import configs_of, plan_study
+
+    _quieten()
+    configs = configs_of(load_study(options.study, options.set), options.method)
+    plan = plan_study(configs, device=options.device, calibrate=options.calibrate)
+    print(json.dumps(plan.as_json(), indent=1) if options.json else render_plan(plan), end="\n" * options.json)
+    return OK
+
+
 def report_command(options: argparse.Namespace) -> int:
     """Make a study's report again from its records; no torch."""
     study = load_study(options.study, options.set).config
@@ -91,6 +104,28 @@ def report_command(options: argparse.Namespace) -> int:
         raise UserError(f"{where}; begin with: hf-peft-compare run {options.study}")
     _write_report(study, folder, options.to)
     return OK
+
+
+def choose_command(options: argparse.Namespace) -> int:
+    """Print the row to take under a budget, study by study; the status is 1 where nothing fits."""
+    from hf_peft_compare.comparison import compare
+    from hf_peft_compare.comparison.choosing import Budget, choose, parse_size, say_choice, say_over_studies
+
+    budget = Budget(
+        max_memory_bytes=None if options.max_memory is None else parse_size(options.max_memory),
+        max_minutes=options.max_minutes,
+        min_quality=options.min_quality,
+        mergeable=options.mergeable,
+    )
+    choices = []
+    for study in options.study:
+        records, predictions = _read_runs(_study_folder(study, options.output_dir))
+        runs = [(record.row, record.seed) for record in records.values()]
+        choices.append(choose(compare(records, predictions, expected_runs=runs), budget))
+        print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in say_choice(choices[-1])), end="")
+    if len(choices) > 1:
+        print(say_over_studies(choices))
+    return OK if all(choice.row for choice in choices) else FAILED
 
 
 def predict_command(options: argparse.Namespace) -> int:
@@ -135,10 +170,22 @@ def _write_report(study: StudyConfig, folder: Path, target: Path | None) -> None
     from hf_peft_compare.comparison.console import render_table
     from hf_peft_compare.report import write_report
 
-    records = read_records(folder)
-    predictions = {run: list(read_predictions(folder / run)) for run in records}
+    records, predictions = _read_runs(folder)
     print(render_table(compare(records, predictions, expected_runs=study.runs)))
     print(f"\nreport: {write_report(study, records, predictions, target or folder / 'report')}")
+
+
+def _read_runs(folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
+    records = read_records(folder)
+    return records, {run: list(read_predictions(folder / run)) for run in records}
+
+
+def _study_folder(study: str, output_dir: Path) -> Path:
+    """Find the folder of a study's runs, given as its name or as the folder itself."""
+    for folder in (output_dir / study, Path(study)):
+        if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
+            return folder
+    raise UserError(f"no records in {output_dir / study} or {study}; give a study that has run, or a folder of runs.")
 
 
 def _print_configs(jobs: Sequence[Any]) -> int:
@@ -165,7 +212,7 @@ def _quieten() -> None:
     from transformers.utils import logging
 
     warnings.simplefilter("ignore")
-
+    logging.set_verbosity_error()
     logging.disable_progress_bar()
 
 
@@ -214,12 +261,27 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--method", required=True, metavar="ROW", help="the row of the study")
     train.add_argument("--seed", type=int, default=0)
 
+    plan = _add(commands, "plan", plan_command, "parameters, memory, FLOPs and time of a study before it runs")
+    _add_study(plan)
+    plan.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
+    plan.add_argument("--device", metavar="NAME", help="h200, a100, l4, t4 or cpu (default: what is here)")
+    plan.add_argument("--calibrate", action="store_true", help="time a few steps on the device that is here")
+    plan.add_argument("--json", action="store_true", help="print JSON, in bytes, seconds and FLOPs")
+
     job = _add(commands, "train-job", train_job_command, argparse.SUPPRESS)
     job.add_argument("job", type=Path)
 
     report = _add(commands, "report", report_command, "make a study's report again from its records")
     _add_study(report)
     report.add_argument("--to", type=Path, metavar="FOLDER", help="where the report goes (default: beside the runs)")
+
+    choose = _add(commands, "choose", choose_command, "the row to take under a budget, from the records of studies")
+    choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a study that has run, or its folder")
+    choose.add_argument("--max-memory", metavar="SIZE", help="8GiB, 500MB: GPU memory of training, else the process's")
+    choose.add_argument("--max-minutes", type=_number, metavar="N", help="of training")
+    choose.add_argument("--min-quality", type=_number, metavar="X", help="of the ranking score (a loss: at most)")
+    choose.add_argument("--mergeable", action="store_true", help="only what can become a plain transformers model")
+    _add_output_dir(choose)
 
     predict = _add(commands, "predict", predict_command, "use finished runs on a text or a file")
     _add_run(predict, nargs="?")
@@ -267,4 +329,11 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
     return value

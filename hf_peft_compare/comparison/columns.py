@@ -29,13 +29,17 @@ class FigureColumn:
     is_score: bool = False
 
 
+PARAMETERS = FigureColumn(key="trainable_params", title="Trainable parameters", write=format_count)
+TRAIN_TIME = FigureColumn(key="train_seconds", title="Train time (s)", write=format_seconds, greater_is_better=False)
+
+
 def main_columns(comparison: Comparison) -> list[FigureColumn]:
     """List the columns of the main table: main scores, parameters, time, memory."""
     return [
         *(score_column(comparison, name) for name in main_scores(comparison)),
-        FigureColumn(key="trainable_params", title="Trainable parameters", write=format_count),
+        PARAMETERS,
         FigureColumn(key="trainable_ratio", title="of all", write=format_percent),
-        FigureColumn(key="train_seconds", title="Train time (s)", write=format_seconds, greater_is_better=False),
+        TRAIN_TIME,
         memory_column(comparison),
     ]
 
@@ -79,3 +83,15 @@ def memory_column(comparison: Comparison) -> FigureColumn:
     else:
         title, key = "Resident peak (MB, no CUDA device)", RESIDENT_PEAK
     return FigureColumn(key=key, title=title, write=format_megabytes, greater_is_better=False)
+
+
+def cost_columns(comparison: Comparison) -> list[FigureColumn]:
+    """List the costs that quality is weighed against: parameters, time, memory, where some row has them."""
+    columns = [PARAMETERS, TRAIN_TIME, memory_column(comparison)]
+    return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
+
+
+def ranking_column(comparison: Comparison) -> FigureColumn:
+    """Give the column of the score that ranks; there must be one."""
+    assert comparison.ranking_score is not None
+    return score_column(comparison, comparison.ranking_score)

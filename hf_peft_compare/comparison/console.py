@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
+from textwrap import fill, wrap
 
 from hf_peft_compare.comparison.columns import main_columns
 from hf_peft_compare.comparison.table import Comparison
+from hf_peft_compare.comparison.verdict import say_verdict
 
 LONGEST_REMARK = 80
 TITLE_WIDTH = 12
+VERDICT_WIDTH = 100
 
 
 def render_table(comparison: Comparison) -> str:
-    """Write the main figures of every row as a plain text table, one line per row, numbers to the right."""
+    """Write the main figures of every row, one line each, numbers to the right; the verdict below."""
     columns = main_columns(comparison)
     header = _wrap(["method", *(column.title for column in columns), "status"])
     body = [
@@ -21,7 +23,8 @@ def render_table(comparison: Comparison) -> str:
     ]
     widths = [max(map(len, cells)) for cells in zip(*header, *body, strict=True)]
     lines = [_join(line, widths) for line in [*header, ["-" * width for width in widths], *body]]
-    return "\n".join([*lines, *_footer(comparison)]) + "\n"
+    verdict = [fill(_plain(sentence), VERDICT_WIDTH) for sentence in say_verdict(comparison)]
+    return "\n".join([*lines, "", *verdict]) + "\n"
 
 
 def _wrap(titles: list[str]) -> list[list[str]]:
@@ -36,16 +39,6 @@ def _join(cells: list[str], widths: list[int]) -> str:
     first, *numbers, last = cells
     middle = (number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True))
     return "  ".join([first.ljust(widths[0]), *middle, last]).rstrip()
-
-
-def _footer(comparison: Comparison) -> list[str]:
-    """Name the best row, and say what one seed cannot tell."""
-    best = comparison.row(comparison.best_row)
-    if best is None or comparison.ranking_score is None:
-        return []
-    title = comparison.scores[comparison.ranking_score].get("title") or comparison.ranking_score
-    seeds = "mean over seeds" if comparison.several_seeds else "for this seed only"
-    return [f"best {_plain(str(title))}: {_plain(best.label)} ({seeds})"]
 
 
 def _status(remark: str) -> str:

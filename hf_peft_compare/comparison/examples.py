@@ -1,17 +1,64 @@
-"""Per-example scores of a row, as arrays in a common order; a row with several seeds is its mean over seeds."""
+"""Per-example scores of a row: every seed's, on the examples that all of its seeds have, in one order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from hf_peft_compare.comparison.intervals import Floats
+from hf_peft_compare.comparison.crossed import Floats
 
-LOSS = "test_loss"  # per token: the sum of an example's nats over its tokens, so it is resampled as a ratio
+LOSS = "test_loss"  # per token: the sum of an example's nats over its tokens, so a ratio of two means
 
 Predictions = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExampleScores:
+    """Scores of S seeds on N examples.
+
+    Args:
+        ids: the examples.
+        values, weights: [S, N]; an example's score is its value over its weight, e.g. nats over tokens, and a
+            seed's is the sum of values over that of weights. Plain scores have weights of 1.
+    """
+
+    ids: tuple[str, ...]
+    values: Floats
+    weights: Floats
+
+    @property
+    def per_example(self) -> Floats:
+        """Every example's own score [S, N]."""
+        return self.values / self.weights
+
+    @property
+    def linear(self) -> Floats:
+        """Scores [S, N] whose means over examples are the seeds' scores, and vary as those do.
+
+        A ratio of sums is replaced by its first-order expansion around itself, R + (value - R weight) / mean weight
+        (the delta method), so that everything that holds for means holds for it; plain scores stay as they are.
+        """
+        ratios = self.values.sum(1, keepdims=True) / self.weights.sum(1, keepdims=True)
+        return ratios + (self.values - ratios * self.weights) / self.weights.mean(1, keepdims=True)
+
+    def only(self, ids: Sequence[str]) -> ExampleScores:
+        """Keep some of the examples, in the order given."""
+        if tuple(ids) == self.ids:
+            return self
+        place = {key: number for number, key in enumerate(self.ids)}
+        columns = [place[key] for key in ids]
+        return replace(self, ids=tuple(ids), values=self.values[:, columns], weights=self.weights[:, columns])
+
+
+def collect_scores(by_seed: Sequence[Predictions], score: str) -> ExampleScores:
+    """Collect one score of a row from the predictions of its seeds; no example where a seed has none."""
+    found = [example_values(predictions, score) for predictions in by_seed]
+    ids = tuple(key for key in (found[0] if found else ()) if all(key in values for values in found))
+    pairs = np.array([[values[key] for key in ids] for values in found], dtype=float).reshape(len(found), len(ids), 2)
+    return ExampleScores(ids=ids, values=pairs[..., 0], weights=pairs[..., 1])
 
 
 def example_values(predictions: Predictions, score: str) -> dict[str, tuple[float, float]]:
@@ -25,21 +72,9 @@ def example_values(predictions: Predictions, score: str) -> dict[str, tuple[floa
     }
 
 
-def average_over_seeds(by_seed: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    """Average an example's values over seeds, for the examples that every seed has."""
-    if len(by_seed) < 2:
-        return dict(by_seed[0]) if by_seed else {}
-    shared = [key for key in by_seed[0] if all(key in values for values in by_seed)]
-    return {
-        key: (
-            sum(values[key][0] for values in by_seed) / len(by_seed),
-            sum(values[key][1] for values in by_seed) / len(by_seed),
-        )
-        for key in shared
-    }
-
-
-def as_arrays(values: Mapping[str, tuple[float, float]]) -> tuple[Floats, Floats]:
-    """Give values and weights as two [N] arrays."""
-    pairs = np.array(list(values.values()), dtype=float).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+def shared_ids(first: ExampleScores, second: ExampleScores) -> tuple[str, ...]:
+    """Give the examples that both have, in the order of the first."""
+    if first.ids == second.ids:
+        return first.ids
+    known = set(second.ids)
+    return tuple(key for key in first.ids if key in known)

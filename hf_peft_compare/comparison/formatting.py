@@ -27,6 +27,17 @@ def format_interval(interval: Interval | None, *, signed: bool = False) -> str:
     return f"{rounded(interval.low)} to {rounded(interval.high)}"
 
 
+def format_p_value(value: float | None) -> str:
+    """Round a probability to three decimals, and what is smaller to "<0.001"."""
+    return UNKNOWN if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def format_about(value: float) -> str:
+    """Round a count up to two significant digits, with thousands separators."""
+    step = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / step) * step:,}"
+
+
 def format_count(value: float | None) -> str:
     """Write a count with thousands separators."""
     return UNKNOWN if value is None or not math.isfinite(value) else f"{value:,.0f}"

@@ -1,33 +1,31 @@
-"""Percentile bootstrap intervals over test examples: seeded, vectorised, and silent where the data cannot tell."""
+"""Intervals that say what they speak of, and are silent where the data cannot tell."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-LEVEL = 0.95
-NUM_RESAMPLES = 2000
-BLOCK = 250  # resamples held at once: 250 x 25,000 examples in float64 are 50 MB
-SEED = 20240
+from hf_peft_compare.comparison.crossed import Estimate, Floats, estimate_mean, take_apart
+from hf_peft_compare.comparison.examples import ExampleScores
 
-Floats = NDArray[np.float64]
+TOO_FEW_SEEDS = 2  # simulated intervals hold their 95 % from three on
+FEW_EXAMPLES = 30  # from here on a mean of anything is near enough to normal
+NO_VARIANCE = 1e-12  # what rounding leaves of a variance of zero
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A 95 % interval of a mean over examples; `low` and `high` are None where `reason` says why there is none.
+    """A 95 % interval of a mean; `low` and `high` are None where `reason` says why there is none.
 
     Args:
         scope: what the interval speaks of, e.g. "over 300 test examples, for this seed only".
     """
 
-    low: float | None
-    high: float | None
     num_examples: int
     scope: str
+    low: float | None = None
+    high: float | None = None
     reason: str | None = None
 
     @property
@@ -35,75 +33,40 @@ class Interval:
         """Whether there is an interval."""
         return self.low is not None and self.high is not None
 
-    def overlaps(self, other: Interval) -> bool | None:
-        """Whether two intervals share a point; None where one of them is not known."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return None
-        return self.low <= other.high and other.low <= self.high
 
-    def holds(self, value: float) -> bool | None:
-        """Whether a value lies inside; None where the interval is not known."""
-        return None if self.low is None or self.high is None else self.low <= value <= self.high
+def mean_interval(scores: ExampleScores, *, scope: str) -> Interval:
+    """Give the interval of a row's mean over its seeds and examples."""
+    reason = why_unknown(scores.per_example)
+    unknown = Interval(num_examples=len(scores.ids), scope=scope, reason=reason or "every example has the same value")
+    return unknown if reason else bounded(unknown, estimate_mean(take_apart(scores.linear)))
 
 
-def bootstrap_intervals(values: Floats, *, weights: Floats | None = None, scope: str) -> list[Interval]:
-    """Give the interval of every column's (weighted) mean; all columns see the same resampled examples.
-
-    Args:
-        values: [N, S], one row per example; a weighted column holds sums, e.g. nats.
-        weights: [N, S], what each sum is divided by, e.g. tokens; None: the plain mean.
-    """
-    weights = np.ones_like(values) if weights is None else weights
-    reasons = [_why_unknown(values[:, column], weights[:, column]) for column in range(values.shape[1])]
-    known = [column for column, reason in enumerate(reasons) if reason is None]
-    bounds = np.full((2, values.shape[1]), np.nan)
-    if known:
-        means = _resampled_means(values[:, known], weights[:, known])
-        bounds[:, known] = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)
-    return [
-        Interval(
-            low=float(low) if reason is None else None,
-            high=float(high) if reason is None else None,
-            num_examples=len(values),
-            scope=scope,
-            reason=reason,
-        )
-        for low, high, reason in zip(*bounds, reasons, strict=True)
-    ]
+def bounded(unknown: Interval, estimate: Estimate) -> Interval:
+    """Give an interval the bounds of an estimate, unless nothing varies: what is constant would seem certain."""
+    if not estimate.standard_error > NO_VARIANCE:
+        return unknown
+    low, high = estimate.bounds()
+    return replace(unknown, low=float(low), high=float(high), reason=None)
 
 
-def _why_unknown(values: Floats, weights: Floats) -> str | None:
-    """Say why a column has no interval: constants first, since resampling would call them certain."""
-    if len(values) < 2:
+def why_unknown(per_example: Floats) -> str | None:
+    """Say why scores [S, N] allow no interval; None where they do."""
+    if per_example.shape[-1] < 2:
         return "fewer than 2 examples"
-    if not np.isfinite(values).all() or not (weights > 0).all():
+    if not np.isfinite(per_example).all():
         return "not a finite number for every example"
-    if np.ptp(values / weights) == 0:
-        return "every example has the same value"
     return None
 
 
-def _resampled_means(values: Floats, weights: Floats) -> Floats:
-    """Give the [R, S] means of R resamples with replacement."""
-    means = []
-    for counts in _resample_counts(len(values)):
-        block = counts.astype(float)
-        means.append((block @ values) / (block @ weights))
-    return np.concatenate(means)
+def describe_scope(num_examples: int, num_seeds: int | None) -> str:
+    """Say what an interval speaks of.
 
-
-@lru_cache(maxsize=2)
-def _resample_counts(num_examples: int) -> tuple[NDArray[np.uint8], ...]:
-    """Give R resamples as how often each holds each example, in blocks of [BLOCK, N].
-
-    The same for every score and row of N examples, which keeps them paired and is drawn once. A count above 255
-    does not happen: for N of a million its probability is below 1e-500.
+    Args:
+        num_seeds: None where nothing is trained, so that no seed matters.
     """
-    rng = np.random.default_rng(SEED)
-    first_bins = np.arange(BLOCK)[:, None] * num_examples  # resample b counts its examples in bins b * N to (b + 1) * N
-    blocks = []
-    for _ in range(NUM_RESAMPLES // BLOCK):
-        drawn = rng.integers(num_examples, size=(BLOCK, num_examples))
-        counts = np.bincount((drawn + first_bins).ravel(), minlength=BLOCK * num_examples)
-        blocks.append(counts.reshape(BLOCK, num_examples).astype(np.uint8))
-    return tuple(blocks)
+    over = f"over {num_examples:,} test examples"
+    if num_seeds is None:
+        return over
+    if num_seeds == 1:
+        return f"{over}, for this seed only"
+    return f"{over} and {num_seeds} seeds" + (", too few to hold 95 %" if num_seeds <= TOO_FEW_SEEDS else "")

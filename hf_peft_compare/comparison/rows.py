@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hf_peft_compare.comparison.examples import ExampleScores
 from hf_peft_compare.comparison.intervals import Interval
 from hf_peft_compare.records import RunRecord, run_name
 
 FINISHED, FAILED, MISSING, PARTIAL = "finished", "failed", "missing", "partial"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedDifference:
-    """Mean over shared examples of a row's score minus another row's, with its interval."""
-
-    other: str
-    mean: float
-    interval: Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +43,8 @@ class MethodRow:
         status: "finished" (all seeds), "partial", "failed" or "missing".
         floor: nothing is trained in this row, e.g. zero-shot or the lead of the text.
         figures: means over seeds in raw units; `spreads` their standard deviations, where there are several.
-        intervals: {score name: interval over examples}.
-        against_best, against_floor: paired differences of the ranking score to the best row and the best floor.
+        intervals: {score name: interval over seeds and examples}.
+        examples: per-example values of the ranking score, of all seeds; None where nothing finished.
     """
 
     row: str
@@ -62,8 +55,7 @@ class MethodRow:
     figures: dict[str, float] = field(default_factory=dict)
     spreads: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
-    against_best: PairedDifference | None = None
-    against_floor: PairedDifference | None = None
+    examples: ExampleScores | None = field(default=None, repr=False, compare=False)
 
     @property
     def finished_runs(self) -> tuple[RunRow, ...]:
@@ -75,6 +67,12 @@ class MethodRow:
         """The record of the first finished run, else of the first that left one."""
         records = [run.record for run in (*self.finished_runs, *self.runs) if run.record is not None]
         return records[0] if records else None
+
+    @property
+    def test_data(self) -> frozenset[str]:
+        """Fingerprints of the test data that the finished runs were scored on, as far as they are known."""
+        found = {fingerprint_of_test(run.record) for run in self.finished_runs if run.record is not None}
+        return frozenset(fingerprint for fingerprint in found if fingerprint is not None)
 
     @property
     def remark(self) -> str:
@@ -106,6 +104,12 @@ def figures_of(record: RunRecord) -> dict[str, float]:
         dict(record.throughput),
     ]
     return {key: value for part in parts for key, value in part.items() if value is not None}
+
+
+def fingerprint_of_test(record: RunRecord) -> str | None:
+    """Give the fingerprint of the test data that a record's scores come from; None where it has none."""
+    fingerprints = record.provenance.get("data_fingerprint")
+    return fingerprints.get("test") if isinstance(fingerprints, Mapping) else None
 
 
 def first_line(text: str | None) -> str:

@@ -10,21 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from hf_peft_compare.comparison.examples import LOSS, Predictions, as_arrays, average_over_seeds, example_values
-from hf_peft_compare.comparison.intervals import Interval, bootstrap_intervals
-from hf_peft_compare.comparison.rows import (
-    FAILED,
-    FINISHED,
-    MISSING,
-    PARTIAL,
-    MethodRow,
-    PairedDifference,
-    RunRow,
-    figures_of,
-)
+from hf_peft_compare.comparison.agreement import say_disagreements
+from hf_peft_compare.comparison.examples import LOSS, ExampleScores, Predictions, collect_scores
+from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_interval
+from hf_peft_compare.comparison.pairs import PairedDifference, compare_pairs
+from hf_peft_compare.comparison.rows import FAILED, FINISHED, MISSING, PARTIAL, MethodRow, RunRow, figures_of
 from hf_peft_compare.records import RunRecord, run_name
-
-Values = dict[str, tuple[float, float]]  # example id: (value, weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +26,8 @@ class Comparison:
         scores: {score name: {"title", "unit", "greater_is_better"}}, the ranking score first.
         ranking_score: the score that ranks; None while nothing finished.
         best_row, best_floor: rows with the best mean of the ranking score, among all and among the floors.
+        pairs: every row with scores against every other, in the study's order.
+        disagreements: sentences on what runs should have in common and do not, e.g. their test data.
     """
 
     scores: dict[str, dict[str, Any]]
@@ -42,6 +35,8 @@ class Comparison:
     rows: tuple[MethodRow, ...]
     best_row: str | None
     best_floor: str | None
+    pairs: tuple[PairedDifference, ...] = ()
+    disagreements: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[RunRow, ...]:
@@ -61,6 +56,15 @@ class Comparison:
     def row(self, name: str | None) -> MethodRow | None:
         """Give a row by its name; None where there is none."""
         return next((row for row in self.rows if row.row == name), None)
+
+    def pair(self, row: str | None, other: str | None) -> PairedDifference | None:
+        """Give the difference of a row to another; None where they were not compared."""
+        for pair in self.pairs:
+            if (pair.row, pair.other) == (row, other):
+                return pair
+            if (pair.other, pair.row) == (row, other):
+                return pair.reversed()
+        return None
 
     def best(self, figure: str, *, greater_is_better: bool, rows: Iterable[MethodRow] | None = None) -> str | None:
         """Name the row with the best mean of a figure, the first of equals; None where no row has it."""
@@ -87,19 +91,24 @@ def compare(
     labels = _label_rows(runs)
     scores = _collect_scores(records.values())
     ranking = next(iter(scores), None)
-    values = {row: _row_values(members, predictions, scores) for row, members in runs.items()}
-    rows = [_make_row(labels[row], members, values[row]) for row, members in runs.items()]
-    bare = Comparison(scores=scores, ranking_score=ranking, rows=tuple(rows), best_row=None, best_floor=None)
+    rows = tuple(_make_row(labels[row], members, predictions, scores) for row, members in runs.items())
+    bare = Comparison(
+        scores=scores,
+        ranking_score=ranking,
+        rows=rows,
+        best_row=None,
+        best_floor=None,
+        disagreements=tuple(say_disagreements(records)),
+    )
     if ranking is None:
         return bare
     greater = bool(scores[ranking].get("greater_is_better", True))
-    best = bare.best(ranking, greater_is_better=greater)
-    floor = bare.best(ranking, greater_is_better=greater, rows=[row for row in rows if row.floor])
-    paired = [
-        _with_differences(row, best, floor, {name: row_values[ranking] for name, row_values in values.items()})
-        for row in rows
-    ]
-    return replace(bare, rows=tuple(paired), best_row=best, best_floor=floor)
+    return replace(
+        bare,
+        best_row=bare.best(ranking, greater_is_better=greater),
+        best_floor=bare.best(ranking, greater_is_better=greater, rows=[row for row in rows if row.floor]),
+        pairs=compare_pairs(rows, greater_is_better=greater),
+    )
 
 
 def _collect_runs(
@@ -140,19 +149,16 @@ def _collect_scores(records: Iterable[RunRecord]) -> dict[str, dict[str, Any]]:
     return scores
 
 
-def _row_values(
-    runs: Sequence[RunRow], predictions: Mapping[str, Predictions], scores: Iterable[str]
-) -> dict[str, Values]:
-    finished = [predictions.get(run.run, ()) for run in runs if run.status == FINISHED]
-    return {score: average_over_seeds([example_values(lines, score) for lines in finished]) for score in scores}
-
-
-def _make_row(label: str, runs: tuple[RunRow, ...], values: Mapping[str, Values]) -> MethodRow:
-    """Average a row's finished runs and put intervals beside its scores."""
+def _make_row(
+    label: str, runs: tuple[RunRow, ...], predictions: Mapping[str, Predictions], scores: Mapping[str, Any]
+) -> MethodRow:
+    """Average a row's finished runs and put intervals beside its scores, of which the first ranks."""
     finished = [run for run in runs if run.status == FINISHED]
     shared = [key for key in (finished[0].figures if finished else {}) if all(key in run.figures for run in finished)]
     columns = {key: [run.figures[key] for run in finished] for key in shared}
-    return MethodRow(
+    lines = [predictions.get(run.run, ()) for run in finished]
+    by_score = {score: collect_scores(lines, score) for score in scores if score in shared}
+    row = MethodRow(
         row=runs[0].row,
         label=label,
         status=_row_status(runs),
@@ -160,8 +166,17 @@ def _make_row(label: str, runs: tuple[RunRow, ...], values: Mapping[str, Values]
         floor=bool(finished) and not any(run.figures.get("trainable_params") for run in finished),
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},
-        intervals=_intervals({score: values[score] for score in values if score in shared}, len(finished)),
+        examples=by_score.get(next(iter(scores), "")),
     )
+    return replace(row, intervals={score: _interval(row, values) for score, values in by_score.items()})
+
+
+def _interval(row: MethodRow, values: ExampleScores) -> Interval:
+    scope = describe_scope(len(values.ids), None if row.floor else len(row.finished_runs))
+    if len(row.test_data) > 1:
+        reason = "its seeds were scored on different test data"
+        return Interval(num_examples=len(values.ids), scope=scope, reason=reason)
+    return mean_interval(values, scope=scope)
 
 
 def _row_status(runs: Sequence[RunRow]) -> str:
@@ -171,47 +186,3 @@ def _row_status(runs: Sequence[RunRow]) -> str:
     if FINISHED in statuses:
         return PARTIAL
     return FAILED if FAILED in statuses else MISSING
-
-
-def _intervals(values: Mapping[str, Values], num_seeds: int) -> dict[str, Interval]:
-    """Bootstrap all scores of a row at once where they have the same examples, which is nearly always."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for score, by_example in values.items():
-        groups.setdefault(tuple(by_example), []).append(score)
-    intervals: dict[str, Interval] = {}
-    for members in groups.values():
-        arrays = [as_arrays(values[score]) for score in members]
-        found = bootstrap_intervals(
-            np.column_stack([array[0] for array in arrays]),
-            weights=np.column_stack([array[1] for array in arrays]),
-            scope=describe_scope(len(arrays[0][0]), num_seeds),
-        )
-        intervals.update(zip(members, found, strict=True))
-    return {score: intervals[score] for score in values}
-
-
-def describe_scope(num_examples: int, num_seeds: int) -> str:
-    """Say what an interval speaks of: examples, and one seed or the mean of several."""
-    seeds = "for this seed only" if num_seeds == 1 else f"mean of {num_seeds} seeds"
-    return f"over {num_examples:,} test examples, {seeds}"
-
-
-def _with_differences(row: MethodRow, best: str | None, floor: str | None, values: Mapping[str, Values]) -> MethodRow:
-    def against(other: str | None) -> PairedDifference | None:
-        if other is None or other == row.row or not row.finished_runs:
-            return None
-        return paired_difference(values[row.row], values[other], other=other, num_seeds=len(row.finished_runs))
-
-    return replace(row, against_best=against(best), against_floor=against(floor))
-
-
-def paired_difference(values: Values, others: Values, *, other: str, num_seeds: int = 1) -> PairedDifference | None:
-    """Give the mean difference over the examples that both rows have; None where they share none."""
-    shared = [key for key in values if key in others]
-    if not shared:
-        return None
-    differences = np.array([[values[key][0] / values[key][1] - others[key][0] / others[key][1]] for key in shared])
-    scope = describe_scope(len(shared), num_seeds)
-    return PairedDifference(
-        other=other, mean=float(differences.mean()), interval=bootstrap_intervals(differences, scope=scope)[0]
-    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from small import SCORES, compared, record
 
 from hf_peft_compare.comparison import compare, render_table
 from hf_peft_compare.comparison.formatting import (
@@ -15,50 +14,7 @@ from hf_peft_compare.comparison.formatting import (
     format_score,
     format_seconds,
 )
-from hf_peft_compare.comparison.intervals import bootstrap_intervals
 from hf_peft_compare.comparison.rows import first_line
-from hf_peft_compare.records import RunRecord
-
-SCORES = {
-    "f": {"title": "F", "unit": "ratio", "greater_is_better": True},
-    "test_loss": {"title": "Test loss", "unit": "nats per token", "greater_is_better": False},
-}
-
-
-def record(row: str, values: list[float], *, seed: int = 0, trainable: int = 10, **changes: Any) -> RunRecord:
-    fields: dict[str, Any] = {
-        "status": "finished",
-        "error": None,
-        "study": "s",
-        "row": row,
-        "method": row,
-        "seed": seed,
-        "config": {},
-        "config_origins": {},
-        "config_hash": "h",
-        "card": {"title": row.upper()},
-        "scores": SCORES,
-        "parameters": {"trainable_params": trainable, "total_params": 1000},
-        "results": {"f": float(np.mean(values)), "test_loss": 2.0},
-        "seconds": {"train": 100.0 * (1 + seed), "evaluation": 5.0},
-        "memory": {"train_peak_allocated_bytes": 3_000_000, "resident_peak_bytes": 9_000_000},
-    }
-    return RunRecord(**{**fields, **changes})
-
-
-def lines(values: list[float]) -> list[dict[str, Any]]:
-    return [
-        {"id": str(place), "scores": {"f": value}, "nll": 4.0 + place, "num_tokens": 2 + place}
-        for place, value in enumerate(values)
-    ]
-
-
-def compared(by_run: dict[str, list[float]], *, expected: list[tuple[str, int]] | None = None, **changes: Any) -> Any:
-    runs = {name: (name.split("-seed")[0], int(name.split("-seed")[1])) for name in by_run}
-    records = {name: record(row, by_run[name], seed=seed, **changes) for name, (row, seed) in runs.items()}
-    return compare(
-        records, {name: lines(values) for name, values in by_run.items()}, expected_runs=expected or list(runs.values())
-    )
 
 
 def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
@@ -66,7 +22,7 @@ def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
     assert row.figures["f"] == pytest.approx(0.3)  # mean of .2 and .4
     assert row.spreads["f"] == pytest.approx(np.sqrt(0.02))  # sample deviation of .2 and .4
     assert row.figures["train_seconds"] == 150.0
-    assert row.intervals["f"].scope == "over 2 test examples, mean of 2 seeds"
+    assert row.intervals["f"].scope == "over 2 test examples and 2 seeds, too few to hold 95 %"
 
 
 def test_one_seed_is_said_to_be_one_seed_and_has_no_spread() -> None:
@@ -112,37 +68,19 @@ def test_rows_that_train_nothing_are_floors() -> None:
     assert not compared({"a-seed0": [0.1, 0.2]}).rows[0].floor
 
 
-def test_paired_differences_use_shared_examples_only() -> None:
-    records = {"a-seed0": record("a", [0.1, 0.2, 0.9]), "b-seed0": record("b", [0.5, 0.5])}
-    predictions = {"a-seed0": lines([0.1, 0.2, 0.9]), "b-seed0": lines([0.5, 0.5])}
-    paired = compare(records, predictions, expected_runs=[("a", 0), ("b", 0)]).rows[0].against_best
-    assert paired is not None and paired.other == "b"
-    assert paired.mean == pytest.approx(-0.35)  # (.1 - .5 + .2 - .5) / 2
-    assert paired.interval.num_examples == 2
-
-
-def test_the_loss_interval_weighs_examples_by_their_tokens() -> None:
-    rng = np.random.default_rng(0)
-    nats, tokens = rng.gamma(9.0, size=(500, 1)), rng.integers(1, 30, size=(500, 1)).astype(float)
-    interval = bootstrap_intervals(nats * tokens, weights=tokens, scope="")[0]
-    mean = float((nats * tokens).sum() / tokens.sum())
-    error = float(np.sqrt((((nats - mean) * tokens) ** 2).sum()) / tokens.sum())  # delta method
-    assert interval.low == pytest.approx(mean - 1.96 * error, abs=0.15 * error)
-    assert interval.high == pytest.approx(mean + 1.96 * error, abs=0.15 * error)
-
-
-def test_intervals_are_the_same_every_time() -> None:
-    values = np.random.default_rng(1).random((50, 2))
-    assert bootstrap_intervals(values, scope="") == bootstrap_intervals(values.copy(), scope="")
-
-
 @pytest.mark.parametrize(
-    ("values", "reason"),
-    [([], "fewer than 2"), ([0.5], "fewer than 2"), ([0.5, 0.5], "same value"), ([0.5, float("nan")], "not a finite")],
+    ("values", "reason"), [([0.5], "fewer than 2"), ([0.5, 0.5], "same value"), ([0.5, float("nan")], "not a finite")]
 )
 def test_no_interval_where_the_examples_cannot_tell(values: list[float], reason: str) -> None:
-    interval = bootstrap_intervals(np.array(values).reshape(-1, 1), scope="")[0]
+    interval = compared({"a-seed0": values}).rows[0].intervals["f"]
     assert not interval.known and reason in str(interval.reason)
+
+
+def test_the_loss_has_an_interval_around_nats_over_tokens() -> None:
+    row = compared({"a-seed0": [0.1, 0.2, 0.3]}).rows[0]
+    interval = row.intervals["test_loss"]
+    assert interval.low is not None and interval.high is not None
+    assert (interval.low + interval.high) / 2 == pytest.approx((4 + 5 + 6) / (2 + 3 + 4))
 
 
 def test_without_predictions_there_are_means_but_no_intervals() -> None:
@@ -163,7 +101,7 @@ def test_table_has_a_line_per_row_with_the_records_numbers() -> None:
     )
     line = next(line for line in table.splitlines() if line.startswith("A"))
     assert line.split() == ["A", "0.162", "2.000", "10", "1", "%", "100", "3", "finished"]
-    assert "not run yet" in table and "best F: B (for this seed only)" in table
+    assert "not run yet" in table and "B is the best: F 0.350" in table and "for this seed only" in table
 
 
 def test_table_without_cuda_shows_resident_memory_and_says_so() -> None:

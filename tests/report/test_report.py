@@ -21,7 +21,7 @@ from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, render_sections
 
 OUTPUTS = {"index.html", "README.md", "tables.tex", "report.tex", "results.csv", "figures", "records"}
-FIGURES = {"loss_curves", "quality_parameters", "quality_time", "quality_memory"}
+FIGURES = {"differences", "loss_curves", "quality_parameters", "quality_time", "quality_memory"}
 
 
 def text_of(folder: Path, name: str = "index.html") -> str:
@@ -186,7 +186,9 @@ def digest(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["index.html", "README.md", "report.tex"])
 def test_every_section_stands_in_every_page(full: Path, name: str) -> None:
     for title in (
+        "Verdict",
         "What the numbers say",
+        "Pairs of rows",
         "Learning",
         "Quality against cost",
         "Examples",

@@ -1,4 +1,4 @@
-"""What the numbers say, in words computed from them; nothing is said that they do not carry."""
+"""What the numbers say beyond the verdict, in words computed from them; nothing is said that they do not carry."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from collections.abc import Iterator
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
 from hf_peft_compare.comparison.examples import LOSS
-from hf_peft_compare.comparison.formatting import (
-    format_difference,
-    format_interval,
-    format_percent,
-    format_score,
-)
-from hf_peft_compare.report.blocks import Block, Bullets, Material, Paragraph, Section
+from hf_peft_compare.comparison.formatting import format_percent, format_score
+from hf_peft_compare.comparison.verdict import write_pair
+from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 
 
 def render_analysis(material: Material) -> list[Block]:
-    """Say who is best, by how much and at what cost, and what the numbers cannot tell."""
+    """Say who is above the floors and at what cost, and what the numbers leave open."""
     comparison = material.comparison
     if comparison.best_row is None:
-        return [Paragraph(text="No finished run has a score yet, so there is nothing to compare.")]
+        return []
     quality = [
-        *say_best(comparison),
-        *say_next(comparison),
         *say_floors(comparison),
         *say_best_loss(comparison),
         *say_reference(material),
@@ -32,44 +26,9 @@ def render_analysis(material: Material) -> list[Block]:
         *say_incomplete(comparison),
         *say_unmoved(comparison),
         *say_unfinished_training(comparison),
-        *say_seeds(comparison),
     ]
     groups = {"Quality": quality, "Cost": list(say_costs(comparison)), "What they leave open": limits}
     return [Bullets(title=title, items=items) for title, items in groups.items() if items]
-
-
-def say_best(comparison: Comparison) -> Iterator[str]:
-    """Name the best row by the ranking score, with its interval."""
-    row, score = _best(comparison), _ranking(comparison)
-    values = [_score(other, comparison) for other in comparison.finished_rows]
-    if len(values) > 1 and len(set(values)) == 1:
-        yield f"All rows have the same {_title(comparison)}: {format_score(row.figures[score])}."
-        return
-    interval = row.intervals.get(score)
-    sentence = f"{row.label} has the best {_title(comparison)}: {format_score(row.figures[score])}"
-    if interval is None or not interval.known:
-        reason = interval.reason if interval is not None and interval.reason else "no per-example scores"
-        yield f"{sentence} (no interval: {reason})."
-    else:
-        yield f"{sentence} (95 % interval {format_interval(interval)}, {interval.scope})."
-
-
-def say_next(comparison: Comparison) -> Iterator[str]:
-    """Compare the best row with the next one, example by example."""
-    others = [
-        row
-        for row in comparison.finished_rows
-        if row.row != comparison.best_row and _score(row, comparison) is not None
-    ]
-    name = comparison.best(_ranking(comparison), greater_is_better=_greater(comparison), rows=others)
-    row = comparison.row(name)
-    if row is None:
-        return
-    interval, best = row.intervals.get(_ranking(comparison)), _best(comparison).intervals.get(_ranking(comparison))
-    overlap = interval.overlaps(best) if interval and best else None
-    between = {True: " The two intervals overlap.", False: " The two intervals do not overlap.", None: ""}[overlap]
-    difference = _say_difference(row.against_best)
-    yield f"Next is {row.label} with {format_score(_score(row, comparison))}.{between}{difference}"
 
 
 def say_floors(comparison: Comparison) -> Iterator[str]:
@@ -79,24 +38,23 @@ def say_floors(comparison: Comparison) -> Iterator[str]:
         yield "No floor row has a score yet, so how much training adds is not known."
         return
     yield f"The best floor, where nothing is trained, is {floor.label} with {format_score(_score(floor, comparison))}."
-    verdicts: dict[str, list[str]] = {
-        "Above it, example by example": [],
-        "Below it, example by example": [],
-        "Not to be told from it with these examples": [],
-    }
+    found: dict[str, list[str]] = {"Above it": [], "Below it": [], "Not to be told from it": [], "Not tested": []}
     for row in comparison.finished_rows:
-        if not row.floor and row.against_floor is not None:
-            verdicts[_against(row.against_floor, _greater(comparison))].append(_write_difference(row))
-    for verdict, rows in verdicts.items():
+        pair = comparison.pair(row.row, floor.row)
+        if not row.floor and pair is not None:
+            words = write_pair(pair) if pair.p_value is not None else str(pair.interval.reason)
+            found[_side(pair, _greater(comparison))].append(f"{row.label} ({words})")
+    for side, rows in found.items():
         if rows:
-            yield f"{verdict}: {'; '.join(rows)}."
+            yield f"{side}: {'; '.join(rows)}."
 
 
-def _write_difference(row: MethodRow) -> str:
-    paired = row.against_floor
-    assert paired is not None
-    interval = f", 95 % interval {format_interval(paired.interval, signed=True)}" if paired.interval.known else ""
-    return f"{row.label} ({format_difference(paired.mean)}{interval})"
+def _side(pair: PairedDifference, greater: bool) -> str:
+    if pair.p_value is None or pair.mean is None:
+        return "Not tested"
+    if not pair.told_apart:
+        return "Not to be told from it"
+    return "Above it" if (pair.mean > 0) == greater else "Below it"
 
 
 def say_best_loss(comparison: Comparison) -> Iterator[str]:
@@ -176,39 +134,12 @@ def say_unmoved(comparison: Comparison) -> Iterator[str]:
             yield f"The trainable parameters of {run.run} are the same after training as before: nothing was learned."
 
 
-def say_seeds(comparison: Comparison) -> Iterator[str]:
-    """Say what the intervals do not cover."""
-    if comparison.several_seeds:
-        yield "Intervals are over test examples, for the mean over seeds; the spread over seeds stands in the tables."
-    else:
-        yield (
-            "Every row has one seed. The intervals cover the choice of test examples, for this seed only; another "
-            "seed may order the rows differently."
-        )
-
-
 def say_incomplete(comparison: Comparison) -> Iterator[str]:
     """Count the runs without numbers."""
     missing = sum(run.status == "missing" for run in comparison.runs)
     failed = sum(run.status == "failed" for run in comparison.runs)
     if missing or failed:
         yield f"The study is not complete; of its {len(comparison.runs)} runs: not run yet {missing}, failed {failed}."
-
-
-def _say_difference(paired: PairedDifference | None) -> str:
-    if paired is None or not paired.interval.known:
-        return ""
-    holds = "includes" if paired.interval.holds(0) else "excludes"
-    return (
-        f" Its paired difference to the best is {format_difference(paired.mean)} on average "
-        f"(95 % interval {format_interval(paired.interval, signed=True)}), which {holds} 0."
-    )
-
-
-def _against(paired: PairedDifference, greater: bool) -> str:
-    if not paired.interval.known or paired.interval.holds(0):
-        return "Not to be told from it with these examples"
-    return "Above it, example by example" if (paired.mean > 0) == greater else "Below it, example by example"
 
 
 def _best_is_last(record: object) -> bool:
@@ -219,12 +150,6 @@ def _best_is_last(record: object) -> bool:
 
 def _ratio(value: float | None, whole: float | None) -> float | None:
     return value / whole if value is not None and whole else None
-
-
-def _best(comparison: Comparison) -> MethodRow:
-    row = comparison.row(comparison.best_row)
-    assert row is not None
-    return row
 
 
 def _ranking(comparison: Comparison) -> str:

@@ -94,7 +94,7 @@ def _notes(material: Material) -> Iterator[str]:
     yield "Arrows point to the better end; the best value of a column is marked. 1 MB = 10⁶ bytes."
     scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
     if scopes:
-        yield f"Small figures below a score: 95 % percentile bootstrap interval {'; '.join(sorted(scopes))}."
+        yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
     if comparison.several_seeds:
         yield "± is the standard deviation over seeds."
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):

@@ -1,0 +1,63 @@
+"""What runs beside each other should have in common and do not: data, splits, base, versions, devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hf_peft_compare.records import RunRecord
+
+# What a study's method may set is left out; so is what follows from something here.
+PROTOCOL = (
+    "task",
+    "dataset",
+    "dataset_config",
+    "dataset_revision",
+    "train_split",
+    "validation_split",
+    "test_split",
+    "num_train_samples",
+    "num_validation_samples",
+    "num_test_samples",
+    "data_seed",
+    "model_name_or_path",
+    "model_revision",
+    "init",
+    "architecture",
+    "max_length",
+    "generation",
+)
+MOST_RUNS = 3
+
+
+def say_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
+    """Name every setting, data fingerprint, version and device in which finished runs differ, and who has what."""
+    facts = {run: _facts(record) for run, record in records.items() if record.finished}
+    for key in dict.fromkeys(key for known in facts.values() for key in known):
+        runs_by_value: dict[str, list[str]] = {}
+        for run, known in facts.items():
+            if known.get(key) is not None:
+                runs_by_value.setdefault(str(known[key]), []).append(run)
+        if len(runs_by_value) > 1:
+            yield f"Runs differ in {key}: {'; '.join(map(_say_value, runs_by_value.items()))}."
+
+
+def _facts(record: RunRecord) -> dict[str, Any]:
+    provenance = record.provenance
+    return {
+        **{key: record.config.get(key) for key in PROTOCOL},
+        **_named("data", provenance.get("data_fingerprint")),
+        **_named("version of", provenance.get("versions")),
+        "version of hf_peft_compare": provenance.get("hf_peft_compare"),
+        "device": provenance.get("device"),
+    }
+
+
+def _named(what: str, values: Any) -> dict[str, Any]:
+    return {f"{what} {key}": value for key, value in values.items()} if isinstance(values, Mapping) else {}
+
+
+def _say_value(found: tuple[str, list[str]]) -> str:
+    value, runs = found
+    more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
+    return f"{value} ({', '.join(runs[:MOST_RUNS])}{more})"

@@ -1,0 +1,207 @@
+"""Which row to take under a budget: the best that fits, with its evidence; what is nearest where nothing fits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hf_peft_compare.comparison.columns import PARAMETERS, TRAIN_TIME, has_cuda, memory_column, ranking_column
+from hf_peft_compare.comparison.formatting import (
+    format_count,
+    format_megabytes,
+    format_percent,
+    format_score,
+    format_significant,
+)
+from hf_peft_compare.comparison.rows import MethodRow
+from hf_peft_compare.comparison.table import Comparison
+from hf_peft_compare.comparison.verdict import rivals_of, say_limits, write_pair, write_score
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import UserError
+
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a row may cost at most, in its costliest seed, and must reach at least; None: no limit.
+
+    Args:
+        max_memory_bytes: GPU memory of training above the baseline where CUDA was used, else the process's memory.
+        max_minutes: of training alone.
+        min_quality: of the mean ranking score; where lower is better, the highest that will do.
+        mergeable: the tuned model can be had as a plain transformers model.
+    """
+
+    max_memory_bytes: float | None = None
+    max_minutes: float | None = None
+    min_quality: float | None = None
+    mergeable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a study recommends under a budget.
+
+    Args:
+        row: the fitting row with the best mean; None where nothing fits.
+        rivals: fitting rows that cannot be told from it.
+        missed: {row: what it misses of the budget, in words}, empty for rows that fit.
+        nearest: the row that misses fewest limits, and of these by the smallest part.
+    """
+
+    comparison: Comparison
+    budget: Budget
+    row: MethodRow | None
+    rivals: tuple[MethodRow, ...]
+    missed: Mapping[str, Sequence[str]]
+    nearest: MethodRow
+
+
+def parse_size(text: str) -> float:
+    """Read a size such as "8GiB", "8 GB" or "500MB" as bytes.
+
+    Raises:
+        UserError: not a positive number with a unit.
+    """
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\s*", text, flags=re.IGNORECASE)
+    if found is None or found[2].upper() not in UNITS or float(found[1]) <= 0:
+        raise UserError(f"{text!r} is not a size; give a number above 0 with a unit, such as 8GiB, 8GB or 500MB.")
+    return float(found[1]) * UNITS[found[2].upper()]
+
+
+def choose(comparison: Comparison, budget: Budget) -> Choice:
+    """Choose the row with the best mean among those that fit.
+
+    Raises:
+        UserError: no finished row has a score.
+    """
+    score = comparison.ranking_score or ""
+    rows = [row for row in comparison.finished_rows if math.isfinite(row.figures.get(score, math.nan))]
+    if not rows:
+        raise UserError("no finished run has a score, so there is nothing to choose from; run the study first.")
+    missed = {row.row: list(_misses(comparison, budget, row)) for row in rows}
+    fitting = [row for row in rows if not missed[row.row]]
+    greater = bool(ranking_column(comparison).greater_is_better)
+    best = comparison.row(comparison.best(score, greater_is_better=greater, rows=fitting))
+    return Choice(
+        comparison=comparison,
+        budget=budget,
+        row=best,
+        rivals=tuple(row for row, _ in rivals_of(comparison, best) if row in fitting) if best else (),
+        missed={row: [words for _, words in found] for row, found in missed.items()},
+        nearest=min(
+            rows, key=lambda row: (len(missed[row.row]), max((part for part, _ in missed[row.row]), default=0))
+        ),
+    )
+
+
+def say_choice(choice: Choice) -> Iterator[str]:
+    """Say what is recommended and on what evidence, or what is nearest."""
+    comparison, row = choice.comparison, choice.row
+    if row is None:
+        missed = "; ".join(choice.missed[choice.nearest.row])
+        yield f"Nothing fits. Nearest is {choice.nearest.label}, {_describe(comparison, choice.nearest)}. But {missed}."
+        return
+    yield f"Take {row.label}: {_describe(comparison, row)}."
+    if _may_miss_quality(choice, row):
+        yield f"Its interval reaches past {format_score(choice.budget.min_quality)}: it may not have that quality."
+    for rival in choice.rivals:
+        pair = comparison.pair(rival.row, row.row)
+        assert pair is not None
+        yield f"{rival.label} fits too and cannot be told from it: {write_pair(pair)}; {_costs(comparison, rival)}."
+    for other in _better_ones(choice, row):
+        yield f"{other.label} has a better mean and does not fit: {'; '.join(choice.missed[other.row])}."
+    yield from say_limits(comparison)
+    yield from comparison.disagreements
+
+
+def say_over_studies(choices: Sequence[Choice]) -> str:
+    """Name the row that is, in most studies, the choice or not to be told from it."""
+    counts = Counter(row.row for choice in choices if choice.row for row in (choice.row, *choice.rivals))
+    most = max(counts.values(), default=0)
+    names = " and ".join(row for row, count in counts.items() if count == most)
+    if not names:
+        return "Nothing fits in any of the studies."
+    return f"Over {len(choices)} studies: {names} is the choice, or cannot be told from it, in {most}."
+
+
+def is_mergeable(row: MethodRow) -> bool:
+    """Whether the row's model can be had as a plain transformers model; where nothing is trained, it is one."""
+    if row.floor or row.record is None:
+        return row.floor
+    virtual_tokens = row.record.config.get("method", {}).get("num_virtual_tokens")  # no weights can hold these
+    return get_method(row.record.method).merge is not None and not virtual_tokens
+
+
+def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[tuple[float, str]]:
+    """Give what a row misses of a budget: by which part of the limit, infinite where it is not known; and in words."""
+    memory, quality = _most(row, memory_column(comparison).key), row.figures[comparison.ranking_score or ""]
+    time = _most(row, TRAIN_TIME.key)
+    if budget.max_memory_bytes is not None and not memory <= budget.max_memory_bytes:
+        yield _miss("memory", memory, budget.max_memory_bytes, _write_memory(memory))
+    if budget.max_minutes is not None and not time <= 60 * budget.max_minutes:
+        yield _miss("training", time, 60 * budget.max_minutes, _write_minutes(time))
+    if budget.min_quality is not None:
+        column = ranking_column(comparison)
+        if (quality < budget.min_quality) if column.greater_is_better else (quality > budget.min_quality):
+            yield _miss(column.title, quality, budget.min_quality, format_score(quality))
+    if budget.mergeable and not is_mergeable(row):
+        yield math.inf, "it cannot be merged into a plain model"
+
+
+def _miss(name: str, value: float, limit: float, written: str) -> tuple[float, str]:
+    if not math.isfinite(value):
+        return math.inf, f"its {name} is not known"
+    part = abs(value - limit) / abs(limit) if limit else math.inf
+    side = "over" if value > limit else "under"
+    return part, f"its {name} is {written}, {format_percent(part)} {side} the limit"
+
+
+def _most(row: MethodRow, key: str) -> float:
+    """Give the most that a seed of the row costs; nothing where nothing is trained, nan where it is not known."""
+    return float(
+        max((run.figures.get(key, 0.0 if row.floor else math.nan) for run in row.finished_runs), default=math.nan)
+    )
+
+
+def _better_ones(choice: Choice, row: MethodRow) -> list[MethodRow]:
+    """List the rows with a better mean than the chosen one's, none of which fits."""
+    column = ranking_column(choice.comparison)
+    sign = 1 if column.greater_is_better else -1
+    others = [other for other in choice.comparison.rows if choice.missed.get(other.row)]
+    return [other for other in others if sign * (other.figures[column.key] - row.figures[column.key]) > 0]
+
+
+def _may_miss_quality(choice: Choice, row: MethodRow) -> bool:
+    """Whether the row's interval holds qualities that the budget would not allow."""
+    column, wanted = ranking_column(choice.comparison), choice.budget.min_quality
+    interval = row.intervals.get(column.key)
+    if wanted is None or interval is None or interval.low is None or interval.high is None:
+        return False
+    return interval.low < wanted if column.greater_is_better else interval.high > wanted
+
+
+def _describe(comparison: Comparison, row: MethodRow) -> str:
+    return f"{write_score(comparison, row)}; {_costs(comparison, row)}"
+
+
+def _costs(comparison: Comparison, row: MethodRow) -> str:
+    memory = _write_memory(_most(row, memory_column(comparison).key))
+    kind = "GPU memory" if has_cuda(comparison) else "memory"
+    parameters = format_count(row.figures.get(PARAMETERS.key, 0))
+    return (
+        f"{_write_minutes(_most(row, TRAIN_TIME.key))} of training, {memory} of {kind}, {parameters} trained parameters"
+    )
+
+
+def _write_memory(num_bytes: float) -> str:
+    return f"{format_megabytes(num_bytes)} MB"
+
+
+def _write_minutes(seconds: float) -> str:
+    return f"{format_significant(seconds / 60)} min" if math.isfinite(seconds) else "an unknown time"

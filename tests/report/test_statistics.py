@@ -1,0 +1,72 @@
+"""The sections on statistics show what the comparison found: the verdict, all pairs, the fronts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages import read_table
+from synthetic import TITLES, Study, make_study_runs
+
+from hf_peft_compare.comparison import Comparison, render_table
+from hf_peft_compare.comparison.formatting import format_difference, format_interval, format_p_value, format_percent
+from hf_peft_compare.comparison.pareto import pareto_fronts
+from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.report.sections.pairwise import ordered_pairs
+from hf_peft_compare.report.writing import gather, render_sections
+
+
+def comparison_of(seeds: tuple[int, ...] = (0,)) -> Comparison:
+    return gather(Study(seeds=list(seeds)), *make_study_runs(seeds=seeds)).comparison  # type: ignore[arg-type]
+
+
+def test_the_verdict_is_the_first_section_and_the_terminal_says_the_same(full: Path) -> None:
+    page = (full / "README.md").read_text(encoding="utf-8")
+    verdict = say_verdict(comparison_of())
+    assert page.index("## Verdict") < page.index("## What the numbers say")
+    terminal = " ".join(render_table(comparison_of()).split())
+    for sentence in verdict:
+        assert " ".join(sentence.split()) in terminal
+        assert sentence.split("(")[0].replace("_", r"\_") in page
+
+
+def test_every_pair_stands_once_with_the_comparisons_numbers(full: Path) -> None:
+    page = (full / "index.html").read_text(encoding="utf-8")
+    pairs = ordered_pairs(comparison_of())
+    assert len(pairs) == len(TITLES) * (len(TITLES) - 1) / 2
+    assert all((pair.mean or 0) >= 0 for pair in pairs)  # the better row minus the other
+    last = {pair.row: pair for pair in pairs}  # the reader keeps the last line of each first cell
+    for row, cells in read_table(page, "pairs").items():
+        if row in TITLES.values():
+            pair = last[next(key for key, title in TITLES.items() if title == row)]
+            assert cells[:4] == [
+                TITLES[pair.other],
+                format_difference(pair.mean),
+                format_interval(pair.interval, signed=True),
+                format_p_value(pair.adjusted_p_value),
+            ]
+
+
+def test_what_is_told_apart_is_marked_and_nothing_else(full: Path) -> None:
+    table = (full / "index.html").read_text(encoding="utf-8").split('id="table-pairs"')[1].split("</table>")[0]
+    assert table.count(" best") == sum(pair.told_apart for pair in comparison_of().pairs) > 0
+
+
+def test_seeds_and_examples_needed_are_left_out_where_rows_are_told_apart() -> None:
+    blocks = {s.name: b for s, b in render_sections(gather(Study(seeds=[0, 1, 2]), *make_study_runs(seeds=(0, 1, 2))))}  # type: ignore[arg-type]
+    for cells, pair in zip(blocks["pairwise"][-1].rows, ordered_pairs(comparison_of((0, 1, 2))), strict=True):  # type: ignore[union-attr]
+        assert not pair.told_apart or [cell.text for cell in cells[-2:]] == ["–", "–"]
+
+
+def test_the_front_shows_shares_of_every_cost(full: Path) -> None:
+    shown = read_table((full / "index.html").read_text(encoding="utf-8"), "pareto")
+    fronts = pareto_fronts(comparison_of())
+    assert [front.cost.key for front in fronts] == ["trainable_params", "train_seconds", "train_peak_allocated_bytes"]
+    for row, title in TITLES.items():
+        assert shown[title] == [format_percent(round(front.shares[row], 2)) for front in fronts]
+
+
+def test_without_predictions_nothing_is_tested(tmp_path: Path) -> None:
+    records, _ = make_study_runs()
+    comparison = gather(Study(), records, {}).comparison  # type: ignore[arg-type]
+    assert all(pair.p_value is None for pair in comparison.pairs) and pareto_fronts(comparison) == []
+    assert "Not tested against it" in " ".join(say_verdict(comparison))
