@@ -1,0 +1,116 @@
+"""Summaries generated in batches against one by one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import ours
+from benchmarks.table import Benchmark, Row, compare_seconds
+from benchmarks.turns import Turns, interleave
+from hf_peft_compare import data
+from hf_peft_compare.config import RunConfig, load_study
+from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.evaluation import generate_tokens
+from hf_peft_compare.factory import build
+from hf_peft_compare.tokenised import encode
+
+AIM = 4
+
+
+def run(quick: bool) -> list[Row]:
+    """Compare on the quickstart's pretrained base, and on GPT-2 small with random weights."""
+    return [
+        _compare("the quickstart's base", quickstart_run(quick), repetitions=2 if quick else 5, aim=AIM),
+        _compare("GPT-2 small", gpt2_run(quick), repetitions=1, aim=None),
+    ]
+
+
+def quickstart_run(quick: bool) -> RunConfig:
+    """Resolve the quickstart's untouched model on some of its test stories."""
+    settings = ["num_test_samples=8", "generation.max_new_tokens=8"] if quick else ["num_test_samples=64"]
+    return load_study("quickstart", settings).resolve(row="zero_shot", seed=0)[0]
+
+
+def gpt2_run(quick: bool) -> RunConfig:
+    """Resolve an untouched GPT-2 on the same stories, with short summaries: one by one is slow."""
+    settings = ["num_test_samples=8", "generation.max_new_tokens=4"] if quick else ["generation.max_new_tokens=24"]
+    return ours.gpt2_run("zero_shot", "max_length=128", *settings, quick=quick)
+
+
+def _compare(name: str, config: RunConfig, *, repetitions: int, aim: float | None) -> Row:
+    sides = interleave(
+        {"ours": partial(summaries, config, in_batches), "plain": partial(summaries, config, one_by_one)},
+        repetitions=repetitions,
+        warmups=1 if repetitions > 1 else 0,
+    )
+    note = same_tokens(sides["ours"].results[-1], sides["plain"].results[-1])
+    name = f"{config.num_test_samples} summaries, {name}"
+    return compare_seconds(name, sides["ours"].seconds, sides["plain"].seconds, aim=aim, note=note)
+
+
+def same_tokens(ours: list[list[int]], plain: list[list[int]]) -> str:
+    """Say that both sides wrote the same.
+
+    Raises:
+        RunFailed: they did not.
+    """
+    differing = [(o, p) for o, p in zip(ours, plain, strict=True) if o != p]
+    if differing:
+        raise RunFailed(f"{len(differing)} of {len(ours)} texts differ, such as {differing[0]}; they must be the same.")
+    return f"{len(ours)} texts, {sum(map(len, ours)):,} tokens, all the same"
+
+
+def summaries(config: RunConfig, generate: Callable[..., list[list[int]]], turns: Turns) -> None:
+    """Summarize the same stories in each turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = build(config, output_dir=Path(folder))
+    prompts = _prompts(config, built.tokenizer)
+    built.model.eval()
+    while True:
+        turns.begin()
+        turns.end(generate(built.model, built.tokenizer, prompts, config))
+
+
+def in_batches(model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig) -> list[list[int]]:
+    """Generate as a run's evaluation does."""
+    batch_size = config.training.eval_batch_size
+    return generate_tokens(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
+
+
+@torch.no_grad()
+def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig) -> list[list[int]]:
+    """Generate as in most examples: a loop over the texts."""
+    texts = []
+    for prompt in prompts:
+        input_ids = torch.tensor([prompt])
+        output = model.generate(
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            do_sample=False,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            max_new_tokens=config.generation.max_new_tokens,
+        )
+        texts.append([token for token in output[0, len(prompt) :].tolist() if token != tokenizer.eos_token_id])
+    return texts
+
+
+def _prompts(config: RunConfig, tokenizer: Any) -> list[list[int]]:
+    return encode(config, data.load_examples(config), tokenizer).prompts
+
+
+BENCHMARK = Benchmark(
+    name="generation",
+    title="Generating summaries",
+    about=(
+        "Greedy decoding of the quickstart's test stories. Ours: the evaluation of a run, in batches of similar "
+        "length. Plain recipe: `generate` in a loop, one text at a time. The same texts come out."
+    ),
+    run=run,
+)

@@ -1,0 +1,96 @@
+"""Our side: the package's own code, from a study and encoded examples to a trainer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from benchmarks.turns import TakeTurns, Turns
+from hf_peft_compare.batches import SimilarLengthSampler
+from hf_peft_compare.config import RunConfig, load_study
+from hf_peft_compare.embedded import BASE_FOLDER
+from hf_peft_compare.factory import build
+from hf_peft_compare.tokenised import Encoded
+from hf_peft_compare.training import Run, kept_trunk_states, make_trainer
+
+STUDY = "gpt2-cnn-dailymail"
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # both sides must do the same
+SMALL = {
+    "vocab_size": 1536,
+    "n_layer": 2,
+    "n_embd": 32,
+    "n_head": 2,
+    "n_positions": 128,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+VOCABULARY_SIZE = 1536  # the embedded tokenizer's; what tokens say does not matter to the clock
+
+
+def gpt2_run(row: str, *overrides: str, quick: bool, dropout: bool = False) -> RunConfig:
+    """Resolve a run of the GPT-2 study with random weights from the config, a tokenizer at hand, and one epoch.
+
+    Args:
+        quick: a GPT-2 of two blocks in place of GPT-2 small.
+    """
+    architecture = {"model_type": "gpt2", **({} if dropout else NO_DROPOUT), **(SMALL if quick else {})}
+    settings = [
+        "dataset=embedded",
+        *(f"num_{split}_samples=64" for split in ("train", "validation", "test")),
+        "init=config",
+        f"architecture={architecture}",
+        f"tokenizer_name_or_path={BASE_FOLDER}",
+        "training.num_train_epochs=1",
+        *([] if dropout else ["methods.lora.lora_dropout=0"]),
+        *overrides,
+    ]
+    config, _ = load_study(STUDY, settings).resolve(row=row, seed=0)
+    return config
+
+
+def random_rows(size: int, *, length: int, num_completion_tokens: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Make encoded examples of random tokens."""
+    rng = random.Random(seed)
+    return [
+        {
+            "input_ids": [rng.randrange(2, VOCABULARY_SIZE) for _ in range(length)],
+            "num_completion_tokens": num_completion_tokens,
+        }
+        for _ in range(size)
+    ]
+
+
+def in_our_order(config: RunConfig, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put examples into the order in which our first epoch visits them."""
+    lengths = [len(row["input_ids"]) for row in rows]
+    order = SimilarLengthSampler(lengths, chunk_size=config.training.train_batch_size, seed=config.seed)
+    return [rows[i] for i in order]
+
+
+def train(
+    config: RunConfig,
+    rows: Sequence[dict[str, Any]],
+    folder: str,
+    turns: Turns,
+    *,
+    callback: TakeTurns,
+    from_the_start: bool = False,
+) -> None:
+    """Train a run on encoded examples, taking turns.
+
+    Args:
+        from_the_start: what comes before the first step, such as filling the trunk cache, belongs to the first turn.
+    """
+    run = Run(config=config, origins={}, folder=Path(folder) / config.run)
+    built = build(config, output_dir=run.checkpoints)
+    validation = random_rows(1, length=16, num_completion_tokens=4)  # not measured
+    splits = {name: Dataset.from_list(split) for name, split in (("train", list(rows)), ("validation", validation))}
+    encoded = Encoded(splits=splits, prompts=[], notes=[])
+    if from_the_start:
+        turns.begin()
+    states = kept_trunk_states(run, built, encoded)
+    make_trainer(run, built, encoded, extra=[callback], trunk_states=states).train()

@@ -1,0 +1,176 @@
+"""The results: one line per ratio, and the Markdown that shows them."""
+
+from __future__ import annotations
+
+import platform
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hf_peft_compare import provenance
+from hf_peft_compare.errors import RunFailed
+
+MAX_LOSS_DIFFERENCE = 1e-5
+SIDES = ("ours", "plain recipe")
+
+
+class Skipped(Exception):
+    """A benchmark that cannot be measured here, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table.
+
+    Args:
+        name: what is measured.
+        ours, plain: medians in `unit`; plain None: nothing stands beside it.
+        unit: a key of UNITS.
+        ratio: how much better ours is; None: not a ratio.
+        spread: the lowest and the highest ratio of single turns.
+        aim: what is aimed at, in words and signs; empty: nothing.
+        met: whether it is reached.
+        note: what else belongs to it.
+    """
+
+    name: str
+    ours: float | None
+    plain: float | None = None
+    unit: str = "s"
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None
+    aim: str = ""
+    met: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One benchmark.
+
+    Args:
+        name: the key on the command line.
+        title: the heading of its table.
+        about: what both sides are, in a sentence or two.
+        run: `run(quick) -> [Row]`; quick: everything small, in seconds, figures without meaning.
+        sides: names of the two sides in the table.
+    """
+
+    name: str
+    title: str
+    about: str
+    run: Callable[[bool], list[Row]]
+    sides: Sequence[str] = SIDES
+
+
+def compare_seconds(
+    name: str, ours: Sequence[float], plain: Sequence[float], *, aim: float | None = None, note: str = ""
+) -> Row:
+    """Compare the seconds of turns taken side by side: the ratio of the medians, the spread of the single ratios.
+
+    Args:
+        aim: what the ratio should be at least.
+    """
+    ratios = [p / o for o, p in zip(ours, plain, strict=True)]
+    seconds = statistics.median(ours), statistics.median(plain)
+    ratio = seconds[1] / seconds[0]
+    return Row(
+        name=name,
+        ours=seconds[0],
+        plain=seconds[1],
+        ratio=ratio,
+        spread=(min(ratios), max(ratios)),
+        aim="" if aim is None else f"≥ {aim:g}",
+        met=aim is not None and ratio >= aim,
+        note=note,
+    )
+
+
+def same_losses(name: str, ours: Sequence[Any], plain: Sequence[Any]) -> str:
+    """Say how far the losses that the turns of both sides handed back are apart; work that differs is not compared.
+
+    Raises:
+        RunFailed: more than 1e-5, or nobody knows.
+    """
+    pairs = list(zip(losses_of(ours), losses_of(plain), strict=True))
+    differences = [abs(o - p) for o, p in pairs]
+    if not pairs or not all(difference <= MAX_LOSS_DIFFERENCE for difference in differences):
+        raise RunFailed(f"{name}: losses (ours, plain) differ: {pairs}; both sides must do the same work.")
+    return f"{len(pairs)} losses, at most {max(differences):.0e} apart"
+
+
+def losses_of(results: Sequence[Any]) -> list[float]:
+    """Give the losses that a Trainer's turns handed back, in order."""
+    return [loss for result in results for loss in result["losses"]]
+
+
+def head(command: str) -> str:
+    """Write what a reader needs to make the figures again: the command, the machine, versions, commit."""
+    found = provenance.collect(precision="fp32", num_processes=1)
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("torch", "transformers", "peft"))
+    commit = f"{found['commit'] or 'unknown'}{' (files differ from it)' if found['dirty'] else ''}"
+    lines = {
+        "command": f"`{command}`",
+        "machine": f"{found['device']}, {processor()}, {torch.get_num_threads()} threads, {found['platform']}",
+        "versions": f"Python {found['python']}, {versions}",
+        "commit": commit,
+        "started": found["started_at"],
+    }
+    return "# Benchmarks\n\n" + "".join(f"- {name}: {text}\n" for name, text in lines.items())
+
+
+def processor() -> str:
+    """Name the processor as Linux does; elsewhere its architecture."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
+def section(benchmark: Benchmark, *, quick: bool) -> str:
+    """Run a benchmark and write its part of the results."""
+    try:
+        body = markdown(benchmark.run(quick), sides=benchmark.sides)
+    except Skipped as reason:
+        body = f"Skipped: {reason}."
+    warning = "Quick: everything is small, and the figures mean nothing.\n\n" if quick else ""
+    return f"## {benchmark.title}\n\n{benchmark.about}\n\n{warning}{body}\n"
+
+
+def markdown(rows: Sequence[Row], *, sides: Sequence[str] = SIDES) -> str:
+    """Write rows as a Markdown table, its two columns of amounts named."""
+    return table(["", *sides, "ratio", "spread", "aim", ""], map(_cells, rows))
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines))
+
+
+def _cells(row: Row) -> list[str]:
+    spread = "" if row.spread is None else f"{row.spread[0]:.2f} to {row.spread[1]:.2f}"
+    aim = f"{row.aim}: {'yes' if row.met else 'no'}" if row.aim else ""
+    ratio = "" if row.ratio is None else f"**{row.ratio:.2f}**"
+    return [row.name, *(format_amount(a, row.unit) for a in (row.ours, row.plain)), ratio, spread, aim, row.note]
+
+
+def format_amount(amount: float | None, unit: str) -> str:
+    """Write an amount with its unit, "–" where it is unknown.
+
+    Args:
+        unit: a key of UNITS.
+    """
+    return "–" if amount is None else UNITS[unit](amount)
+
+
+UNITS: Mapping[str, Callable[[float], str]] = {
+    "s": lambda s: f"{s:.3g} s" if s >= 1 else f"{1000 * s:.3g} ms",
+    "bytes": lambda b: f"{b / 1e6:,.0f} MB",
+    "FLOP/s": lambda f: f"{f / 1e12:,.0f} TFLOP/s" if f >= 1e13 else f"{f / 1e9:,.1f} GFLOP/s",
+}
