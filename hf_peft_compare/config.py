@@ -48,7 +48,7 @@ class TrainingConfig:
         torch_compile: compile the model's training steps: fewer, larger kernels, after a minute or more of compiling,
             and again for batches of other shapes; pays on a GPU in long runs. It rounds otherwise: losses agree to
             float tolerance. Operations are not counted in compiled runs; evaluation is not compiled.
-        torch_compile_backend: None: torch's own, inductor, which needs a compiler; "eager" only traces.
+        torch_compile_backend: None: inductor, which needs a compiler; "eager" only traces. To name one is to compile.
         packing: put the texts of a micro-batch into one row without padding; losses are the same. For GPUs, with an
             attention that skips what texts do not see of each other (`attn_implementation: flex_attention`, where the
             architecture has it). With any other the mask of the long row costs more than
@@ -80,7 +80,7 @@ class TrainingConfig:
     bf16: bool | None = None
     gradient_checkpointing: bool = False
     torch_compile: bool = False
-    torch_compile_backend: str | None = None
+    torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = None
     packing: bool = False
     trunk_cache: bool | None = None
     trunk_cache_max_bytes: PositiveInt = 50_000_000_000

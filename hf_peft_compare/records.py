@@ -60,8 +60,8 @@ class RunRecord:
         trunk_cache: the cache of the frozen trunk's states: "bytes", "seconds" it took to fill, "filled_by" which run;
             None: none was used.
         plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
-        throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes),
-            "num_generated_tokens", "generated_tokens_per_second".
+        throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes; None
+            where the run was compiled), "num_generated_tokens", "generated_tokens_per_second".
         history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
         notes: what a reader must know, e.g. that a micro-batch was halved.
         provenance: versions, device, precision, processes, commit, data fingerprint, start.
