@@ -56,14 +56,19 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     transformers.set_seed(config.seed)
     tokenizer = load_tokenizer(config)
     base = load_base(config)
-    count_positions_from_mask(base)
-    # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
-    # pass, which would break a compiled graph.
-    base.loss_type = base.loss_type or "ForCausalLM"
+    prepare_base(base)
     transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
     model = apply_method(base, config, tokenizer)
     arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
     return Built(tokenizer=tokenizer, model=model, arguments=arguments)
+
+
+def prepare_base(base: PreTrainedModel) -> None:
+    """Let positions follow from the mask, and name the loss."""
+    count_positions_from_mask(base)
+    # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
+    # pass, which would break a compiled graph.
+    base.loss_type = base.loss_type or "ForCausalLM"
 
 
 def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> Any:

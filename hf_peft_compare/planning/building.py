@@ -19,7 +19,6 @@ from hf_peft_compare.errors import UserError
 from hf_peft_compare.packing import pack
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
-from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.trunk import Trunk
 
 NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
@@ -87,7 +86,7 @@ def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
     """
     with torch.device("meta"):
         copied = copy.deepcopy(base)
-        count_positions_from_mask(copied)
+        factory.prepare_base(copied)
         model = factory.apply_method(copied, config, tokenizer)
     if any(parameter.requires_grad for parameter in model.parameters()):
         model.config.use_cache = False  # as the Trainer does

@@ -99,7 +99,7 @@ def test_killed_with_9_at_eleven_moments_a_study_ends_with_the_same_weights_and_
 
 
 def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
-    path = study_file(methods={"lora": {"r": 4}}, **LONG)
+    path = study_file(methods={"lora": {"r": 4}}, **{"training": {**LONG["training"], "num_train_epochs": 120}})
     run = tmp_path / "runs/tiny/lora-seed0"
     process = start("run", path)
     assert wait_for(lambda: step_of(run) >= 6, process)
@@ -113,4 +113,4 @@ def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
     begun = step_of(run)
     assert process.wait(timeout=300) == 0
     steps = [entry["step"] for entry in read_records(run.parent)["lora-seed0"].history if "loss" in entry]
-    assert steps == list(range(1, 121)) and begun >= 6
+    assert steps == list(range(1, 361)) and begun >= 6
