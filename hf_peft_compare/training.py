@@ -289,12 +289,12 @@ def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, Tru
         max_bytes=run.config.training.trunk_cache_max_bytes,
     )
     if not cache.fits(list(splits.values())):
-        run.notes.append("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
+        run.note("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
         return {}
     with run.clock.measure(TRAIN):
         agrees = cache.agrees(built.model, splits["train"][0])
     if not agrees:
-        run.notes.append("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
+        run.note("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
         return {}
     phases = {"train": TRAIN, "validation": EVALUATION}
     states = {}

@@ -18,7 +18,6 @@ from hf_peft_compare.planning.building import make_batch, make_optimizer
 from hf_peft_compare.planning.devices import MEASURED_RATE, Device, find_device, here
 from hf_peft_compare.planning.estimates import Parts
 from hf_peft_compare.planning.lengths import Shapes
-from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.trunk import find_trunk
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}  # a GPU needs more to be busy
@@ -70,7 +69,7 @@ def time_parts(
     """Time the parts of a run with a real model of random weights on the device that is here."""
     where = device.torch_name
     base = AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
-    count_positions_from_mask(base)
+    factory.prepare_base(base)
     model = factory.apply_method(base, config, tokenizer).to(where)
     trunk = find_trunk(model) if keeps_trunk else None
     test = _time_forward(model, make_batch(shapes.evaluation, device=where), where)
