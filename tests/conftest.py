@@ -104,6 +104,26 @@ def train(tiny_study, tmp_path):
     return run
 
 
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; gives the step of every one that is begun."""
+    from hf_peft_compare import training
+
+    def arrange(number):
+        steps, original = [], training.ComparisonTrainer.training_step
+
+        def step(self, *args, **kwargs):
+            steps.append(self.state.global_step)
+            if len(steps) == number:
+                raise KeyboardInterrupt
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+        return steps
+
+    return arrange
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """The folder with small real checkpoints and data; tests that need it are skipped where it is not given."""

@@ -144,18 +144,9 @@ def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monke
     assert [halved.memory[key] for key in KEYS] == [small.memory[key] for key in KEYS]
 
 
-def test_a_resumed_run_knows_what_the_first_half_took(train, monkeypatch):
+def test_a_resumed_run_knows_what_the_first_half_took(train, interrupt_at):
     whole = train("lora", folder="whole")
-    steps = []
-    original = training.ComparisonTrainer.training_step
-
-    def step(self, *args, **kwargs):
-        steps.append(self.state.global_step)
-        if len(steps) == 5:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    steps = interrupt_at(5)
     with pytest.raises(KeyboardInterrupt):
         train("lora", folder="interrupted")
     resumed = train("lora", folder="interrupted")

@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import load_file
 from tiny import METHODS, NO_DROPOUT, shake_trainables, token_rows
 
-from hf_peft_compare import training
 from hf_peft_compare.config import GenerationConfig
 from hf_peft_compare.evaluation import generate_tokens
 
@@ -52,19 +51,10 @@ def _names(folder):
     return sorted(name for path in folder.glob("*.safetensors") for name in load_file(path))
 
 
-def test_a_compiled_run_goes_on_from_its_checkpoint(train, monkeypatch):
+def test_a_compiled_run_goes_on_from_its_checkpoint(train, interrupt_at):
     settings = (NO_DROPOUT, FAST, COMPILE)
     whole = train("prompt_tuning", *settings, folder="whole")
-    steps = []
-    original = training.ComparisonTrainer.training_step
-
-    def step(self, *args, **kwargs):
-        steps.append(self.state.global_step)
-        if len(steps) == 5:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    interrupt_at(5)
     with pytest.raises(KeyboardInterrupt):
         train("prompt_tuning", *settings, folder="interrupted")
     assert_alike(train("prompt_tuning", *settings, folder="interrupted"), whole)
