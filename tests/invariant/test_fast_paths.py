@@ -54,7 +54,7 @@ def _names(folder):
 def test_a_compiled_run_goes_on_from_its_checkpoint(train, interrupt_at):
     settings = (NO_DROPOUT, FAST, COMPILE)
     whole = train("prompt_tuning", *settings, folder="whole")
-    interrupt_at(5)
+    steps = interrupt_at(5)
     with pytest.raises(KeyboardInterrupt):
         train("prompt_tuning", *settings, folder="interrupted")
     assert_alike(train("prompt_tuning", *settings, folder="interrupted"), whole)
