@@ -14,6 +14,7 @@ from hf_peft_compare.batches import SimilarLengthSampler
 from hf_peft_compare.config import RunConfig, load_study
 from hf_peft_compare.embedded import BASE_FOLDER
 from hf_peft_compare.factory import build
+from hf_peft_compare.formats import format_of
 from hf_peft_compare.tokenised import Encoded
 from hf_peft_compare.training import Run, kept_trunk_states, make_trainer
 
@@ -89,7 +90,7 @@ def train(
     built = build(config, output_dir=run.checkpoints)
     validation = random_rows(1, length=16, num_completion_tokens=4)  # not measured
     splits = {name: Dataset.from_list(split) for name, split in (("train", list(rows)), ("validation", validation))}
-    encoded = Encoded(splits=splits, prompts=[], notes=[])
+    encoded = Encoded(splits=splits, prompts=[], candidates=[], form=format_of(config, []), notes=[])
     if from_the_start:
         turns.begin()
     states = kept_trunk_states(run, built, encoded)

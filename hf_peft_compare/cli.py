@@ -129,7 +129,7 @@ def choose_command(options: argparse.Namespace) -> int:
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    """Print what finished runs write for a text or a file of texts, as JSON lines."""
+    """Print what finished runs say of a text or a file of texts, as JSON lines."""
     from hf_peft_compare import finished_runs
 
     runs = [*([options.run] if options.run else []), *options.adapter]
@@ -140,7 +140,8 @@ def predict_command(options: argparse.Namespace) -> int:
     if options.text is not None:
         texts = [options.text]
     else:
-        texts = finished_runs.read_texts(options.file, options.column or finished_runs.text_column(folders[0]))
+        columns = [options.column] if options.column else finished_runs.text_columns(folders[0])
+        texts = finished_runs.read_texts(options.file, columns)
     lines = (
         json.dumps(row, ensure_ascii=False) + "\n"
         for row in finished_runs.predict_texts(folders, texts, batch_size=options.batch_size)

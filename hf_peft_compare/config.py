@@ -92,6 +92,8 @@ class GenerationConfig:
     """How test outputs are generated; names and meanings are those of `transformers.GenerationConfig`.
 
     Args:
+        temperature: None: the likeliest token is taken; else tokens are drawn, sharper below 1 and flatter above, in an
+            order that the run's seed decides.
         cache_implementation: "dynamic" grows with the text; "static" takes the memory of the longest at once, and on a
             GPU each step is then compiled: a minute or more at first, less per token after. Text is the same. peft's
             own prompt learning has no static cache and generates with a dynamic one.
@@ -102,6 +104,7 @@ class GenerationConfig:
     num_beams: PositiveInt = 1
     no_repeat_ngram_size: NonNegativeInt = 0
     repetition_penalty: PositiveFloat = 1.0
+    temperature: PositiveFloat | None = None
     cache_implementation: Literal["dynamic", "static"] = "dynamic"
 
 

@@ -21,9 +21,11 @@ def load_examples(config: Protocol) -> dict[str, list[Example]]:
     Raises:
         UserError: no such dataset, split or column; fewer rows than asked for; empty texts.
     """
-    task = get_task(config.task["name"])
+    task, settings = get_task(config.task["name"]), config.task_settings
     splits = load_splits(config)
-    return {name: task.examples(splits[name], config.task_settings) for name in SPLITS}
+    examples = {name: task.examples(splits[name], settings) for name in SPLITS}
+    task.check(examples, settings)
+    return examples
 
 
 def load_splits(config: Protocol) -> Any:
@@ -66,7 +68,8 @@ def fingerprint(examples: dict[str, list[Example]]) -> dict[str, str]:
 def _hash_examples(examples: Sequence[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
-        digest.update(repr((example.id, example.source, example.reference)).encode())
+        pair = () if example.source_pair is None else (example.source_pair,)
+        digest.update(repr((example.id, example.source, example.reference, *pair)).encode())
     return digest.hexdigest()[:16]
 
 

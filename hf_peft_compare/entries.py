@@ -52,9 +52,14 @@ class Method:
         save: `save(model, folder)` writes the tuned parameters in the field's own format; None: nothing to save.
         load: `load(base, folder, settings) -> model`, the inverse of `save`.
         merge: `merge(model) -> plain transformers model` of equal outputs; None where the method cannot be merged.
-        predict: `predict(source, settings) -> str` for floors that read the source text alone; no model is loaded.
+        predict: `predict(settings, train) -> (source -> str)` for floors that read the train examples and a source text
+            alone; no model is loaded.
         training_defaults: training settings of this method, below those of the study; empty: nothing is trained.
         num_virtual_tokens: `num_virtual_tokens(settings) -> int`, positions of the context that the method takes.
+        head: `head(settings) -> str | None`, the head that the method needs whatever its task has.
+        reads_train: whether `predict` or `format` take from the train examples; else they may be given none.
+        format: `format(settings, task, task_settings, train, seed) -> Format | None` for methods that say what the
+            model reads; None: as the task says.
     """
 
     name: str
@@ -65,9 +70,12 @@ class Method:
     save: Callable[..., None] | None = None
     load: Callable[..., Any] | None = None
     merge: Callable[..., Any] | None = None
-    predict: Callable[[str, Any], str] | None = None
+    predict: Callable[[Any, Sequence[Example]], Callable[[str], str]] | None = None
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     num_virtual_tokens: Callable[[Any], int] = lambda settings: 0
+    reads_train: bool = False
+    head: Callable[[Any], str | None] = lambda settings: None
+    format: Callable[..., Format | None] | None = None
 
     @property
     def trains(self) -> bool:
@@ -109,27 +117,59 @@ class Task:
         title: the name in reports.
         settings: frozen dataclass of the settings under `task:` in a study.
         metrics: names of the metrics that score it, the ranking one first.
+        head: the head on top of the base, a name of `heads.HEADS`.
         examples: `examples(dataset, settings) -> [Example]`, the texts of a split; raises UserError for bad rows.
-        encode: `encode(example, settings, tokenizer, max_length) -> {"input_ids", "num_completion_tokens"}`.
-        encode_prompt: `encode_prompt(example, settings, tokenizer, max_length) -> input_ids` without the completion.
+        format: `format(settings) -> Format`, how examples become model input.
+        text_columns: `text_columns(settings) -> [column]` of source and, for pairs, its pair.
+        label_column: `label_column(settings) -> column` by whose values splits can be balanced; None: it has none.
+        labels: `labels(settings) -> [label]` that there are; None: any text may be right.
+        check: `check(examples by split, settings)` raises UserError for what no split alone tells.
     """
 
     name: str
     title: str
     settings: type
     metrics: Sequence[str]
+    head: str
     examples: Callable[..., list[Example]]
+    format: Callable[[Any], Format]
+    text_columns: Callable[[Any], Sequence[str]]
+    label_column: Callable[[Any], str] | None = None
+    labels: Callable[[Any], Sequence[str]] | None = None
+    check: Callable[[Mapping[str, Sequence[Example]], Any], None] = lambda examples, settings: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How examples become model input, and model output a prediction.
+
+    Args:
+        key: JSON of all that decides it, beside the code.
+        encode: `encode(example, tokenizer, max_length) -> row`: input_ids, and what is to be predicted from them:
+            num_completion_tokens at their right end, or the class `label`.
+        encode_prompt: `encode_prompt(example, tokenizer, max_length) -> input_ids` of what is read before a text is
+            generated; None: nothing is generated.
+        read: `read(text) -> prediction`, what a generated text is taken for; None: as it is.
+        candidates: the references of which the likeliest is the prediction, in place of a generated text.
+        metrics: names of further metrics of outputs of this form.
+    """
+
+    key: Any
     encode: Callable[..., dict[str, Any]]
-    encode_prompt: Callable[..., list[int]]
+    encode_prompt: Callable[..., list[int]] | None = None
+    read: Callable[[str], str] | None = None
+    candidates: Sequence[str] = ()
+    metrics: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One example as text: what the model reads and what it should write."""
+    """One example as text: what the model reads, one text or two, and what it should write or which class it is."""
 
     id: str
     source: str
     reference: str
+    source_pair: str | None = None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Evaluation: test loss and generated texts, one score per example, each example exactly once."""
+"""Evaluation: losses, classes and generated texts, one of each per example, each example exactly once."""
 
 from __future__ import annotations
 
@@ -9,29 +9,15 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 
 from hf_peft_compare.batches import CompletionCollator, pad_left
 from hf_peft_compare.config import GenerationConfig
 from hf_peft_compare.entries import Metric
+from hf_peft_compare.heads import class_nll, completion_nll
 from hf_peft_compare.processes import process_state
 
 T = TypeVar("T")
-
-
-def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum the negative log-likelihood of each row's labelled tokens.
-
-    Args:
-        logits: [B, K', V] of at least the last K columns.
-        labels: [B, K], -100 where nothing is scored.
-
-    Returns:
-        nats [B] and number of tokens [B].
-    """
-    logits, targets = logits[:, -labels.shape[1] : -1].float(), labels[:, 1:]
-    nll = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
-    return nll.sum(dim=1), (targets != -100).sum(dim=1)
 
 
 @torch.inference_mode()
@@ -51,9 +37,47 @@ def score_completions(
         nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
-    lengths = [_num_virtual_tokens(model) + len(row["input_ids"]) for row in rows]
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
-    return map_batches(score, rows, lengths=lengths, num_logits=num_logits, batch_size=batch_size)
+    return map_batches(score, rows, lengths=_lengths(model, rows), num_logits=num_logits, batch_size=batch_size)
+
+
+@torch.inference_mode()
+def score_classes(
+    model: Any,
+    rows: Sequence[dict[str, Any]],
+    *,
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
+    batch_size: int,
+) -> list[tuple[float, int, int]]:
+    """Give (nats, 1 if the class is known, the likeliest class) of each row, in the order of the rows.
+
+    Args:
+        rows: encoded examples with "input_ids" and "label".
+        collate: puts them into batches, padded as the model was trained with.
+    """
+    model.eval()
+
+    def score(batch: list[dict[str, Any]]) -> list[tuple[float, int, int]]:
+        inputs = to_device(collate(batch), model.device)
+        labels = inputs.pop("labels")
+        logits = model(**inputs).logits  # [B, C]
+        nll, known = class_nll(logits, labels)
+        return list(zip(nll.tolist(), known.tolist(), logits.argmax(dim=1).tolist(), strict=True))
+
+    return map_batches(score, rows, lengths=_lengths(model, rows), batch_size=batch_size)
+
+
+def likeliest(losses: Sequence[tuple[float, int]], num_candidates: int) -> list[int]:
+    """Give the likeliest candidate of each example, of all its candidates' (nats, number of tokens) one after another.
+
+    A candidate's nats are summed over its tokens: that is its probability after the prompt.
+    """
+    groups = [losses[i : i + num_candidates] for i in range(0, len(losses), num_candidates)]
+    return [min(range(num_candidates), key=lambda i: group[i][0]) for group in groups]
+
+
+def _lengths(model: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
+    return [_num_virtual_tokens(model) + len(row["input_ids"]) for row in rows]
 
 
 def generate_texts(
@@ -87,13 +111,19 @@ def generate_tokens(
     generation: GenerationConfig,
     batch_size: int,
 ) -> list[list[int]]:
-    """Generate the tokens of each prompt's completion, up to and without the end of text."""
+    """Generate the tokens of each prompt's completion, up to and without the end of text.
+
+    Where the study has a temperature, tokens are drawn from torch's generator; else the likeliest are taken.
+    """
     model.eval()
+    sampling: dict[str, Any] = {"do_sample": False}
+    if generation.temperature is not None:
+        sampling = {"do_sample": True, "top_k": 0}  # transformers' own default would cut the vocabulary at 50
     settings = {
-        "do_sample": False,
+        **sampling,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        **asdict(generation),
+        **{name: value for name, value in asdict(generation).items() if value is not None},
     }
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
         settings["cache_implementation"] = "dynamic"  # peft's own prompt learning cannot begin a static one

@@ -17,6 +17,7 @@ from hf_peft_compare.config import EMBEDDED, RunConfig
 from hf_peft_compare.entries import get_task
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.finished_runs import FinishedRun, load_run, read_finished
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.records import MODEL_FOLDER, RunRecord
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -25,9 +26,9 @@ REPOSITORY = "hf-peft-compare"
 
 LOAD_ADAPTER = """\
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto_class}, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained({base})
+base = {auto_class}.from_pretrained({base}{classes})
 model = PeftModel.from_pretrained(base, {name})
 tokenizer = AutoTokenizer.from_pretrained({name})"""
 
@@ -42,9 +43,9 @@ run = load_run("runs/{study}/{run}")
 model, tokenizer = run.model, run.tokenizer"""
 
 LOAD_PLAIN = """\
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto_class}, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained({name})
+model = {auto_class}.from_pretrained({name})
 tokenizer = AutoTokenizer.from_pretrained({name})"""
 
 CARD = """\
@@ -178,7 +179,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
         base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
         library_name="transformers" if plain else "peft",
         datasets=[dataset] if dataset else None,
-        pipeline_tag="text-generation",
+        pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
         tags=[REPOSITORY, record.method, task.name],
         eval_results=results,
     )
@@ -192,8 +193,14 @@ def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
         template = LOAD_UNTRAINED
     else:
         template = LOAD_EMBEDDED if config.model_name_or_path == EMBEDDED else LOAD_ADAPTER
+    head = head_of(config)
     return template.format(
-        base=_quote(config.model_name_or_path), name=_quote(name), study=config.study, run=config.run
+        auto_class=head.auto_class.__name__,
+        classes="" if head.generates else f", num_labels={len(config.task['labels'])}",
+        base=_quote(config.model_name_or_path),
+        name=_quote(name),
+        study=config.study,
+        run=config.run,
     )
 
 

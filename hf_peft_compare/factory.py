@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, TrainingArguments
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
-from hf_peft_compare.entries import get_method
+from hf_peft_compare.entries import get_method, get_task
 from hf_peft_compare.errors import UserError
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.hub import explain
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.processes import on_cpu, process_state
@@ -56,16 +57,18 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     transformers.set_seed(config.seed)
     tokenizer = load_tokenizer(config)
     base = load_base(config)
-    prepare_base(base)
+    prepare_base(base, tokenizer)
     transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
     model = apply_method(base, config, tokenizer)
     arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
     return Built(tokenizer=tokenizer, model=model, arguments=arguments)
 
 
-def prepare_base(base: PreTrainedModel) -> None:
-    """Let positions follow from the mask, and name the loss."""
-    count_positions_from_mask(base)
+def prepare_base(base: PreTrainedModel, tokenizer: Any) -> None:
+    """Let positions follow from the mask, and name the loss and the padding."""
+    if tokenizer.padding_side == "left":  # padding on the right never moved a position
+        count_positions_from_mask(base)
+    base.config.pad_token_id = tokenizer.pad_token_id  # by which a class head on a decoder finds the last token
     # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
     # pass, which would break a compiled graph.
     base.loss_type = base.loss_type or "ForCausalLM"
@@ -98,17 +101,21 @@ def model_path(config: Protocol) -> str:
 
 
 def load_tokenizer(config: Protocol) -> Any:
-    """Load the tokenizer, padding on the left, with eos as padding where it has none.
+    """Load the tokenizer, with eos as padding where it has none.
+
+    It pads on the left, so that what is predicted from stands at the right end; on the right for the class heads of
+    encoders, which read the first token.
 
     Raises:
-        UserError: it cannot be had, or has neither pad nor eos token.
+        UserError: it cannot be had, or has no pad or eos token where one is needed.
     """
     name = config.tokenizer_name_or_path or model_path(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
     except Exception as error:  # transformers raises many kinds; each is about what the user gave
         raise UserError(explain("model", name, error)) from None
-    if tokenizer.eos_token_id is None:
+    head = head_of(config)
+    if tokenizer.eos_token_id is None and (head.generates or tokenizer.pad_token_id is None):
         has = "a pad token only" if tokenizer.pad_token_id is not None else "neither a pad nor an eos token"
         raise UserError(
             f"the tokenizer of {name} has {has}; the end of a completion needs one. Set eos_token in its "
@@ -116,20 +123,57 @@ def load_tokenizer(config: Protocol) -> Any:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left"
+    tokenizer.padding_side = "left" if head.generates or tokenizer.cls_token_id is None else "right"
     return tokenizer
 
 
+def architecture_fields(config: Protocol) -> dict[str, Any]:
+    """Give the fields over the base model's config: the study's `architecture`, its attention, the classes' names.
+
+    Raises:
+        UserError: an attention that cannot train or evaluate here, or no classes for a head that tells them.
+    """
+    return {**config.architecture, **_attention(config), **_classes(config)}
+
+
+def _classes(config: Protocol) -> dict[str, Any]:
+    task = get_task(config.task["name"])
+    if head_of(config).generates or task.labels is None:
+        return {}
+    labels = list(task.labels(config.task_settings))
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    return {"num_labels": len(labels), **names}
+
+
 def load_architecture(config: Protocol) -> Any:
-    """Load the base model's config, with the study's `architecture` fields and its attention over it."""
-    fields = {**config.architecture, **_attention(config)}
+    """Load the base model's config, with the run's own fields over it.
+
+    Raises:
+        UserError: it cannot be had, or has a class head of other classes.
+    """
+    fields = architecture_fields(config)
     model_type = fields.pop("model_type", None)
     if config.init == "config" and model_type is not None:
         return AutoConfig.for_model(model_type, **fields)
     try:
-        return AutoConfig.from_pretrained(model_path(config), revision=config.model_revision, **fields)
+        saved = AutoConfig.from_pretrained(model_path(config), revision=config.model_revision)
+        architecture = AutoConfig.from_pretrained(model_path(config), revision=config.model_revision, **fields)
     except Exception as error:
         raise UserError(explain("model", model_path(config), error)) from None
+    if "id2label" in fields and config.init == "pretrained":
+        _check_classes(config, saved, fields["id2label"])
+    return architecture
+
+
+def _check_classes(config: Protocol, saved: Any, names: dict[int, str]) -> None:
+    """Refuse to lay a study's classes over a checkpoint whose class head was trained for a different number of them."""
+    trained = any("ForSequenceClassification" in name for name in saved.architectures or [])
+    if trained and saved.num_labels != len(names):
+        raise UserError(
+            f"{config.model_name_or_path} has a class head of {saved.num_labels} classes "
+            f"({', '.join(map(str, saved.id2label.values()))}), task.labels has {len(names)} "
+            f"({', '.join(names.values())}). List the model's classes, or choose a base without a class head."
+        )
 
 
 def _attention(config: Protocol) -> dict[str, str]:
@@ -160,11 +204,11 @@ def load_base(config: Protocol) -> PreTrainedModel:
     """
     if config.attn_implementation is not None:
         base_on_meta(config)  # before any weights are read
-    architecture = load_architecture(config)
+    architecture, auto_class = load_architecture(config), head_of(config).auto_class
     if config.init == "config":
-        return AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+        return auto_class.from_config(architecture, dtype=torch.float32)
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        return auto_class.from_pretrained(
             model_path(config), config=architecture, revision=config.model_revision, dtype=torch.float32
         )
     except Exception as error:
@@ -180,7 +224,7 @@ def base_on_meta(config: Protocol) -> PreTrainedModel:
     architecture = load_architecture(config)
     try:
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+            return head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
     except (ImportError, ValueError) as error:
         if config.attn_implementation is None:
             raise
@@ -222,7 +266,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             data_seed=config.seed,
             label_names=["labels"],
             remove_unused_columns=False,
-            metric_for_best_model="nats_per_token",
+            metric_for_best_model="nats_per_label",
             greater_is_better=False,
             save_strategy=config.training.eval_strategy,
             save_steps=config.training.eval_steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from hf_peft_compare.config import RunConfig, parse
-from hf_peft_compare.data import FILE_FORMATS
+from hf_peft_compare.data import FILE_FORMATS, load_examples
 from hf_peft_compare.entries import Example, Method, get_method, get_task
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import generate_texts
-from hf_peft_compare.factory import load_base, load_tokenizer
-from hf_peft_compare.positions import count_positions_from_mask
+from hf_peft_compare.evaluation import generate_texts, likeliest, score_classes, score_completions
+from hf_peft_compare.factory import load_base, load_tokenizer, prepare_base
+from hf_peft_compare.formats import format_of
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.records import MODEL_FOLDER, RunRecord, read_record
 from hf_peft_compare.trainables import hash_tensors
 
@@ -56,7 +57,13 @@ class FinishedRun:
         config = self.config
         seed = config.seed if config.init == "config" else None  # random weights are those of the run's seed
         names = (config.model_name_or_path, config.model_revision, config.tokenizer_name_or_path, config.init)
-        return (*names, repr(sorted(config.architecture.items())), seed)
+        head, labels = head_of(config), config.task.get("labels")
+        return (*names, repr(sorted(config.architecture.items())), seed, head.name, None if head.generates else labels)
+
+    @property
+    def train(self) -> list[Example]:
+        """The train examples, where the method reads them when it predicts."""
+        return load_examples(self.config)["train"] if self.method.reads_train else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,32 +89,50 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 
 def predict_texts(
-    run_folders: Sequence[str | Path], texts: Sequence[str], *, batch_size: int = 8
+    run_folders: Sequence[str | Path], texts: Sequence[str | tuple[str, str]], *, batch_size: int = 8
 ) -> Iterator[dict[str, str]]:
     """Predict every text with every run, in order; runs that follow one another share a loaded base where they can.
+
+    Args:
+        texts: texts, or pairs of them for runs that read pairs.
 
     An adapter is put on the base and taken off again. After a run that changed the base itself, it is loaded anew.
 
     Returns:
-        One {"id", "run", "prediction"} per run and text; the id counts the texts from 0.
+        One {"id", "run", "prediction"} per run and text; the id counts the texts from 0. Where what a run generates is
+        read as a label, "output" is the text as it was.
 
     Raises:
-        UserError: before anything is loaded, a folder without a finished run, no text, or an empty one.
+        UserError: before anything is loaded, a folder without a finished run, no text, an empty one, or one text where
+            a run reads two.
     """
     runs = [read_finished(Path(folder)) for folder in run_folders]
-    sources = [_stripped(text, number) for number, text in enumerate(texts, start=1)]
-    if not sources:
+    examples = [_example(text, number) for number, text in enumerate(texts)]
+    if not examples:
         raise UserError("no text to predict from; give --text or --file.")
-    return chain.from_iterable(_predict_all(runs, sources, batch_size=batch_size))
+    for run in runs:
+        _check_number(run, examples[0])
+    return chain.from_iterable(_predict_all(runs, examples, batch_size=batch_size))
 
 
-def text_column(run_folder: str | Path) -> str:
-    """Name the column of texts in the dataset that a finished run was trained on."""
-    return read_finished(Path(run_folder)).config.task_settings.article_column
+def text_columns(run_folder: str | Path) -> list[str]:
+    """Name the columns of texts, one or two, in the dataset that a finished run was trained on."""
+    config = read_finished(Path(run_folder)).config
+    return list(get_task(config.task["name"]).text_columns(config.task_settings))
 
 
-def read_texts(path: str | Path, column: str) -> list[str]:
-    """Read texts from a file: a whole .txt, or one column of a .jsonl, .json, .csv or .parquet.
+def _check_number(run: FinishedRun, example: Example) -> None:
+    columns = get_task(run.config.task["name"]).text_columns(run.config.task_settings)
+    came = 1 if example.source_pair is None else 2
+    if came != len(columns):
+        raise UserError(
+            f"run {run.record.study}/{run.record.run} reads {' and '.join(columns)}, and {came} text(s) came each time; "
+            f"give a --file with {'this column' if len(columns) == 1 else 'these columns'}."
+        )
+
+
+def read_texts(path: str | Path, columns: Sequence[str]) -> list[Any]:
+    """Read texts from a file: a whole .txt, or one column of a .jsonl, .json, .csv or .parquet; pairs from two columns.
 
     Raises:
         UserError: no such file, an unknown format, a missing column (those that exist are named).
@@ -123,9 +148,10 @@ def read_texts(path: str | Path, column: str) -> list[str]:
     if path.suffix not in FILE_FORMATS:
         raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected .txt, {', '.join(FILE_FORMATS)}.")
     dataset = _read_rows(path)
-    if column not in dataset.column_names:
-        raise UserError(f"{path} has no column {column!r}; it has {', '.join(dataset.column_names)}.")
-    return list(dataset[column])
+    for column in columns:
+        if column not in dataset.column_names:
+            raise UserError(f"{path} has no column {column!r}; it has {', '.join(dataset.column_names)}.")
+    return list(dataset[columns[0]]) if len(columns) == 1 else list(zip(*(dataset[c] for c in columns), strict=True))
 
 
 def _read_rows(path: Path) -> Any:
@@ -137,10 +163,12 @@ def _read_rows(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
 
 
-def _stripped(text: Any, number: int) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise UserError(f"text {number} is {text!r}; expected a text that is not empty.")
-    return text.strip()
+def _example(text: Any, number: int) -> Example:
+    texts = list(text) if isinstance(text, tuple) else [text]
+    for one in texts:
+        if not isinstance(one, str) or not one.strip():
+            raise UserError(f"text {number + 1} is {one!r}; expected a text that is not empty.")
+    return Example(id=str(number), source=texts[0], source_pair=texts[1] if len(texts) > 1 else None, reference="")
 
 
 def read_finished(folder: Path) -> FinishedRun:
@@ -163,7 +191,7 @@ def _load_base(run: FinishedRun) -> Base:
         torch.manual_seed(run.config.seed)
         tokenizer = load_tokenizer(run.config)
         model: Any = load_base(run.config)
-    count_positions_from_mask(model)
+    prepare_base(model, tokenizer)
     if torch.cuda.is_available():
         model.to("cuda")
     return Base(key=run.base, model=model.requires_grad_(False), tokenizer=tokenizer)
@@ -179,7 +207,7 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
 
 
 def _predict_all(
-    runs: Sequence[FinishedRun], texts: Sequence[str], *, batch_size: int
+    runs: Sequence[FinishedRun], examples: Sequence[Example], *, batch_size: int
 ) -> Iterator[list[dict[str, str]]]:
     """Give the predictions run by run, on the base of the run before where it is the same and untouched."""
     base: Base | None = None
@@ -187,16 +215,17 @@ def _predict_all(
     untouched = ""
     for run in runs:
         if run.method.predict is not None:
-            predictions = [run.method.predict(text, run.config.method_settings) for text in texts]
+            predict = run.method.predict(run.config.method_settings, run.train)
+            predictions = [{"prediction": predict(example.source)} for example in examples]
         else:
             if base is None or base.key != run.base or _take_off(model, base) != untouched:
                 base = model = None  # the old one goes before the new one comes
                 base = _load_base(run)
                 untouched = hash_tensors(dict(base.model.named_parameters())) if len(runs) > 1 else ""
             model = _adapt(run, base)
-            predictions = _generate(run, model, base.tokenizer, texts, batch_size=batch_size)
+            predictions = _predict(run, model, base.tokenizer, examples, batch_size=batch_size)
         name = f"{run.record.study}/{run.record.run}"
-        yield [{"id": str(i), "run": name, "prediction": text} for i, text in enumerate(predictions)]
+        yield [{"id": e.id, "run": name, **p} for e, p in zip(examples, predictions, strict=True)]
 
 
 def _take_off(model: Any, base: Base) -> str:
@@ -209,10 +238,22 @@ def _take_off(model: Any, base: Base) -> str:
     return hash_tensors(dict(base.model.named_parameters()))
 
 
-def _generate(run: FinishedRun, model: Any, tokenizer: Any, texts: Sequence[str], *, batch_size: int) -> list[str]:
-    """Generate what a run's model writes after each text, its prompt as in the run's own evaluation."""
-    config = run.config
-    task, settings = get_task(config.task["name"]), config.task_settings
-    examples = [Example(id=str(i), source=text, reference="") for i, text in enumerate(texts)]
-    prompts = [task.encode_prompt(example, settings, tokenizer, config.max_prompt_length) for example in examples]
-    return generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
+def _predict(
+    run: FinishedRun, model: Any, tokenizer: Any, examples: Sequence[Example], *, batch_size: int
+) -> list[dict[str, str]]:
+    """Give what a run's model says of each example, asked as in the run's own evaluation."""
+    config, form, head = run.config, format_of(run.config, run.train), head_of(run.config)
+    if not head.generates:
+        rows = [form.encode(example, tokenizer, config.max_text_length) for example in examples]
+        scored = score_classes(model, rows, collate=head.collator(tokenizer), batch_size=batch_size)
+        return [{"prediction": model.config.id2label[predicted]} for _, _, predicted in scored]
+    if answers := form.candidates:
+        asked = [replace(example, reference=answer) for example in examples for answer in answers]
+        rows = [form.encode(example, tokenizer, config.max_text_length) for example in asked]
+        losses = score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
+        return [{"prediction": answers[i]} for i in likeliest(losses, len(answers))]
+    assert form.encode_prompt is not None, "a head that generates has prompts"
+    prompts = [form.encode_prompt(example, tokenizer, config.max_prompt_length) for example in examples]
+    torch.manual_seed(config.seed)  # as in the run, where tokens are drawn
+    texts = generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
+    return [{"prediction": form.read(text), "output": text} if form.read else {"prediction": text} for text in texts]

@@ -17,8 +17,13 @@ def positions_from_mask(attention_mask: Tensor, num_tokens: int) -> Tensor:
     return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -num_tokens:]
 
 
+def counts_positions(base: nn.Module) -> bool:
+    """Whether a model fills in its positions from the mask."""
+    return hasattr(base.forward, "counts_positions")
+
+
 def count_positions_from_mask(base: nn.Module) -> None:
-    """Make a causal LM fill in missing position ids from its attention mask.
+    """Make a decoder fill in missing position ids from its attention mask.
 
     Stock models count padding as positions, and peft's prompt learning drops the position ids it is given: a
     left-padded row then differs from the same row unpadded. Both are mended here, for every method alike. Models
@@ -33,6 +38,7 @@ def count_positions_from_mask(base: nn.Module) -> None:
     def with_positions(*args: Any, **kwargs: Any) -> Any:
         return forward(**_fill_positions({**dict(zip(names, args, strict=False)), **kwargs}))
 
+    with_positions.counts_positions = True  # type: ignore[attr-defined]
     base.forward = with_positions  # not a hook: older releases of peft call `forward` itself, which runs none
 
 

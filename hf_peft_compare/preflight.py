@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hf_peft_compare import factory
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.data import load_examples
-from hf_peft_compare.entries import get_method
+from hf_peft_compare.entries import Example, get_method
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.planning import RunPlan
 from hf_peft_compare.planning.building import build_on_meta, check_lengths
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
-from hf_peft_compare.planning.planner import Ground, plan_model
+from hf_peft_compare.planning.planner import Ground, grouped, plan_model
 from hf_peft_compare.tokenised import TOKEN_CACHE_FOLDER, encode
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")
@@ -25,7 +27,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     """Raise the UserError that any of the runs would end with: data, model, tokenizer, settings, lengths.
 
     Nothing is trained and no weights are loaded: models are built on the meta device. Nothing is written but the
-    tokens of the shortest length, since every text was tokenised, and only once all of this has passed.
+    tokens of the shortest length of each form, since every text was tokenised, and only once all of this has passed.
 
     Args:
         study_folder: where the tokens are kept for the runs; None: nowhere.
@@ -34,13 +36,47 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
         What each row with a model will take on the device that is here.
     """
     rows = {config.row: config for config in configs}
-    first = next(iter(rows.values()))
+    groups = [_check_group(group, num_processes=num_processes) for group in grouped(rows.values())]
+    cache = study_folder / TOKEN_CACHE_FOLDER if study_folder else None
+    device = _device()
+    plans: dict[str, RunPlan] = {}
+    for group in groups:
+        if group.models:
+            ground = group.ground(device, num_processes=num_processes, cache=cache)
+            plans |= {row: plan_model(rows[row], model, ground) for row, model in group.models.items()}
+    return plans
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Rows that passed all checks that write nothing; their models stand on the meta device, by row."""
+
+    configs: Sequence[RunConfig]
+    examples: dict[str, list[Example]]
+    tokenizer: Any = None
+    base: Any = None
+    models: Mapping[str, Any] = field(default_factory=dict)
+
+    def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
+        """Tokenise all texts, and give what the rows' plans stand on."""
+        shortest = min(self.configs, key=lambda config: config.max_text_length)
+        encoded = encode(shortest, self.examples, self.tokenizer, cache=cache)
+        return Ground(
+            base=self.base,
+            tokenizer=self.tokenizer,
+            lengths=count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length),
+            device=device,
+            num_processes=num_processes,
+        )
+
+
+def _check_group(configs: Sequence[RunConfig], *, num_processes: int) -> _Group:
+    first = configs[0]
     examples = load_examples(first)
-    modelled = [config for config in rows.values() if get_method(config.method["name"]).predict is None]
+    modelled = [config for config in configs if get_method(config.method["name"]).predict is None]
     if not modelled:
-        return {}
-    tokenizer = factory.load_tokenizer(first)
-    base = factory.base_on_meta(first)
+        return _Group(configs=[], examples=examples)
+    tokenizer, base = factory.load_tokenizer(first), factory.base_on_meta(first)
     _check_weights(first)
     models = {}
     for config in modelled:
@@ -50,17 +86,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
             config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes
         )
         models[config.row] = build_on_meta(config, base, tokenizer)
-    shortest = min(modelled, key=lambda config: config.max_text_length)
-    cache = study_folder / TOKEN_CACHE_FOLDER if study_folder else None
-    encoded = encode(shortest, examples, tokenizer, cache=cache)  # writes: nothing after it may refuse
-    ground = Ground(
-        base=base,
-        tokenizer=tokenizer,
-        lengths=count_lengths(encoded.splits, max_length=first.max_length, cut_at=shortest.max_text_length),
-        device=_device(),
-        num_processes=num_processes,
-    )
-    return {config.row: plan_model(config, models[config.row], ground) for config in modelled}
+    return _Group(configs=modelled, examples=examples, tokenizer=tokenizer, base=base, models=models)
 
 
 def _device() -> Device:

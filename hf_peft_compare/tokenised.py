@@ -7,11 +7,9 @@ are read. Their folder can be removed at any time.
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,12 +20,13 @@ import transformers
 
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.data import fingerprint
-from hf_peft_compare.entries import Example, get_task
+from hf_peft_compare.entries import Example, Format
+from hf_peft_compare.formats import format_of, source_of
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import hash_json
 
 TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
-PROMPTS = "prompts"
+PROMPTS, CANDIDATES = "prompts", "candidates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +34,24 @@ class Encoded:
     """A run's data as tokens.
 
     Args:
-        splits: the rows of each split, {"input_ids", "num_completion_tokens"}.
-        prompts: what is read before each completion of the test split.
+        splits: the rows of each split, {"input_ids", "num_completion_tokens"} or {"input_ids", "label"}.
+        prompts: what is read before each completion of the test split; empty where nothing is generated.
+        candidates: the rows of every candidate of the first test example, then of the second, and so on.
+        form: the format they were made by.
         notes: why they could not be kept.
     """
 
     splits: dict[str, Any]
     prompts: list[list[int]]
+    candidates: Any
+    form: Format
     notes: list[str]
 
 
 def encode(
     config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
 ) -> Encoded:
-    """Tokenise all splits, and the prompts of the test split, within what virtual tokens leave of `max_length`.
+    """Tokenise all splits, and what the test split is asked by, within what virtual tokens leave of `max_length`.
 
     Args:
         cache: the folder where tokens are looked for, and kept once all texts are known to fit.
@@ -56,36 +59,43 @@ def encode(
     Raises:
         UserError: a completion that is too long, or no room for a prompt; nothing is kept.
     """
-    task, settings = get_task(config.task["name"]), config.task_settings
+    form = format_of(config, examples["train"])
 
     def row(example: Example) -> dict[str, Any]:
-        return task.encode(example, settings, tokenizer, config.max_text_length)
+        return form.encode(example, tokenizer, config.max_text_length)
 
     def prompt(example: Example) -> dict[str, Any]:
-        return {"input_ids": task.encode_prompt(example, settings, tokenizer, config.max_prompt_length)}
+        assert form.encode_prompt is not None
+        return {"input_ids": form.encode_prompt(example, tokenizer, config.max_prompt_length)}
 
-    texts = {**examples, PROMPTS: examples["test"]}
-    encoders = {**dict.fromkeys(examples, row), PROMPTS: prompt}
-    paths = _paths(cache, config, examples, tokenizer) if cache else dict.fromkeys(texts)
+    texts, encoders = dict(examples), dict.fromkeys(examples, row)
+    if form.candidates:
+        texts[CANDIDATES] = [replace(e, reference=answer) for e in examples["test"] for answer in form.candidates]
+        encoders[CANDIDATES] = row
+    elif form.encode_prompt is not None:
+        texts[PROMPTS], encoders[PROMPTS] = examples["test"], prompt
+    paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars():
         tokens = {name: _read(paths[name], split) or _tokenise(split, encoders[name]) for name, split in texts.items()}
         tokens, notes = _keep(tokens, paths)
-    prompts = [row["input_ids"] for row in tokens.pop(PROMPTS)]
-    return Encoded(splits=tokens, prompts=prompts, notes=notes)
+    prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
+    return Encoded(
+        splits=tokens, prompts=[row["input_ids"] for row in prompts], candidates=candidates, form=form, notes=notes
+    )
 
 
 def _paths(
-    cache: Path, config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any
+    cache: Path, config: RunConfig, form: Format, texts: dict[str, list[Example]], tokenizer: Any
 ) -> dict[str, Path | None]:
-    """Name the file of each split, and of the prompts, by the hash of all that decides its tokens."""
-    texts = fingerprint(examples)
+    """Name the file of each split, and of what the test split is asked by, by all that decides its tokens."""
     shared = {
-        "task": [config.task, inspect.getsource(sys.modules[get_task(config.task["name"]).encode.__module__])],
+        "format": [form.key, source_of(config, form)],
         "tokenizer": _hash_tokenizer(tokenizer),
         "versions": [transformers.__version__, tokenizers.__version__],
     }
-    parts = {name: [text, config.max_text_length] for name, text in texts.items()}
-    parts[PROMPTS] = [texts["test"], config.max_prompt_length]
+    parts = {name: [text, config.max_text_length] for name, text in fingerprint(texts).items()}
+    if PROMPTS in parts:
+        parts[PROMPTS][1] = config.max_prompt_length
     return {name: cache / f"{name}-{hash_json([part, shared])}.arrow" for name, part in parts.items()}
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_peft_compare import data, provenance, trunk_cache
-from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler, count_visited_tokens
+from hf_peft_compare.batches import SimilarLengthSampler, count_visited_tokens
 from hf_peft_compare.callbacks import (
     BestState,
     CheckpointMarker,
@@ -36,8 +38,17 @@ from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE, TRAIN
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
-from hf_peft_compare.evaluation import completion_nll, decode, generate_tokens, score_completions, score_texts
+from hf_peft_compare.evaluation import (
+    decode,
+    generate_tokens,
+    likeliest,
+    score_classes,
+    score_completions,
+    score_texts,
+)
 from hf_peft_compare.factory import Built, build, use_bf16
+from hf_peft_compare.formats import format_of
+from hf_peft_compare.heads import Head, head_of
 from hf_peft_compare.packing import can_pack, pack
 from hf_peft_compare.planning.estimates import times
 from hf_peft_compare.processes import process_state
@@ -56,7 +67,6 @@ from hf_peft_compare.trunk import find_trunk
 from hf_peft_compare.trunk_cache import TrunkCache, TrunkStates
 
 TRAINABLES_FILE = "trainables.safetensors"
-TEST_LOSS = Score(name="test_loss", title="Test loss", unit="nats per token", greater_is_better=False)
 
 C = TypeVar("C", bound=TrainerCallback)
 
@@ -122,6 +132,7 @@ class Run:
     breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
     notes: list[str] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
 
     @property
     def method(self) -> Method:
@@ -129,9 +140,9 @@ class Run:
         return get_method(self.config.method["name"])
 
     @property
-    def metrics(self) -> list[Metric]:
-        """The metrics of the run's task, the ranking one first."""
-        return [get_metric(name) for name in get_task(self.config.task["name"]).metrics]
+    def head(self) -> Head:
+        """What stands on top of the run's base."""
+        return head_of(self.config)
 
     @property
     def checkpoints(self) -> Path:
@@ -198,10 +209,12 @@ def _execute(
     run.measured["provenance"] = provenance.collect(
         precision="bf16" if use_bf16(run.config) else "fp32", num_processes=process_state().num_processes
     ) | {"data_fingerprint": data.fingerprint(examples)}
+    form = format_of(run.config, examples["train"])
+    run.metrics = [get_metric(name) for name in (*get_task(run.config.task["name"]).metrics, *form.metrics)]
     run.measured["scores"] = _scores(run)
     if run.method.predict is not None:
-        texts = [run.method.predict(e.source, run.config.method_settings) for e in examples["test"]]
-        return _predictions(run, examples["test"], texts, losses=None)
+        predict = run.method.predict(run.config.method_settings, examples["train"])
+        return _predictions(run, examples["test"], [predict(example.source) for example in examples["test"]])
     built, encoded = _adapt(run, examples, progress, sink)
     if run.method.save is not None:
         with run.clock.measure(SAVE):
@@ -282,7 +295,7 @@ def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, Tru
     cache = TrunkCache(
         root=run.folder.parent / TRUNK_CACHE_FOLDER,
         trunk=trunk,
-        pad_token_id=built.tokenizer.pad_token_id,
+        collate=run.head.collator(built.tokenizer),
         bf16=built.arguments.bf16,
         batch_size=built.arguments.per_device_eval_batch_size,
         filled_by=run.config.run,
@@ -321,9 +334,10 @@ def make_trainer(
         args=built.arguments,
         train_dataset=EncodedExamples(encoded.splits["train"], states.get("train")),
         eval_dataset=EncodedExamples(_longest_first(encoded.splits["validation"]), states.get("validation")),
-        data_collator=CompletionCollator(pad_token_id=built.tokenizer.pad_token_id),
-        preprocess_logits_for_metrics=_reduce_logits,
-        compute_metrics=_nats_per_token,
+        data_collator=run.head.collator(built.tokenizer),
+        compute_loss_func=run.head.loss,
+        preprocess_logits_for_metrics=partial(_reduce_logits, run.head),
+        compute_metrics=_nats_per_label,
         callbacks=[
             run.clock,
             run.memory,
@@ -346,7 +360,9 @@ def _packs(run: Run, built: Built, rows: Sequence[dict[str, Any]], *, keeps_stat
     if not run.config.training.packing:
         return False
     some = [rows[i] for i in range(min(2, len(rows)))]
-    if run.config.max_text_length < run.config.max_length:
+    if not run.head.generates:
+        reason = "a class head reads one text of each row"
+    elif run.config.max_text_length < run.config.max_length:
         reason = "virtual tokens stand before each of them"
     elif keeps_states:
         reason = "the states of the frozen trunk are kept"
@@ -362,16 +378,16 @@ def _longest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -len(row["input_ids"]))
 
 
-def _reduce_logits(logits: Any, labels: Tensor) -> Tensor:
-    """Reduce a batch's logits [B, K, V] to nats and tokens [B, 2], so that no one keeps them."""
+def _reduce_logits(head: Head, logits: Any, labels: Tensor) -> Tensor:
+    """Reduce a batch's logits to nats and number of labels [B, 2], so that no one keeps them."""
     logits = logits[0] if isinstance(logits, tuple) else logits
-    return torch.stack(completion_nll(logits, labels), dim=1)
+    return torch.stack(head.nll(logits, labels), dim=1)
 
 
-def _nats_per_token(prediction: EvalPrediction) -> dict[str, float]:
-    """Give the loss over all tokens: padding and batches do not weigh in it, as they do in the Trainer's own."""
-    nats, num_tokens = prediction.predictions.astype("float64").sum(axis=0)  # type: ignore[union-attr]
-    return {"nats_per_token": float(nats / num_tokens)}
+def _nats_per_label(prediction: EvalPrediction) -> dict[str, float]:
+    """Give the loss over all labels, tokens or classes: padding and batches do not weigh in it as in the Trainer's."""
+    nats, num_labels = prediction.predictions.astype("float64").sum(axis=0)  # type: ignore[union-attr]
+    return {"nats_per_label": float(nats / num_labels)}
 
 
 def _is_trained(checkpoint: Path, config: RunConfig) -> bool:
@@ -403,26 +419,49 @@ def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]
 def _evaluate(
     run: Run, built: Built, encoded: Encoded, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
-    """Score the test split: the loss of the references, and what is generated from the prompts alone."""
+    """Score the test split: the loss of the references, and what the model writes, or which class it tells."""
     run.measured["parameters"] = count_parameters(built.model)
-    batch_size = run.config.training.eval_batch_size
-    tokenizer = built.tokenizer
     run.memory.enter(EVALUATION)
     with run.clock.measure(EVALUATION):
-        progress.say("test loss")
-        losses = score_completions(
-            built.model, encoded.splits["test"], pad_token_id=tokenizer.pad_token_id, batch_size=batch_size
-        )
-        progress.say("generating")
-        seconds_before = _seconds(run.clock, EVALUATION)
-        tokens = generate_tokens(
-            built.model, tokenizer, encoded.prompts, generation=run.config.generation, batch_size=batch_size
-        )
-        run.measured["generation_seconds"] = _seconds(run.clock, EVALUATION) - seconds_before
-        run.measured["num_generated_tokens"] = sum(map(len, tokens))
+        predict = _write if run.head.generates else _classify
+        texts, losses = predict(run, built, encoded, progress)
     run.memory.enter(None)
     progress.say("scoring")
-    return _predictions(run, examples, decode(tokenizer, tokens), losses=losses)
+    return _predictions(run, examples, texts, losses=losses, read=encoded.form.read)
+
+
+def _classify(
+    run: Run, built: Built, encoded: Encoded, progress: ProgressFile
+) -> tuple[list[str], list[tuple[float, int]]]:
+    """Give the likeliest class of each test example, and the loss of its own."""
+    progress.say("classifying")
+    collate, batch_size = run.head.collator(built.tokenizer), run.config.training.eval_batch_size
+    scored = score_classes(built.model, encoded.splits["test"], collate=collate, batch_size=batch_size)
+    names = built.model.config.id2label
+    return [names[predicted] for _, _, predicted in scored], [(nats, known) for nats, known, _ in scored]
+
+
+def _write(
+    run: Run, built: Built, encoded: Encoded, progress: ProgressFile
+) -> tuple[list[str], list[tuple[float, int]]]:
+    """Give what is generated from each prompt alone, or its likeliest candidate, and the loss of the reference."""
+    batch_size = run.config.training.eval_batch_size
+    score = partial(score_completions, built.model, pad_token_id=built.tokenizer.pad_token_id, batch_size=batch_size)
+    progress.say("test loss")
+    losses = score(encoded.splits["test"])
+    if candidates := encoded.form.candidates:
+        progress.say("scoring answers")
+        return [candidates[i] for i in likeliest(score(encoded.candidates), len(candidates))], losses
+    progress.say("generating")
+    transformers.set_seed(run.config.seed)  # tokens that are drawn do not depend on what training drew
+    seconds_before = _seconds(run.clock, EVALUATION)
+    tokens = generate_tokens(
+        built.model, built.tokenizer, encoded.prompts, generation=run.config.generation, batch_size=batch_size
+    )
+    run.measured["generation_seconds"] = _seconds(run.clock, EVALUATION) - seconds_before
+    run.measured["num_generated_tokens"] = sum(map(len, tokens))
+    run.measured["num_prompt_tokens"] = sum(map(len, encoded.prompts))
+    return decode(built.tokenizer, tokens), losses
 
 
 def _seconds(clock: WallClock, phase: str) -> float:
@@ -431,18 +470,25 @@ def _seconds(clock: WallClock, phase: str) -> float:
 
 
 def _predictions(
-    run: Run, examples: Sequence[Example], texts: Sequence[str], *, losses: Sequence[tuple[float, int]] | None
+    run: Run,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    *,
+    losses: Sequence[tuple[float, int]] | None = None,
+    read: Callable[[str], str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Score the texts; note the means in the run; give one row per example."""
-    scores = score_texts(texts, [example.reference for example in examples], run.metrics)
+    """Score the texts, or what they are read as; note the means in the run; give one row per example."""
+    answers = [read(text) for text in texts] if read else texts
+    scores = score_texts(answers, [example.reference for example in examples], run.metrics)
     run.measured["results"] = {name: sum(values) / len(values) for name, values in scores.items()}
     if losses is not None:
         nats, num_tokens = (sum(column) for column in zip(*losses, strict=True))
         run.measured["results"]["test_loss"] = nats / num_tokens
     return [
         {
-            **asdict(example),
+            **{name: value for name, value in asdict(example).items() if value is not None},
             "prediction": text,
+            **({"answer": answers[i]} if read else {}),
             "scores": {name: values[i] for name, values in scores.items()},
             "nll": losses[i][0] if losses is not None else None,
             "num_tokens": losses[i][1] if losses is not None else None,
@@ -454,7 +500,8 @@ def _predictions(
 def _scores(run: Run) -> dict[str, dict[str, Any]]:
     """Describe every score of the run's task, the ranking one first."""
     scores = [score for metric in run.metrics for score in metric.scores]
-    return {score.name: {k: v for k, v in asdict(score).items() if k != "name"} for score in [*scores, TEST_LOSS]}
+    test_loss = Score(name="test_loss", title="Test loss", unit=run.head.loss_unit, greater_is_better=False)
+    return {score.name: {k: v for k, v in asdict(score).items() if k != "name"} for score in [*scores, test_loss]}
 
 
 def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
@@ -490,6 +537,7 @@ def _throughput(run: Run) -> dict[str, float | None]:
         "num_train_tokens": trained,
         "train_tokens_per_second": _rate(trained, run.clock.seconds["train"]),
         "train_flops": run.measured.get("train_flops"),
+        "num_prompt_tokens": run.measured.get("num_prompt_tokens"),
         "num_generated_tokens": generated,
         "generated_tokens_per_second": _rate(generated, run.measured.get("generation_seconds")),
     }

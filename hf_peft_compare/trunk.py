@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
-    """The frozen trunk of a causal LM.
+    """The frozen trunk of a model.
 
     Args:
         base: the transformers model.
         blocks: its transformer blocks that are frozen, the lowest first.
-        above: the modules that are trained: the remaining blocks, the LM head.
+        above: the modules above it: the remaining blocks, the head.
         boundary: the first module above, whose input are the trunk's states: a block, or the head.
     """
 
@@ -36,7 +36,7 @@ class Trunk:
     @property
     def below_head(self) -> bool:
         """Whether only the LM head is trained, which needs states of the columns with logits alone."""
-        return self.boundary is self.base.get_output_embeddings()
+        return self.boundary in head_modules(self.base)
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -46,21 +46,33 @@ class Trunk:
     def num_states(self, row: Mapping[str, Any]) -> int:
         """Count the columns of an encoded example, at its right end, of which states are kept."""
         num_tokens = len(row["input_ids"])
-        return min(row["num_completion_tokens"] + 1, num_tokens) if self.below_head else num_tokens
+        if not self.below_head or "num_completion_tokens" not in row:  # what stands for a class is the head's affair
+            return num_tokens
+        return min(row["num_completion_tokens"] + 1, num_tokens)
 
 
 def find_trunk(model: nn.Module) -> Trunk | None:
     """Find the frozen trunk of a model; None where something is trained below its first block, or all around it."""
     base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     trained = {id(p) for p in model.parameters() if p.requires_grad}
-    blocks, head = transformer_blocks(base), base.get_output_embeddings()
-    if not trained or blocks is None or head is None:
+    blocks, head = transformer_blocks(base), head_modules(base)
+    if not trained or blocks is None or not head:
         return None
     depth = next((i for i, block in enumerate(blocks) if trained & _ids(block)), len(blocks))
-    above = (*blocks[depth:], head)
+    above = (*blocks[depth:], *head)
     if depth == 0 or trained & _ids(base.get_input_embeddings()) or trained - set().union(*map(_ids, above)):
         return None
     return Trunk(base=base, blocks=tuple(blocks[:depth]), above=above, boundary=above[0])
+
+
+def head_modules(model: Any) -> list[nn.Module]:
+    """Give the modules above the blocks that belong to a task: the LM head, or the pooler and the class head."""
+    lm_head = model.get_output_embeddings()
+    if lm_head is not None:
+        return [lm_head]
+    pooler = getattr(model.base_model, "pooler", None)
+    heads = (m for m in model.children() if m is not model.base_model and any(True for _ in m.parameters()))
+    return [*([pooler] if pooler is not None else []), *heads]
 
 
 def transformer_blocks(model: Any) -> nn.ModuleList | None:

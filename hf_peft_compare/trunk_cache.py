@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -27,7 +27,6 @@ import torch
 import transformers
 from torch import Tensor
 
-from hf_peft_compare.batches import CompletionCollator
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import map_batches, to_device
@@ -80,6 +79,7 @@ class TrunkCache:
 
     Args:
         root: the folder of all caches of a study.
+        collate: puts encoded examples into batches as training does.
         bf16: whether the run trains in bf16 autocast, and its states are computed so.
         filled_by: the run's name.
         max_bytes: what all caches of the study may take together; those unused for longest make room.
@@ -87,7 +87,7 @@ class TrunkCache:
 
     root: Path
     trunk: Trunk
-    pad_token_id: int
+    collate: Callable[[Rows], dict[str, Any]]
     bf16: bool
     batch_size: int
     filled_by: str
@@ -118,7 +118,8 @@ class TrunkCache:
     def key(self, rows: Rows) -> str:
         """Hash all that decides the states: weights and config of the trunk, tokens, precision, libraries."""
         base = self.trunk.base
-        tokens = [(list(row["input_ids"]), self.trunk.num_states(row)) for row in rows]
+        names = ("input_ids", "token_type_ids")
+        tokens = [([row[name] for name in names if name in row], self.trunk.num_states(row)) for row in rows]
         config = {k: v for k, v in base.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
         return hash_json(
             {
@@ -172,8 +173,9 @@ class TrunkCache:
         ends = list(accumulate(counts))
 
         def compute(batch: list[int]) -> list[None]:
-            for index, found in zip(batch, self._compute([rows[i] for i in batch]), strict=True):
-                states[ends[index] - counts[index] : ends[index]] = found[len(found) - counts[index] :]
+            found, mask = self._compute([rows[i] for i in batch])
+            for index, row, real in zip(batch, found, mask, strict=True):
+                states[ends[index] - counts[index] : ends[index]] = row[real][-counts[index] :]
             return [None] * len(batch)
 
         lengths = [len(row["input_ids"]) for row in rows]
@@ -181,7 +183,7 @@ class TrunkCache:
 
     def _meta(self, rows: Rows, counts: Sequence[int]) -> Meta:
         """Describe the states, whose type and width the end of an example tells."""
-        found = self._compute([_end_of(rows[0])])
+        found, _ = self._compute([_end_of(rows[0])])
         return Meta(
             dtype=str(found.dtype).removeprefix("torch."),
             width=found.shape[-1],
@@ -190,14 +192,16 @@ class TrunkCache:
             filled_by=self.filled_by,
         )
 
-    def _compute(self, rows: Rows) -> Tensor:
+    def _compute(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Give the states at the boundary [B, W, H], and which of them are no padding [B, W]."""
         self.trunk.base.eval()
+        inputs = self._inputs(rows)
         with self._precision():
-            return trunk_states(self.trunk, self._inputs(rows)).cpu()
+            states = trunk_states(self.trunk, inputs).cpu()
+        return states, inputs["attention_mask"][:, -states.shape[1] :].bool().cpu()
 
     def _inputs(self, rows: Rows) -> dict[str, Any]:
-        collate = CompletionCollator(pad_token_id=self.pad_token_id)
-        inputs = to_device(collate(rows), self.trunk.base.device)
+        inputs = to_device(self.collate(rows), self.trunk.base.device)
         return {name: value for name, value in inputs.items() if name != "labels"}
 
     def _precision(self) -> torch.autocast:
@@ -205,8 +209,10 @@ class TrunkCache:
 
 
 def _end_of(row: dict[str, Any], num_tokens: int = 16) -> dict[str, Any]:
-    ids = row["input_ids"][-num_tokens:]
-    return {"input_ids": ids, "num_completion_tokens": min(row["num_completion_tokens"], len(ids) - 1)}
+    end = {name: value[-num_tokens:] if isinstance(value, list) else value for name, value in row.items()}
+    if "num_completion_tokens" in end:
+        end["num_completion_tokens"] = min(end["num_completion_tokens"], len(end["input_ids"]) - 1)
+    return end
 
 
 def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) -> int:

@@ -50,6 +50,38 @@ def tiny_dataset(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """A folder with a BERT of two blocks, random weights, no class head, and a tokenizer with its special tokens."""
+    from tiny import save_tiny_encoder
+
+    return save_tiny_encoder(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_reviews(tmp_path_factory):
+    """A folder with train.jsonl, validation.jsonl and test.jsonl of 48, 12 and 12 texts of three classes."""
+    from tiny import write_reviews
+
+    folder = tmp_path_factory.mktemp("tiny-reviews")
+    for seed, (split, size) in enumerate({"train": 48, "validation": 12, "test": 12}.items()):
+        write_reviews(folder / f"{split}.jsonl", size, seed=seed)
+    return folder
+
+
+@pytest.fixture
+def classifying(tiny_reviews, tiny_bert):
+    """Keys of a classification study for `tiny_study`, `build` and `train`: single texts, a BERT, every method."""
+    from tiny import CLASSIFIERS, LABELS
+
+    return {
+        "task": {"name": "sequence_classification", "labels": LABELS},
+        "dataset": str(tiny_reviews),
+        "model_name_or_path": str(tiny_bert),
+        "methods": CLASSIFIERS,
+    }
+
+
 @pytest.fixture
 def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
     """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file."""

@@ -75,13 +75,13 @@ def validation_losses(monkeypatch):
 
     def install(*losses):
         given, found = iter(losses), []
-        original = training._nats_per_token
+        original = training._nats_per_label
 
-        def nats_per_token(prediction):
-            found.append(original(prediction)["nats_per_token"])
-            return {"nats_per_token": next(given)}
+        def nats_per_label(prediction):
+            found.append(original(prediction)["nats_per_label"])
+            return {"nats_per_label": next(given)}
 
-        monkeypatch.setattr(training, "_nats_per_token", nats_per_token)
+        monkeypatch.setattr(training, "_nats_per_label", nats_per_label)
         return found
 
     return install
@@ -286,7 +286,7 @@ def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
 def test_history_keeps_the_loss_curves_and_nothing_of_the_clock():
     log = [
         {"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "epoch": 0.5, "step": 1},
-        {"eval_loss": 9.0, "eval_nats_per_token": 1.5, "eval_runtime": 3.0, "epoch": 1.0, "step": 2},
+        {"eval_loss": 9.0, "eval_nats_per_label": 1.5, "eval_runtime": 3.0, "epoch": 1.0, "step": 2},
         {"train_runtime": 10.0, "train_loss": 1.0, "epoch": 1.0, "step": 2},
     ]
     assert training.history(log) == [

@@ -5,7 +5,7 @@ import random
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
 
 # Every kind of method: ours, peft's adapters, peft's prompt learning that prepends embeddings or keys and values.
 METHODS = {
@@ -125,3 +125,57 @@ def token_rows(lengths, *, seed=3):
         {"input_ids": [rng.randrange(2, VOCABULARY_SIZE) for _ in range(n)], "num_completion_tokens": rng.randint(3, 5)}
         for n in lengths
     ]
+
+
+# What the classification tests train on every architecture; a row's head is trained along.
+CLASSIFIERS = {row: METHODS[row] for row in METHODS if row not in ("prompt_tuning", "peft_prompt_tuning")}
+LABELS = ["lost", "unclear", "found"]
+WORDS = {"lost": ("lost", "missed"), "unclear": ("sought", "awaited"), "found": ("found", "met")}
+
+
+def reviews(size, *, seed):
+    """Labelled texts, short and long, the same for the same seed: one verb tells the class."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(size):
+        label = rng.randrange(len(LABELS))
+        verb, animal, name = rng.choice(WORDS[LABELS[label]]), rng.choice(ANIMALS), rng.choice(NAMES)
+        text = f"{name} {verb} the {animal}." + f" It was near {rng.choice(PLACES)}." * rng.randint(0, 3)
+        rows.append({"id": f"{seed}-{number}", "text": text, "claim": f"The {animal} is {verb}.", "label": label})
+    return rows
+
+
+def write_reviews(path, size, *, seed=0):
+    """Write reviews as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in reviews(size, seed=seed)))
+    return path
+
+
+def tiny_encoder_tokenizer():
+    """The same byte-level BPE with the special tokens of an encoder, which tells two texts apart by their types."""
+    inner = tiny_tokenizer().backend_tokenizer
+    inner.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
+    special = [(token, inner.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="<|endoftext|>"
+    )
+
+
+def save_tiny_encoder(folder):
+    """Save a BERT of two blocks, random weights, without a class head, as a user would find one on the hub."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=VOCABULARY_SIZE + 3,
+        num_hidden_layers=2,
+        hidden_size=32,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+    )
+    AutoModel.from_config(config).save_pretrained(folder)
+    tiny_encoder_tokenizer().save_pretrained(folder)
+    return folder

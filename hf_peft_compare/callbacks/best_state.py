@@ -11,7 +11,7 @@ from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.trainables import save_trainables
 
-METRIC = "eval_nats_per_token"
+METRIC = "eval_nats_per_label"
 BEST_FILE = "best.safetensors"
 
 

@@ -28,10 +28,11 @@ def save_full(model: Any, folder: Path) -> None:
 
 def load_full(base: Any, folder: Path, settings: FullSettings) -> Any:
     """Load the saved weights into the base's architecture."""
-    from hf_peft_compare.positions import count_positions_from_mask
+    from hf_peft_compare.positions import count_positions_from_mask, counts_positions
 
     model = type(base).from_pretrained(folder, dtype=base.dtype).to(base.device)
-    count_positions_from_mask(model)
+    if counts_positions(base):
+        count_positions_from_mask(model)
     return model
 
 

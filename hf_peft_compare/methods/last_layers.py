@@ -1,4 +1,4 @@
-"""Last layers: the LM head and the last transformer blocks are trained, everything below is frozen."""
+"""Last layers: the head and the last transformer blocks are trained, everything below is frozen."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ class LastLayersSettings:
     """Settings of last layers.
 
     Args:
-        num_layers: how many transformer blocks are trained beside the LM head; 0: the head only.
+        num_layers: how many transformer blocks are trained beside the head; 0: the head only.
     """
 
     num_layers: NonNegativeInt = 1
 
 
 def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -> Any:
-    """Freeze all but the LM head and the last blocks; a tied head is untied first.
+    """Freeze all but the head and the last blocks; a tied LM head is untied first.
+
+    The head of a classifier is its class head, and the pooler that stands below it where there is one.
 
     Raises:
         UserError: more blocks are asked for than the model has.
@@ -35,11 +37,13 @@ def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -
         raise UserError(
             f"last_layers: num_layers is {settings.num_layers}; the model has {depth} blocks, give 0 to {depth}."
         )
+    from hf_peft_compare.trunk import head_modules
+
     base.requires_grad_(False)
-    untie_head(base)
-    base.get_output_embeddings().requires_grad_(True)
-    for block in blocks[len(blocks) - settings.num_layers :]:
-        block.requires_grad_(True)
+    if base.get_output_embeddings() is not None:
+        untie_head(base)
+    for module in (*blocks[len(blocks) - settings.num_layers :], *head_modules(base)):
+        module.requires_grad_(True)
     return base
 
 
@@ -85,11 +89,14 @@ LAST_LAYERS = Method(
     title="Last layers",
     card=Card(
         idea=(
-            "The classic transfer recipe: the lower layers keep what they learned, only the language-modelling head "
-            "and the last blocks adapt. The head is untied from the input embedding first."
+            "The classic transfer recipe: the lower layers keep what they learned, only the head and the last blocks "
+            "adapt. A language-modelling head is untied from the input embedding first."
         ),
         formula=r"y = \mathrm{head}_\phi(f_{L,\phi}(\dots f_{L-k+1,\phi}(h_{L-k}))), \quad h_{L-k} \text{ frozen}",
-        parameter_count="V × H for the head, and the parameters of the last num_layers blocks",
+        parameter_count=(
+            "V × H for a language-modelling head, C × H or so for a class head, and the parameters of the last "
+            "num_layers blocks"
+        ),
         when_to_use=(
             "When the frozen trunk's features already hold what the task needs. The head of a language model is large, "
             "so few layers are still many parameters, and what must change lower down cannot."

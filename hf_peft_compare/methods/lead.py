@@ -47,5 +47,5 @@ LEAD = Method(
         url="https://arxiv.org/abs/1704.04368",
     ),
     settings=LeadSettings,
-    predict=lead,
+    predict=lambda settings, train: lambda source: lead(source, settings),
 )

@@ -24,8 +24,11 @@ class PeftSettings:
     peft_type: str
 
 
-def peft_config(settings: PeftSettings) -> Any:
+def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
     """Make peft's own config of the settings; "auto" target modules are left to peft's map by architecture.
+
+    Args:
+        task_type: peft's name of the head; that of a classifier is trained along, and saved.
 
     Raises:
         UserError: an unknown peft type or key (the nearest valid one is named), or a value that peft refuses.
@@ -43,7 +46,7 @@ def peft_config(settings: PeftSettings) -> Any:
         if key not in valid:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
     try:
-        return config_class(task_type="CAUSAL_LM", **values)
+        return config_class(task_type=task_type, **values)
     except (TypeError, ValueError) as error:
         raise UserError(f"peft's {config_class.__name__} refuses its settings: {error}") from None
 
@@ -56,7 +59,7 @@ def build_peft(base: Any, settings: PeftSettings, tokenizer: Any) -> Any:
     """
     from peft import get_peft_model
 
-    config = peft_config(settings)
+    config = peft_config(settings, task_type="CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS")
     _check_targets(config, base)
     try:
         model = get_peft_model(base, config)
@@ -93,7 +96,8 @@ def _given(settings: PeftSettings) -> dict[str, Any]:
 def _with_wide_labels(model: Any) -> Any:
     """Let a model that prepends embeddings take labels of the last K columns, as all others do."""
     config = model.active_peft_config
-    if config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE"):
+    prepends = config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
+    if prepends and config.task_type == "CAUSAL_LM":
         model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
     return model
 

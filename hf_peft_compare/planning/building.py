@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, Trainer
+from transformers import CONFIG_MAPPING, AutoConfig, Trainer
 
 from hf_peft_compare import factory
-from hf_peft_compare.batches import CompletionCollator
+from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
 from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
 from hf_peft_compare.errors import UserError
+from hf_peft_compare.heads import Head, head_of
 from hf_peft_compare.packing import pack
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
@@ -28,6 +29,8 @@ class AnyTokenizer:
     """Stands where a tokenizer would have to be downloaded: on the meta device no text's tokens matter."""
 
     name_or_path = ""
+    padding_side = "left"
+    pad_token_id = 0
 
     def __call__(self, text: str, **settings: Any) -> dict[str, list[int]]:
         """Give one token for every text."""
@@ -42,7 +45,7 @@ def load_architecture(config: Protocol) -> Any:
     Raises:
         UserError: it cannot be had, or transformers cannot make a config of these fields.
     """
-    fields = dict(config.architecture)
+    fields = factory.architecture_fields(config)
     model_type = fields.pop("model_type", None)
     if model_type is None or is_local(config):
         return factory.load_architecture(config)
@@ -51,23 +54,21 @@ def load_architecture(config: Protocol) -> Any:
         raise UserError(
             f"unknown architecture.model_type {model_type!r}. Near: {nearest or 'none'}. Expected: one of transformers."
         )
-    if config.attn_implementation is not None:
-        fields["attn_implementation"] = config.attn_implementation
     try:
         return AutoConfig.for_model(model_type, **fields)
     except Exception as error:  # each model's config checks its fields in its own way
         raise _refusal(model_type, error) from None
 
 
-def base_on_meta(architecture: Any) -> Any:
-    """Build the base model on the meta device.
+def base_on_meta(architecture: Any, head: Head) -> Any:
+    """Build the base model with a head on the meta device.
 
     Raises:
-        UserError: transformers has no causal LM of this architecture, or refuses its fields.
+        UserError: transformers has no such head for this architecture, or refuses its fields.
     """
     try:
         with torch.device("meta"):
-            base = AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
+            base = head.auto_class.from_config(architecture, dtype=torch.float32)
     except Exception as error:  # as above
         raise _refusal(architecture.model_type, error) from None
     return base
@@ -75,7 +76,7 @@ def base_on_meta(architecture: Any) -> Any:
 
 def _refusal(model_type: str, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"no causal LM can be built of architecture {model_type}: {reason} Check architecture's fields.")
+    return UserError(f"no model can be built of architecture {model_type}: {reason} Check architecture's fields.")
 
 
 def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
@@ -86,7 +87,7 @@ def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
     """
     with torch.device("meta"):
         copied = copy.deepcopy(base)
-        factory.prepare_base(copied)
+        factory.prepare_base(copied, tokenizer)
         model = factory.apply_method(copied, config, tokenizer)
     if any(parameter.requires_grad for parameter in model.parameters()):
         model.config.use_cache = False  # as the Trainer does
@@ -105,7 +106,7 @@ def check_lengths(config: RunConfig, base: Any) -> None:
             f"max_length is {config.max_length} tokens, virtual ones counted, but the context of "
             f"{config.model_name_or_path} has {context}; set max_length to at most {context}."
         )
-    if config.max_prompt_length < 1:
+    if head_of(config).generates and config.max_prompt_length < 1:
         raise UserError(
             f"{config.row}: max_length is {config.max_length}, of which {config.max_length - config.max_text_length} "
             f"virtual tokens and {config.generation.max_new_tokens} new ones leave no room for a prompt; raise it."
@@ -146,19 +147,21 @@ def make_optimizer(model: Any, config: RunConfig, device: Device) -> Optimizer:
 def make_batch(
     shape: Shape, *, trunk: Trunk | None = None, packs: bool = False, device: str = "meta"
 ) -> dict[str, Any]:
-    """Make a padded batch of a shape with the run's own collator.
+    """Make a padded batch of a shape with the run's own collator: of completions, or of classes where there are none.
 
     Args:
         trunk: the batch brings the states of this frozen trunk.
         packs: the texts stand in one row.
     """
-    row: dict[str, Any] = {
-        "input_ids": [column % NUM_WORDS for column in range(shape.width)],
-        "num_completion_tokens": min(shape.num_completion_tokens, shape.width - 1),
-    }
+    completes = shape.num_completion_tokens > 0
+    predicted = (
+        {"num_completion_tokens": min(shape.num_completion_tokens, shape.width - 1)} if completes else {"label": 0}
+    )
+    row: dict[str, Any] = {"input_ids": [column % NUM_WORDS for column in range(shape.width)], **predicted}
     if trunk is not None:
         width = trunk.base.get_input_embeddings().embedding_dim
         row["trunk_states"] = torch.zeros(trunk.num_states(row), width)
-    batch = CompletionCollator(pad_token_id=0)([row] * shape.num_rows)
+    classes = ClassificationCollator(pad_token_id=0, padding_side="left")
+    batch = (CompletionCollator(pad_token_id=0) if completes else classes)([row] * shape.num_rows)
     batch = pack(batch) if packs else batch
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}

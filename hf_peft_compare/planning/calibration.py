@@ -9,11 +9,11 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from hf_peft_compare import factory
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.errors import UserError
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.planning.building import make_batch, make_optimizer
 from hf_peft_compare.planning.devices import MEASURED_RATE, Device, find_device, here
 from hf_peft_compare.planning.estimates import Parts
@@ -68,8 +68,9 @@ def time_parts(
 ) -> Parts:
     """Time the parts of a run with a real model of random weights on the device that is here."""
     where = device.torch_name
-    base = AutoModelForCausalLM.from_config(architecture, dtype=torch.float32)
-    factory.prepare_base(base)
+    head = head_of(config)
+    base = head.auto_class.from_config(architecture, dtype=torch.float32)
+    factory.prepare_base(base, tokenizer)
     model = factory.apply_method(base, config, tokenizer).to(where)
     trunk = find_trunk(model) if keeps_trunk else None
     test = _time_forward(model, make_batch(shapes.evaluation, device=where), where)
@@ -78,7 +79,7 @@ def time_parts(
         step=_time_step(model, config, make_batch(shapes.train_mean, trunk=trunk, device=where), device, bf16=bf16),
         validation=_time_forward(model, with_states, where) if trunk else test,
         test=test,
-        generation=_time_generation(model, config, shapes, where),
+        generation=_time_generation(model, config, shapes, where) if head.generates else 0.0,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import get_method
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.planning.building import make_batch, make_optimizer
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
@@ -60,7 +61,8 @@ class Traces:
     Args:
         largest, mean: a step of the largest micro-batch and of one of mean size; None where nothing is trained.
         validation, test: the largest batch of evaluation, with and without kept states of the frozen trunk.
-        cached: a batch of the longest prompts and all that may be generated, read at once into a cache.
+        cached: a batch of the longest prompts and all that may be generated, read at once into a cache; None where
+            nothing is generated.
         prompt_share: what of its columns are prompts.
         token: one token generated for each of its rows.
     """
@@ -69,9 +71,9 @@ class Traces:
     mean: StepTrace | None
     validation: ForwardTrace
     test: ForwardTrace
-    cached: ForwardTrace
-    prompt_share: float
-    token: Ops
+    cached: ForwardTrace | None = None
+    prompt_share: float = 0.0
+    token: Ops = field(default_factory=Counter)
 
 
 def count_parts(
@@ -85,7 +87,8 @@ def count_parts(
         validations = None if steps is None else steps // training.eval_steps
     else:
         validations = None if steps is None or per_epoch is None else math.ceil(steps / per_epoch)
-    trains, sizes = get_method(config.method["name"]).trains, {**num_examples, "generation": num_examples["test"]}
+    num_generated = num_examples["test"] if head_of(config).generates else 0
+    trains, sizes = get_method(config.method["name"]).trains, {**num_examples, "generation": num_generated}
     rows = shapes.evaluation.num_rows * num_processes
     return Counts(
         steps=steps if trains else 0,
@@ -115,18 +118,22 @@ def trace_parts(
 
     # A trunk takes states only after a pass without them, so the test's trace comes first.
     test = trace_forward(model, make_batch(shapes.evaluation), device=device)
-    prompts = _cached_batch(config, shapes)
-    cached = trace_forward(model, prompts, device=device)
+    generation = _trace_generation(model, config, shapes, device) if head_of(config).generates else {}
     largest = step(shapes.train_largest)
     return Traces(
         largest=largest,
         mean=largest if shapes.train_mean == shapes.train_largest else step(shapes.train_mean),
         validation=trace_forward(model, make_batch(shapes.evaluation, trunk=trunk), device=device) if trunk else test,
         test=test,
-        cached=cached,
-        prompt_share=shapes.longest_prompt / prompts["input_ids"].shape[1],
-        token=_token_ops(cached, prompts, model),
+        **generation,
     )
+
+
+def _trace_generation(model: Any, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
+    prompts = _cached_batch(config, shapes)
+    cached = trace_forward(model, prompts, device=device)
+    share = shapes.longest_prompt / prompts["input_ids"].shape[1]
+    return {"cached": cached, "prompt_share": share, "token": _token_ops(cached, prompts, model)}
 
 
 def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
@@ -168,7 +175,9 @@ def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -
         validation=measure(traces.validation.ops),
         test=measure(traces.test.ops),
         generation=traces.prompt_share * measure(traces.cached.ops)
-        + config.generation.max_new_tokens * measure(traces.token),
+        + config.generation.max_new_tokens * measure(traces.token)
+        if traces.cached
+        else 0.0,
     )
 
 
@@ -187,7 +196,7 @@ def totals(parts: Parts, counts: Counts, *, keeps_trunk: bool) -> dict[str, floa
 def plan_memory(traces: Traces, device: Device) -> MemoryPlan:
     """Give what a run takes of a device's memory."""
     step = traces.largest
-    evaluation_peak_bytes = max(traces.test.peak_bytes, traces.cached.peak_bytes)
+    evaluation_peak_bytes = max(trace.peak_bytes for trace in (traces.test, traces.cached) if trace)
     train_peak_bytes = sum(step.at_peak.values()) if step else None
     peak_bytes = max(evaluation_peak_bytes, train_peak_bytes or 0)
     return MemoryPlan(

@@ -12,23 +12,24 @@ from typing import Any, NamedTuple, TypeVar
 
 from hf_peft_compare import factory
 from hf_peft_compare.batches import SimilarLengthSampler
-from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
+from hf_peft_compare.config import EMBEDDED, RunConfig
 from hf_peft_compare.data import SPLITS, load_examples
-from hf_peft_compare.entries import get_task
+from hf_peft_compare.formats import format_of
+from hf_peft_compare.heads import head_of
 
 T = TypeVar("T")
 MOST_SAMPLED = 1000  # of a split: their mean is known to about 1 %, and encoding them takes a second
 
 
 class Length(NamedTuple):
-    """Tokens of one example, its completion's counted and alone."""
+    """Tokens of one example, its completion's counted and alone; 0 where a class is predicted in its place."""
 
     num_tokens: int
     num_completion_tokens: int
 
 
 class Shape(NamedTuple):
-    """A padded batch: rows, columns, and the longest completion among them."""
+    """A padded batch: rows, columns, and the longest completion among them, 0 where classes are predicted."""
 
     num_rows: int
     width: int
@@ -74,8 +75,8 @@ class Shapes:
     shares: Mapping[str, float]
 
 
-def find_lengths(config: Protocol, tokenizer: Any | None) -> Lengths:
-    """Give the lengths of a study's examples: those of its data where no download is needed, else assumed ones.
+def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
+    """Give the lengths of a run's examples: those of its data where no download is needed, else assumed ones.
 
     Args:
         tokenizer: None: not at hand.
@@ -85,21 +86,25 @@ def find_lengths(config: Protocol, tokenizer: Any | None) -> Lengths:
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or Path(config.dataset).exists()):
         return assumed_lengths(config)
-    task, settings, examples = get_task(config.task["name"]), config.task_settings, load_examples(config)
+    examples = load_examples(config)
+    form = format_of(config, examples["train"])
     rows = {
-        name: [task.encode(example, settings, tokenizer, config.max_length) for example in sample(split)]
+        name: [form.encode(example, tokenizer, config.max_length) for example in sample(split)]
         for name, split in examples.items()
     }
     lengths = count_lengths(rows, max_length=config.max_length, cut_at=config.max_length)
     return replace(lengths, num_examples={name: len(split) for name, split in examples.items()})
 
 
-def assumed_lengths(config: Protocol) -> Lengths:
+def assumed_lengths(config: RunConfig) -> Lengths:
     """Take every example to fill `max_length`, and every completion `max_new_tokens`."""
-    assumed = Length(config.max_length, config.generation.max_new_tokens)
+    basis = f"assumed: every text fills max_length ({config.max_length})"
+    assumed = Length(config.max_length, 0)
+    if head_of(config).generates:
+        assumed = Length(config.max_length, config.generation.max_new_tokens)
+        basis += f", every completion max_new_tokens ({assumed.num_completion_tokens})"
     return Lengths(
-        basis=f"assumed: every text fills max_length ({assumed.num_tokens}), every completion max_new_tokens "
-        f"({assumed.num_completion_tokens})",
+        basis=basis,
         splits={name: [assumed] for name in SPLITS},
         num_examples={name: getattr(config, f"num_{name}_samples") for name in SPLITS},
     )
@@ -113,7 +118,8 @@ def count_lengths(splits: Mapping[str, Sequence[Mapping[str, Any]]], *, max_leng
     """
     counted = {
         name: [
-            _length(len(row["input_ids"]), row["num_completion_tokens"], max_length, cut_at) for row in sample(split)
+            _length(len(row["input_ids"]), row.get("num_completion_tokens", 0), max_length, cut_at)
+            for row in sample(split)
         ]
         for name, split in splits.items()
     }
@@ -151,7 +157,7 @@ def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1)
     mean_length = Length(*(round(mean(column)) for column in zip(*batches, strict=True)))
     eval_batch_size = min(config.training.eval_batch_size, lengths.num_examples["test"] or sys.maxsize)
     longest = _bound(test)
-    prompts = [min(n - completion, config.max_prompt_length) for n, completion in test]
+    prompts = [min(n - completion, max(config.max_prompt_length, 1)) for n, completion in test]
     new_tokens = config.generation.max_new_tokens
     return Shapes(
         train_mean=Shape(micro_batch_size, *mean_length),

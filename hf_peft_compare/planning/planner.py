@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hf_peft_compare import trunk_cache
 from hf_peft_compare.config import RunConfig, Study
 from hf_peft_compare.entries import get_method
+from hf_peft_compare.heads import head_of
 from hf_peft_compare.planning.building import (
     AnyTokenizer,
     base_on_meta,
@@ -31,13 +32,14 @@ from hf_peft_compare.planning.estimates import (
 )
 from hf_peft_compare.planning.lengths import Lengths, Shapes, batch_shapes, find_lengths
 from hf_peft_compare.planning.plans import PHASES, RunPlan, StudyPlan
+from hf_peft_compare.records import hash_json
 from hf_peft_compare.trainables import count_parameters
 from hf_peft_compare.trunk import Trunk, find_trunk
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the plans of all rows of a study stand on.
+    """What the plans of rows stand on that read the same data in the same form with the same head.
 
     Args:
         base: the base model on the meta device.
@@ -68,15 +70,33 @@ def plan_study(configs: Sequence[RunConfig], *, device: str | None = None, calib
         UserError: an unknown device, an architecture that cannot be built, settings that it does not allow.
     """
     target = find_calibrated(device) if calibrate else find_device(device)
-    first = configs[0]
-    base, tokenizer = base_on_meta(load_architecture(first)), local_tokenizer(first)
-    lengths = find_lengths(first, tokenizer)
-    ground = Ground(
-        base=base, tokenizer=tokenizer or AnyTokenizer(), lengths=lengths, device=target, calibrate=calibrate
-    )
-    plans = {row: plan_run(config, ground) for row, config in {config.row: config for config in configs}.items()}
+    plans: dict[str, RunPlan] = {}
+    for group in grouped({config.row: config for config in configs}.values()):
+        ground = _find_ground(group[0], target, calibrate=calibrate)
+        plans |= {config.row: plan_run(config, ground) for config in group}
     runs = tuple(replace(plans[config.row], seed=config.seed) for config in configs)
-    return StudyPlan(study=first.study, device=target.title, runs=runs)
+    return StudyPlan(study=configs[0].study, device=target.title, runs=runs)
+
+
+def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
+    """Group rows that can stand on one ground: their data, its form and their head are the same."""
+    groups: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        asks = get_method(config.method["name"]).format is not None
+        own = config.method if asks else None
+        groups.setdefault(hash_json([head_of(config).name, own, config.num_train_samples]), []).append(config)
+    return list(groups.values())
+
+
+def _find_ground(config: RunConfig, device: Device, *, calibrate: bool) -> Ground:
+    tokenizer = local_tokenizer(config)
+    return Ground(
+        base=base_on_meta(load_architecture(config), head_of(config)),
+        tokenizer=tokenizer or AnyTokenizer(),
+        lengths=find_lengths(config, tokenizer),
+        device=device,
+        calibrate=calibrate,
+    )
 
 
 def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
@@ -201,7 +221,10 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
     num_bytes = 0.0
     for split in ("train", "validation"):
         cut = lengths.cut(split, config.max_text_length)
-        rows = [{"input_ids": range(n), "num_completion_tokens": completion} for n, completion in cut]
+        rows = [
+            {"input_ids": range(n), **({"num_completion_tokens": completion} if completion else {})}
+            for n, completion in cut
+        ]
         num_bytes += trunk_cache.planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
     return round(num_bytes)
 

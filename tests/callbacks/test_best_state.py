@@ -20,7 +20,7 @@ def evaluate(tmp_path):
         state = SimpleNamespace(global_step=next(steps), epoch=0.5, is_world_process_zero=first_process)
         control = TrainerControl()
         torch.nn.init.constant_(model.weight, loss)
-        callback.on_evaluate(None, state, control, metrics={"eval_nats_per_token": loss}, model=model)
+        callback.on_evaluate(None, state, control, metrics={"eval_nats_per_label": loss}, model=model)
         return control
 
     return make

@@ -18,7 +18,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run(loss):
     ):
         FiniteLoss().on_log(ARGS, STATE, None, logs={"loss": loss})
     with pytest.raises(RunFailed, match="the validation loss is"):
-        FiniteLoss().on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_token": loss})
+        FiniteLoss().on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_label": loss})
 
 
 def test_numbers_and_logs_without_a_loss_pass():
@@ -26,6 +26,6 @@ def test_numbers_and_logs_without_a_loss_pass():
     callback.on_log(ARGS, STATE, None, logs={"loss": 1e30})
     callback.on_log(ARGS, STATE, None, logs={"train_runtime": math.nan})
     callback.on_log(ARGS, STATE, None)
-    callback.on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_token": 2.0})
+    callback.on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_label": 2.0})
     with pytest.raises(RunFailed):  # the same callback does look
         callback.on_log(ARGS, STATE, None, logs={"loss": math.nan})

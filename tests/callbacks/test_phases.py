@@ -102,7 +102,7 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
 @pytest.mark.parametrize(
     ("module", "slow", "phase", "calls"),
     [
-        (training, "_nats_per_token", EVALUATION, 2),  # once per epoch
+        (training, "_nats_per_label", EVALUATION, 2),  # once per epoch
         (training, "score_completions", EVALUATION, 1),
         (training, "generate_tokens", EVALUATION, 1),
         (training, "save_trainables", SAVE, 2),  # a checkpoint per epoch

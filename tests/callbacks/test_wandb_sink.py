@@ -103,7 +103,7 @@ def log_steps(sink: WandbSink, *steps: int) -> None:
         state = SimpleNamespace(global_step=step)
         sink.on_log(None, state, None, logs={"loss": 1 / step, "learning_rate": 0.1, "epoch": step / 4})
         sink.on_log(None, state, None, logs={"eval_loss": 9.0, "eval_runtime": 0.1})
-        sink.on_evaluate(None, state, None, metrics={"eval_nats_per_token": 3.0 / step, "eval_loss": 9.0})
+        sink.on_evaluate(None, state, None, metrics={"eval_nats_per_label": 3.0 / step, "eval_loss": 9.0})
 
 
 def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
 def test_a_run_interrupted_after_training_does_not_train_on(settings, train, interrupt, monkeypatch):
     def set_validation_losses():
         losses = iter([1.0, 2.0, 3.0])
-        monkeypatch.setattr(training, "_nats_per_token", lambda prediction: {"nats_per_token": next(losses)})
+        monkeypatch.setattr(training, "_nats_per_label", lambda prediction: {"nats_per_label": next(losses)})
 
     def fail(*args, **kwargs):
         raise KeyboardInterrupt

@@ -7,8 +7,7 @@ from hf_peft_compare.entries import Example
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.tasks.summarization import (
     SummarizationSettings,
-    encode_summarization,
-    encode_summarization_prompt,
+    summarization_format,
 )
 
 SETTINGS = SummarizationSettings()
@@ -30,7 +29,7 @@ def parts(tokenizer):
 
 def test_an_example_is_article_separator_summary_end_of_text(tokenizer):
     bos, article, separator, completion = parts(tokenizer)
-    encoded = encode_summarization(EXAMPLE, SETTINGS, tokenizer, 200)
+    encoded = summarization_format(SETTINGS).encode(EXAMPLE, tokenizer, 200)
     assert encoded["input_ids"] == bos + article + separator + completion
     assert encoded["num_completion_tokens"] == len(completion)
     text = tokenizer.decode(encoded["input_ids"], skip_special_tokens=True)
@@ -38,8 +37,8 @@ def test_an_example_is_article_separator_summary_end_of_text(tokenizer):
 
 
 def test_the_prompt_is_what_stands_before_the_completion(tokenizer):
-    encoded = encode_summarization(EXAMPLE, SETTINGS, tokenizer, 200)
-    prompt = encode_summarization_prompt(EXAMPLE, SETTINGS, tokenizer, 200)
+    encoded = summarization_format(SETTINGS).encode(EXAMPLE, tokenizer, 200)
+    prompt = summarization_format(SETTINGS).encode_prompt(EXAMPLE, tokenizer, 200)
     assert prompt == encoded["input_ids"][: -encoded["num_completion_tokens"]]
 
 
@@ -47,9 +46,9 @@ def test_truncation_cuts_the_end_of_the_article_alone(tokenizer):
     bos, article, separator, completion = parts(tokenizer)
     for kept in (1, 2, len(article) - 1):
         max_length = len(bos) + kept + len(separator) + len(completion)
-        encoded = encode_summarization(EXAMPLE, SETTINGS, tokenizer, max_length)
+        encoded = summarization_format(SETTINGS).encode(EXAMPLE, tokenizer, max_length)
         assert encoded["input_ids"] == bos + article[:kept] + separator + completion
-        prompt = encode_summarization_prompt(EXAMPLE, SETTINGS, tokenizer, max_length - len(completion))
+        prompt = summarization_format(SETTINGS).encode_prompt(EXAMPLE, tokenizer, max_length - len(completion))
         assert prompt == bos + article[:kept] + separator
 
 
@@ -57,16 +56,16 @@ def test_no_room_for_the_article_is_a_user_error(tokenizer):
     bos, _, separator, completion = parts(tokenizer)
     too_short = len(bos) + len(separator) + len(completion)
     with pytest.raises(
-        UserError, match=f"summary of row 7 has {len(completion)} tokens, too long for {too_short} tokens"
+        UserError, match=f"completion of row 7 has {len(completion)} tokens, too long for {too_short} tokens"
     ):
-        encode_summarization(EXAMPLE, SETTINGS, tokenizer, too_short)
+        summarization_format(SETTINGS).encode(EXAMPLE, tokenizer, too_short)
     with pytest.raises(UserError, match="Raise max_length, or lower generation.max_new_tokens"):
-        encode_summarization_prompt(EXAMPLE, SETTINGS, tokenizer, len(bos) + len(separator))
+        summarization_format(SETTINGS).encode_prompt(EXAMPLE, tokenizer, len(bos) + len(separator))
 
 
 def test_prefix_and_suffix_stand_around_the_article(tokenizer):
     settings = SummarizationSettings(prompt_prefix="News: ", prompt_suffix=" Short:")
-    prompt = encode_summarization_prompt(EXAMPLE, settings, tokenizer, 200)
+    prompt = summarization_format(settings).encode_prompt(EXAMPLE, tokenizer, 200)
     text = tokenizer.decode(prompt, skip_special_tokens=True)
     assert text == "News: Anna found an owl near the old mill. Short:"
 
@@ -74,7 +73,7 @@ def test_prefix_and_suffix_stand_around_the_article(tokenizer):
 def test_an_empty_suffix_adds_nothing(tokenizer):
     bos, article, _, _ = parts(tokenizer)
     settings = SummarizationSettings(prompt_suffix="")
-    assert encode_summarization_prompt(EXAMPLE, settings, tokenizer, 200) == bos + article
+    assert summarization_format(settings).encode_prompt(EXAMPLE, tokenizer, 200) == bos + article
 
 
 def test_article_and_summary_are_stripped(tmp_path):

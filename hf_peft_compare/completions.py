@@ -1,0 +1,73 @@
+"""Completions: what a causal LM reads and what it then writes, as tokens of at most a given number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hf_peft_compare.entries import Example, Format
+from hf_peft_compare.errors import UserError
+
+# The prompt's text before the part that may be cut, that part, and what comes after it.
+Parts = tuple[str, str, str]
+
+
+def completion_format(
+    parts: Callable[[Example], Parts],
+    *,
+    key: Any,
+    completion: Callable[[Example], str] = lambda example: example.reference,
+    **others: Any,
+) -> Format:
+    """Let a causal LM read a prompt, and write a space, the completion and the end of text.
+
+    Args:
+        parts: the prompt of an example.
+        completion: what is written after it.
+        others: further fields of the format.
+    """
+
+    def encode(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+        ids = [*token_ids(tokenizer, f" {completion(example)}"), tokenizer.eos_token_id]
+        try:
+            prompt = encode_prompt(example, tokenizer, max_length - len(ids))
+        except UserError:
+            raise UserError(
+                f"the completion of row {example.id} has {len(ids)} tokens, too long for {max_length} tokens with its "
+                f"prompt (max_length less virtual tokens). Raise max_length, lower the virtual tokens, or drop the row."
+            ) from None
+        return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
+
+    def encode_prompt(example: Example, tokenizer: Any, max_length: int) -> list[int]:
+        return prompt_ids(tokenizer, parts(example), max_length)
+
+    return Format(key=key, encode=encode, encode_prompt=encode_prompt, **others)
+
+
+def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
+    """Tokenise a prompt to at most `max_length` tokens; only its middle part is cut, at its end.
+
+    Raises:
+        UserError: not even one token of the middle part fits.
+    """
+    prefix = _beginning(tokenizer) + token_ids(tokenizer, parts[0])
+    suffix = token_ids(tokenizer, parts[2])
+    room = max_length - len(prefix) - len(suffix)
+    if room < 1:
+        raise UserError(
+            f"max_length leaves {max_length} tokens for the prompt, whose prefix and suffix take "
+            f"{len(prefix) + len(suffix)}. "
+            f"Raise max_length, or lower generation.max_new_tokens or the virtual tokens."
+        )
+    return prefix + token_ids(tokenizer, parts[1])[:room] + suffix
+
+
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokenise a text without special tokens."""
+    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+
+
+def _beginning(tokenizer: Any) -> list[int]:
+    """The beginning-of-text token where the tokenizer itself puts one (Llama does, GPT-2 does not)."""
+    first = tokenizer("a", verbose=False)["input_ids"][:1]
+    return first if first == [tokenizer.bos_token_id] else []

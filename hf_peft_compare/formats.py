@@ -1,0 +1,36 @@
+"""The format of a run: how its examples become tokens, as its method says, else its task."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.entries import Example, Format, get_method, get_task
+
+
+def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
+    """Give a run's format.
+
+    Args:
+        train: the train examples, from which a method may draw solved ones.
+
+    Raises:
+        UserError: settings from which no format can be made.
+    """
+    method, task = get_method(config.method["name"]), get_task(config.task["name"])
+    own = None
+    if method.format is not None:
+        own = method.format(config.method_settings, task, config.task_settings, train, config.seed)
+    return own or task.format(config.task_settings)
+
+
+def source_of(config: RunConfig, form: Format) -> list[Any]:
+    """Give the code that decides a run's tokens, for the name that they are kept under."""
+    method, task = get_method(config.method["name"]), get_task(config.task["name"])
+    modules = {form.encode.__module__, task.format.__module__}
+    if method.format is not None:
+        modules.add(method.format.__module__)
+    return [inspect.getsource(sys.modules[module]) for module in sorted(modules)]

@@ -1,0 +1,110 @@
+"""Heads: what stands on top of a base, and all that follows from it, in training as in evaluation.
+
+A task names its head; a method may need another one, such as a prompt that asks a language model for a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
+from hf_peft_compare.config import Protocol, RunConfig
+from hf_peft_compare.entries import get_method, get_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A head.
+
+    Args:
+        name: its key.
+        auto_class: what loads a base with it.
+        collator: `collator(tokenizer)` puts encoded examples into batches.
+        nll: `nll(logits, labels) -> (nats [B], number of labels [B])`.
+        loss: what the Trainer computes the loss by; None: the model's own loss.
+        loss_unit: of the test loss.
+        generates: whether it writes text, for which a tokenizer needs an end of text.
+    """
+
+    name: str
+    auto_class: Any
+    collator: Callable[[Any], Callable[[Sequence[dict[str, Any]]], dict[str, Any]]]
+    nll: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    loss: Callable[..., Tensor] | None = None
+    loss_unit: str
+    generates: bool
+
+
+def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum the negative log-likelihood of each row's labelled tokens.
+
+    Args:
+        logits: [B, K', V] of at least the last K columns.
+        labels: [B, K], -100 where nothing is scored.
+
+    Returns:
+        nats [B] and number of tokens [B].
+    """
+    logits, targets = logits[:, -labels.shape[1] : -1].float(), labels[:, 1:]
+    nll = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
+    return nll.sum(dim=1), (targets != -100).sum(dim=1)
+
+
+def class_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the negative log-likelihood of each row's class.
+
+    Args:
+        logits: [B, C].
+        labels: [B], -100 where the class is not known.
+
+    Returns:
+        nats [B] and number of classes [B], 1 or 0.
+    """
+    nll = nn.functional.cross_entropy(logits.float(), labels, reduction="none", ignore_index=-100)
+    return nll, (labels != -100).long()
+
+
+def class_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Average the loss over the classes of a whole effective batch, however it is split into micro-batches.
+
+    The models' own losses average over each micro-batch, or pass the number of items on or not, by architecture.
+    """
+    nll, known = class_nll(outputs.logits, labels)
+    return nll.sum() / (known.sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+HEADS = {
+    head.name: head
+    for head in (
+        Head(
+            name="causal_lm",
+            auto_class=AutoModelForCausalLM,
+            collator=lambda tokenizer: CompletionCollator(pad_token_id=tokenizer.pad_token_id),
+            nll=completion_nll,
+            loss_unit="nats per token",
+            generates=True,
+        ),
+        Head(
+            name="sequence_classification",
+            auto_class=AutoModelForSequenceClassification,
+            collator=lambda tokenizer: ClassificationCollator(
+                pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side
+            ),
+            nll=class_nll,
+            loss=class_loss,
+            loss_unit="nats per example",
+            generates=False,
+        ),
+    )
+}
+
+
+def head_of(config: Protocol) -> Head:
+    """Give the head of a run: what its method needs, else its task's; of a study the task's."""
+    own = get_method(config.method["name"]).head(config.method_settings) if isinstance(config, RunConfig) else None
+    return HEADS[own or get_task(config.task["name"]).head]

@@ -1,0 +1,40 @@
+"""Majority: the most frequent reference of the train split for every example, a floor that no classifier may miss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT
+from hf_peft_compare.entries import Card, Example, Method
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class MajoritySettings:
+    """The majority class has no settings."""
+
+
+def majority(settings: MajoritySettings, train: Sequence[Example]) -> Callable[[str], str]:
+    """Give the most frequent label of the train examples whatever is read; of equals the first by name."""
+    counts = Counter(example.reference for example in train)
+    most = min(counts, key=lambda label: (-counts[label], label))
+    return lambda source: most
+
+
+MAJORITY = Method(
+    name="majority",
+    title="Majority class",
+    card=Card(
+        idea="The most frequent class of the train split, whatever the text says; no model at all.",
+        formula=r"y = \arg\max_c |\{i : y_i = c\}|",
+        parameter_count="0",
+        when_to_use="Always, as the floor of a classification, where unequal classes make a useless model look good.",
+        paper="Sebastiani (2002), Machine Learning in Automated Text Categorization",
+        url="https://doi.org/10.1145/505282.505283",
+    ),
+    settings=MajoritySettings,
+    predict=majority,
+    reads_train=True,
+)

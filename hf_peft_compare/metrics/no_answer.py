@@ -1,0 +1,20 @@
+"""No-answer rate: how often what a model wrote could not be read as one of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hf_peft_compare.answers import NO_ANSWER as UNREAD
+from hf_peft_compare.entries import Metric, Score
+
+
+def compute_no_answer(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+    """Give 1 for every example without an answer, else 0."""
+    return {"no_answer": [float(prediction == UNREAD) for prediction in predictions]}
+
+
+NO_ANSWER = Metric(
+    name="no_answer",
+    scores=[Score(name="no_answer", title="No answer", unit="ratio", greater_is_better=False)],
+    compute=compute_no_answer,
+)

@@ -1,0 +1,97 @@
+"""Templates: prompts with a placeholder {column} for each text of an example, and the labels they ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from hf_peft_compare.answers import read_answer
+from hf_peft_compare.completions import Parts, completion_format
+from hf_peft_compare.entries import Example, Format
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.labels import ClassificationSettings, labels_of, text_columns
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def answer_format(
+    template: str,
+    settings: ClassificationSettings,
+    *,
+    answers: Mapping[str, Sequence[str]],
+    scoring: str,
+    key: Any,
+    where: str = "task",
+    before: str = "",
+) -> Format:
+    """Ask for a label by a template, and read the answer.
+
+    Args:
+        before: a text that stands in front of every prompt.
+        where: the settings' name, for errors.
+    """
+    columns = text_columns(settings)
+    check_template(template, columns, key=f"{where}.template")
+    spellings = all_answers(labels_of(settings), answers, where=where)
+
+    def parts(example: Example) -> Parts:
+        prefix, text, suffix = fill(template, columns, example)
+        return before + prefix, text, suffix
+
+    return completion_format(
+        parts,
+        key=key,
+        completion=lambda example: spellings[example.reference][0],
+        read=partial(read_answer, answers=spellings),
+        candidates=labels_of(settings) if scoring == "likelihood" else (),
+        metrics=() if scoring == "likelihood" else ("no_answer",),
+    )
+
+
+def all_answers(
+    labels: Sequence[str], answers: Mapping[str, Sequence[str]], *, where: str = "task"
+) -> dict[str, list[str]]:
+    """Give the words that mean each label, its own name where nothing else is said.
+
+    Raises:
+        UserError: answers of a label that there is not, none for one, or the same word for two.
+    """
+    unknown = [label for label in answers if label not in labels]
+    if unknown:
+        raise UserError(f"{where}.answers has {unknown[0]!r}, which is no label; labels are {', '.join(labels)}.")
+    spellings = {label: list(answers.get(label, [label])) for label in labels}
+    words = [word.lower() for several in spellings.values() for word in several]
+    if not all(spellings.values()) or len(set(words)) < len(words):
+        raise UserError(
+            f"{where}.answers is {spellings}; expected one word or more for each label, none of them twice."
+        )
+    return spellings
+
+
+def check_template(template: str, columns: Sequence[str], *, key: str) -> None:
+    """Raise UserError unless a template has the placeholder of each text column, and no other.
+
+    Args:
+        key: the setting it stands under, for the error.
+    """
+    found = PLACEHOLDER.findall(template)
+    missing = [column for column in columns if column not in found]
+    unknown = [name for name in found if name not in columns]
+    if missing or unknown:
+        problem = f"has no {{{missing[0]}}}" if missing else f"has {{{unknown[0]}}}, which is no text column"
+        expected = ", ".join(f"{{{column}}}" for column in columns)
+        raise UserError(f"{key} {problem}; expected {expected}, where the texts of an example go: {template!r}")
+
+
+def fill(template: str, columns: Sequence[str], example: Example) -> Parts:
+    """Fill in an example's texts; the first placeholder's is the part that may be cut."""
+    texts = dict(zip(columns, (example.source, example.source_pair), strict=False))
+    first = PLACEHOLDER.search(template)
+    assert first is not None, "checked before"
+
+    def filled(text: str) -> str:
+        return PLACEHOLDER.sub(lambda match: str(texts[match[1]]), text)
+
+    return template[: first.start()], str(texts[first[1]]), filled(template[first.end() :])
