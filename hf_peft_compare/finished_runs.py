@@ -125,9 +125,10 @@ def _check_number(run: FinishedRun, example: Example) -> None:
     columns = get_task(run.config.task["name"]).text_columns(run.config.task_settings)
     came = 1 if example.source_pair is None else 2
     if came != len(columns):
+        name = f"{run.record.study}/{run.record.run}"
         raise UserError(
-            f"run {run.record.study}/{run.record.run} reads {' and '.join(columns)}, and {came} text(s) came each time; "
-            f"give a --file with {'this column' if len(columns) == 1 else 'these columns'}."
+            f"run {name} reads {' and '.join(columns)}, and {came} text(s) came each time; give a --file with "
+            f"{'this column' if len(columns) == 1 else 'these columns'}."
         )
 
 
