@@ -68,7 +68,8 @@ def prepare_base(base: PreTrainedModel, tokenizer: Any) -> None:
     """Let positions follow from the mask, and name the loss and the padding."""
     if tokenizer.padding_side == "left":  # padding on the right never moved a position
         count_positions_from_mask(base)
-    base.config.pad_token_id = tokenizer.pad_token_id  # by which a class head on a decoder finds the last token
+    if base.get_output_embeddings() is None:
+        base.config.pad_token_id = tokenizer.pad_token_id  # by which a class head on a decoder finds the last token
     # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
     # pass, which would break a compiled graph.
     base.loss_type = base.loss_type or "ForCausalLM"
@@ -79,6 +80,8 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> An
     method = get_method(config.method["name"])
     if method.build is None:
         return base.requires_grad_(False)
+    if config.num_validation_samples == 0:
+        raise UserError(f"num_validation_samples is 0, but {config.row} trains, and keeps its best state by validation.")
     if config.training.gradient_checkpointing:  # before the method, which may have to refuse it
         base.gradient_checkpointing_enable(NON_REENTRANT)
     model = method.build(base, config.method_settings, tokenizer)

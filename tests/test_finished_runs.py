@@ -17,7 +17,7 @@ from hf_peft_compare.config import GenerationConfig, RunConfig
 from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import generate_texts
-from hf_peft_compare.finished_runs import load_run, predict_texts, read_texts, text_column
+from hf_peft_compare.finished_runs import load_run, predict_texts, read_texts, text_columns
 from hf_peft_compare.records import RECORD_FILE, RunRecord, write_record
 
 TEXTS = ["Rain fell on the north.", "A short one.", "The council met for the third time on Monday, and left at noon."]
@@ -247,12 +247,12 @@ def test_nothing_is_loaded_while_something_is_wrong(runs: dict[str, Path], monke
 
 
 def test_the_column_of_texts_is_that_of_the_runs_dataset(runs: dict[str, Path]) -> None:
-    assert text_column(runs["lora"]) == "article"
+    assert text_columns(runs["lora"]) == ["article"]
 
 
 def test_a_text_file_is_one_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("One\n\ntwo ü.\n", encoding="utf-8")
-    assert read_texts(tmp_path / "a.txt", "article") == ["One\n\ntwo ü.\n"]
+    assert read_texts(tmp_path / "a.txt", ["article"]) == ["One\n\ntwo ü.\n"]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -265,20 +265,20 @@ def test_a_column_of_a_file_is_its_texts(suffix: str, tmp_path: Path) -> None:
         path.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
     else:
         getattr(frame, f"to_{suffix[1:]}")(path, index=False)
-    assert read_texts(path, "article") == ['One, "quoted"', "two"]
+    assert read_texts(path, ["article"]) == ['One, "quoted"', "two"]
     with pytest.raises(UserError, match="article, number"):
-        read_texts(path, "document")
+        read_texts(path, ["document"])
 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file"):
-        read_texts(tmp_path / "missing.txt", "article")
+        read_texts(tmp_path / "missing.txt", ["article"])
     (tmp_path / "a.docx").touch()
     with pytest.raises(UserError, match=r"\.docx"):
-        read_texts(tmp_path / "a.docx", "article")
+        read_texts(tmp_path / "a.docx", ["article"])
     (tmp_path / "a.txt").write_bytes("ü".encode("latin-1"))
     with pytest.raises(UserError, match="UTF-8"):
-        read_texts(tmp_path / "a.txt", "article")
+        read_texts(tmp_path / "a.txt", ["article"])
     (tmp_path / "a.parquet").write_text("not parquet")
     with pytest.raises(UserError, match="cannot be read"):
-        read_texts(tmp_path / "a.parquet", "article")
+        read_texts(tmp_path / "a.parquet", ["article"])

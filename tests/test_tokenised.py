@@ -43,14 +43,12 @@ def refuse(*args, **kwargs):
 
 def test_tokens_are_those_that_the_task_gives_example_by_example(texts, cache):
     config, examples, tokenizer = texts()
-    task, settings = get_task("summarization"), config.task_settings
+    form = get_task("summarization").format(config.task_settings)
     for encoded in (tokenised.encode(config, examples, tokenizer, cache=place) for place in (None, cache, cache)):
         splits, prompts = contents(encoded)
         for name, split in examples.items():
-            assert splits[name] == [task.encode(e, settings, tokenizer, config.max_text_length) for e in split]
-        assert prompts == [
-            task.encode_prompt(e, settings, tokenizer, config.max_prompt_length) for e in examples["test"]
-        ]
+            assert splits[name] == [form.encode(e, tokenizer, config.max_text_length) for e in split]
+        assert prompts == [form.encode_prompt(e, tokenizer, config.max_prompt_length) for e in examples["test"]]
         row = encoded.splits["train"][0]
         assert isinstance(row["input_ids"], list) and isinstance(row["num_completion_tokens"], int)
 
@@ -164,7 +162,7 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
 
 
 def test_an_error_of_the_task_comes_out_as_it_is_and_nothing_is_kept(texts, cache):
-    with pytest.raises(UserError, match="^the summary of row .* tokens, too long for 30 tokens"):
+    with pytest.raises(UserError, match="^the completion of row .* tokens, too long for 30 tokens"):
         tokenised.encode(*texts("lora", "max_length=30", "generation.max_new_tokens=1"), cache=cache)
     assert not cache.exists()
 

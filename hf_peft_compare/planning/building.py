@@ -16,7 +16,7 @@ from hf_peft_compare import factory
 from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
 from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.heads import HEADS, Head, head_of
 from hf_peft_compare.packing import pack
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
@@ -60,7 +60,7 @@ def load_architecture(config: Protocol) -> Any:
         raise _refusal(model_type, error) from None
 
 
-def base_on_meta(architecture: Any, head: Head) -> Any:
+def base_on_meta(architecture: Any, head: Head = HEADS["causal_lm"]) -> Any:
     """Build the base model with a head on the meta device.
 
     Raises:

@@ -42,6 +42,7 @@ class Tokenizer:
     """Any text is the token 0."""
 
     name_or_path = ""
+    padding_side = "left"
 
     def __call__(self, text, **settings):
         return {"input_ids": [0]}
