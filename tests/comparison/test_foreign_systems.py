@@ -56,8 +56,8 @@ def told_apart(comparison: Any) -> dict[tuple[str, str], bool]:
 def test_one_seed_tells_apart_what_three_seeds_do_not(systems: dict[str, Any]) -> None:
     """Twelve thousand tweets make a difference between two trained models certain, and say little of two methods.
 
-    With other train tweets the logistic regression gains or loses 1.5 points, as much as it leads by. Naive Bayes, which
-    has learned to read, is right no more often than who always says the majority class.
+    With other train tweets the logistic regression gains or loses 1.5 points, half of what it leads by. Naive Bayes,
+    which has learned to read, is right no more often than who always says the majority class.
     """
     pairs = [("logistic", "bayes"), ("logistic", "dummy"), ("bayes", "dummy")]
     assert told_apart(compared(accuracy(systems, seeds=1))) == dict(zip(pairs, (True, True, False), strict=True))
