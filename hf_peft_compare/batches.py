@@ -50,7 +50,7 @@ class ClassificationCollator:
 
     Returns:
         input_ids, attention_mask [B, T], and token_type_ids [B, T] where the tokenizer has them; labels [B], -100 where
-        the class is not known; and trunk_states [B, T, H] where the examples bring them.
+        the class is not known; and, where the examples bring them, images, a path of each, and trunk_states [B, W, H].
     """
 
     def __init__(self, *, pad_token_id: int, padding_side: str):
@@ -60,13 +60,15 @@ class ClassificationCollator:
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Any]:
         side = self.padding_side
         input_ids, attention_mask = pad([f["input_ids"] for f in features], pad_token_id=self.pad_token_id, side=side)
-        batch = {
+        batch: dict[str, Any] = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": torch.tensor([f["label"] for f in features]),
         }
         if "token_type_ids" in features[0]:
             batch["token_type_ids"], _ = pad([f["token_type_ids"] for f in features], pad_token_id=0, side=side)
+        if "image" in features[0]:
+            batch["images"] = [f["image"] for f in features]
         if "trunk_states" in features[0]:
             batch["trunk_states"] = pad_states([f["trunk_states"] for f in features], side=side)
         return batch

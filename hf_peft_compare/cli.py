@@ -9,12 +9,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config import StudyConfig, list_studies, load_study
 from hf_peft_compare.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.grids import say_rows
 from hf_peft_compare.records import RECORD_FILE, RunRecord, read_predictions, read_records
+
+if TYPE_CHECKING:
+    from hf_peft_compare.comparison import Comparison
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,14 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def list_command(options: argparse.Namespace) -> int:
     """Print every study with its title and methods."""
     for name, study in list_studies().items():
-        print(f"{name}\n    {study.title}\n    methods: {', '.join(study.methods)}; seeds: {_words(study.seeds)}")
+        methods = ", ".join(say_rows(study.methods))
+        print(f"{name}\n    {study.title}\n    methods: {methods}; seeds: {_words(study.seeds)}")
     return OK
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Do every run of a study, then print its table and write its report."""
     from hf_peft_compare import orchestration
+    from hf_peft_compare.accelerate_configs import find_accelerate_config
 
+    config = None if options.accelerate_config is None else find_accelerate_config(options.accelerate_config)
     study = load_study(options.study, options.set)
     jobs = orchestration.jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed)
     if options.dry_run:
@@ -54,10 +62,23 @@ def run_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.live import Live
 
     with Live() as live:
-        outcomes = orchestration.run_jobs(
-            jobs, num_processes=options.num_processes, one_run_per_gpu=options.one_run_per_gpu, say=live
+        run_jobs = partial(
+            orchestration.run_jobs,
+            num_processes=options.num_processes,
+            one_run_per_gpu=options.one_run_per_gpu,
+            accelerate_config=config,
+            say=live,
         )
-    _write_report(study.config, options.output_dir / study.config.name, None)
+        if study.config.tune is not None:
+            from hf_peft_compare.tuning import tuned_jobs
+
+            jobs = tuned_jobs(study, jobs, run_jobs)
+        outcomes = run_jobs(jobs)
+    folder = options.output_dir / study.config.name
+    comparison = _write_report(study.config, folder, None)
+    from hf_peft_compare.weights_and_biases import log_verdict
+
+    log_verdict(study.config.name, comparison, folder)
     return FAILED if "failed" in outcomes.values() else OK
 
 
@@ -114,6 +135,8 @@ def choose_command(options: argparse.Namespace) -> int:
     budget = Budget(
         max_memory_bytes=None if options.max_memory is None else parse_size(options.max_memory),
         max_minutes=options.max_minutes,
+        max_checkpoint_bytes=None if options.max_checkpoint is None else parse_size(options.max_checkpoint),
+        max_latency_seconds=options.max_latency,
         min_quality=options.min_quality,
         mergeable=options.mergeable,
     )
@@ -128,6 +151,21 @@ def choose_command(options: argparse.Namespace) -> int:
     return OK if all(choice.row for choice in choices) else FAILED
 
 
+def doctor_command(options: argparse.Namespace) -> int:
+    """Check what silently ruins comparisons, row by row; the status is 1 where something was found."""
+    from hf_peft_compare.doctor.console import as_json, render_examination, say_sum
+    from hf_peft_compare.doctor.examining import examine
+    from hf_peft_compare.planning.planner import configs_of
+
+    _quieten()
+    examinations = []
+    for examination in examine(configs_of(load_study(options.study, options.set), options.method)):
+        examinations.append(examination)
+        print(end="" if options.json else render_examination(examination) + "\n", flush=True)
+    print(json.dumps(as_json(examinations), indent=1, ensure_ascii=False) if options.json else say_sum(examinations))
+    return OK if all(examination.passed for examination in examinations) else FAILED
+
+
 def predict_command(options: argparse.Namespace) -> int:
     """Print what finished runs say of a text or a file of texts, as JSON lines."""
     from hf_peft_compare import finished_runs
@@ -137,14 +175,10 @@ def predict_command(options: argparse.Namespace) -> int:
         raise UserError("predict got no run; give RUN, or --adapter RUN once or more.")
     _quieten()
     folders = [_run_folder(run, options.output_dir) for run in runs]
-    if options.text is not None:
-        texts = [options.text]
-    else:
-        columns = [options.column] if options.column else finished_runs.text_columns(folders[0])
-        texts = finished_runs.read_texts(options.file, columns)
+    asked = [(folder, _texts_of(folder, options)) for folder in folders]
     lines = (
         json.dumps(row, ensure_ascii=False) + "\n"
-        for row in finished_runs.predict_texts(folders, texts, batch_size=options.batch_size)
+        for row in finished_runs.predict_each(asked, batch_size=options.batch_size)
     )
     if options.output is None:
         sys.stdout.writelines(lines)
@@ -153,6 +187,16 @@ def predict_command(options: argparse.Namespace) -> int:
 
         write_text_atomically(options.output, "".join(lines))
     return OK
+
+
+def _texts_of(folder: Path, options: argparse.Namespace) -> list[Any]:
+    """Give what a run is asked: the one text, or from the file what its own data had in these columns."""
+    from hf_peft_compare import finished_runs
+
+    if options.text is not None:
+        return [options.text]
+    columns = [options.column] if options.column else finished_runs.text_columns(folder)
+    return finished_runs.read_texts(options.file, columns)
 
 
 def export_command(options: argparse.Namespace) -> int:
@@ -165,15 +209,17 @@ def export_command(options: argparse.Namespace) -> int:
     return OK
 
 
-def _write_report(study: StudyConfig, folder: Path, target: Path | None) -> None:
-    """Print a study's table and write its report into `target`, or `report/` beside its runs."""
+def _write_report(study: StudyConfig, folder: Path, target: Path | None) -> Comparison:
+    """Print a study's table and write its report into `target`, or `report/` beside its runs; give the comparison."""
     from hf_peft_compare.comparison import compare
     from hf_peft_compare.comparison.console import render_table
     from hf_peft_compare.report import write_report
 
     records, predictions = _read_runs(folder)
-    print(render_table(compare(records, predictions, expected_runs=study.runs)))
+    comparison = compare(records, predictions, expected_runs=study.runs)
+    print(render_table(comparison))
     print(f"\nreport: {write_report(study, records, predictions, target or folder / 'report')}")
+    return comparison
 
 
 def _read_runs(folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
@@ -255,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
     run.add_argument("--num-processes", type=_positive, metavar="N", help="processes per run (default: one per GPU)")
+    run.add_argument("--accelerate-config", metavar="NAME", help="how they share a model: fsdp, …, or a file")
     run.add_argument("--one-run-per-gpu", action="store_true", help="runs side by side, one GPU each")
 
     train = _add(commands, "train", train_command, "do one run here, or under accelerate launch")
@@ -269,6 +316,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--calibrate", action="store_true", help="time a few steps on the device that is here")
     plan.add_argument("--json", action="store_true", help="print JSON, in bytes, seconds and FLOPs")
 
+    doctor = _add(commands, "doctor", doctor_command, "check what silently ruins comparisons, before a study runs")
+    _add_study(doctor)
+    doctor.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
     job = _add(commands, "train-job", train_job_command, argparse.SUPPRESS)
     job.add_argument("job", type=Path)
 
@@ -280,17 +332,19 @@ def _parser() -> argparse.ArgumentParser:
     choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a study that has run, or its folder")
     choose.add_argument("--max-memory", metavar="SIZE", help="8GiB, 500MB: GPU memory of training, else the process's")
     choose.add_argument("--max-minutes", type=_number, metavar="N", help="of training")
+    choose.add_argument("--max-checkpoint", metavar="SIZE", help="of the files that keep what was tuned")
+    choose.add_argument("--max-latency", type=_number, metavar="SECONDS", help="of one call for one example")
     choose.add_argument("--min-quality", type=_number, metavar="X", help="of the ranking score (a loss: at most)")
     choose.add_argument("--mergeable", action="store_true", help="only what can become a plain transformers model")
     _add_output_dir(choose)
 
     predict = _add(commands, "predict", predict_command, "use finished runs on a text or a file")
     _add_run(predict, nargs="?")
-    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run on the same base")
+    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run, of any study")
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--text")
     source.add_argument("--file", type=Path, help="a .txt file (one text), or .jsonl, .csv, .parquet")
-    predict.add_argument("--column", help="the file's column of texts (default: the study's)")
+    predict.add_argument("--column", help="the file's column of texts (default: those of each run's study)")
     predict.add_argument("--batch-size", type=_positive, default=8, metavar="N")
     predict.add_argument("--output", type=Path, metavar="FILE", help="write JSON lines there instead of printing them")
 

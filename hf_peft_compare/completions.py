@@ -31,17 +31,17 @@ def completion_format(
         ids = [*token_ids(tokenizer, f" {completion(example)}"), tokenizer.eos_token_id]
         try:
             prompt = encode_prompt(example, tokenizer, max_length - len(ids))
-        except UserError:
+        except UserError as error:
             raise UserError(
                 f"the completion of row {example.id} has {len(ids)} tokens, too long for {max_length} tokens with its "
-                f"prompt (max_length less virtual tokens). Raise max_length, lower the virtual tokens, or drop the row."
+                f"prompt (max_length less virtual tokens): {error} Or drop the row."
             ) from None
         return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
 
     def encode_prompt(example: Example, tokenizer: Any, max_length: int) -> list[int]:
         return prompt_ids(tokenizer, parts(example), max_length)
 
-    return Format(key=key, encode=encode, encode_prompt=encode_prompt, **others)
+    return Format(key=key, encode=encode, encode_prompt=encode_prompt, prompt=parts, completion=completion, **others)
 
 
 def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
@@ -55,9 +55,9 @@ def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
         raise UserError(
-            f"max_length leaves {max_length} tokens for the prompt, whose prefix and suffix take "
-            f"{len(prefix) + len(suffix)}. "
-            f"Raise max_length, or lower generation.max_new_tokens or the virtual tokens."
+            f"max_length leaves {max(max_length, 0)} tokens for the prompt, of which the text before and after the "
+            f"example's own, solved examples counted, takes {len(prefix) + len(suffix)}. Raise max_length, or lower "
+            f"generation.max_new_tokens, the virtual tokens, or the number or length of solved examples."
         )
     return prefix + token_ids(tokenizer, parts[1])[:room] + suffix
 

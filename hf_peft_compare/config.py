@@ -16,14 +16,18 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as typed_dataclass
 
-from hf_peft_compare.entries import get_method, get_task
+from hf_peft_compare import grids
+from hf_peft_compare.entries import get_method, get_metric, get_task
 from hf_peft_compare.errors import UserError, unknown
 from hf_peft_compare.records import hash_json, run_name
+from hf_peft_compare.trees import merge, merge_layers, nested
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
 STRICT = ConfigDict(extra="forbid")
 LAYERS = ("default", "method", "study", "study method", "command line")
+BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
+ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # what a row may set of its study's protocol
 
 T = TypeVar("T")
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -115,12 +119,45 @@ class References:
     Args:
         source: a neutral label such as "course report, 2024".
         rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
+        grids: {row with a grid: [[value]]} of the score that ranks, one level of lists for each key of the study file's
+            grid; read into `rows`.
         differences: where our protocol differs from theirs, one sentence each.
     """
 
     source: str
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    grids: dict[str, list[Any]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tune:
+    """How the settings of every method are tuned before its runs, with the same budget for each.
+
+    Args:
+        budget: of each row, such as "8 trials" or "30 minutes".
+        parameters: {row or method: {setting: [values] or {low, high, log}}}, over the methods' own ranges; a training
+            setting is named `training.…`.
+        seed: of the trials and of what proposes them.
+        prune: stop a trial whose validation loss is above the median of those before it.
+    """
+
+    budget: Annotated[str, Field(pattern=r"^[1-9]\d* (trials?|minutes?)$")]
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    prune: bool = False
+
+    @property
+    def num_trials(self) -> int | None:
+        """Trials of each row; None where minutes are given."""
+        number, unit = self.budget.split()
+        return int(number) if unit.startswith("trial") else None
+
+    @property
+    def minutes(self) -> int | None:
+        """Minutes of each row; None where trials are given."""
+        number, unit = self.budget.split()
+        return int(number) if unit.startswith("minute") else None
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -128,11 +165,13 @@ class Protocol:
     """What every run of a study shares.
 
     Args:
-        dataset: a hub id, a local folder or file (parquet, jsonl, json, csv), or "embedded".
+        dataset: a hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
         dataset_config: the hub's config name; a local dataset drops it.
         train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
-            from train, seeded.
-        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split.
+            from train, seeded, with the labels in train's proportions where the task has labels.
+        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. No validation
+            (0) will do where nothing is trained.
+        balanced_train_samples: choose the train examples so that their labels are as even as the data allows.
         data_seed: seed of the choice of samples, the same for every run of the study.
         model_name_or_path: a hub id, a local folder, or "embedded".
         init: "pretrained", or "config": the architecture with random weights.
@@ -143,6 +182,7 @@ class Protocol:
             model has it. Flash Attention's own package works in half precision alone, and evaluation is in float32.
         tokenizer_name_or_path: None: the model's own.
         max_length: tokens of prompt, text and completion together, virtual tokens counted.
+        costs: measure latency, merging and forgetting of each run's model once it is scored.
     """
 
     task: dict[str, Any]
@@ -153,8 +193,9 @@ class Protocol:
     validation_split: str = "validation"
     test_split: str = "test"
     num_train_samples: PositiveInt | None = None
-    num_validation_samples: PositiveInt | None = None
+    num_validation_samples: NonNegativeInt | None = None
     num_test_samples: PositiveInt | None = None
+    balanced_train_samples: bool = False
     data_seed: int = 0
     model_name_or_path: str
     model_revision: str | None = None
@@ -163,6 +204,7 @@ class Protocol:
     attn_implementation: str | None = None
     tokenizer_name_or_path: str | None = None
     max_length: PositiveInt = 512
+    costs: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
@@ -178,7 +220,11 @@ class StudyConfig(Protocol):
 
     Args:
         methods: {row name: settings}. A row's `method` says which method it is (default: the row's name), its
-            `training` overrides the study's training settings, and the rest are the method's own settings.
+            `training` overrides the study's training settings, its `num_train_samples` and `max_length` the study's,
+            its `model_name_or_path` the study's base with its revision, tokenizer and architecture, and the rest are
+            the method's own settings. A row's `grid` varies any of these over lists, e.g.
+            {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` puts a row for each
+            combination in its place, named by its values, which win over whatever else sets their keys.
     """
 
     name: str
@@ -186,6 +232,7 @@ class StudyConfig(Protocol):
     description: str = ""
     methods: dict[str, dict[str, Any]]
     seeds: list[int] = field(default_factory=lambda: [0])
+    tune: Tune | None = None
     references: References | None = None
 
     @property
@@ -200,17 +247,23 @@ class RunConfig(Protocol):
 
     Args:
         method: the method's name and all its settings.
+        grid: {key: value} of what the row's grid varies; empty: it is of none.
+        trial: which trial of tuning it is, which trains and validates only; None: a run of the study.
+        stop_above: validation losses, one per evaluation, above which training is given up.
     """
 
     study: str
     row: str
     seed: int
     method: dict[str, Any]
+    grid: dict[str, Any] = field(default_factory=dict)
+    trial: int | None = None
+    stop_above: list[float] = field(default_factory=list)
 
     @property
     def run(self) -> str:
         """The run's name within its study."""
-        return run_name(row=self.row, seed=self.seed)
+        return run_name(row=self.row, seed=self.seed, trial=self.trial)
 
     @property
     def method_settings(self) -> Any:
@@ -249,7 +302,8 @@ class Study:
         if row not in self.config.methods:
             raise unknown(f"method of study {self.config.name}", row, self.config.methods)
         merged, origins = merge_layers(self._run_layers(row))
-        merged |= {"study": self.config.name, "row": row, "seed": seed}
+        grid = self.config.methods[row].get("grid") or {}
+        merged |= {"study": self.config.name, "row": row, "seed": seed, "grid": grid}
         run = parse(RunConfig, merged, where=f"study {self.config.name}, method {row}")
         return run, origins
 
@@ -265,13 +319,36 @@ class Study:
             ("default", _defaults(Protocol) | {"task": _defaults(task.settings), "method": _defaults(method.settings)}),
             ("method", {"method": {"name": method.name}, "training": dict(method.training_defaults)}),
         ]
+        varied: list[tuple[str, dict[str, Any]]] = []
         for name, layer in self.layers.items():
             settings = dict(layer.get("methods", {}).get(row, {}))
-            settings.pop("method", None)
-            own = {"training": settings.pop("training", None) or {}, "method": settings}
+            own_name = "study method" if name == "study" else name
+            varied += [(own_name, _placed(key, value)) for key, value in settings.pop("grid", {}).items()]
             layers.append((name, {key: value for key, value in layer.items() if key in shared}))
-            layers.append(("study method" if name == "study" else name, own))
+            layers.append((own_name, _own(settings)))
+        return _with_one_base(layers) + varied
+
+
+def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay out what a row sets as a tree of a run's config."""
+    protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
+    method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
+    return {**protocol, "training": settings.get("training") or {}, "method": method}
+
+
+def _with_one_base(layers: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Leave out the revision, tokenizer and architecture of every pretrained base but the one that is named last."""
+    naming = [place for place, (_, layer) in enumerate(layers) if "model_name_or_path" in layer]
+    if not naming or merge_layers(layers)[0]["init"] == "config":
         return layers
+    defaults, below, above = layers[:1], layers[1 : naming[-1]], layers[naming[-1] :]
+    bare = [(name, {key: value for key, value in layer.items() if key not in BASE}) for name, layer in below]
+    return defaults + bare + above
+
+
+def _placed(key: str, value: Any) -> dict[str, Any]:
+    """Lay out one value of a grid as a tree of a run's config."""
+    return nested(key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}", value)
 
 
 class _Loader(yaml.SafeLoader):
@@ -296,7 +373,8 @@ def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
     command_line: dict[str, Any] = {}
     for override in overrides:
         command_line = merge(command_line, _parse_override(override))
-    layers = {"study": _normalise(study), "command line": _normalise(command_line)}
+    layers = {"study": _with_reference_rows(_normalise(study)), "command line": _normalise(command_line)}
+    layers = _with_grids(layers)
     if _is_local(merge(*layers.values()).get("dataset")):
         layers = {name: _without_hub_keys(layer) for name, layer in layers.items()}
     merged, _ = merge_layers([("default", {"name": path.stem}), *layers.items()])
@@ -313,26 +391,6 @@ def list_studies() -> dict[str, StudyConfig]:
 def method_name(row: str, settings: Mapping[str, Any]) -> str:
     """Give the method of a study's row: as said, or `peft` for a bare `peft_type`, or the row's own name."""
     return settings.get("method") or ("peft" if "peft_type" in settings else row)
-
-
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two nested dictionaries deep; the upper one wins."""
-    merged = dict(lower)
-    for key, value in upper.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
-def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Merge layers, lowest first; the second value is the layer that set each dotted key."""
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for name, layer in layers:
-        merged = merge(merged, layer)
-        origins.update((key, name) for key in _dotted(layer))
-    kept = set(_dotted(merged))
-    return merged, {key: origin for key, origin in origins.items() if key in kept}
 
 
 def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -362,18 +420,10 @@ def _describe(problem: Any, kind: type) -> str:
 
 
 def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:
-    nested = {"training": TrainingConfig, "generation": GenerationConfig, "references": References}
+    nested = {"training": TrainingConfig, "generation": GenerationConfig, "references": References, "tune": Tune}
     for parent in parents:
         kind = nested.get(parent, kind)
     return sorted(f.name for f in fields(kind))
-
-
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def _defaults(kind: Any) -> dict[str, Any]:
@@ -424,9 +474,7 @@ def _parse_override(text: str) -> dict[str, Any]:
         tree: Any = yaml.load(value, Loader=_Loader)
     except yaml.YAMLError as error:
         raise UserError(f"--set {text!r}: the value is not YAML: {error}") from None
-    for part in reversed(key.split(".")):
-        tree = {part: tree}
-    return tree
+    return nested(key, tree)
 
 
 def _normalise(layer: dict[str, Any]) -> dict[str, Any]:
@@ -442,8 +490,63 @@ def _normalise(layer: dict[str, Any]) -> dict[str, Any]:
     return layer
 
 
+def _with_grids(layers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Put a row for each of its combinations in the place of every row with a grid.
+
+    Raises:
+        UserError: a key that cannot be varied, no list of values, two rows of one name.
+    """
+    study, command_line = (layer.get("methods") or {} for layer in layers.values())
+    if not all(isinstance(value, Mapping) for part in (study, command_line) for value in (part, *part.values())):
+        return dict(layers)  # for the types to be refused with all other errors
+    merged = merge(study, command_line)
+    found = grids.find_grids(merged)
+    methods = {row: method_name(row, merged[row]) for row in found}
+    for row, grid in found.items():
+        grids.check_keys(row, grid, _varied_keys(methods[row], grid))
+    named = [name for row, grid in found.items() for name in grids.cells(row, grid)]
+    grids.check_names([*named, *(row for row in study if row not in found)])
+    return {
+        name: {**layer, "methods": grids.expanded(layer["methods"], found, methods)} if "methods" in layer else layer
+        for name, layer in layers.items()
+    }
+
+
+def _varied_keys(method: str, grid: Mapping[str, Any]) -> list[str]:
+    """List the keys that a grid of a method may vary; a method that leaves its own to a library takes any."""
+    settings: Any = get_method(method).settings
+    own = [*(f.name for f in fields(settings)), *(key for key in ROW_PROTOCOL if key not in BASE)]
+    if settings.__pydantic_config__.get("extra") == "allow":
+        own += [key for key in grid if "." not in key]
+    return [*own, *(f"training.{f.name}" for f in fields(TrainingConfig))]
+
+
+def _with_reference_rows(layer: dict[str, Any]) -> dict[str, Any]:
+    """Read the references' grids, which have the lists of the study file's own, into the references of rows.
+
+    Raises:
+        UserError: references of a row without a grid, or of another shape than it.
+    """
+    references = layer.get("references")
+    if not isinstance(references, Mapping) or not isinstance(references.get("grids"), Mapping):
+        return layer
+    score = get_metric(get_task(layer["task"]["name"]).metrics[0]).scores[0].name
+    found, rows = grids.find_grids(layer["methods"]), dict(references.get("rows") or {})
+    for row, values in references["grids"].items():
+        if row not in found:
+            raise unknown("row of references.grids", row, found)
+        cells = grids.reference_cells(row, found[row], values)
+        rows = merge(rows, {name: {score: value} for name, value in cells.items()})
+    return {**layer, "references": {**references, "rows": rows}}
+
+
 def _is_local(dataset: Any) -> bool:
-    return dataset is not None and (dataset == EMBEDDED or Path(str(dataset)).exists())
+    return dataset is not None and (dataset == EMBEDDED or local_path(str(dataset)).exists())
+
+
+def local_path(dataset: str) -> Path:
+    """Give where a dataset stands if it is a local one; "embedded/…" is a folder of the package's own."""
+    return Path(__file__).parent / dataset if dataset.startswith(f"{EMBEDDED}/") else Path(dataset)
 
 
 def _without_hub_keys(layer: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_peft_compare.config import EMBEDDED, Protocol
+from hf_peft_compare.config import EMBEDDED, Protocol, local_path
 from hf_peft_compare.entries import Example, get_task
 from hf_peft_compare.errors import UserError
 
@@ -33,8 +33,12 @@ def load_splits(config: Protocol) -> Any:
 
     A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice, in which a
     smaller one is contained in a larger one.
+
+    Raises:
+        UserError: a split that cannot be had, too few rows, balanced samples of a task without labels.
     """
     sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
+    label_column = _label_column(config)
     if config.dataset == EMBEDDED:
         return _embedded(config, sizes)
     names = {name: getattr(config, f"{name}_split") for name in SPLITS}
@@ -51,10 +55,12 @@ def load_splits(config: Protocol) -> Any:
         )
     splits = {"train": raw[names["train"]].shuffle(seed=config.data_seed)}
     for name in ("test", "validation"):
-        split = raw.get(names[name])
-        splits[name] = (
-            split.shuffle(seed=config.data_seed) if split is not None else _cut(config, splits, name, sizes[name])
-        )
+        if names[name] in raw:
+            splits[name] = raw[names[name]].shuffle(seed=config.data_seed)
+        else:
+            splits["train"], splits[name] = _cut(config, splits["train"], name, sizes[name], label_column)
+    if config.balanced_train_samples:
+        splits["train"] = splits["train"].select(_evenly(_labels(splits["train"], label_column)))
     for name in SPLITS:
         splits[name] = _resize(config, splits[name], name, sizes[name])
     return splits
@@ -63,6 +69,12 @@ def load_splits(config: Protocol) -> Any:
 def fingerprint(examples: dict[str, list[Example]]) -> dict[str, str]:
     """Hash the texts of each split, in order."""
     return {name: _hash_examples(split) for name, split in examples.items()}
+
+
+def count_groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, int]]:
+    """Count the examples of each split by group; splits without groups are left out."""
+    counts = {name: Counter(e.group for e in split if e.group is not None) for name, split in examples.items()}
+    return {name: dict(found) for name, found in counts.items() if found}
 
 
 def _hash_examples(examples: Sequence[Example]) -> str:
@@ -74,20 +86,26 @@ def _hash_examples(examples: Sequence[Example]) -> str:
 
 
 def _embedded(config: Protocol, sizes: dict[str, int | None]) -> Any:
-    from hf_peft_compare.embedded import load_stories
+    from hf_peft_compare.embedded import load_outcomes, load_stories
 
     counts = {f"num_{name}_samples": size for name, size in sizes.items() if size is not None}
     missing = {f"num_{name}_samples" for name in SPLITS} - set(counts)
     if missing:
         raise UserError(f"dataset embedded is generated to measure; set {', '.join(sorted(missing))}.")
-    return load_stories(**counts, seed=config.data_seed)
+    if config.balanced_train_samples:
+        raise UserError("dataset embedded is generated, not chosen from; leave balanced_train_samples out.")
+    load = load_stories if get_task(config.task["name"]).labels is None else load_outcomes
+    return load(**counts, seed=config.data_seed)
 
 
 def _load(config: Protocol) -> Any:
     """Load every split that a local or hub dataset has, as a dictionary by name."""
     import datasets
 
-    path = Path(config.dataset)
+    task = get_task(config.task["name"])
+    if task.load is not None:
+        return task.load(config)
+    path = local_path(config.dataset)
     if path.is_file():
         if path.suffix not in FILE_FORMATS:
             raise UserError(
@@ -113,19 +131,58 @@ def _guarded(config: Protocol, *args: Any, **kwargs: Any) -> Any:
         raise UserError(explain("dataset", config.dataset, error)) from None
 
 
-def _cut(config: Protocol, splits: dict[str, Any], name: str, size: int | None) -> Any:
-    """Cut a missing split from the end of shuffled train, which shrinks by it."""
+def _label_column(config: Protocol) -> str | None:
+    """Name the column by which splits are stratified; None where the task has no labels."""
+    task = get_task(config.task["name"])
+    if task.label_column is not None:
+        return task.label_column(config.task_settings)
+    if config.balanced_train_samples:
+        raise UserError(
+            f"balanced_train_samples is true, but task {task.name} has no labels to balance; leave the setting out."
+        )
+    return None
+
+
+def _cut(config: Protocol, train: Any, name: str, size: int | None, label_column: str | None) -> tuple[Any, Any]:
+    """Cut a missing split from shuffled train; gives what is left of it, and the split."""
     if size is None:
         split = getattr(config, f"{name}_split")
         raise UserError(
             f"dataset {config.dataset} has no split {split!r}. Set {name}_split, or set num_{name}_samples to have "
             f"that many cut from train."
         )
-    train = splits["train"]
     if size >= len(train):
         raise UserError(f"num_{name}_samples is {size}, to be cut from {len(train)} rows of train; ask for fewer.")
-    splits["train"] = train.select(range(len(train) - size))
-    return train.select(range(len(train) - size, len(train)))
+    order = _proportionally(_labels(train, label_column))
+    kept, cut = sorted(order[: len(order) - size]), sorted(order[len(order) - size :])
+    return train.select(kept), train.select(cut)
+
+
+def _labels(split: Any, column: str | None) -> list[str]:
+    """Give every row's label, the same for all where there is none; a missing column is an error of the task's own."""
+    return list(map(str, split[column])) if column in split.column_names else [""] * len(split)
+
+
+def _ranks(labels: Sequence[str]) -> list[int]:
+    """Count for every row the earlier ones of its label."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for label in labels:
+        ranks.append(seen[label])
+        seen[label] += 1
+    return ranks
+
+
+def _evenly(labels: Sequence[str]) -> list[int]:
+    """Order rows so that the first n, for every n, have their labels as even as can be."""
+    ranks = _ranks(labels)
+    return sorted(range(len(labels)), key=lambda row: ranks[row])
+
+
+def _proportionally(labels: Sequence[str]) -> list[int]:
+    """Order rows so that the last n, for every n, have labels in the proportions of all (by Sainte-Laguë's method)."""
+    ranks, counts = _ranks(labels), Counter(labels)
+    return sorted(range(len(labels)), key=lambda row: (ranks[row] + 0.5) / counts[labels[row]])
 
 
 def _resize(config: Protocol, split: Any, name: str, size: int | None) -> Any:

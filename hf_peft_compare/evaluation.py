@@ -16,6 +16,7 @@ from hf_peft_compare.config import GenerationConfig
 from hf_peft_compare.entries import Metric
 from hf_peft_compare.heads import class_nll, completion_nll
 from hf_peft_compare.processes import process_state
+from hf_peft_compare.sharding import is_sharded
 
 T = TypeVar("T")
 
@@ -38,7 +39,8 @@ def score_completions(
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
-    return map_batches(score, rows, lengths=_lengths(model, rows), num_logits=num_logits, batch_size=batch_size)
+    sizes: dict[str, Any] = {"lengths": _lengths(model, rows), "num_logits": num_logits}
+    return map_batches(score, rows, **sizes, batch_size=batch_size, together=is_sharded(model))
 
 
 @torch.inference_mode()
@@ -64,7 +66,8 @@ def score_classes(
         nll, known = class_nll(logits, labels)
         return list(zip(nll.tolist(), known.tolist(), logits.argmax(dim=1).tolist(), strict=True))
 
-    return map_batches(score, rows, lengths=_lengths(model, rows), batch_size=batch_size)
+    together = is_sharded(model)
+    return map_batches(score, rows, lengths=_lengths(model, rows), batch_size=batch_size, together=together)
 
 
 def likeliest(losses: Sequence[tuple[float, int]], num_candidates: int) -> list[int]:
@@ -125,6 +128,8 @@ def generate_tokens(
         "eos_token_id": tokenizer.eos_token_id,
         **{name: value for name, value in asdict(generation).items() if value is not None},
     }
+    if is_sharded(model):
+        settings["synced_gpus"] = True  # until the longest of all processes' texts has ended
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
         settings["cache_implementation"] = "dynamic"  # peft's own prompt learning cannot begin a static one
 
@@ -135,7 +140,7 @@ def generate_tokens(
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
     lengths = [_num_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]
-    return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size)
+    return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size, together=is_sharded(model))
 
 
 def map_batches(
@@ -145,6 +150,7 @@ def map_batches(
     lengths: Sequence[int],
     num_logits: Sequence[int] | None = None,
     batch_size: int,
+    together: bool = False,
 ) -> list[T]:
     """Apply a function of a batch to all items, similar lengths together, each item on exactly one process.
 
@@ -155,6 +161,8 @@ def map_batches(
         num_logits: how many columns of logits it takes; None: they do not matter.
         batch_size: how many items of the largest length and number of logits make a batch; it has more of smaller
             ones, as long as rows × columns, padding counted, come to no more.
+        together: whether every process must call the function as often as the others, as it must where each holds a
+            part of the model; then a process without an item of its own repeats one, and no batch can be halved.
 
     Returns:
         One result per item, in the items' order, on every process.
@@ -162,16 +170,20 @@ def map_batches(
     state = process_state()
     sizes = _relative_sizes(lengths, num_logits or lengths)
     order = sorted(range(len(items)), key=lambda i: -lengths[i])
-    mine = order[state.process_index :: state.num_processes]
-    room = float(batch_size)
+    every = slice(state.process_index, None, state.num_processes)
+    waiting = order if together else order[every]
+    room = float(batch_size * state.num_processes if together else batch_size)
     results: list[tuple[int, T]] = []
-    while len(results) < len(mine):
-        batch = _fill_batch(itertools.islice(mine, len(results), None), sizes, room)
+    num_done = 0
+    while num_done < len(waiting):
+        filled = _fill_batch(itertools.islice(waiting, num_done, None), sizes, room)
+        batch = filled[every] or filled[:1] if together else filled
         try:
             results += zip(batch, function([items[i] for i in batch]), strict=True)
+            num_done += len(filled)
             continue
         except torch.OutOfMemoryError:
-            if len(batch) == 1:
+            if together or len(batch) == 1:
                 raise
         room = len(batch) // 2 * max(sizes[i] for i in batch)
         torch.cuda.empty_cache()  # out here, where the exception no longer holds the batch

@@ -17,6 +17,7 @@ from hf_peft_compare.heads import head_of
 from hf_peft_compare.hub import explain
 from hf_peft_compare.positions import count_positions_from_mask
 from hf_peft_compare.processes import on_cpu, process_state
+from hf_peft_compare.quantisation import check_installed, keep_layout, loading_arguments, quantization_of
 from hf_peft_compare.trunk import accept_trunk_states, find_trunk, keep_in_evaluation
 
 # Reentrant checkpointing loses the gradients of what is trained above a frozen base.
@@ -81,7 +82,9 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> An
     if method.build is None:
         return base.requires_grad_(False)
     if config.num_validation_samples == 0:
-        raise UserError(f"num_validation_samples is 0, but {config.row} trains, and keeps its best state by validation.")
+        raise UserError(
+            f"num_validation_samples is 0, but {config.row} trains, and its best state is chosen by validation."
+        )
     if config.training.gradient_checkpointing:  # before the method, which may have to refuse it
         base.gradient_checkpointing_enable(NON_REENTRANT)
     model = method.build(base, config.method_settings, tokenizer)
@@ -107,7 +110,7 @@ def load_tokenizer(config: Protocol) -> Any:
     """Load the tokenizer, with eos as padding where it has none.
 
     It pads on the left, so that what is predicted from stands at the right end; on the right for the class heads of
-    encoders, which read the first token.
+    encoders, which read the first token, and for heads that find their place by the mask.
 
     Raises:
         UserError: it cannot be had, or has no pad or eos token where one is needed.
@@ -126,7 +129,8 @@ def load_tokenizer(config: Protocol) -> Any:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left" if head.generates or tokenizer.cls_token_id is None else "right"
+    decoder = head.generates or tokenizer.cls_token_id is None
+    tokenizer.padding_side = "left" if decoder and not head.pads_right else "right"
     return tokenizer
 
 
@@ -141,8 +145,10 @@ def architecture_fields(config: Protocol) -> dict[str, Any]:
 
 def _classes(config: Protocol) -> dict[str, Any]:
     task = get_task(config.task["name"])
-    if head_of(config).generates or task.labels is None:
+    if head_of(config).generates:
         return {}
+    if task.labels is None:
+        raise UserError(f"a class head stands on the base, but task {task.name} has no classes; choose another method.")
     labels = list(task.labels(config.task_settings))
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     return {"num_labels": len(labels), **names}
@@ -200,22 +206,49 @@ def _asked_for(config: Protocol) -> str:
 
 
 def load_base(config: Protocol) -> PreTrainedModel:
-    """Load the base model in float32, or build it with random weights where `init` is "config".
+    """Load the base model in float32, or quantised where the run's method wants it so.
+
+    Where `init` is "config", it is built with random weights.
 
     Raises:
         UserError: it cannot be had, or does not have the attention that the study asks for.
     """
     if config.attn_implementation is not None:
         base_on_meta(config)  # before any weights are read
-    architecture, auto_class = load_architecture(config), head_of(config).auto_class
+    architecture = load_architecture(config)
     if config.init == "config":
-        return auto_class.from_config(architecture, dtype=torch.float32)
+        return random_base(config, architecture)
     try:
-        return auto_class.from_pretrained(
-            model_path(config), config=architecture, revision=config.model_revision, dtype=torch.float32
+        base = head_of(config).auto_class.from_pretrained(
+            model_path(config), config=architecture, revision=config.model_revision, **_loading(config, architecture)
         )
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(explain("model", model_path(config), error)) from None
+    keep_layout(base)
+    return base
+
+
+def random_base(config: Protocol, architecture: Any) -> PreTrainedModel:
+    """Build a base model with random weights, which are quantised where the run's method wants it so."""
+    base = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
+    if quantization_of(config) is not None:
+        weights, loading = base.state_dict(), _loading(config, architecture)
+        base = type(base).from_pretrained(None, config=architecture, state_dict=weights, **loading)
+        keep_layout(base)
+    return base
+
+
+def _loading(config: Protocol, architecture: Any) -> dict[str, Any]:
+    """Give the arguments by which weights are loaded: float32, or quantised."""
+    quantization = quantization_of(config)
+    if quantization is None:
+        return {"dtype": torch.float32}
+    check_installed(config)
+    with torch.device("meta"):
+        on_meta = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
+    return {"dtype": torch.float32, **loading_arguments(quantization, on_meta)}
 
 
 def base_on_meta(config: Protocol) -> PreTrainedModel:

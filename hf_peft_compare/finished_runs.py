@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from hf_peft_compare.config import RunConfig, parse
 from hf_peft_compare.data import FILE_FORMATS, load_examples
@@ -18,8 +19,12 @@ from hf_peft_compare.evaluation import generate_texts, likeliest, score_classes,
 from hf_peft_compare.factory import load_base, load_tokenizer, prepare_base
 from hf_peft_compare.formats import format_of
 from hf_peft_compare.heads import head_of
+from hf_peft_compare.prompts.prompt_tuning_model import class_head
+from hf_peft_compare.quantisation import quantization_of
 from hf_peft_compare.records import MODEL_FOLDER, RunRecord, read_record
 from hf_peft_compare.trainables import hash_tensors
+
+Text: TypeAlias = str | tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +58,24 @@ class FinishedRun:
 
     @property
     def base(self) -> tuple[Any, ...]:
-        """What decides the base model: runs of equal values can share one."""
+        """What decides the base model: runs of equal values can share one.
+
+        A class head comes with the run that trained it, so how many classes it has counts, and not which.
+        """
         config = self.config
         seed = config.seed if config.init == "config" else None  # random weights are those of the run's seed
         names = (config.model_name_or_path, config.model_revision, config.tokenizer_name_or_path, config.init)
-        head, labels = head_of(config), config.task.get("labels")
-        return (*names, repr(sorted(config.architecture.items())), seed, head.name, None if head.generates else labels)
+        num_labels = None if self.labels is None else len(self.labels)
+        loaded_as = (repr(quantization_of(config)), repr(sorted(config.architecture.items())), seed)
+        return (*names, *loaded_as, head_of(config).name, num_labels)
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The classes of the run's class head, in its order; None: the head writes text."""
+        task = get_task(self.config.task["name"])
+        if head_of(self.config).generates or task.labels is None:
+            return None
+        return list(self.record.provenance.get("labels") or task.labels(self.config.task_settings))
 
     @property
     def train(self) -> list[Example]:
@@ -68,11 +85,12 @@ class FinishedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """An untouched base model and its tokenizer."""
+    """An untouched base model, its tokenizer, and a copy of its class head, which runs put their own in place of."""
 
     key: tuple[Any, ...]
     model: Any
     tokenizer: Any
+    head: Mapping[str, Tensor]
 
 
 def load_run(folder: str | Path) -> LoadedRun:
@@ -89,12 +107,21 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 
 def predict_texts(
-    run_folders: Sequence[str | Path], texts: Sequence[str | tuple[str, str]], *, batch_size: int = 8
+    run_folders: Sequence[str | Path], texts: Sequence[Text], *, batch_size: int = 8
 ) -> Iterator[dict[str, str]]:
-    """Predict every text with every run, in order; runs that follow one another share a loaded base where they can.
+    """Predict the same texts with every run; see `predict_each`."""
+    return predict_each([(folder, texts) for folder in run_folders], batch_size=batch_size)
+
+
+def predict_each(
+    asked: Sequence[tuple[str | Path, Sequence[Text]]], *, batch_size: int = 8
+) -> Iterator[dict[str, str]]:
+    """Predict each run's own texts, in order; runs that follow one another share a loaded base where they can.
+
+    The runs may be of different studies and tasks: what they share is the base.
 
     Args:
-        texts: texts, or pairs of them for runs that read pairs.
+        asked: each run's folder and its texts: pairs of them where it reads pairs.
 
     An adapter is put on the base and taken off again. After a run that changed the base itself, it is loaded anew.
 
@@ -106,13 +133,15 @@ def predict_texts(
         UserError: before anything is loaded, a folder without a finished run, no text, an empty one, or one text where
             a run reads two.
     """
-    runs = [read_finished(Path(folder)) for folder in run_folders]
-    examples = [_example(text, number) for number, text in enumerate(texts)]
-    if not examples:
-        raise UserError("no text to predict from; give --text or --file.")
-    for run in runs:
+    todo = []
+    for folder, texts in asked:
+        run = read_finished(Path(folder))
+        examples = [_example(text, number) for number, text in enumerate(texts)]
+        if not examples:
+            raise UserError("no text to predict from; give --text or --file.")
         _check_number(run, examples[0])
-    return chain.from_iterable(_predict_all(runs, examples, batch_size=batch_size))
+        todo.append((run, examples))
+    return chain.from_iterable(_predict_all(todo, batch_size=batch_size))
 
 
 def text_columns(run_folder: str | Path) -> list[str]:
@@ -195,7 +224,8 @@ def _load_base(run: FinishedRun) -> Base:
     prepare_base(model, tokenizer)
     if torch.cuda.is_available():
         model.to("cuda")
-    return Base(key=run.base, model=model.requires_grad_(False), tokenizer=tokenizer)
+    head = {name: parameter.detach().clone() for name, parameter in class_head(model).items()}
+    return Base(key=run.base, model=model.requires_grad_(False), tokenizer=tokenizer, head=head)
 
 
 def _adapt(run: FinishedRun, base: Base) -> Any:
@@ -208,13 +238,13 @@ def _adapt(run: FinishedRun, base: Base) -> Any:
 
 
 def _predict_all(
-    runs: Sequence[FinishedRun], examples: Sequence[Example], *, batch_size: int
+    todo: Sequence[tuple[FinishedRun, Sequence[Example]]], *, batch_size: int
 ) -> Iterator[list[dict[str, str]]]:
     """Give the predictions run by run, on the base of the run before where it is the same and untouched."""
     base: Base | None = None
     model: Any = None
     untouched = ""
-    for run in runs:
+    for run, examples in todo:
         if run.method.predict is not None:
             predict = run.method.predict(run.config.method_settings, run.train)
             predictions = [{"prediction": predict(example.source)} for example in examples]
@@ -222,7 +252,7 @@ def _predict_all(
             if base is None or base.key != run.base or _take_off(model, base) != untouched:
                 base = model = None  # the old one goes before the new one comes
                 base = _load_base(run)
-                untouched = hash_tensors(dict(base.model.named_parameters())) if len(runs) > 1 else ""
+                untouched = hash_tensors(dict(base.model.named_parameters())) if len(todo) > 1 else ""
             model = _adapt(run, base)
             predictions = _predict(run, model, base.tokenizer, examples, batch_size=batch_size)
         name = f"{run.record.study}/{run.record.run}"
@@ -232,10 +262,17 @@ def _predict_all(
 def _take_off(model: Any, base: Base) -> str:
     """Take an adapter off its base; gives the hash of what is left, which tells whether the base is untouched."""
     from peft import PeftModel
+    from peft.utils import ModulesToSaveWrapper
 
     if isinstance(model, PeftModel) and hasattr(model.base_model, "unload"):
         tuner: Any = model.base_model
         tuner.unload()
+    for name, module in list(base.model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):  # peft's prompt learning has no way to take its class head off
+            base.model.set_submodule(name, module.original_module)
+    with torch.no_grad():
+        for name, parameter in class_head(base.model).items():
+            parameter.copy_(base.head[name])
     return hash_tensors(dict(base.model.named_parameters()))
 
 
@@ -247,7 +284,8 @@ def _predict(
     if not head.generates:
         rows = [form.encode(example, tokenizer, config.max_text_length) for example in examples]
         scored = score_classes(model, rows, collate=head.collator(tokenizer), batch_size=batch_size)
-        return [{"prediction": model.config.id2label[predicted]} for _, _, predicted in scored]
+        assert run.labels is not None, "a head that tells classes has their names"
+        return [{"prediction": run.labels[predicted]} for _, _, predicted in scored]
     if answers := form.candidates:
         asked = [replace(example, reference=answer) for example in examples for answer in answers]
         rows = [form.encode(example, tokenizer, config.max_text_length) for example in asked]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.entries import Example, Format, get_method, get_task
+from hf_peft_compare.errors import UserError
 
 
 def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
@@ -21,10 +22,20 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
         UserError: settings from which no format can be made.
     """
     method, task = get_method(config.method["name"]), get_task(config.task["name"])
+    settings = task.complete(config.task_settings, train)
     own = None
     if method.format is not None:
-        own = method.format(config.method_settings, task, config.task_settings, train, config.seed)
-    return own or task.format(config.task_settings)
+        try:
+            own = method.format(config.method_settings, task, settings, train, config.seed)
+        except UserError as error:
+            raise UserError(f"{config.row}: {error}") from None
+    return own or task.format(settings)
+
+
+def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:
+    """Give the splits that a run's model reads: the test split alone where nothing is trained."""
+    trains = get_method(config.method["name"]).trains
+    return {name: split for name, split in examples.items() if trains or name == "test"}
 
 
 def source_of(config: RunConfig, form: Format) -> list[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
 from hf_peft_compare.config import Protocol, RunConfig
@@ -29,6 +29,7 @@ class Head:
         loss: what the Trainer computes the loss by; None: the model's own loss.
         loss_unit: of the test loss.
         generates: whether it writes text, for which a tokenizer needs an end of text.
+        pads_right: whether texts are padded on the right whatever the base; else decoders' are on the left.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Head:
     loss: Callable[..., Tensor] | None = None
     loss_unit: str
     generates: bool
+    pads_right: bool = False
 
 
 def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,6 +101,18 @@ HEADS = {
             loss=class_loss,
             loss_unit="nats per example",
             generates=False,
+        ),
+        Head(
+            name="features",
+            auto_class=AutoModel,  # a base without a head: what stands on it is the method's
+            collator=lambda tokenizer: ClassificationCollator(
+                pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side
+            ),
+            nll=class_nll,
+            loss=class_loss,
+            loss_unit="nats per example",
+            generates=False,
+            pads_right=True,  # moves no position, and embeddings are pooled by the mask
         ),
     )
 }

@@ -83,8 +83,9 @@ def _checked(value: Any, column: str, row: Any) -> str:
 
 
 def _label(value: Any, labels: Sequence[str], row: Any) -> str:
-    if str(value) in labels:
-        return str(value)
+    name = str(value).lower() if isinstance(value, bool) else str(value)  # as YAML and JSON write it
+    if name in labels:
+        return name
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(labels):
         return labels[value]
     hidden = " (a split whose labels are kept secret; choose another)" if value == -1 else ""
@@ -106,7 +107,7 @@ def _counted(values: Iterable[Any]) -> str:
     return ", ".join(f"{name} ({count:,})" for name, count in most)
 
 
-def check_labels(examples: Mapping[str, Sequence[Example]], settings: ClassificationSettings) -> None:
+def check_labels(examples: Mapping[str, Sequence[Example]], settings: Any) -> None:
     """Refuse splits from which nothing can be learned, or not what is scored.
 
     Raises:

@@ -29,6 +29,7 @@ from hf_peft_compare.records import (
     LOG_FILE,
     RECORD_FILE,
     RunRecord,
+    folder_of_study,
     identity,
     read_record,
     write_record,
@@ -49,12 +50,18 @@ PRELOADED = [
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run to do: its config, where its values come from, its folder, and what it was estimated to take."""
+    """One run to do: its config, where its values come from, its folder, its estimate, and how it was tuned."""
 
     config: RunConfig
     origins: Mapping[str, str]
     folder: Path
     plan: Mapping[str, Any] | None = None
+    tuning: Mapping[str, Any] | None = None
+
+    @property
+    def study_folder(self) -> Path:
+        """The folder of the job's study."""
+        return folder_of_study(self.folder, trial=self.config.trial)
 
     @property
     def state(self) -> str:
@@ -96,13 +103,17 @@ def run_jobs(
     *,
     num_processes: int | None = None,
     one_run_per_gpu: bool = False,
+    accelerate_config: Path | None = None,
+    check: bool = True,
     say: Say = lambda job, message: None,
 ) -> dict[str, str]:
     """Do every run that is not finished yet.
 
     Args:
+        check: look for bad input first, and plan; not needed for trials of rows that were checked before.
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
+        accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
         say: called with a job and "started", "skipped", "finished" or "failed".
 
     Returns:
@@ -121,14 +132,20 @@ def run_jobs(
     context = _context()
     if one_run_per_gpu:
         num_processes = 1
-    study_folder = waiting[0].folder.parent
+    study_folder = waiting[0].study_folder
     configs = [job.config for job in waiting]
-    num_gpus, processes, plans = _in_child(context, _preflight, configs, num_processes, study_folder)
+    num_gpus, processes, plans = _in_child(context, _preflight, configs, num_processes, study_folder, check)
+    if accelerate_config is not None and processes < 2:
+        raise UserError(
+            f"{accelerate_config.name} is for several processes, and a run has one here: there are {num_gpus} GPU(s). "
+            f"Give --num-processes 2 or more, without --one-run-per-gpu."
+        )
     waiting = [_planned(job, plans) for job in waiting]
     _check_writable(study_folder)
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
     with _locked(study_folder):
-        outcomes |= _do_all(waiting, context, slots=slots, num_processes=processes, say=say)
+        how = {"num_processes": processes, "accelerate_config": accelerate_config}
+        outcomes |= _do_all(waiting, context, slots=slots, **how, say=say)
     return outcomes
 
 
@@ -138,13 +155,14 @@ def _do_all(
     *,
     slots: Sequence[str | None],
     num_processes: int,
+    accelerate_config: Path | None = None,
     say: Say,
 ) -> dict[str, str]:
     """Do jobs on as many slots (GPU numbers, or None for whatever there is) as are given."""
     free: queue.Queue[str | None] = queue.Queue()
     for slot in slots:
         free.put(slot)
-    children = Children()
+    children = Children(accelerate_config)
 
     def do(job: Job) -> str:
         slot = free.get()
@@ -172,9 +190,14 @@ def _do_all(
 
 
 class Children:
-    """The processes that run jobs now, so that all of them can be stopped."""
+    """The processes that run jobs now, so that all of them can be stopped.
 
-    def __init__(self) -> None:
+    Args:
+        accelerate_config: the file by which `accelerate launch` starts several; None: each has the whole model.
+    """
+
+    def __init__(self, accelerate_config: Path | None = None) -> None:
+        self._how = ["--multi_gpu"] if accelerate_config is None else ["--config_file", str(accelerate_config)]
         self.stopped = False
         self._stops: list[Callable[[], None]] = []
 
@@ -193,7 +216,7 @@ class Children:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file, (job.folder / LOG_FILE).open("a") as log:
             json.dump({**asdict(job), "folder": str(job.folder)}, file)
             file.flush()
-            command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+            command = [sys.executable, "-m", "accelerate.commands.launch", *self._how]
             command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
             command += ["-m", "hf_peft_compare", "train-job", file.name]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
@@ -232,7 +255,7 @@ def train_job(path: Path) -> int:
     job = json.loads(path.read_text())
     threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
     config = parse(RunConfig, job["config"], where="job")
-    return train_here(Job(config=config, origins=job["origins"], folder=Path(job["folder"]), plan=job["plan"]))
+    return train_here(Job(**{**job, "config": config, "folder": Path(job["folder"])}))
 
 
 def train_here(job: Job) -> int:
@@ -240,7 +263,7 @@ def train_here(job: Job) -> int:
     from hf_peft_compare.training import train_run
 
     try:
-        train_run(job.config, job.origins, folder=job.folder, plan=job.plan)
+        train_run(job.config, job.origins, folder=job.folder, plan=job.plan, tuning=job.tuning)
         return OK
     except RunFailed as error:
         traceback.print_exc()
@@ -313,7 +336,7 @@ def _context() -> Any:
 
 
 def _preflight(
-    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path
+    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path, check: bool
 ) -> tuple[int, int, dict[str, RunPlan]]:
     """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
     import torch
@@ -328,7 +351,7 @@ def _preflight(
         )
     if num_processes is None:
         num_processes = most_processes(configs, num_gpus)
-    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder)
+    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if check else {}
     return num_gpus, num_processes, plans
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
 from hf_peft_compare.planning.planner import Ground, grouped, plan_model
+from hf_peft_compare.quantisation import check_installed
 from hf_peft_compare.tokenised import TOKEN_CACHE_FOLDER, encode
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")
@@ -59,12 +60,13 @@ class _Group:
 
     def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
         """Tokenise all texts, and give what the rows' plans stand on."""
-        shortest = min(self.configs, key=lambda config: config.max_text_length)
+        shortest = min(self.configs, key=lambda c: (not get_method(c.method["name"]).trains, c.max_text_length))
         encoded = encode(shortest, self.examples, self.tokenizer, cache=cache)
+        lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
         return Ground(
             base=self.base,
             tokenizer=self.tokenizer,
-            lengths=count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length),
+            lengths=replace(lengths, num_examples={name: len(split) for name, split in self.examples.items()}),
             device=device,
             num_processes=num_processes,
         )
@@ -81,6 +83,7 @@ def _check_group(configs: Sequence[RunConfig], *, num_processes: int) -> _Group:
     models = {}
     for config in modelled:
         check_lengths(config, base)
+        check_installed(config)
         factory.training_arguments(config, output_dir=Path())
         factory.micro_batch_size(
             config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes

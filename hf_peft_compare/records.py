@@ -27,6 +27,7 @@ from hf_peft_compare.entries import get_method
 from hf_peft_compare.errors import UserError
 
 SCHEMA_VERSION = 2
+ADDED = {"tuning", "costs"}  # fields that the first records of this schema do not have
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 MODEL_FOLDER = "model"
@@ -59,12 +60,18 @@ class RunRecord:
             activations}_bytes", None where nothing was trained.
         trunk_cache: the cache of the frozen trunk's states: "bytes", "seconds" it took to fill, "filled_by" which run;
             None: none was used.
+        tuning: how the row's settings were found: "budget", "space", "trials" with "settings" and "validation_loss", "best",
+            "seconds" of all trials, "widened" and "at_edge" of the learning rate; None: they were given.
         plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
         throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes; None
             where the run was compiled), "num_generated_tokens", "generated_tokens_per_second".
+        costs: what is easily forgotten, see `hf_peft_compare.costs`: "checkpoint_bytes",
+            "{,merged_}latency_{1,32}_seconds", "{unmerged,merged}_loss" with "num_merge_examples",
+            "{,untouched_}outside_loss", "costs_seconds" that measuring took, "notes"; empty: not measured.
         history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
         notes: what a reader must know, e.g. that a micro-batch was halved.
-        provenance: versions, device, precision, processes, commit, data fingerprint, start.
+        provenance: versions, device, precision, processes, commit, data fingerprint, start; "groups", examples by split
+            and group, and "labels", the names of the classes, where the data tells them.
     """
 
     status: str
@@ -86,8 +93,10 @@ class RunRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int | None] = field(default_factory=dict)
     trunk_cache: dict[str, Any] | None = None
+    tuning: dict[str, Any] | None = None
     plan: dict[str, Any] | None = None
     throughput: dict[str, float | None] = field(default_factory=dict)
+    costs: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -104,9 +113,14 @@ class RunRecord:
         return self.status == "finished"
 
 
-def run_name(*, row: str, seed: int) -> str:
-    """Give the folder name of a run, a pure function of the run."""
-    return f"{row}-seed{seed}"
+def run_name(*, row: str, seed: int, trial: int | None = None) -> str:
+    """Give the folder name of a run, or of a trial of tuning, a pure function of the run."""
+    return f"{row}-seed{seed}" if trial is None else f"{row}-trial{trial:02d}"
+
+
+def folder_of_study(folder: Path, *, trial: int | None) -> Path:
+    """Give the folder of the study that a run's folder stands in; trials stand one folder deeper."""
+    return folder.parent if trial is None else folder.parents[1]
 
 
 def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
@@ -120,7 +134,7 @@ def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
         "config": asdict(config),
         "config_origins": dict(origins),
         "config_hash": config.hash,
-        "card": {"title": method.title, **asdict(method.card)},
+        "card": method.describe(config.method_settings),
     }
 
 
@@ -169,7 +183,8 @@ def read_record(folder: Path) -> RunRecord:
             f"{path} is not a whole record ({error}). Delete the folder {folder} and run the study again."
         ) from None
     known = {f.name for f in fields(RunRecord)}
-    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION or set(raw) != known:
+    is_ours = isinstance(raw, dict) and known - ADDED <= set(raw) <= known
+    if not is_ours or raw["schema_version"] != SCHEMA_VERSION:
         raise UserError(
             f"{path} is not a record of schema {SCHEMA_VERSION}. Delete the folder {folder} and run the study again."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,41 +11,33 @@ from hf_peft_compare.answers import read_answer
 from hf_peft_compare.completions import Parts, completion_format
 from hf_peft_compare.entries import Example, Format
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.labels import ClassificationSettings, labels_of, text_columns
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def answer_format(
     template: str,
-    settings: ClassificationSettings,
     *,
+    columns: Sequence[str],
+    labels: Sequence[str],
     answers: Mapping[str, Sequence[str]],
     scoring: str,
     key: Any,
     where: str = "task",
-    before: str = "",
 ) -> Format:
     """Ask for a label by a template, and read the answer.
 
     Args:
-        before: a text that stands in front of every prompt.
+        columns: of the texts.
         where: the settings' name, for errors.
     """
-    columns = text_columns(settings)
-    check_template(template, columns, key=f"{where}.template")
-    spellings = all_answers(labels_of(settings), answers, where=where)
-
-    def parts(example: Example) -> Parts:
-        prefix, text, suffix = fill(template, columns, example)
-        return before + prefix, text, suffix
-
+    spellings = all_answers(labels, answers, where=where)
     return completion_format(
-        parts,
+        template_parts(template, columns, key=f"{where}.template"),
         key=key,
         completion=lambda example: spellings[example.reference][0],
         read=partial(read_answer, answers=spellings),
-        candidates=labels_of(settings) if scoring == "likelihood" else (),
+        candidates=labels if scoring == "likelihood" else (),
         metrics=() if scoring == "likelihood" else ("no_answer",),
     )
 
@@ -70,6 +62,16 @@ def all_answers(
     return spellings
 
 
+def template_parts(template: str, columns: Sequence[str], *, key: str) -> Callable[[Example], Parts]:
+    """Give what fills a template with an example's texts.
+
+    Args:
+        key: the setting it stands under, for errors.
+    """
+    check_template(template, columns, key=key)
+    return partial(fill, template, columns)
+
+
 def check_template(template: str, columns: Sequence[str], *, key: str) -> None:
     """Raise UserError unless a template has the placeholder of each text column, and no other.
 
@@ -86,7 +88,10 @@ def check_template(template: str, columns: Sequence[str], *, key: str) -> None:
 
 
 def fill(template: str, columns: Sequence[str], example: Example) -> Parts:
-    """Fill in an example's texts; the first placeholder's is the part that may be cut."""
+    """Fill in an example's texts; the first placeholder's is the part that may be cut.
+
+    Spaces before a text go with it, as they do for a tokenizer that reads the whole.
+    """
     texts = dict(zip(columns, (example.source, example.source_pair), strict=False))
     first = PLACEHOLDER.search(template)
     assert first is not None, "checked before"
@@ -94,4 +99,6 @@ def fill(template: str, columns: Sequence[str], example: Example) -> Parts:
     def filled(text: str) -> str:
         return PLACEHOLDER.sub(lambda match: str(texts[match[1]]), text)
 
-    return template[: first.start()], str(texts[first[1]]), filled(template[first.end() :])
+    before = template[: first.start()]
+    prefix = before.rstrip(" ")
+    return prefix, before[len(prefix) :] + str(texts[first[1]]), filled(template[first.end() :])

@@ -21,7 +21,7 @@ import transformers
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.data import fingerprint
 from hf_peft_compare.entries import Example, Format
-from hf_peft_compare.formats import format_of, source_of
+from hf_peft_compare.formats import format_of, source_of, splits_read
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import hash_json
 
@@ -51,7 +51,9 @@ class Encoded:
 def encode(
     config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
 ) -> Encoded:
-    """Tokenise all splits, and what the test split is asked by, within what virtual tokens leave of `max_length`.
+    """Tokenise all splits that a run reads, and what the test split is asked by.
+
+    All is cut to what virtual tokens leave of `max_length`. Only a run that trains reads more than the test split.
 
     Args:
         cache: the folder where tokens are looked for, and kept once all texts are known to fit.
@@ -68,7 +70,8 @@ def encode(
         assert form.encode_prompt is not None
         return {"input_ids": form.encode_prompt(example, tokenizer, config.max_prompt_length)}
 
-    texts, encoders = dict(examples), dict.fromkeys(examples, row)
+    texts = splits_read(config, examples)
+    encoders = dict.fromkeys(texts, row)
     if form.candidates:
         texts[CANDIDATES] = [replace(e, reference=answer) for e in examples["test"] for answer in form.candidates]
         encoders[CANDIDATES] = row

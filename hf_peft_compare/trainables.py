@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hf_peft_compare.sharding import copy_whole, reshard, whole
+
 
 def named_trainables(model: nn.Module) -> dict[str, nn.Parameter]:
     """Give the parameters that require gradients by name, each once."""
@@ -36,7 +38,7 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
     """Hash names, types and every bit of the tensors."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = whole(tensors[name].detach()).cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
@@ -44,16 +46,28 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 def hash_trainables(model: nn.Module) -> str:
     """Hash the trainable parameters, so that equal hashes mean equal weights bit for bit."""
+    reshard(model)
     return hash_tensors(dict(named_trainables(model)))
 
 
-def save_trainables(model: nn.Module, path: Path) -> None:
-    """Write the trainable parameters as safetensors, whole or not at all."""
+def save_trainables(model: nn.Module, path: Path, *, writes: bool = True) -> None:
+    """Write the trainable parameters as safetensors, whole or not at all.
+
+    Args:
+        writes: whether this process writes the file; of several, all take part and one writes.
+    """
     from safetensors.torch import save_file
 
+    reshard(model)
+    tensors = {}
+    for name, parameter in named_trainables(model).items():
+        value = whole(parameter.detach())
+        if writes:  # the others let go of it: only one process has to have room for all
+            tensors[name] = value.cpu().contiguous()
+    if not writes:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    tensors = {name: p.detach().cpu().contiguous() for name, p in named_trainables(model).items()}
     save_file(tensors, temporary, metadata={"format": "pt"})
     temporary.replace(path)
 
@@ -71,5 +85,6 @@ def load_trainables(model: nn.Module, path: Path) -> None:
     if set(saved) != set(parameters):
         differing = sorted(set(saved) ^ set(parameters))[:5]
         raise ValueError(f"{path} holds other parameters than the model trains: {differing} …")
-    for name, parameter in parameters.items():
-        parameter.copy_(saved[name])
+    reshard(model)
+    for name, parameter in named_trainables(model).items():
+        copy_whole(parameter, saved[name])

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 import torch
 import transformers
+from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback, TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from hf_peft_compare import data, provenance, trunk_cache
 from hf_peft_compare.batches import SimilarLengthSampler, count_visited_tokens
@@ -24,6 +25,7 @@ from hf_peft_compare.callbacks import (
     BestState,
     CheckpointMarker,
     FiniteLoss,
+    Hopeless,
     MemoryBreakdown,
     PeakCudaMemory,
     ProgressFile,
@@ -32,10 +34,11 @@ from hf_peft_compare.callbacks import (
     WallClock,
     WandbSink,
 )
-from hf_peft_compare.callbacks.best_state import METRIC
+from hf_peft_compare.callbacks.best_state import BEST_FILE, METRIC
 from hf_peft_compare.callbacks.checkpoints import latest_checkpoint
 from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE, TRAIN
 from hf_peft_compare.config import RunConfig
+from hf_peft_compare.costs import Measuring, measure_costs
 from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import (
@@ -51,16 +54,18 @@ from hf_peft_compare.formats import format_of
 from hf_peft_compare.heads import Head, head_of
 from hf_peft_compare.packing import can_pack, pack
 from hf_peft_compare.planning.estimates import times
-from hf_peft_compare.processes import process_state
+from hf_peft_compare.processes import asks_for_sharding, process_state
 from hf_peft_compare.records import (
     CHECKPOINTS_FOLDER,
     MODEL_FOLDER,
     TRUNK_CACHE_FOLDER,
     RunRecord,
+    folder_of_study,
     identity,
     write_predictions,
     write_record,
 )
+from hf_peft_compare.sharding import is_sharded, shard
 from hf_peft_compare.tokenised import TOKEN_CACHE_FOLDER, Encoded, encode
 from hf_peft_compare.trainables import count_parameters, hash_trainables, load_trainables, save_trainables
 from hf_peft_compare.trunk import find_trunk
@@ -90,8 +95,20 @@ class ComparisonTrainer(Trainer):
         chunk_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        save_trainables(_module(self), Path(output_dir or self.args.output_dir or ".") / TRAINABLES_FILE)
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what is trained, the parts of it from every process."""
+        path = Path(output_dir or self.args.output_dir or ".") / TRAINABLES_FILE
+        save_trainables(_module(self), path, writes=self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        # The Trainer would save the frozen base beside them, in every checkpoint.
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            assert self.lr_scheduler is not None
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trainables(_module(self), Path(resume_from_checkpoint) / TRAINABLES_FILE)
@@ -127,12 +144,14 @@ class Run:
     origins: Mapping[str, str]
     folder: Path
     plan: Mapping[str, Any] | None = None
+    tuning: Mapping[str, Any] | None = None
     clock: WallClock = field(default_factory=WallClock)
     memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
     breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
     notes: list[str] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
+    test_states: TrunkStates | None = None
 
     @property
     def method(self) -> Method:
@@ -145,6 +164,11 @@ class Run:
         return head_of(self.config)
 
     @property
+    def study_folder(self) -> Path:
+        """The folder of the study, whose caches its runs and trials share."""
+        return folder_of_study(self.folder, trial=self.config.trial)
+
+    @property
     def checkpoints(self) -> Path:
         """Where the Trainer's checkpoints and the best state stand until the run is finished."""
         return self.folder / CHECKPOINTS_FOLDER
@@ -155,21 +179,29 @@ class Run:
 
 
 def train_run(
-    config: RunConfig, origins: Mapping[str, str], *, folder: Path, plan: Mapping[str, Any] | None = None
+    config: RunConfig,
+    origins: Mapping[str, str],
+    *,
+    folder: Path,
+    plan: Mapping[str, Any] | None = None,
+    tuning: Mapping[str, Any] | None = None,
 ) -> RunRecord:
     """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
+
+    A trial of tuning is not evaluated: no test example is looked at before all settings are chosen.
 
     Args:
         config: the resolved run.
         origins: the layer that set each dotted key.
         folder: the run's own folder.
         plan: what it was estimated to take, for the record.
+        tuning: how its settings were found, for the record.
 
     Raises:
         UserError: bad input; nothing is written.
         RunFailed: anything else; the record holds the error.
     """
-    run = Run(config=config, origins=origins, folder=folder, plan=plan)
+    run = Run(config=config, origins=origins, folder=folder, plan=plan, tuning=tuning)
     main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
     sink = WandbSink(config=config, folder=folder)
@@ -208,19 +240,32 @@ def _execute(
     """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
     run.measured["provenance"] = provenance.collect(
         precision="bf16" if use_bf16(run.config) else "fp32", num_processes=process_state().num_processes
-    ) | {"data_fingerprint": data.fingerprint(examples)}
+    ) | {"data_fingerprint": data.fingerprint(examples), "groups": data.count_groups(examples)}
     form = format_of(run.config, examples["train"])
+    if form.labels:
+        run.measured["provenance"]["labels"] = list(form.labels)
     run.metrics = [get_metric(name) for name in (*get_task(run.config.task["name"]).metrics, *form.metrics)]
     run.measured["scores"] = _scores(run)
     if run.method.predict is not None:
         predict = run.method.predict(run.config.method_settings, examples["train"])
         return _predictions(run, examples["test"], [predict(example.source) for example in examples["test"]])
     built, encoded = _adapt(run, examples, progress, sink)
+    if run.config.trial is not None:
+        return []
     if run.method.save is not None:
         with run.clock.measure(SAVE):
             if process_state().is_main_process:
-                run.method.save(built.model, run.folder / MODEL_FOLDER)
+                run.method.save(_unsharded(run, built), run.folder / MODEL_FOLDER)
     return _evaluate(run, built, encoded, examples["test"], progress)
+
+
+def _unsharded(run: Run, built: Built) -> Any:
+    """Give the trained model, built anew on the host where its parameters are spread over the processes."""
+    if not is_sharded(built.model):
+        return built.model
+    model = build(run.config, output_dir=run.checkpoints).model
+    load_trainables(model, run.checkpoints / BEST_FILE)
+    return model
 
 
 def _adapt(
@@ -231,9 +276,9 @@ def _adapt(
     while True:
         with run.clock.measure(LOAD):
             built = build(run.config, output_dir=run.checkpoints, micro_batch_divisor=divisor)
-            encoded = encode(run.config, examples, built.tokenizer, cache=run.folder.parent / TOKEN_CACHE_FOLDER)
+            encoded = encode(run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER)
             run.note(*encoded.notes)
-            built.model.to(built.arguments.device)
+            _place(run, built)
         try:
             if run.method.trains:
                 _train(run, built, encoded, progress, sink)
@@ -253,6 +298,18 @@ def _adapt(
         del built, encoded
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def _place(run: Run, built: Built) -> None:
+    """Put the model on this process's device, or its part of it; the Trainer spreads one that is trained."""
+    if not asks_for_sharding():
+        built.model.to(built.arguments.device)
+        return
+    run.note(f"Parameters were spread over {process_state().num_processes} processes (FSDP).")
+    if not run.method.trains:
+        shard(built.model)
+    elif built.arguments.bf16:
+        run.note("Spread parameters are gathered in bf16, so the test split was scored in bf16 too.")
 
 
 def _train(run: Run, built: Built, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
@@ -289,14 +346,20 @@ def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, Tru
     """Give the frozen trunk's states of the train and validation examples where a cache of them pays; else nothing."""
     trunk = find_trunk(built.model)
     splits = {"train": encoded.splits["train"], "validation": _longest_first(encoded.splits["validation"])}
+    if trunk is not None and trunk.embeds:
+        if run.config.trial is None:  # small, and read by every run that has the same encoders
+            splits["test"] = encoded.splits["test"]
+        run.note(*trunk.notes)
     on_cpu = built.arguments.device.type == "cpu"
-    if trunk is None or not trunk_cache.pays(run.config, num_train=len(splits["train"]), on_cpu=on_cpu):
+    if trunk is None or asks_for_sharding():
+        return {}
+    if not trunk_cache.pays(run.config, trunk=trunk, num_train=len(splits["train"]), on_cpu=on_cpu):
         return {}
     cache = TrunkCache(
-        root=run.folder.parent / TRUNK_CACHE_FOLDER,
+        root=run.study_folder / TRUNK_CACHE_FOLDER,
         trunk=trunk,
         collate=run.head.collator(built.tokenizer),
-        bf16=built.arguments.bf16,
+        bf16=built.arguments.bf16 and not trunk.embeds,
         batch_size=built.arguments.per_device_eval_batch_size,
         filled_by=run.config.run,
         max_bytes=run.config.training.trunk_cache_max_bytes,
@@ -305,16 +368,17 @@ def kept_trunk_states(run: Run, built: Built, encoded: Encoded) -> dict[str, Tru
         run.note("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
         return {}
     with run.clock.measure(TRAIN):
-        agrees = cache.agrees(built.model, splits["train"][0])
+        agrees = trunk.embeds or cache.agrees(built.model, splits["train"][0])
     if not agrees:
         run.note("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
         return {}
-    phases = {"train": TRAIN, "validation": EVALUATION}
+    phases = {"train": TRAIN, "validation": EVALUATION, "test": EVALUATION}
     states = {}
     for name, rows in splits.items():
         with run.clock.measure(phases[name]):
             states[name] = cache.states(rows)
     run.measured["trunk_cache"] = trunk_cache.describe(states.values())
+    run.test_states = states.pop("test", None)
     return states
 
 
@@ -347,6 +411,7 @@ def make_trainer(
             FiniteLoss(),
             BestState(str(run.checkpoints), run.config.training.early_stopping_patience),
             CheckpointMarker(),
+            Hopeless(run.config.stop_above),
             *extra,
         ],
     )
@@ -427,7 +492,14 @@ def _evaluate(
         texts, losses = predict(run, built, encoded, progress)
     run.memory.enter(None)
     progress.say("scoring")
-    return _predictions(run, examples, texts, losses=losses, read=encoded.form.read)
+    predictions = _predictions(run, examples, texts, losses=losses, read=encoded.form.read)
+    if run.config.costs:
+        progress.say("costs")
+        run.measured["resident_peak_bytes"] = provenance.resident_peak_bytes()  # before a second model may be loaded
+        run.measured["costs"] = measure_costs(
+            Measuring(run.config, built, encoded, model_folder=run.folder / MODEL_FOLDER, cache=run.study_folder)
+        )
+    return predictions
 
 
 def _classify(
@@ -436,8 +508,9 @@ def _classify(
     """Give the likeliest class of each test example, and the loss of its own."""
     progress.say("classifying")
     collate, batch_size = run.head.collator(built.tokenizer), run.config.training.eval_batch_size
-    scored = score_classes(built.model, encoded.splits["test"], collate=collate, batch_size=batch_size)
-    names = built.model.config.id2label
+    rows: Any = EncodedExamples(encoded.splits["test"], run.test_states)
+    scored = score_classes(built.model, rows, collate=collate, batch_size=batch_size)
+    names = encoded.form.labels or built.model.config.id2label
     return [names[predicted] for _, _, predicted in scored], [(nats, known) for nats, known, _ in scored]
 
 
@@ -519,12 +592,14 @@ def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
         seconds=dict(run.clock.seconds),
         memory={
             **run.memory.results(),
-            "resident_peak_bytes": provenance.resident_peak_bytes(),
+            "resident_peak_bytes": measured.get("resident_peak_bytes") or provenance.resident_peak_bytes(),
             **run.breakdown.results(),
         },
         trunk_cache=measured.get("trunk_cache"),
+        tuning=None if run.tuning is None else dict(run.tuning),
         plan=None if run.plan is None else dict(run.plan),
         throughput=_throughput(run),
+        costs=measured.get("costs", {}),
         history=measured.get("history", []),
         notes=list(run.notes),
         provenance=measured.get("provenance", {}),

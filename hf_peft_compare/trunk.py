@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,12 +26,33 @@ class Trunk:
         blocks: its transformer blocks that are frozen, the lowest first.
         above: the modules above it: the remaining blocks, the head.
         boundary: the first module above, whose input are the trunk's states: a block, or the head.
+        embedding_widths: {what is embedded: width}, where the trunk makes of each example one state, which they add up
+            to; empty: one of each token.
+        embedded_by: all but weights and config that decides that state.
     """
 
     base: Any
     blocks: tuple[nn.Module, ...]
     above: tuple[nn.Module, ...]
     boundary: nn.Module
+    embedding_widths: Mapping[str, int] = field(default_factory=dict)
+    embedded_by: str = ""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes one state of each example."""
+        return bool(self.embedding_widths)
+
+    @property
+    def width(self) -> int:
+        """The size of a state."""
+        return sum(self.embedding_widths.values()) or self.base.get_input_embeddings().embedding_dim
+
+    @property
+    def notes(self) -> list[str]:
+        """Say what is embedded, and in how many numbers."""
+        parts = [f"{what} {width:,}" for what, width in self.embedding_widths.items()]
+        return [f"Frozen embeddings, numbers of each: {', '.join(parts)}."] if parts else []
 
     @property
     def below_head(self) -> bool:
@@ -46,6 +67,8 @@ class Trunk:
     def num_states(self, row: Mapping[str, Any]) -> int:
         """Count the columns of an encoded example, at its right end, of which states are kept."""
         num_tokens = len(row["input_ids"])
+        if self.embeds:
+            return 1
         if not self.below_head or "num_completion_tokens" not in row:  # what stands for a class is the head's affair
             return num_tokens
         return min(row["num_completion_tokens"] + 1, num_tokens)
@@ -53,6 +76,8 @@ class Trunk:
 
 def find_trunk(model: nn.Module) -> Trunk | None:
     """Find the frozen trunk of a model; None where something is trained below its first block, or all around it."""
+    if hasattr(type(model), "frozen_trunk"):  # it says so itself
+        return model.frozen_trunk  # type: ignore[return-value]
     base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     trained = {id(p) for p in model.parameters() if p.requires_grad}
     blocks, head = transformer_blocks(base), head_modules(base)
@@ -96,8 +121,10 @@ def accept_trunk_states(trunk: Trunk) -> None:
     """Let the base's `forward` take `trunk_states` [B, W, H], with which it runs only what lies above the trunk.
 
     W is T; where only the head is trained it is K, and all but the last K columns of the input are dropped. The model
-    must have run without states before: that shows what its blocks return.
+    must have run without states before: that shows what its blocks return. Models of embeddings take them already.
     """
+    if trunk.embeds:
+        return
     forward, output_types = trunk.base.forward, set[type]()
     trunk.blocks[0].register_forward_hook(lambda module, args, output: output_types.add(type(output)))
 

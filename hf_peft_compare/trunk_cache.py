@@ -118,7 +118,7 @@ class TrunkCache:
     def key(self, rows: Rows) -> str:
         """Hash all that decides the states: weights and config of the trunk, tokens, precision, libraries."""
         base = self.trunk.base
-        names = ("input_ids", "token_type_ids")
+        names = ("input_ids", "token_type_ids", "image")
         tokens = [([row[name] for name in names if name in row], self.trunk.num_states(row)) for row in rows]
         config = {k: v for k, v in base.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
         return hash_json(
@@ -127,6 +127,8 @@ class TrunkCache:
                 "config": repr(sorted(config.items(), key=str)),
                 "num_blocks": len(self.trunk.blocks),
                 "below_head": self.trunk.below_head,
+                "embedded_by": self.trunk.embedded_by,
+                "images": _versions({row["image"] for row in rows if "image" in row}),
                 "tokens": hash_json(tokens),
                 "bf16": self.bf16,
                 "attention": base.config._attn_implementation,
@@ -198,6 +200,8 @@ class TrunkCache:
         inputs = self._inputs(rows)
         with self._precision():
             states = trunk_states(self.trunk, inputs).cpu()
+        if self.trunk.embeds:
+            return states, torch.ones(states.shape[:2], dtype=torch.bool)
         return states, inputs["attention_mask"][:, -states.shape[1] :].bool().cpu()
 
     def _inputs(self, rows: Rows) -> dict[str, Any]:
@@ -206,6 +210,12 @@ class TrunkCache:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.trunk.base.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def _versions(paths: Iterable[str]) -> list[list[Any]]:
+    """Tell files apart from others that stood at the same paths before: by their size and time."""
+    stats = {path: os.stat(path) for path in sorted(paths)}
+    return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()]
 
 
 def _end_of(row: dict[str, Any], num_tokens: int = 16) -> dict[str, Any]:
@@ -218,7 +228,7 @@ def _end_of(row: dict[str, Any], num_tokens: int = 16) -> dict[str, Any]:
 def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) -> int:
     """Give the size of the states of some splits before they are computed; they are float32 in autocast too."""
     num_states = sum(trunk.num_states(row) for rows in splits for row in rows)
-    return num_states * trunk.base.get_input_embeddings().embedding_dim * itemsize
+    return num_states * trunk.width * itemsize
 
 
 def describe(states: Iterable[TrunkStates]) -> dict[str, Any]:
@@ -231,9 +241,14 @@ def describe(states: Iterable[TrunkStates]) -> dict[str, Any]:
     }
 
 
-def pays(config: RunConfig, *, num_train: int, on_cpu: bool) -> bool:
-    """Whether a run reads the states of its training examples more than once, on a device where reading is cheap."""
+def pays(config: RunConfig, *, trunk: Trunk, num_train: int, on_cpu: bool) -> bool:
+    """Whether a run reads the states of its training examples more than once, on a device where reading is cheap.
+
+    Embeddings are small, and other runs will read them: they are always kept but where the study says otherwise.
+    """
     training = config.training
+    if trunk.embeds:
+        return training.trunk_cache is not False
     steps_as_epochs = training.max_steps * training.train_batch_size / num_train
     passes = steps_as_epochs if training.max_steps > 0 else training.num_train_epochs
     wanted = training.trunk_cache if training.trunk_cache is not None else on_cpu

@@ -257,3 +257,25 @@ def test_parse_reports_every_problem_at_once():
     assert str(error.value).startswith("here: ")
     assert "learning_rate is 'x'" in str(error.value)
     assert "unknown key 'epochs'" in str(error.value)
+
+
+FIELDS = {"model_revision": "old", "tokenizer_name_or_path": "theirs", "architecture": {"n_layer": 3}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "methods", "expected"),
+    [
+        ([], {"lora": {}}, FIELDS["architecture"]),
+        (["model_name_or_path=other"], {"lora": {}}, {}),
+        (["model_name_or_path=other", "architecture.n_layer=5"], {"lora": {}}, {"n_layer": 5}),
+        ([], {"lora": {"model_name_or_path": "other"}}, {}),
+        ([], {"lora": {"model_name_or_path": "other", "architecture": {"n_layer": 7}}}, {"n_layer": 7}),
+        (["model_name_or_path=third"], {"lora": {"model_name_or_path": "o", "architecture": {"n_layer": 7}}}, {}),
+        (["model_name_or_path=other", "init=config"], {"lora": {}}, FIELDS["architecture"]),
+    ],
+)
+def test_another_base_has_nothing_of_the_one_that_it_stands_for(overrides, methods, expected, tiny_study):
+    run, _ = tiny_study(*overrides, methods=methods, **FIELDS).resolve(row="lora", seed=0)
+    assert run.architecture == expected
+    same = expected == FIELDS["architecture"]
+    assert (run.model_revision, run.tokenizer_name_or_path) == (("old", "theirs") if same else (None, None))

@@ -1,5 +1,7 @@
 """Data: three splits of the sizes that a study asks for, the same in every run, from wherever they stand."""
 
+from collections import Counter
+
 import datasets
 import pandas as pd
 import pytest
@@ -181,3 +183,105 @@ def test_the_fingerprint_changes_with_every_text_and_with_the_order(load):
     reversed_train = {**examples, "train": examples["train"][::-1]}
     assert fingerprint(reversed_train)["train"] != first["train"]
     assert fingerprint(reversed_train)["test"] == first["test"]
+
+
+@pytest.fixture
+def labelled(tmp_path, tiny_study):
+    """`labelled(counts, "key=value", …)`: splits of a file with so many rows of each label, and no other split."""
+
+    def make(counts, *overrides):
+        rows = [(f"{label}-{i}", f"{label} {i}", label) for label, count in counts.items() for i in range(count)]
+        path = tmp_path / "labelled.csv"
+        pd.DataFrame(rows, columns=["id", "text", "label"]).to_csv(path, index=False)
+        task = {"name": "sequence_classification", "labels": list(counts)}
+        return load_examples(tiny_study(f"dataset={path}", *overrides, task=task, methods={"majority": {}}).config)
+
+    return make
+
+
+def label_counts(examples):
+    return dict(sorted(Counter(example.reference for example in examples).items()))
+
+
+WHOLE = ("num_train_samples=null", "num_validation_samples=20", "num_test_samples=10")
+
+
+def test_splits_cut_from_train_have_its_labels_in_its_proportions(labelled):
+    examples = labelled({"common": 80, "rare": 20}, *WHOLE)
+    counts = {name: label_counts(examples[name]) for name in SPLITS}
+    assert counts["test"] == {"common": 8, "rare": 2}
+    assert counts["validation"] == {"common": 16, "rare": 4}
+    assert counts["train"] == {"common": 56, "rare": 14}
+    assert len({example.id for split in examples.values() for example in split}) == 100
+
+
+def test_a_label_that_stands_once_stays_in_train(labelled):
+    for seed in range(10):
+        examples = labelled({"common": 60, "other": 39, "single": 1}, *WHOLE, f"data_seed={seed}")
+        assert label_counts(examples["train"])["single"] == 1
+
+
+def test_cut_splits_are_seeded_and_do_not_depend_on_the_number_of_train_samples(labelled):
+    counts = {"common": 80, "rare": 20}
+    examples = labelled(counts, *WHOLE)
+    assert fingerprint(labelled(counts, *WHOLE)) == fingerprint(examples)
+    assert fingerprint(labelled(counts, *WHOLE, "data_seed=1"))["test"] != fingerprint(examples)["test"]
+    few = labelled(counts, *WHOLE, "num_train_samples=10")
+    assert {name: fingerprint(few)[name] for name in ("validation", "test")} == {
+        name: fingerprint(examples)[name] for name in ("validation", "test")
+    }
+
+
+def test_without_labels_the_end_of_shuffled_train_is_cut(load, tmp_path):
+    """Published records of summarization have these very examples."""
+    path = write_stories(tmp_path / "all.jsonl", 40, seed=0)
+    rows = datasets.load_dataset("json", data_files=str(path))["train"].shuffle(seed=0)["id"]
+    examples = load(f"dataset={path}")
+    assert ids(examples["test"]) == rows[34:] and ids(examples["validation"]) == rows[26:34]
+    assert ids(examples["train"]) == rows[:24]
+
+
+BALANCED = ("balanced_train_samples=true", "num_validation_samples=5", "num_test_samples=5")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (6, {"a": 2, "b": 2, "c": 2}),
+        (8, {"a": 3, "b": 3, "c": 2}),
+        (30, {"a": 13, "b": 12, "c": 5}),  # c has no more
+    ],
+)
+def test_balanced_train_samples_are_as_even_as_the_data_allows(size, expected, labelled):
+    found = label_counts(labelled({"a": 60, "b": 35, "c": 5}, *BALANCED, f"num_train_samples={size}")["train"])
+    assert sorted(found.values()) == sorted(expected.values()) and found["c"] == expected["c"]
+
+
+def test_balanced_train_samples_are_seeded_and_a_smaller_choice_is_part_of_a_larger_one(labelled):
+    def chosen(size, *overrides):
+        counts = {"a": 400, "b": 100}
+        return ids(labelled(counts, *BALANCED, f"num_train_samples={size}", *overrides)["train"])
+
+    assert set(chosen(50)) < set(chosen(150))
+    assert chosen(50) == chosen(50) and set(chosen(50)) != set(chosen(50, "data_seed=1"))
+    assert chosen(50) != [f"a-{i}" for i in range(25)] + [f"b-{i}" for i in range(25)]
+
+
+def test_a_task_without_labels_has_nothing_to_balance(load):
+    with pytest.raises(UserError, match="task summarization has no labels to balance"):
+        load("balanced_train_samples=true")
+
+
+def test_a_missing_label_column_names_those_that_exist(labelled):
+    with pytest.raises(UserError, match="no column 'sentiment'; it has id, text, label"):
+        labelled({"a": 40, "b": 40}, *BALANCED, "task.label_column=sentiment")
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_rows_of_a_grid_read_nested_subsets_of_one_train_split(size, tiny_study, classifying):
+    keys = {**classifying, "methods": {"lora": {"grid": {"num_train_samples": [size, 3 * size]}}}}
+    study = tiny_study("balanced_train_samples=true", **keys)
+    few, many = (load_examples(config) for config, _ in study.resolve_all())
+    assert (len(few["train"]), len(many["train"])) == (size, 3 * size)
+    assert set(ids(few["train"])) < set(ids(many["train"]))
+    assert fingerprint(few)["test"] == fingerprint(many)["test"]

@@ -22,7 +22,7 @@ def test_a_method_has_a_full_card_and_defaults(name):
     method = get_method(name)
     assert method.name == name
     assert method.title
-    assert all(vars(method.card).values())
+    assert all(value for name, value in vars(method.card).items() if name != "theory")
     assert method.card.url.startswith("https://")
     assert method.trains == bool(method.training_defaults)
     if method.trains:

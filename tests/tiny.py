@@ -7,13 +7,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
 
-# Every kind of method: ours, peft's adapters, peft's prompt learning that prepends embeddings or keys and values.
+# Every kind of method: ours, peft's adapters, on a 4-bit base too, peft's prompt learning that prepends embeddings or
+# keys and values.
 METHODS = {
     "prompt_tuning": {"num_virtual_tokens": 4, "prompt_tuning_init_text": "the fox found"},
     "last_layer_head": {"method": "last_layers", "num_layers": 0},
     "last_layers": {"num_layers": 1},
     "lora": {"r": 4},
     "dora": {"method": "lora", "r": 4, "use_dora": True},
+    "qlora": {"r": 4},
     "ia3": {"peft_type": "IA3"},
     "prefix_tuning": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4},
     "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 4, "encoder_hidden_size": 16},
@@ -127,8 +129,11 @@ def token_rows(lengths, *, seed=3):
     ]
 
 
-# What the classification tests train on every architecture; a row's head is trained along.
-CLASSIFIERS = {row: METHODS[row] for row in METHODS if row not in ("prompt_tuning", "peft_prompt_tuning")}
+# What the classification tests train on every architecture: all of them, a class head along with each.
+CLASSIFIERS = METHODS | {
+    "frozen_features": {},
+    "frozen_features_hidden": {"method": "frozen_features", "pooling": "mean", "hidden_size": 16},
+}
 LABELS = ["lost", "unclear", "found"]
 WORDS = {"lost": ("lost", "missed"), "unclear": ("sought", "awaited"), "found": ("found", "met")}
 

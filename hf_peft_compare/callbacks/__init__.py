@@ -6,6 +6,7 @@ Those that measure are exported into checkpoints, so that a resumed run goes on 
 from hf_peft_compare.callbacks.best_state import BestState
 from hf_peft_compare.callbacks.checkpoints import CheckpointMarker
 from hf_peft_compare.callbacks.finite_loss import FiniteLoss
+from hf_peft_compare.callbacks.hopeless import Hopeless
 from hf_peft_compare.callbacks.memory_breakdown import MemoryBreakdown
 from hf_peft_compare.callbacks.peak_cuda_memory import PeakCudaMemory
 from hf_peft_compare.callbacks.progress import ProgressFile
@@ -18,6 +19,7 @@ __all__ = [
     "BestState",
     "CheckpointMarker",
     "FiniteLoss",
+    "Hopeless",
     "MemoryBreakdown",
     "PeakCudaMemory",
     "ProgressFile",

@@ -51,8 +51,7 @@ class BestState(TrainerCallback, ExportableState):
         if metrics[METRIC] < self.best_loss:
             self.best_loss, self.best_step, self.best_epoch = metrics[METRIC], state.global_step, state.epoch
             self.evaluations_without_improvement = 0
-            if state.is_world_process_zero:
-                save_trainables(model, self.path)
+            save_trainables(model, self.path, writes=state.is_world_process_zero)
         else:
             self.evaluations_without_improvement += 1
         if self.out_of_patience:

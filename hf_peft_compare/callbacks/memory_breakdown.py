@@ -11,6 +11,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from hf_peft_compare.sharding import is_sharded, part
+
 KEYS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
 ENOUGH = 3  # of equal size, since attention keeps more of a padded batch than of one without padding
 
@@ -25,21 +27,23 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
     | optimizer_bytes   | the optimizer's tensors after it                                                         |
     | activations_bytes | what autograd saved for the backward pass of the largest micro-batch, beside the weights |
 
-    Memory that several tensors share counts once. It is a count of tensors, exact on any device, and not what an
-    allocator held: temporary results are in `PeakCudaMemory` alone. Weights that autocast has cast are activations.
+    Memory that several tensors share counts once, and of tensors that are spread over processes this one's part. It is
+    a count of tensors, exact on any device, and not what an allocator held: temporary results are in `PeakCudaMemory`
+    alone. Weights that autocast has cast are activations.
 
     With gradient checkpointing activations_bytes is None: what is kept of each block stands in no graph, and what is
-    computed again for it is saved and gone within the backward pass.
+    computed again for it is saved and gone within the backward pass. So it is where weights are spread over processes:
+    what is gathered of them for a pass could not be told from activations.
     """
 
     def __init__(self) -> None:
         self.num_bytes: dict[str, int] = {}
         self._watched: list[tuple[int, ...]] = []
-        self._checkpoints = False
+        self._uncountable = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Count the weights."""
-        self._checkpoints = args.gradient_checkpointing
+        self._uncountable = args.gradient_checkpointing or is_sharded(model)
         self.num_bytes["weights_bytes"] = _num_bytes(_weights(model))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
@@ -60,7 +64,7 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
         """
         sizes = tuple(size for value in inputs.values() if isinstance(value, Tensor) for size in value.shape)
         num_larger = sum(all(map(int.__le__, sizes, watched)) for watched in self._watched)
-        if self._checkpoints or num_larger >= ENOUGH:
+        if self._uncountable or num_larger >= ENOUGH:
             yield
             return
         weights = {_address(tensor) for tensor in _weights(model)}
@@ -94,6 +98,9 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
 def _weights(model: nn.Module) -> Iterator[Tensor]:
     yield from model.parameters()
     yield from model.buffers()
+    for parameter in model.parameters():  # of bitsandbytes: the scales of packed weights, and the tables of values
+        if (state := getattr(parameter, "quant_state", None)) is not None:
+            yield from _tensors([vars(state), vars(state.state2) if state.state2 else {}])
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
@@ -107,7 +114,8 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
 
 def _num_bytes(tensors: Iterable[Tensor]) -> int:
     """Sum what the tensors' memory takes, shared memory once."""
-    return sum({_address(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
+    parts = map(part, tensors)
+    return sum({_address(tensor): tensor.untyped_storage().nbytes() for tensor in parts}.values())
 
 
 def _address(tensor: Tensor) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from transformers import TrainerCallback
 
@@ -17,14 +16,12 @@ from hf_peft_compare.callbacks.best_state import METRIC
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import RunRecord
+from hf_peft_compare.weights_and_biases import is_disabled, open_run
 
-PROJECT = "hf-peft-compare"
 ID_FILE = "run_id"
 STEP = "train/global_step"
 CURVES = ("loss", "learning_rate", "grad_norm", "epoch")
 TEXTS = ("id", "source", "reference", "prediction")
-INIT_SECONDS = 60
-FINISH_SECONDS = 300  # what is not uploaded by then stays on disk, for `wandb sync`
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +53,7 @@ class WandbSink(TrainerCallback):
 
     def start(self) -> None:
         """Open the W&B run, on the main process alone; an interrupted one goes on under its id."""
-        # wandb reads the variable itself; asked here, a disabled run does not pay for importing wandb.
-        disabled = os.environ.get("WANDB_MODE") == "disabled"
-        if disabled or self._run is not None or not process_state().is_main_process:
+        if is_disabled() or self._run is not None or not process_state().is_main_process:
             return
         with self._tolerating("starting"):
             self._run = self._open()
@@ -113,32 +108,14 @@ class WandbSink(TrainerCallback):
         logger.warning(note)
 
     def _open(self) -> Any:
-        """Open the run as the user's W&B is set up, offline where that fails or there is no account."""
-        try:
-            if _has_account():
-                return self._init(mode=None)
-        except Exception as error:
-            self._note(f"W&B could not start, so the run is logged offline ({type(error).__name__}: {error}).")
-        return self._init(mode="offline")
-
-    def _init(self, *, mode: Literal["offline"] | None) -> Any:
-        import wandb
-
-        own = wandb.setup().settings
-        settings: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": INIT_SECONDS}
-        if "finish_timeout" in wandb.Settings.model_fields:  # not in older releases
-            settings["finish_timeout"] = FINISH_SECONDS
-        return wandb.init(
-            project=own.project or PROJECT,
+        return open_run(
+            folder=self.folder,
+            note=self._note,
             group=self.config.study,
             name=self.config.run,
             job_type=self.config.method["name"],
             config=asdict(self.config),
-            dir=str(self.folder),
             id=self._run_id(),
-            resume="allow",
-            mode=None if own.mode == "disabled" else mode,
-            settings=wandb.Settings(**settings),
         )
 
     @property
@@ -179,12 +156,3 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> Any:
     scores = list(predictions[0]["scores"])
     rows = [[row[name] for name in TEXTS] + [row["scores"][name] for name in scores] for row in predictions]
     return wandb.Table(columns=[*TEXTS, *scores], data=rows)
-
-
-def _has_account() -> bool:
-    """Whether wandb finds credentials on this machine; it neither asks for them nor calls a server."""
-    import wandb
-    from wandb.sdk.lib import wbauth
-
-    own = wandb.setup().settings
-    return bool(own.api_key or own.identity_token_file or wbauth.read_netrc_auth(host=own.base_url))

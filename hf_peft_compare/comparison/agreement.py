@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hf_peft_compare.config import ROW_PROTOCOL
 from hf_peft_compare.records import RunRecord
 
 # What a study's method may set is left out; so is what follows from something here.
@@ -43,14 +44,24 @@ def say_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
-    provenance = record.provenance
+    provenance, own = record.provenance, _own_settings(record)
+    data = _named("data", provenance.get("data_fingerprint"))
+    if "num_train_samples" in own and "data train" in data:
+        data[f"data train of {own['num_train_samples']} samples"] = data.pop("data train")
     return {
-        **{key: record.config.get(key) for key in PROTOCOL},
-        **_named("data", provenance.get("data_fingerprint")),
+        **{key: record.config.get(key) for key in PROTOCOL if key not in own},
+        **data,
         **_named("version of", provenance.get("versions")),
         "version of hf_peft_compare": provenance.get("hf_peft_compare"),
         "device": provenance.get("device"),
     }
+
+
+def _own_settings(record: RunRecord) -> dict[str, Any]:
+    """Give what the study's file lets this row have of its own, by its grid or its own settings."""
+    config, said = record.config, record.config_origins.items()
+    own = {*(config.get("grid") or {}), *(key.split(".")[0] for key, origin in said if origin == "study method")}
+    return {key: config.get(key) for key in ROW_PROTOCOL if key in own}
 
 
 def _named(what: str, values: Any) -> dict[str, Any]:

@@ -8,10 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hf_peft_compare.comparison.columns import PARAMETERS, TRAIN_TIME, has_cuda, memory_column, ranking_column
+from hf_peft_compare.comparison.columns import (
+    CHECKPOINT,
+    LATENCY,
+    PARAMETERS,
+    TRAIN_TIME,
+    has_cuda,
+    memory_column,
+    ranking_column,
+)
 from hf_peft_compare.comparison.formatting import (
     format_count,
     format_megabytes,
+    format_milliseconds,
     format_percent,
     format_score,
     format_significant,
@@ -33,12 +42,16 @@ class Budget:
     Args:
         max_memory_bytes: GPU memory of training above the baseline where CUDA was used, else the process's memory.
         max_minutes: of training alone.
+        max_checkpoint_bytes: of the files that keep what was tuned.
+        max_latency_seconds: of one call for one example, before any merging.
         min_quality: of the mean ranking score; where lower is better, the highest that will do.
         mergeable: the tuned model can be had as a plain transformers model.
     """
 
     max_memory_bytes: float | None = None
     max_minutes: float | None = None
+    max_checkpoint_bytes: float | None = None
+    max_latency_seconds: float | None = None
     min_quality: float | None = None
     mergeable: bool = False
 
@@ -146,6 +159,11 @@ def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[
         yield _miss("memory", memory, budget.max_memory_bytes, _write_memory(memory))
     if budget.max_minutes is not None and not time <= 60 * budget.max_minutes:
         yield _miss("training", time, 60 * budget.max_minutes, _write_minutes(time))
+    checkpoint, delay = _most(row, CHECKPOINT.key), _most(row, LATENCY.key)
+    if budget.max_checkpoint_bytes is not None and not checkpoint <= budget.max_checkpoint_bytes:
+        yield _miss("checkpoint", checkpoint, budget.max_checkpoint_bytes, _write_memory(checkpoint))
+    if budget.max_latency_seconds is not None and not delay <= budget.max_latency_seconds:
+        yield _miss("latency", delay, budget.max_latency_seconds, f"{format_milliseconds(delay)} ms")
     if budget.min_quality is not None:
         column = ranking_column(comparison)
         if (quality < budget.min_quality) if column.greater_is_better else (quality > budget.min_quality):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hf_peft_compare.comparison.examples import LOSS
+from hf_peft_compare.comparison.examples import is_loss
 from hf_peft_compare.comparison.formatting import (
     format_count,
     format_megabytes,
+    format_milliseconds,
     format_percent,
     format_score,
     format_seconds,
@@ -31,6 +32,13 @@ class FigureColumn:
 
 PARAMETERS = FigureColumn(key="trainable_params", title="Trainable parameters", write=format_count)
 TRAIN_TIME = FigureColumn(key="train_seconds", title="Train time (s)", write=format_seconds, greater_is_better=False)
+
+CHECKPOINT = FigureColumn(
+    key="checkpoint_bytes", title="Checkpoint (MB)", write=format_megabytes, greater_is_better=False
+)
+LATENCY = FigureColumn(
+    key="latency_1_seconds", title="Latency (ms)", write=format_milliseconds, greater_is_better=False
+)
 
 
 def main_columns(comparison: Comparison) -> list[FigureColumn]:
@@ -56,7 +64,7 @@ def main_scores(comparison: Comparison) -> list[str]:
         return not (part == "fmeasure" and stem.endswith("sum") and stem.removesuffix("sum") in stems)
 
     kept = [name for name in names if is_main(name)]
-    return [name for name in kept if name != LOSS] + [name for name in kept if name == LOSS]
+    return sorted(kept, key=is_loss)
 
 
 def score_column(comparison: Comparison, name: str) -> FigureColumn:
@@ -86,8 +94,8 @@ def memory_column(comparison: Comparison) -> FigureColumn:
 
 
 def cost_columns(comparison: Comparison) -> list[FigureColumn]:
-    """List the costs that quality is weighed against: parameters, time, memory, where some row has them."""
-    columns = [PARAMETERS, TRAIN_TIME, memory_column(comparison)]
+    """List the costs that quality is weighed against, of training and of use, where some row has them."""
+    columns = [PARAMETERS, TRAIN_TIME, memory_column(comparison), CHECKPOINT, LATENCY]
     return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
 
 

@@ -15,6 +15,11 @@ LOSS = "test_loss"  # per token: the sum of an example's nats over its tokens, s
 Predictions = Sequence[Mapping[str, Any]]
 
 
+def is_loss(score: str) -> bool:
+    """Whether a score is a test loss: the plain one, or one named after its unit."""
+    return score.startswith(LOSS)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExampleScores:
     """Scores of S seeds on N examples.
@@ -63,7 +68,7 @@ def collect_scores(by_seed: Sequence[Predictions], score: str) -> ExampleScores:
 
 def example_values(predictions: Predictions, score: str) -> dict[str, tuple[float, float]]:
     """Give {example id: (value, weight)} of one score; examples without it are left out."""
-    if score == LOSS:
+    if is_loss(score):
         found = {str(line["id"]): (line.get("nll"), line.get("num_tokens")) for line in predictions}
     else:
         found = {str(line["id"]): (line.get("scores", {}).get(score), 1) for line in predictions}

@@ -55,6 +55,11 @@ def format_seconds(seconds: float | None) -> str:
     return UNKNOWN if seconds is None or not math.isfinite(seconds) else format_significant(seconds)
 
 
+def format_milliseconds(seconds: float | None) -> str:
+    """Write seconds as milliseconds with three significant digits."""
+    return format_seconds(None if seconds is None else 1e3 * seconds)
+
+
 def format_megabytes(num_bytes: float | None) -> str:
     """Write bytes as megabytes of 10^6 bytes."""
     return UNKNOWN if num_bytes is None or not math.isfinite(num_bytes) else format_significant(num_bytes / 1e6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hf_peft_compare.comparison.examples import ExampleScores
 from hf_peft_compare.comparison.intervals import Interval
@@ -90,7 +91,8 @@ def figures_of(record: RunRecord) -> dict[str, float]:
     """Flatten a record's numbers into one namespace, raw; what is None or absent there is absent here.
 
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
-    of memory and throughput, best_validation_loss, best_step, best_epoch.
+    of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
+    merged_loss_change and forgetting.
     """
     validation = record.validation or {}
     parts: list[dict[str, float | None]] = [
@@ -102,6 +104,7 @@ def figures_of(record: RunRecord) -> dict[str, float]:
         {"best_validation_loss": validation.get("best_loss")},
         {key: validation.get(key) for key in ("best_step", "best_epoch")},
         dict(record.throughput),
+        _cost_figures(record.costs),
     ]
     return {key: value for part in parts for key, value in part.items() if value is not None}
 
@@ -118,6 +121,20 @@ def first_line(text: str | None) -> str:
     if not lines:
         return "no error was recorded"
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def _cost_figures(costs: Mapping[str, Any]) -> dict[str, float | None]:
+    """Give the numbers of a record's costs, and what follows from two of them."""
+    numbers: dict[str, float | None] = {key: value for key, value in costs.items() if key != "notes"}
+    for name, after, before in (
+        ("merged_loss_change", "merged_loss", "unmerged_loss"),
+        ("forgetting", "outside_loss", "untouched_outside_loss"),
+    ):
+        if after in costs and before in costs:
+            numbers[name] = costs[after] - costs[before]
+    if costs.get("latency_32_seconds"):
+        numbers["examples_per_second_32"] = 32 / costs["latency_32_seconds"]
+    return numbers
 
 
 def _trainable_ratio(record: RunRecord) -> float | None:

@@ -87,7 +87,8 @@ def compare(
         records, predictions: by run name; a run without predictions has no intervals.
         expected_runs: (row, seed) of the whole study in its order; what has no record is marked missing.
     """
-    runs = _collect_runs(records, expected_runs)
+    records = _by_unit(records)
+    runs = _collect_runs(records, predictions, expected_runs)
     labels = _label_rows(runs)
     scores = _collect_scores(records.values())
     ranking = next(iter(scores), None)
@@ -111,23 +112,56 @@ def compare(
     )
 
 
+def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
+    """Name test losses after their units where runs differ in it: one per token and one per class do not compare.
+
+    The unit of most runs keeps the plain name.
+    """
+    units = {run: r.scores.get(LOSS, {}).get("unit") for run, r in records.items() if r.finished and LOSS in r.results}
+    counts = Counter(units.values())
+    if len(counts) < 2:
+        return dict(records)
+    most = max(counts, key=lambda unit: counts[unit])
+    names = {unit: LOSS if unit == most else f"{LOSS} in {unit}" for unit in counts}
+    return {
+        run: _with_loss_named(r, names[units[run]], units[run]) if run in units else _without_loss(r)
+        for run, r in records.items()
+    }
+
+
+def _with_loss_named(record: RunRecord, name: str, unit: str | None) -> RunRecord:
+    bare, about = _without_loss(record), {**record.scores.get(LOSS, {}), "title": f"Test loss ({unit})"}
+    results = {name if score == LOSS else score: value for score, value in record.results.items()}
+    return replace(bare, scores={**bare.scores, name: {"greater_is_better": False, **about}}, results=results)
+
+
+def _without_loss(record: RunRecord) -> RunRecord:
+    return replace(record, scores={score: about for score, about in record.scores.items() if score != LOSS})
+
+
 def _collect_runs(
-    records: Mapping[str, RunRecord], expected_runs: Sequence[tuple[str, int]]
+    records: Mapping[str, RunRecord],
+    predictions: Mapping[str, Predictions],
+    expected_runs: Sequence[tuple[str, int]],
 ) -> dict[str, tuple[RunRow, ...]]:
     """Group all runs by row: the expected ones in order, then those that only a record knows."""
     unexpected = sorted({(record.row, record.seed) for record in records.values()} - set(expected_runs))
     runs: dict[str, list[RunRow]] = {}
     for row, seed in [*dict.fromkeys(expected_runs), *unexpected]:
-        runs.setdefault(row, []).append(_make_run(row, seed, records.get(run_name(row=row, seed=seed))))
+        run = run_name(row=row, seed=seed)
+        runs.setdefault(row, []).append(_make_run(row, seed, records.get(run), len(predictions.get(run, ()))))
     return {row: tuple(members) for row, members in runs.items()}
 
 
-def _make_run(row: str, seed: int, record: RunRecord | None) -> RunRow:
+def _make_run(row: str, seed: int, record: RunRecord | None, num_examples: int) -> RunRow:
     if record is None:
         return RunRow(row=row, seed=seed, status=MISSING)
     if not record.finished:
         return RunRow(row=row, seed=seed, status=FAILED, error=record.error or "no error was recorded", record=record)
-    return RunRow(row=row, seed=seed, status=FINISHED, figures=figures_of(record), record=record)
+    figures = figures_of(record)
+    if num_examples and "num_prompt_tokens" in figures:
+        figures["prompt_tokens_per_example"] = figures["num_prompt_tokens"] / num_examples
+    return RunRow(row=row, seed=seed, status=FINISHED, figures=figures, record=record)
 
 
 def _label_rows(runs: Mapping[str, Sequence[RunRow]]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from hf_peft_compare.comparison.columns import FigureColumn, cost_columns, ranking_column
+from hf_peft_compare.comparison.columns import LATENCY, FigureColumn, cost_columns, ranking_column
 from hf_peft_compare.comparison.formatting import (
     format_about,
     format_difference,
@@ -110,6 +110,8 @@ def _say_cheapest(comparison: Comparison, rows: Sequence[MethodRow]) -> Iterator
     """Say which of the rows that cannot be told apart costs least, and where they cost about the same."""
     costs_by_names: dict[str, list[str]] = {}
     for column in cost_columns(comparison):
+        if column == LATENCY:  # the median of a few calls: too noisy to say who is cheapest
+            continue
         costs = {row.label: row.figures.get(column.key, 0.0 if row.floor else math.nan) for row in rows}
         known = {label: cost for label, cost in costs.items() if math.isfinite(cost)}
         cheapest = [label for label, cost in known.items() if cost <= (1 + ALIKE) * min(known.values())]

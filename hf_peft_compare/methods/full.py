@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Method, Range
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -49,6 +49,12 @@ FULL = Method(
         ),
         paper="Radford et al. (2018), Improving Language Understanding by Generative Pre-Training",
         url="https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf",
+        theory=(
+            "No direction of the weights is closed to it, so it has the most room to learn, and to forget: on few "
+            "examples it can distort features that pretraining had right, and lose out of distribution what it wins "
+            "within (Kumar et al. 2022). Hence its small learning rates. In float32 with AdamW every parameter takes "
+            "16 bytes: weight, gradient and two moments."
+        ),
     ),
     settings=FullSettings,
     build=build_full,
@@ -56,4 +62,5 @@ FULL = Method(
     load=load_full,
     merge=lambda model: model,
     training_defaults={"learning_rate": 5e-5},
+    tunables={"training.learning_rate": Range(low=5e-6, high=5e-3)},
 )

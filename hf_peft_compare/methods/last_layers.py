@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT, NonNegativeInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Choices, Method, Range
 from hf_peft_compare.errors import UserError
 
 
@@ -103,6 +103,12 @@ LAST_LAYERS = Method(
         ),
         paper="Howard and Ruder (2018), Universal Language Model Fine-tuning for Text Classification",
         url="https://arxiv.org/abs/1801.06146",
+        theory=(
+            "Low layers compute features that many tasks share, high ones those of the task (Yosinski et al. 2014), so "
+            "the high ones are changed, at full rank. What the frozen trunk has thrown away cannot be had back, which "
+            "is where adapters in every layer win. Nothing is differentiated below the boundary, and the trunk's "
+            "states never change: they can be computed once and kept."
+        ),
     ),
     settings=LastLayersSettings,
     build=build_last_layers,
@@ -110,4 +116,5 @@ LAST_LAYERS = Method(
     load=load_last_layers,
     merge=lambda model: model,
     training_defaults={"learning_rate": 5e-4},
+    tunables={"training.learning_rate": Range(low=5e-5, high=5e-2), "num_layers": Choices(values=(0, 1, 2))},
 )

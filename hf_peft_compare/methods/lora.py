@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Choices, Method, Range
 from hf_peft_compare.methods import peft_method
 
 
@@ -51,6 +51,17 @@ LORA = Method(
         ),
         paper="Hu et al. (2021), LoRA: Low-Rank Adaptation of Large Language Models",
         url="https://arxiv.org/abs/2106.09685",
+        theory=(
+            "Full fine-tuning learns a change of d × k numbers for each matrix; a product of rank r has d·r + r·k, a "
+            "share of (d·r + r·k)/(d·k): 1.5625 % for 1024 × 1024 at r = 8. It is injected beside linear layers: in "
+            "the paper the query and value projections of attention, often all; embeddings, norms and biases stay. "
+            "Expressiveness: changes of rank up to r can be had exactly, of a larger one the r strongest directions at "
+            "best, and all of them at r = min(d, k). That few directions do is an observation and no theorem: "
+            "fine-tuning already succeeds in a random subspace of some hundred dimensions, fewer for larger models "
+            "(Aghajanyan et al. 2021). Generalisation: fewer free numbers fit less noise, which helps where examples "
+            "are few; where there is much to learn, low rank learns less than full fine-tuning and forgets less of "
+            "what the base could do (Biderman et al. 2024)."
+        ),
     ),
     settings=LoraSettings,
     build=build_lora,
@@ -58,4 +69,5 @@ LORA = Method(
     load=peft_method.load_peft,
     merge=peft_method.merge_peft,
     training_defaults={"learning_rate": 2e-4},
+    tunables={"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))},
 )

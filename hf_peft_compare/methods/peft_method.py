@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.entries import Card, Method
 from hf_peft_compare.errors import UserError, unknown
+from hf_peft_compare.methods.peft_cards import CARDS
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
@@ -148,6 +149,7 @@ PEFT = Method(
         paper="Mangrulkar et al. (2022), PEFT: State-of-the-art Parameter-Efficient Fine-Tuning methods",
         url="https://github.com/huggingface/peft",
     ),
+    variant=lambda settings: CARDS.get(settings.peft_type.upper()),
     settings=PeftSettings,
     build=build_peft,
     save=save_peft,

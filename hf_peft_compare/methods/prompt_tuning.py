@@ -26,7 +26,10 @@ class PromptTuningSettings:
 
 
 def build_prompt_tuning(base: Any, settings: PromptTuningSettings, tokenizer: Any) -> Any:
-    """Put a soft prompt [P, H], initialised as the settings say, in front of the frozen base."""
+    """Put a soft prompt [P, H], initialised as the settings say, before the text of a frozen base.
+
+    A class head is trained along, and an encoder reads the prompt after its first token.
+    """
     from hf_peft_compare.prompts import initialisers
     from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
 
@@ -73,6 +76,17 @@ PROMPT_TUNING = Method(
         ),
         paper="Lester et al. (2021), The Power of Scale for Parameter-Efficient Prompt Tuning",
         url="https://arxiv.org/abs/2104.08691",
+        theory=(
+            "A discrete prompt of P tokens is one of V^P, found by trial, since no gradient leads from word to word. A "
+            "soft prompt is P × H real numbers with a gradient; the embeddings of every discrete prompt are among its "
+            "values, so on the train examples the best soft prompt is at least as good. The price: it cannot be read, "
+            "needs examples, and fits one model alone. It changes no weight: it is P more columns to attend to, and "
+            "in one layer it adds to what attention gives but cannot change how the text's tokens weigh each other "
+            "(Petrov et al. 2024). So it calls up what the frozen model can do and teaches little that is new. "
+            "A larger model can do more, and has more numbers per virtual token: with scale the gap to full "
+            "fine-tuning closes, near 10 billion parameters in the paper, where length and initialisation no longer "
+            "matter much either (Lester et al. 2021)."
+        ),
     ),
     settings=PromptTuningSettings,
     build=build_prompt_tuning,

@@ -6,18 +6,22 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT
 from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.methods.hard_prompt import HardPromptSettings, ask
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ZeroShotSettings:
-    """The untouched model has no settings."""
+class ZeroShotSettings(HardPromptSettings):
+    """Settings of zero-shot: those of every hard prompt."""
 
 
 ZERO_SHOT = Method(
     name="zero_shot",
     title="Zero-shot",
     card=Card(
-        idea="The untouched model reads the same prompt as the adapted ones. What it gets right, no method taught.",
+        idea=(
+            "The untouched model reads the same prompt as the adapted ones, or one in the words of its own template. "
+            "What it gets right, no method taught."
+        ),
         formula=r"p_\theta(y \mid x), \quad \theta \text{ as pretrained}",
         parameter_count="0",
         when_to_use="Always, as the floor; as the answer, when it is already good enough.",
@@ -25,4 +29,6 @@ ZERO_SHOT = Method(
         url="https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
     ),
     settings=ZeroShotSettings,
+    head=lambda settings: "causal_lm" if settings.template else None,
+    format=ask,
 )

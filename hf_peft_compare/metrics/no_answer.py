@@ -15,6 +15,18 @@ def compute_no_answer(predictions: Sequence[str], references: Sequence[str]) -> 
 
 NO_ANSWER = Metric(
     name="no_answer",
-    scores=[Score(name="no_answer", title="No answer", unit="ratio", greater_is_better=False)],
+    scores=[
+        Score(
+            name="no_answer",
+            title="No answer",
+            unit="ratio",
+            greater_is_better=False,
+            note=(
+                "No answer: the share of outputs that give none of the answers, or two. Each counts as wrong, so where "
+                "an answer is generated the floor is 0 and not chance; what tells a class, such as the majority, "
+                "always answers."
+            ),
+        )
+    ],
     compute=compute_no_answer,
 )

@@ -20,6 +20,7 @@ from hf_peft_compare.heads import HEADS, Head, head_of
 from hf_peft_compare.packing import pack
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
+from hf_peft_compare.quantisation import quantization_of
 from hf_peft_compare.trunk import Trunk
 
 NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
@@ -87,6 +88,8 @@ def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
     """
     with torch.device("meta"):
         copied = copy.deepcopy(base)
+        if (quantization := quantization_of(config)) is not None:
+            copied.config.quantization_config = quantization
         factory.prepare_base(copied, tokenizer)
         model = factory.apply_method(copied, config, tokenizer)
     if any(parameter.requires_grad for parameter in model.parameters()):
@@ -100,7 +103,7 @@ def check_lengths(config: RunConfig, base: Any) -> None:
     Raises:
         UserError: as said.
     """
-    context = getattr(base.config, "max_position_embeddings", None)
+    context = _context(base)
     if context is not None and config.max_length > context:
         raise UserError(
             f"max_length is {config.max_length} tokens, virtual ones counted, but the context of "
@@ -111,6 +114,14 @@ def check_lengths(config: RunConfig, base: Any) -> None:
             f"{config.row}: max_length is {config.max_length}, of which {config.max_length - config.max_text_length} "
             f"virtual tokens and {config.generation.max_new_tokens} new ones leave no room for a prompt; raise it."
         )
+
+
+def _context(base: Any) -> int | None:
+    """Give how many tokens a base reads at most: where one position is padding's, as in RoBERTa, those after it."""
+    context = getattr(base.config, "max_position_embeddings", None)
+    table = next((m for name, m in base.named_modules() if name.endswith("embeddings.position_embeddings")), None)
+    padding = getattr(table, "padding_idx", None)
+    return context if context is None or padding is None else context - padding - 1
 
 
 def is_local(config: Protocol) -> bool:
@@ -159,8 +170,7 @@ def make_batch(
     )
     row: dict[str, Any] = {"input_ids": [column % NUM_WORDS for column in range(shape.width)], **predicted}
     if trunk is not None:
-        width = trunk.base.get_input_embeddings().embedding_dim
-        row["trunk_states"] = torch.zeros(trunk.num_states(row), width)
+        row["trunk_states"] = torch.zeros(trunk.num_states(row), trunk.width)
     classes = ClassificationCollator(pad_token_id=0, padding_side="left")
     batch = (CompletionCollator(pad_token_id=0) if completes else classes)([row] * shape.num_rows)
     batch = pack(batch) if packs else batch

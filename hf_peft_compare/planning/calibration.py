@@ -69,7 +69,7 @@ def time_parts(
     """Time the parts of a run with a real model of random weights on the device that is here."""
     where = device.torch_name
     head = head_of(config)
-    base = head.auto_class.from_config(architecture, dtype=torch.float32)
+    base = factory.random_base(config, architecture)
     factory.prepare_base(base, tokenizer)
     model = factory.apply_method(base, config, tokenizer).to(where)
     trunk = find_trunk(model) if keeps_trunk else None

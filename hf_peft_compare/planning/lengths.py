@@ -6,15 +6,14 @@ import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple, TypeVar
 
 from hf_peft_compare import factory
 from hf_peft_compare.batches import SimilarLengthSampler
-from hf_peft_compare.config import EMBEDDED, RunConfig
+from hf_peft_compare.config import EMBEDDED, RunConfig, local_path
 from hf_peft_compare.data import SPLITS, load_examples
-from hf_peft_compare.formats import format_of
+from hf_peft_compare.formats import format_of, splits_read
 from hf_peft_compare.heads import head_of
 
 T = TypeVar("T")
@@ -42,7 +41,8 @@ class Lengths:
 
     Args:
         basis: where the lengths come from.
-        splits: lengths by split, a sample of them or one assumed for all, cut at the study's `max_length`.
+        splits: lengths by split, a sample of them or one assumed for all, cut at the study's `max_length`; of a run
+            that trains nothing those of the test split alone.
         num_examples: of each split; None: not known without the data.
     """
 
@@ -51,8 +51,12 @@ class Lengths:
     num_examples: Mapping[str, int | None]
 
     def cut(self, split: str, longest: int) -> list[Length]:
-        """Give the lengths of a split for texts of at most so many tokens; only prompts are cut."""
-        return [length._replace(num_tokens=min(length.num_tokens, longest)) for length in self.splits[split]]
+        """Give the lengths of a split, of the test split where it has none, for texts of at most so many tokens.
+
+        Only prompts are cut.
+        """
+        lengths = self.splits.get(split) or self.splits["test"]
+        return [length._replace(num_tokens=min(length.num_tokens, longest)) for length in lengths]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +88,13 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
     Raises:
         UserError: data that cannot be read, a completion that is too long.
     """
-    if tokenizer is None or not (config.dataset == EMBEDDED or Path(config.dataset).exists()):
+    if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
     examples = load_examples(config)
     form = format_of(config, examples["train"])
     rows = {
         name: [form.encode(example, tokenizer, config.max_length) for example in sample(split)]
-        for name, split in examples.items()
+        for name, split in splits_read(config, examples).items()
     }
     lengths = count_lengths(rows, max_length=config.max_length, cut_at=config.max_length)
     return replace(lengths, num_examples={name: len(split) for name, split in examples.items()})

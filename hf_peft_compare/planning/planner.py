@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hf_peft_compare import trunk_cache
-from hf_peft_compare.config import RunConfig, Study
+from hf_peft_compare.config import ROW_PROTOCOL, RunConfig, Study
 from hf_peft_compare.entries import get_method
 from hf_peft_compare.heads import head_of
 from hf_peft_compare.planning.building import (
@@ -84,7 +84,8 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     for config in configs:
         asks = get_method(config.method["name"]).format is not None
         own = config.method if asks else None
-        groups.setdefault(hash_json([head_of(config).name, own, config.num_train_samples]), []).append(config)
+        ground = [head_of(config).name, own, *(getattr(config, key) for key in ROW_PROTOCOL)]
+        groups.setdefault(hash_json(ground), []).append(config)
     return list(groups.values())
 
 
@@ -100,22 +101,13 @@ def _find_ground(config: RunConfig, device: Device, *, calibrate: bool) -> Groun
 
 
 def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
-    """Resolve the runs to plan, all or those of some rows; a base named on the command line has its own architecture.
+    """Resolve the runs to plan, all or those of some rows.
 
     Raises:
         UserError: an unknown row, or a setting that does not resolve.
     """
     runs = [study.resolve(row=row, seed=seed) for seed in study.config.seeds for row in rows or study.config.methods]
-    return [_without_other_type(config) if _names_other_base(config, origins) else config for config, origins in runs]
-
-
-def _names_other_base(config: RunConfig, origins: Mapping[str, str]) -> bool:
-    layers = [origins.get(key) for key in ("model_name_or_path", "architecture.model_type")]
-    return config.init == "pretrained" and layers == ["command line", "study"]
-
-
-def _without_other_type(config: RunConfig) -> RunConfig:
-    return replace(config, architecture={k: v for k, v in config.architecture.items() if k != "model_type"})
+    return [config for config, _ in runs]
 
 
 def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
@@ -129,6 +121,7 @@ def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
 def plan_model(config: RunConfig, model: Any, ground: Ground) -> RunPlan:
     """Plan one run whose model stands on the meta device already."""
     lengths, parameters, plan = ground.lengths, count_parameters(model), _empty_plan(config, ground)
+    found = find_trunk(model)
     shapes = batch_shapes(config, lengths, num_processes=ground.num_processes)
     counts = count_parts(config, lengths.num_examples, shapes, num_processes=ground.num_processes)
     trunk = _kept_trunk(model, config, ground)
@@ -136,7 +129,7 @@ def plan_model(config: RunConfig, model: Any, ground: Ground) -> RunPlan:
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=_notes(config, counts, ground.device),
+        notes=[*(found.notes if found else []), *_notes(config, counts, ground.device)],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -159,7 +152,7 @@ def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
         row=config.row,
         seed=config.seed,
         method=method.name,
-        title=method.title,
+        title=method.describe(config.method_settings)["title"],
         device=ground.device.title,
         precision="bf16" if _in_bf16(config, ground.device) else "fp32",
         flops=dict.fromkeys(PHASES, 0),
@@ -211,15 +204,15 @@ def _kept_trunk(model: Any, config: RunConfig, ground: Ground) -> Trunk | None:
     trunk, num_train = find_trunk(model), ground.lengths.num_examples["train"]
     if trunk is None or num_train is None:
         return None
-    if not trunk_cache.pays(config, num_train=num_train, on_cpu=not ground.device.cuda):
+    if not trunk_cache.pays(config, trunk=trunk, num_train=num_train, on_cpu=not ground.device.cuda):
         return None
     return trunk if _cache_bytes(trunk, config, ground.lengths) <= config.training.trunk_cache_max_bytes else None
 
 
 def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
-    """Give what the states of the train and validation examples take."""
+    """Give what the states of the train and validation examples take, and of the test examples where one is small."""
     num_bytes = 0.0
-    for split in ("train", "validation"):
+    for split in ("train", "validation", *(["test"] if trunk.embeds else [])):
         cut = lengths.cut(split, config.max_text_length)
         rows = [
             {"input_ids": range(n), **({"num_completion_tokens": completion} if completion else {})}

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-# bitsandbytes keeps one float32 scale per 64 weights of 4 bits, or with double quantisation about an eighth of that.
-SCALE_BITS, DOUBLE_QUANTISED_SCALE_BITS = 0.5, 0.127
+from hf_peft_compare.quantisation import BLOCK, has_whole_blocks, linear_layers
+
+# bitsandbytes keeps a float32 scale per block of weights; double quantisation makes it a byte, with a float32 per 256
+# of them, their offset, and the 256 values that they may have. A layer has its own table of the values of 4 bits.
+NESTED_BLOCK = 256
+TABLE_BYTES, NESTED_TABLE_BYTES = 4 * 16, 4 * (256 + 1)
 
 
 def quantised_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
     """Give the weights that the model's `quantization_config` packs, with the bytes that they take packed.
 
-    Packed are frozen linear layers, but never the LM head.
+    Packed are frozen linear layers, but never those of the head, and in 4 bits none without whole blocks.
     """
-    bits = bits_per_weight(model.config)
-    head = model.get_output_embeddings()
-    for module in model.modules():
-        if (
-            bits is not None
-            and isinstance(module, nn.Linear)
-            and module is not head
-            and not module.weight.requires_grad
-        ):
-            yield module.weight, round(module.weight.numel() * bits / 8)
-
-
-def bits_per_weight(config: Any) -> float | None:
-    """Give the bits that a packed weight takes, its share of the scales counted; None: nothing is packed."""
-    settings = getattr(config, "quantization_config", None)
+    settings = getattr(model.config, "quantization_config", None)
     if settings is None:
-        return None
+        return
     settings = settings if isinstance(settings, dict) else settings.to_dict()
-    if settings.get("load_in_4bit"):
-        return 4 + (DOUBLE_QUANTISED_SCALE_BITS if settings.get("bnb_4bit_use_double_quant") else SCALE_BITS)
-    return settings.get("bits") or settings.get("w_bit") or 8
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    for _, layer in linear_layers(base):
+        weight: Any = layer.weight
+        if not weight.requires_grad and (has_whole_blocks(layer) or not settings.get("load_in_4bit")):
+            yield weight, packed_bytes(weight.numel(), settings)
+
+
+def packed_bytes(num_weights: int, settings: Mapping[str, Any]) -> int:
+    """Give the bytes that a layer's weights take packed, its scales counted where bitsandbytes keeps them in 4 bits."""
+    if not settings.get("load_in_4bit"):
+        return ceil(num_weights * (settings.get("bits") or settings.get("w_bit") or 8) / 8)
+    num_scales = ceil(num_weights / BLOCK)
+    if settings.get("bnb_4bit_use_double_quant"):
+        scales = num_scales + 4 * ceil(num_scales / NESTED_BLOCK) + NESTED_TABLE_BYTES
+    else:
+        scales = 4 * num_scales
+    return ceil(num_weights / 2) + scales + TABLE_BYTES

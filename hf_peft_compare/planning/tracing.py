@@ -9,8 +9,9 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -230,6 +231,9 @@ def _tracing(
         block_bytes=CUDA_BLOCK_BYTES if device.cuda else 1, vocabulary_size=getattr(model.config, "vocab_size", None)
     )
     kernels = Kernels(cuda=device.cuda, bf16=bf16)
+    for module in model.modules():  # a backward pass is left by this mode, which holds where blocks are done again too
+        if (checkpoint := getattr(module, "_gradient_checkpointing_func", None)) is not None:
+            module._gradient_checkpointing_func = partial(checkpoint, context_fn=lambda: (nullcontext(), kernels))
     for weight, num_bytes in quantised_weights(model):
         ledger.number(weight, "weights", num_bytes)
     for parameter in model.parameters():
@@ -269,6 +273,9 @@ def tensors_in(tree: Any) -> list[Tensor]:
 
 
 def _flops(func: Any, args: Any, kwargs: Any, output: Any) -> int:
+    if str(func) == "bitsandbytes.gemm_4bit.default":  # x [..., K] by packed weights of shape [N, K]
+        x, _, (num_rows, _) = args[:3]
+        return 2 * x.numel() * num_rows
     formula = FLOPS.get(func._overloadpacket)
     return formula(*args, **kwargs, out_val=output) if formula else 0
 

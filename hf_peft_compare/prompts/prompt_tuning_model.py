@@ -1,4 +1,4 @@
-"""PromptTuningModel: a frozen causal LM with a trainable soft prompt in front of every text.
+"""PromptTuningModel: a frozen causal LM or classifier with a trainable soft prompt beside every text.
 
 Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning" (arXiv 2104.08691).
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -18,7 +18,7 @@ from hf_peft_compare.errors import UserError
 from hf_peft_compare.positions import positions_from_mask
 
 WEIGHTS_FILE = "adapter_model.safetensors"
-WEIGHTS_KEY = "prompt_embeddings"  # the name in peft's own files
+WEIGHTS_KEY, HEAD_PREFIX = "prompt_embeddings", "base_model."  # the names in peft's own files
 
 
 class PromptTuningModel(PreTrainedModel, GenerationMixin):
@@ -28,13 +28,18 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
     the attention mask, so that padding on either side never changes a logit. Saved and loaded in the format of peft's
     prompt tuning.
 
+    A base with a class head works too; the head is trained and saved along. It is what stands beside the backbone: a
+    pooler within the backbone was pretrained with it and stays frozen, as in peft. An encoder reads the prompt after
+    its first token, [CLS] or <s>, whose state stands for the text, as it did in pretraining. peft puts the prompt
+    before that token, so that its head reads a virtual one: it loads an encoder's files, but gives other classes.
+
     Args:
-        base: a causal LM; its parameters are frozen.
+        base: a causal LM, or a model with a class head; its other parameters are frozen.
         prompt: the initial soft prompt [P, H], float32.
         tokenizer_name_or_path, init, init_text: noted in the saved config, as peft does.
     """
 
-    base: Any  # a causal LM that generates
+    base: Any  # has the head's own arguments, and may generate
     base_model_prefix = "base"
     supports_gradient_checkpointing = True
     # The wrapped model has chosen its attention already; transformers asks the class of the wrapper.
@@ -49,8 +54,10 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         if prompt.ndim != 2 or prompt.shape[1] != width:
             raise UserError(f"a soft prompt of shape {tuple(prompt.shape)}; expected [num_virtual_tokens, {width}].")
         self.base = base.requires_grad_(False)
+        for parameter in class_head(base).values():
+            parameter.requires_grad_(True)
         self.prompt_embeddings = nn.Parameter(prompt.detach().clone().float().to(base.device))
-        self.generation_config = base.generation_config
+        self.generation_config: Any = getattr(base, "generation_config", None)
         self.peft_fields = peft_fields
 
     @property
@@ -58,12 +65,21 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         """P, the length of the soft prompt."""
         return self.prompt_embeddings.shape[0]
 
+    @property
+    def num_tokens_before(self) -> int:
+        """How many tokens stand before the prompt: an encoder's first, else none."""
+        return int(self.get_output_embeddings() is None and type(self.base.config) in MODEL_FOR_MASKED_LM_MAPPING)
+
+    def get_base_model(self) -> Any:
+        """Give the base, as models of peft do."""
+        return self.base
+
     def get_input_embeddings(self) -> nn.Module:
         """Give the base model's token embeddings [V, H]."""
         return self.base.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module:
-        """Give the base model's LM head."""
+        """Give the base model's LM head; None: it has a class head."""
         return self.base.get_output_embeddings()
 
     def forward(
@@ -84,8 +100,9 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             attention_mask: [B, T] of the text alone (with a cache: of all the text so far).
             position_ids: ignored, since they follow from the attention mask.
             labels: [B, K], K at most T: labels of the last K columns, -100 where nothing is scored. The first column
-                is never scored, as in every causal LM of transformers.
+                is never scored, as in every causal LM of transformers. Of a class head [B].
             logits_to_keep: how many of the last columns get logits; 0: all, which is P + T, or K with labels.
+            kwargs: further arguments of the base, such as an encoder's `token_type_ids` [B, T].
 
         Returns:
             The base model's own output, its loss included.
@@ -93,6 +110,8 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         tokens = input_ids if inputs_embeds is None else inputs_embeds
         if tokens is None:
             raise UserError("PromptTuningModel got neither input_ids nor inputs_embeds; give one of them.")
+        if self.get_output_embeddings() is None:
+            return self._classify(tokens, attention_mask, labels=labels, **kwargs)
         batch_size, num_tokens = tokens.shape[:2]
         cache = past_key_values if past_key_values is not None and past_key_values.is_initialized else None
         if attention_mask is None:
@@ -115,6 +134,31 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+
+    def _classify(
+        self, tokens: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        """Run a base with a class head on prompt and text.
+
+        Padding is moved to where the head does not look: a decoder's reads the last column of embeddings, whatever
+        stands there, an encoder's the first, from which it counts positions itself.
+        """
+        before, shape = self.num_tokens_before, (tokens.shape[0], self.num_virtual_tokens)
+        if attention_mask is None:
+            attention_mask = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
+        order = attention_mask.argsort(dim=1, descending=before > 0, stable=True)
+        attention_mask = attention_mask.gather(1, order)
+        attention_mask = _inserted(attention_mask.new_ones(shape), attention_mask, before)  # [B, P + T]
+        if before == 0:
+            kwargs["position_ids"] = positions_from_mask(attention_mask, attention_mask.shape[1])
+        if token_type_ids is not None:
+            token_type_ids = token_type_ids.gather(1, order)
+            kwargs["token_type_ids"] = _inserted(token_type_ids.new_zeros(shape), token_type_ids, before)
+        if tokens.is_floating_point():
+            embeds = self._with_prompt(None, tokens.gather(1, order[:, :, None].expand_as(tokens)))
+        else:
+            embeds = self._with_prompt(tokens.gather(1, order), None)
+        return self.base(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
 
     def generate(  # type: ignore[override]
         self,
@@ -163,36 +207,45 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
     def _with_prompt(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds  # [B, T, H]
         prompt = self.prompt_embeddings.to(embeds.dtype).expand(embeds.shape[0], -1, -1)
-        return torch.cat([prompt, embeds], dim=1)  # [B, P + T, H]
+        return _inserted(prompt, embeds, self.num_tokens_before)  # [B, P + T, H]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # type: ignore[override]
-        """Write the soft prompt as a peft prompt-tuning adapter, which `PeftModel.from_pretrained` reads."""
+        """Write prompt and class head as a peft prompt-tuning adapter, which `PeftModel.from_pretrained` reads."""
         from peft import PromptTuningConfig
         from safetensors.torch import save_file
 
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         config = PromptTuningConfig(
-            task_type="CAUSAL_LM",
+            task_type="CAUSAL_LM" if self.get_output_embeddings() is not None else "SEQ_CLS",
             num_virtual_tokens=self.num_virtual_tokens,
             token_dim=self.prompt_embeddings.shape[1],
             num_transformer_submodules=1,
+            num_layers=getattr(self.config, "num_hidden_layers", None),
+            num_attention_heads=getattr(self.config, "num_attention_heads", None),
             base_model_name_or_path=self.base.config._name_or_path or None,
             inference_mode=True,
             **self.peft_fields,
         )
         config.save_pretrained(str(folder))
-        prompt = self.prompt_embeddings.detach().cpu().contiguous()
-        save_file({WEIGHTS_KEY: prompt}, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        tuned = {name: p.detach().cpu().contiguous() for name, p in self._tuned().items()}
+        save_file(tuned, folder / WEIGHTS_FILE, metadata={"format": "pt"})
         if "state_dict" in kwargs:  # a checkpoint of the stock Trainer, which resumes from a file of this name
-            save_file({WEIGHTS_KEY: prompt}, folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+            names = {HEAD_PREFIX + name: f"base.{name}" for name in class_head(self.base)}
+            tuned = {names.get(name, name): tensor for name, tensor in tuned.items()}
+            save_file(tuned, folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+
+    def _tuned(self) -> dict[str, nn.Parameter]:
+        """Give what is trained by its names in peft's files."""
+        head = {HEAD_PREFIX + name: parameter for name, parameter in class_head(self.base).items()}
+        return {WEIGHTS_KEY: self.prompt_embeddings, **head}
 
     @classmethod
     def from_pretrained(cls, base: PreTrainedModel, folder: str | Path) -> PromptTuningModel:  # type: ignore[override]
-        """Load a soft prompt that we or peft saved onto its base model.
+        """Load a soft prompt that we or peft saved, and the class head trained with it, onto its base model.
 
         Raises:
-            UserError: the folder holds no prompt-tuning adapter.
+            UserError: the folder holds no prompt-tuning adapter, or one of another head.
         """
         from peft import PeftConfig
         from safetensors.torch import load_file
@@ -205,4 +258,24 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             raise UserError(f"{folder / WEIGHTS_FILE} holds {', '.join(weights)}; expected {WEIGHTS_KEY}.")
         config = PeftConfig.from_pretrained(str(folder))
         noted = ("prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path")
-        return cls(base, weights[WEIGHTS_KEY], **{name: getattr(config, name) for name in noted})
+        model = cls(base, weights[WEIGHTS_KEY], **{name: getattr(config, name) for name in noted})
+        tuned = model._tuned()
+        came, wanted = ({name: tuple(t.shape) for name, t in tensors.items()} for tensors in (weights, tuned))
+        if came != wanted:
+            raise UserError(f"{folder / WEIGHTS_FILE} holds {came}; {type(base).__name__} expects {wanted}.")
+        for name, parameter in tuned.items():
+            parameter.data.copy_(weights[name])
+        return model
+
+
+def class_head(base: Any) -> dict[str, nn.Parameter]:
+    """Give the parameters of a class head by name: those beside the backbone; none where an LM head stands there."""
+    if base.get_output_embeddings() is not None:
+        return {}
+    backbone = {id(parameter) for parameter in base.base_model.parameters()}
+    return {name: parameter for name, parameter in base.named_parameters() if id(parameter) not in backbone}
+
+
+def _inserted(prompt: Tensor, text: Tensor, column: int) -> Tensor:
+    """Insert the columns of a prompt [B, P, ...] into those of a text [B, T, ...]: [B, P + T, ...]."""
+    return torch.cat([text[:, :column], prompt, text[:, column:]], dim=1)

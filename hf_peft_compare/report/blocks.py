@@ -88,12 +88,32 @@ class Chart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Menu:
+    """A menu beside a live chart; each option sets {dotted path in the specification: value}."""
+
+    title: str
+    options: Sequence[tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A Vega-Lite specification, and menus of which the first options hold at first.
+
+    Text from data stands in its values and titles alone, never in an expression. All numbers are finite.
+    """
+
+    spec: Mapping[str, Any]
+    menus: Sequence[Menu] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Charts:
-    """Charts side by side under one caption."""
+    """Charts side by side under one caption; `live` takes their place in the page where scripts run."""
 
     kind: ClassVar[str] = "charts"
     charts: Sequence[Chart]
     caption: str
+    live: Live | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +138,19 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Browser:
+    """All examples, to be searched and filtered in the page where scripts run; they take the place of single ones.
+
+    Args:
+        data: JSON of the score ("title", "greater_is_better"), the "rows" (label, accent), the "examples" (ids,
+            sources, references, how many there are in_all) and the "runs" (row number, seed, answers, scores).
+    """
+
+    kind: ClassVar[str] = "browser"
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardBlock:
     """A method's card: (term, text) pairs, a formula in LaTeX, a link where the card has one."""
 
@@ -139,7 +172,7 @@ class Folded:
     text: str
 
 
-Block = Paragraph | Bullets | Table | Charts | Example | CardBlock | Folded
+Block = Paragraph | Bullets | Table | Charts | Example | Browser | CardBlock | Folded
 
 
 @dataclass(frozen=True, kw_only=True)

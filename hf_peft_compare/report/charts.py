@@ -66,9 +66,14 @@ def assign_markers(rows: Sequence[MethodRow]) -> dict[str, str]:
     return {row.row: MARKERS[place % len(MARKERS)] for place, row in enumerate(ordered)}
 
 
+def short_label(text: str) -> str:
+    """Make a text fit for a legend or an axis: short, on one line."""
+    return " ".join(cap(visible(text), 40).split())
+
+
 def chart_label(text: str) -> str:
-    """Make a text safe as a legend's entry: short, on one line, no mathematics, no leading underscore."""
-    plain = " ".join(cap(visible(text), 40).split()).replace("$", r"\$")
+    """Make a text safe for matplotlib as well: no mathematics, no leading underscore."""
+    plain = short_label(text).replace("$", r"\$")
     return f" {plain}" if plain.startswith("_") else plain
 
 

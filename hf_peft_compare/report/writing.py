@@ -22,8 +22,11 @@ from hf_peft_compare.records import (
 )
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
 from hf_peft_compare.report.charts import as_file, assign_colours, assign_markers, render_chart
+from hf_peft_compare.report.page import download_links, policy, scripts_for
 from hf_peft_compare.report.results_csv import render_csv
+from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.templating import environment
+from hf_peft_compare.report.vega import bundle_vega
 
 if TYPE_CHECKING:
     from hf_peft_compare.config import StudyConfig
@@ -41,8 +44,10 @@ def write_report(
     Args:
         records, predictions: by run name; they are copied to `records/<run>/`, so that the folder can be rebuilt.
     """
+    bundle_vega()  # meanwhile the rest is made
     material = gather(study, records, predictions)
     sections = render_sections(material)
+    results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
     drawn = {
         chart.name: render_chart(chart)
         for _, blocks in sections
@@ -53,15 +58,20 @@ def write_report(
     for name, (svg, pdf) in drawn.items():
         write_text_atomically(folder / "figures" / f"{name}.svg", as_file(svg))
         write_bytes_atomically(folder / "figures" / f"{name}.pdf", pdf)
+    scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
         "facts": list(key_facts(material)),
         "sections": sections,
         "svg": {name: svg for name, (svg, _) in drawn.items()},
+        "scripts": scripts,
+        "policy": policy(scripts),
+        "downloads": download_links(results),
     }
     for name, language in PAGES.items():
         write_text_atomically(folder / name, environment(language).get_template(name).render(page))
-    write_text_atomically(folder / "results.csv", render_csv(material.comparison.runs))
+    for name, text in results.items():
+        write_text_atomically(folder / name, text)
     copy_records(records, predictions, folder / "records")
     return folder / "index.html"
 

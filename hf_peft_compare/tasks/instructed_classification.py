@@ -47,7 +47,8 @@ def instructed_classification_format(settings: InstructedClassificationSettings)
     """
     return answer_format(
         settings.template.replace("{instruction}", settings.instruction),
-        settings,
+        columns=text_columns(settings),
+        labels=labels_of(settings),
         answers=settings.answers,
         scoring=settings.scoring,
         key=asdict(settings),

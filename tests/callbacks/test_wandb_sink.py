@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from hf_peft_compare.callbacks import wandb_sink
-from hf_peft_compare.callbacks.wandb_sink import PROJECT, WandbSink, summarise
+from hf_peft_compare.callbacks.wandb_sink import WandbSink, summarise
 from hf_peft_compare.config import RunConfig, TrainingConfig
 from hf_peft_compare.records import RunRecord
+from hf_peft_compare.weights_and_biases import PROJECT, has_account
 
 WANDB = Path(sys.executable).with_name("wandb")
 PREDICTIONS = [
@@ -274,12 +275,12 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
 
 
 def test_credentials_are_found_without_asking() -> None:
-    assert not wandb_sink._has_account()
+    assert not has_account()
     netrc = Path(os.environ["NETRC"])
     netrc.parent.mkdir(exist_ok=True)
     netrc.write_text(f"machine api.wandb.ai login user password {'0' * 40}\n")
     netrc.chmod(0o600)
-    assert wandb_sink._has_account()
+    assert has_account()
 
 
 def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,12 @@ import sys
 import pytest
 from tiny import NO_DROPOUT
 
+from hf_peft_compare.accelerate_configs import find_accelerate_config
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.finished_runs import load_run
+from hf_peft_compare.processes import asks_for_sharding
 from hf_peft_compare.records import read_predictions, read_record
+from hf_peft_compare.trainables import count_parameters
 
 ODD = {"num_test_samples": 5, "num_validation_samples": 7}  # neither divides by two
 LAUNCH = [
@@ -59,3 +64,69 @@ def test_run_starts_several_processes_itself(study_file, command, tmp_path):
     status, output, errors = command("run", path, "--num-processes", 2)
     assert status == 0, errors
     assert read_record(tmp_path / "runs/tiny/lora-seed0").provenance["num_processes"] == 2
+
+
+FIVE_STEPS = {
+    "methods": {"lora": {"r": 4, "training": {"gradient_checkpointing": True}}, "full": {}, "zero_shot": {}},
+    "num_train_samples": 40,
+    "training": {"num_train_epochs": 1},
+    **ODD,
+}
+
+
+def test_sharded_over_two_processes_a_run_is_that_of_one(study_file, command, train, tmp_path):
+    """FSDP as we ship it: each process holds half of every parameter."""
+    path = study_file(NO_DROPOUT, **FIVE_STEPS)
+    options = ["--num-processes", 2, "--accelerate-config", "fsdp"]
+    status, output, errors = command("run", path, *options, "--set", NO_DROPOUT)
+    assert status == 0, output + errors
+    for row in FIVE_STEPS["methods"]:
+        folder, alone = tmp_path / f"runs/tiny/{row}-seed0", train(row, NO_DROPOUT, **FIVE_STEPS)
+        sharded = read_record(folder)
+        assert sharded.notes == ["Parameters were spread over 2 processes (FSDP)."]
+        assert sharded.parameters == alone.parameters
+        assert sharded.results == pytest.approx(alone.results, abs=1e-5)
+        written, alone_written = map(read_predictions, (folder, tmp_path / folder.name))
+        assert [r["prediction"] for r in written] == [r["prediction"] for r in alone_written]
+        if row == "zero_shot":
+            continue
+        losses = [[e["loss"] for e in record.history if "loss" in e] for record in (sharded, alone)]
+        assert len(losses[0]) == 5
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+        assert sharded.validation == pytest.approx(alone.validation, abs=1e-5)
+        assert sharded.initial_trainables_sha256 == alone.initial_trainables_sha256 != sharded.final_trainables_sha256
+        for held in ("weights_bytes", "gradients_bytes"):
+            assert sharded.memory[held] == alone.memory[held] / 2
+        loaded = load_run(folder).model  # saved whole, by its own names
+        assert count_parameters(loaded)["total_params"] == alone.parameters["total_params"]
+
+
+def test_an_accelerate_config_needs_several_processes(study_file, command):
+    path = study_file(methods={"lora": {"r": 4}})
+    status, _, errors = command("run", path, "--num-processes", 1, "--accelerate-config", "fsdp")
+    assert status == 2 and "--num-processes 2 or more" in errors
+    status, _, errors = command("run", path, "--accelerate-config", "fsdpp")
+    assert status == 2 and "deepspeed_zero2, fsdp, multi_gpu" in errors
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"},
+        {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"},
+    ],
+)
+def test_sharding_that_leaves_no_parameters_by_name_is_refused(told, monkeypatch):
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="hashed"):
+        asks_for_sharding()
+
+
+@pytest.mark.parametrize("name", ["multi_gpu", "fsdp", "deepspeed_zero2"])
+def test_accelerate_reads_the_configs(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(find_accelerate_config(name)))
+    assert config.distributed_type == name.split("_zero")[0].upper()
+    assert config.num_processes > 1

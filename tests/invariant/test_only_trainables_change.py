@@ -12,6 +12,7 @@ DECLARED = {
     "prompt_tuning": {"prompt_embeddings"},
     "last_layer_head": {"lm_head.weight"},
     "lora": {"lora_A.default.weight", "lora_B.default.weight"},
+    "qlora": {"lora_A.default.weight", "lora_B.default.weight"},
     "dora": {"lora_A.default.weight", "lora_B.default.weight", "lora_magnitude_vector.default.weight"},
     "ia3": {"ia3_l.default"},
     "prefix_tuning": {"prompt_encoder.default.embedding.weight"},

@@ -10,7 +10,7 @@ from hf_peft_compare.errors import UserError
 from hf_peft_compare.factory import load_base
 from hf_peft_compare.trainables import named_trainables
 
-MERGEABLE = ("last_layer_head", "last_layers", "lora", "dora", "ia3", "full")
+MERGEABLE = ("last_layer_head", "last_layers", "lora", "dora", "qlora", "ia3", "full")
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 
 

@@ -1,7 +1,9 @@
 """A trace without values takes the memory and the arithmetic of a real training step."""
 
 import weakref
+from math import prod
 
+import bitsandbytes  # noqa: F401 - registers its operations
 import pytest
 import torch
 from tiny import METHODS, NO_DROPOUT
@@ -18,6 +20,10 @@ CPU_ATTENTION = {  # which FlopCounterMode does not know
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *args, **_: sdpa_backward_flop_count(
         *args[:4]
     ),
+}
+# Of shapes, as all of them: columns [..., K] by packed weights [N, K].
+PACKED_PRODUCT = {
+    torch.ops.bitsandbytes.gemm_4bit: lambda x, packed, shape, *args, out_shape=None, **kwargs: 2 * prod(x) * shape[0]
 }
 SHAPE = Shape(num_rows=4, width=40, num_completion_tokens=5)
 # transformers refuses gradient checkpointing with prefix tuning, whose cache it would fill twice.
@@ -62,7 +68,7 @@ def measure(build):
         kept = storages(tensor() for tensor in saved if tensor() is not None)
         loss.backward()
         model.zero_grad()
-        counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+        counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION | PACKED_PRODUCT)
         with counter:
             model(**batch).loss.backward()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -113,6 +119,12 @@ def test_of_llama_too(row, trace, measure, tiny_llama):
 def test_with_gradient_checkpointing_too(row, trace, measure):
     checkpointing = "training.gradient_checkpointing=true"
     assert planned(trace(row, checkpointing)) == measure(row, checkpointing)
+
+
+@pytest.mark.parametrize("row", ["full", "lora"])
+def test_with_gradient_checkpointing_over_a_fused_attention(row, trace, measure, tiny_llama):
+    overrides = (f"model_name_or_path={tiny_llama}", "training.gradient_checkpointing=true")
+    assert planned(trace(row, *overrides)) == measure(row, *overrides)
 
 
 def test_an_untied_head_is_a_second_matrix(trace, measure):

@@ -1,8 +1,22 @@
-"""Read tables back out of the pages."""
+"""Read tables back out of the pages, and look at pages with a browser."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import re
+import time
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+# matplotlib puts one <style> into each drawing; ours stands in the head.
+ACTIVE = (
+    "img, iframe, object, embed, link, form:not(.canvas > form), body style:not([type]), script[src], "
+    "svg [onload], [onerror], [href^='javascript']"
+)
+SCRIPTS = "return [...document.scripts].filter(script => !script.type).map(script => script.textContent)"
 
 
 class TableReader(HTMLParser):
@@ -35,3 +49,46 @@ def read_table(page: str, name: str) -> dict[str, list[str]]:
     reader = TableReader(name)
     reader.feed(page)
     return {row[0]: row[1:] for row in reader.rows if row}
+
+
+def without_scripts(page: str) -> str:
+    """Leave out of a page what its scripts are and read."""
+    return re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+
+
+def find_problems(browser: Any, page: Path) -> list[str]:
+    """Open a page, see all of it, and list everything that it should not have done or be."""
+    browser.get_log("performance"), browser.get_log("browser")
+    browser.get(page.as_uri())
+    see_all(browser)
+    problems = [entry["message"] for entry in browser.get_log("browser")]
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    problems += [f"request: {url}" for url in requests if url != page.as_uri()]
+    problems += browser.execute_script(f'return [...document.querySelectorAll("{ACTIVE}")].map(e => e.outerHTML)')
+    policy = browser.find_element("css selector", "meta[http-equiv]").get_attribute("content")
+    return problems + [script for script in browser.execute_script(SCRIPTS) if hash_of(script) not in policy]
+
+
+def hash_of(script: str) -> str:
+    """Give the hash by which a page's policy allows a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def see_all(browser: Any) -> None:
+    """Scroll through a page, so that everything in it comes alive, and wait for it."""
+    for section in browser.find_elements("css selector", "section"):
+        browser.execute_script("arguments[0].scrollIntoView()", section)
+        time.sleep(0.02)
+    wait_for(browser, "return document.querySelectorAll('script.live-chart').length == count('.canvas svg')")
+    wait_for(browser, "return document.querySelectorAll('script.packed').length == count('.found')")
+
+
+def wait_for(browser: Any, condition: str, *, seconds: float = 20) -> None:
+    """Wait until a condition in JavaScript holds; `count(selector)` counts elements."""
+    ends = time.monotonic() + seconds
+    while not browser.execute_script(
+        "const count = (selector) => document.querySelectorAll(selector).length;" + condition
+    ):
+        assert time.monotonic() < ends, f"still not: {condition}"
+        time.sleep(0.05)

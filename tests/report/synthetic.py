@@ -277,3 +277,16 @@ def make_study_runs(
         for seed in seeds
     }
     return records, predictions
+
+
+def make_big_study() -> tuple[Study, dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
+    """Give a study of ten rows, five seeds and 3,000 test examples; every 60th example has the same text."""
+    rows, seeds = [*TITLES, "ia3", "p_tuning", "prefix_tuning", "qlora"], list(range(5))
+    records, predictions = {}, {}
+    for row in rows:
+        for seed in seeds:
+            lines = make_predictions(row, seed=seed, num_examples=60)
+            run = run_name(row=row, seed=seed)
+            records[run] = make_record(row, seed=seed, predictions=lines)
+            predictions[run] = [{**lines[place % 60], "id": f"example-{place}"} for place in range(3000)]
+    return Study(methods={row: {} for row in rows}, seeds=seeds), records, predictions

@@ -11,8 +11,8 @@ from hf_peft_compare.report import write_report
 PUBLISHED = sorted(path.parent for path in (Path(__file__).parents[2] / "reports").glob("*/index.html"))
 
 
-def test_there_is_a_published_quickstart():
-    assert "quickstart" in [folder.name for folder in PUBLISHED]
+def test_the_quickstarts_are_published():
+    assert {"quickstart", "quickstart-classification"} <= {folder.name for folder in PUBLISHED}
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)

@@ -60,9 +60,10 @@ def _side(pair: PairedDifference, greater: bool) -> str:
 def say_best_loss(comparison: Comparison) -> Iterator[str]:
     """Say when the best loss belongs to another row than the best score."""
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
-    if row is not None and row.row != comparison.best_row:
-        loss = format_score(row.figures[LOSS])
-        yield f"The lowest test loss is another row's: {row.label} with {loss} nats per token."
+    best = comparison.row(comparison.best_row)
+    if row is not None and best is not None and row is not best and LOSS in best.figures:
+        loss, unit = format_score(row.figures[LOSS]), comparison.scores[LOSS].get("unit", "nats per token")
+        yield f"The lowest test loss is another row's: {row.label} with {loss} {unit}."
 
 
 def say_reference(material: Material) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow
-from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns
+from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns, main_scores
 from hf_peft_compare.comparison.formatting import UNKNOWN, format_interval, format_score
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
@@ -97,6 +97,8 @@ def _notes(material: Material) -> Iterator[str]:
         yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
     if comparison.several_seeds:
         yield "± is the standard deviation over seeds."
+    notes = {comparison.scores[name].get("note") for name in main_scores(comparison)}
+    yield from sorted(note for note in notes if note)
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
         yield "Peak GPU memory: most bytes that training allocated at once, the model included."
     if references is not None:

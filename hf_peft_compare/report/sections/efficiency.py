@@ -12,10 +12,13 @@ from hf_peft_compare.comparison.formatting import format_count, format_megabytes
 from hf_peft_compare.report.blocks import Block, Chart, Charts, Material, Section
 from hf_peft_compare.report.charts import INK, chart_label
 from hf_peft_compare.report.sections.comparison import figure_table
+from hf_peft_compare.report.vega import live_scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+PROMPT_TOKENS = "prompt_tokens_per_example"
 
 
 def render_efficiency(material: Material) -> list[Block]:
@@ -37,7 +40,13 @@ def render_efficiency(material: Material) -> list[Block]:
     ]
     caption = f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: rows that train nothing."
     shown = [chart for chart in charts if chart is not None]
-    return [*([Charts(charts=shown, caption=caption)] if shown else []), *_tables(material)]
+    if not shown:
+        return _tables(material)
+    description = f"{_title(comparison)} of every row against a cost"
+    return [
+        Charts(charts=shown, caption=caption, live=live_scatter(material, description=description)),
+        *_tables(material),
+    ]
 
 
 def _chart(material: Material, *, key: str, words: str, name: str, scale: float = 1.0) -> Chart | None:
@@ -112,11 +121,18 @@ def _tables(material: Material) -> list[Block]:
         for clock in ("train", "evaluation", "save", "load")
     ]
     rates = {"train_tokens_per_second": "Trained tokens/s", "generated_tokens_per_second": "Generated tokens/s"}
+    if any(PROMPT_TOKENS in row.figures for row in material.comparison.rows):
+        rates[PROMPT_TOKENS] = "Prompt tokens per test example"
     columns = [*clocks, *(FigureColumn(key=key, title=title, write=format_count) for key, title in rates.items())]
     note = "The train clock counts training steps only: evaluation, saving and loading have clocks of their own."
+    prompts = "A prompt is read anew for each example, instruction and solved examples too; training is paid once."
     return [
         figure_table(
-            material, name="clocks", caption="The four clocks and the throughput.", columns=columns, notes=[note]
+            material,
+            name="clocks",
+            caption="The four clocks and the throughput.",
+            columns=columns,
+            notes=[note, *([prompts] if PROMPT_TOKENS in rates else [])],
         ),
         _memory_table(material),
         *_breakdown_tables(material),

@@ -1,15 +1,20 @@
-"""Test examples with every row's answer side by side, chosen by a fixed rule and not by hand."""
+"""Test examples with every row's answer side by side: some chosen by a fixed rule, and all of them to be searched."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_peft_compare.comparison.examples import example_values
 from hf_peft_compare.comparison.formatting import format_score
-from hf_peft_compare.report.blocks import Answer, Block, Example, Material, Paragraph, Section
+from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
+from hf_peft_compare.report.charts import short_label
+from hf_peft_compare.report.escaping import cap, visible
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_EXAMPLES = 5_000  # to be searched; with the answers of 50 runs some 20 MB of page
+LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 
 
 def render_examples(material: Material) -> list[Block]:
@@ -29,7 +34,8 @@ def render_examples(material: Material) -> list[Block]:
         f"Examples are chosen by rule: those at the 5, 25, 50, 75 and 95 % points of the mean {title} over all rows, "
         "the hardest first."
     )
-    return [Paragraph(text=rule, muted=True), *(_example(material, lines, key, title) for key in chosen)]
+    examples = [_example(material, lines, key, title) for key in chosen]
+    return [_browser(material, lines), Paragraph(text=rule, muted=True), *examples]
 
 
 def choose_examples(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -68,6 +74,47 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
         reference=str(first.get("reference") or ""),
         answers=answers,
     )
+
+
+def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Browser:
+    """Give the browser of the first row's examples: all of them, or the first where they are very many."""
+    by_id = next(iter(lines.values()))
+    ids = list(by_id)[:MOST_EXAMPLES]
+    shown = [row for row in material.comparison.rows if row.row in lines]
+    about = material.comparison.scores[str(material.comparison.ranking_score)]
+    data = {
+        "score": {
+            "title": short_label(str(about.get("title") or material.comparison.ranking_score)),
+            "greater_is_better": bool(about.get("greater_is_better", True)),
+        },
+        "rows": [{"label": short_label(row.label), "accent": material.colours[row.row]} for row in shown],
+        "examples": {
+            "in_all": len(by_id),
+            "ids": [_clean(key, 200) for key in ids],
+            "sources": [_clean(by_id[key].get("source"), LONGEST_SOURCE) for key in ids],
+            "references": [_clean(by_id[key].get("reference"), LONGEST_ANSWER) for key in ids],
+        },
+        "runs": [
+            {"row": place, "seed": run.seed, **_answers(material, material.predictions[run.run], ids)}
+            for place, row in enumerate(shown)
+            for run in row.finished_runs
+            if material.predictions.get(run.run)
+        ],
+    }
+    return Browser(data=data)
+
+
+def _answers(material: Material, predictions: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Give a run's answers and scores in the order of ids; null where it has none."""
+    texts = {str(line["id"]): line.get("prediction") for line in predictions}
+    values = example_values(predictions, str(material.comparison.ranking_score))
+    scores = {key: round(value / weight, 4) for key, (value, weight) in values.items() if math.isfinite(value / weight)}
+    answers = [_clean(texts[key], LONGEST_ANSWER) if key in texts else None for key in ids]
+    return {"answers": answers, "scores": [scores.get(key) for key in ids]}
+
+
+def _clean(text: object, longest: int) -> str:
+    return visible(cap("" if text is None else text, longest))
 
 
 SECTION = Section(name="examples", title="Examples", order=60, render=render_examples)

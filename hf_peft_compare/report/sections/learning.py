@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.comparison import MethodRow, RunRow
+from hf_peft_compare.comparison.examples import LOSS
 from hf_peft_compare.comparison.formatting import format_count, format_score, format_significant
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.vega import live_losses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,19 +23,27 @@ def render_learning(material: Material) -> list[Block]:
     rows = [row for row in material.comparison.rows if any(run.record and run.record.history for run in row.runs)]
     if not rows:
         return []
+    unit = loss_unit(rows)
     chart = Chart(
         name="loss_curves",
         alt=f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}",
-        draw=lambda figure: draw_losses(figure, rows, material),
+        draw=lambda figure: draw_losses(figure, rows, material, unit=unit),
         size=(7.6, 4.4),
     )
+    caption = f"Loss in {unit}: thin lines training, marked lines validation."
     return [
-        Charts(charts=[chart], caption="Loss in nats per token: thin lines training, marked lines validation."),
-        _facts(material, rows),
+        Charts(charts=[chart], caption=caption, live=live_losses(material, rows, unit=unit, description=chart.alt)),
+        _facts(material, rows, unit=unit),
     ]
 
 
-def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material) -> None:
+def loss_unit(rows: Sequence[MethodRow]) -> str:
+    """Give the unit of the losses, which the task decides; older records do not have it."""
+    records = (run.record for row in rows for run in row.runs if run.record)
+    return next((str(r.scores[LOSS]["unit"]) for r in records if "unit" in r.scores.get(LOSS, {})), "nats per token")
+
+
+def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material, *, unit: str) -> None:
     """Draw both losses of every run over epochs into one plot."""
     from matplotlib.lines import Line2D
 
@@ -46,7 +56,7 @@ def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material) -
         handles.append(Line2D([], [], linewidth=1.8, markersize=5, label=chart_label(row.label), **style))
     handles.append(Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label="training"))
     handles.append(Line2D([], [], color=INK, linewidth=1.8, marker="o", markersize=5, label="validation"))
-    axes.set(xlabel="epoch", ylabel="loss (nats per token)")
+    axes.set(xlabel="epoch", ylabel=chart_label(f"loss ({unit})"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
 
 
@@ -65,7 +75,7 @@ def _points(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[floa
     return [x for x, _ in found], [y for _, y in found]
 
 
-def _facts(material: Material, rows: Sequence[MethodRow]) -> Table:
+def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table:
     titles = [
         "Run",
         "Steps",
@@ -79,7 +89,7 @@ def _facts(material: Material, rows: Sequence[MethodRow]) -> Table:
     ]
     return Table(
         name="learning",
-        caption="Facts of training; losses in nats per token, the state with the best validation loss is kept.",
+        caption=f"Facts of training; losses in {unit}, the state with the best validation loss is kept.",
         columns=[Column(title=title, numeric=place > 0) for place, title in enumerate(titles)],
         rows=[
             _fact_cells(row, run, material.colours)

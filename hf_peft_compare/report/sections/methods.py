@@ -5,7 +5,13 @@ from __future__ import annotations
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Block, CardBlock, Material, Section
 
-TERMS = {"idea": "Idea", "parameter_count": "Trained parameters", "when_to_use": "When to use it", "paper": "Paper"}
+TERMS = {
+    "idea": "Idea",
+    "parameter_count": "Trained parameters",
+    "when_to_use": "When to use it",
+    "theory": "Theory",
+    "paper": "Paper",
+}
 
 
 def render_methods(material: Material) -> list[Block]:

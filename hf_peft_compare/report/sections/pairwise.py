@@ -19,6 +19,7 @@ from hf_peft_compare.comparison.formatting import (
 )
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.vega import live_differences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +59,8 @@ def _chart(material: Material, best: MethodRow, pairs: Sequence[tuple[MethodRow,
         draw=lambda figure: draw_differences(figure, material, pairs, words=words),
         size=(7.2, 1.1 + 0.36 * len(pairs)),
     )
-    return Charts(charts=[chart], caption=f"{words}, with 95 % intervals; filled: told apart by the corrected test.")
+    caption = f"Differences in {title}, with 95 % intervals; filled: told apart by the corrected test."
+    return Charts(charts=[chart], caption=caption, live=live_differences(material, description=chart.alt))
 
 
 def draw_differences(

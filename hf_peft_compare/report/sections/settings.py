@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_peft_compare.report.blocks import Block, Cell, Material, Section, Table, text_table
 
-IDENTITY = {"study", "row", "seed"}
+IDENTITY = {"study", "row", "seed", "grid"}
 LONGEST = 160
 
 

@@ -1,0 +1,220 @@
+"""The costs that are easily forgotten, of a finished run: what its model takes on disk and in use, and what it lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+import transformers
+
+from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
+from hf_peft_compare.embedded import OUTSIDE_TEXT
+from hf_peft_compare.entries import Method, get_method
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.evaluation import generate_tokens, score_classes, score_completions
+from hf_peft_compare.factory import Built, load_base, prepare_base
+from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.processes import process_state
+from hf_peft_compare.quantisation import quantization_of
+from hf_peft_compare.records import hash_json, write_text_atomically
+from hf_peft_compare.tokenised import Encoded
+
+BATCH_SIZES = {1: 5, 32: 3}  # and how many calls of each are timed
+NUM_NEW_TOKENS = 8
+NUM_MERGE_EXAMPLES = 32
+MAX_OUTSIDE_TOKENS = 128
+UNTOUCHED_FOLDER = "cache/untouched"  # in a study's folder, beside its runs
+
+
+@dataclass
+class Measuring:
+    """A finished run whose costs are measured.
+
+    Args:
+        model_folder: where its tuned parameters were saved.
+        cache: where the losses of untouched bases are kept, for all runs of the study.
+        notes: why something could not be measured.
+    """
+
+    config: RunConfig
+    built: Built
+    encoded: Encoded
+    model_folder: Path
+    cache: Path
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def method(self) -> Method:
+        """The run's method."""
+        return get_method(self.config.method["name"])
+
+    @property
+    def head(self) -> Head:
+        """What stands on top of the run's base."""
+        return head_of(self.config)
+
+    def losses(self, model: Any, rows: Sequence[dict[str, Any]], *, batch_size: int = 4) -> tuple[float, int]:
+        """Give nats and number of labels of all rows."""
+        if self.head.generates:
+            pad_token_id = self.built.tokenizer.pad_token_id
+            scored = score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
+        else:
+            collate = self.head.collator(self.built.tokenizer)
+            scored = [s[:2] for s in score_classes(model, rows, collate=collate, batch_size=batch_size)]
+        return sum(nats for nats, _ in scored), sum(number for _, number in scored)
+
+    @cached_property
+    def outside_rows(self) -> list[dict[str, Any]]:
+        """The paragraphs of the text outside of every task, encoded; all tokens but the first are predicted."""
+        texts = OUTSIDE_TEXT.read_text(encoding="utf-8").split("\n\n")
+        most = min(MAX_OUTSIDE_TOKENS, self.config.max_text_length)
+        encoded = [self.built.tokenizer(text.strip(), verbose=False)["input_ids"][:most] for text in texts]
+        return [{"input_ids": ids, "num_completion_tokens": len(ids) - 1} for ids in encoded]
+
+
+Part = Callable[[Measuring], Mapping[str, Any]]
+
+
+def measure_costs(measuring: Measuring) -> dict[str, Any]:
+    """Measure all costs of a finished run; what cannot be measured is left out, and a note says why.
+
+    The model cannot be used afterwards: merging takes it apart.
+
+    Returns:
+        Numbers in bytes, seconds and nats per label by name, see the functions of `PARTS`; "costs_seconds", what
+        measuring took; and "notes".
+    """
+    start = perf_counter()
+    costs: dict[str, Any] = {}
+    for part in PARTS if process_state().num_processes == 1 else PARTS[:1]:
+        try:
+            costs |= part(measuring)
+        except Exception as error:  # the run itself is finished, and its numbers stand
+            measuring.notes.append(f"{part.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
+    return {**costs, "costs_seconds": perf_counter() - start, "notes": measuring.notes}
+
+
+def checkpoint_size(measuring: Measuring) -> Mapping[str, Any]:
+    """Give "checkpoint_bytes", the size of all files that keep what was tuned; nothing where nothing was."""
+    if measuring.method.save is None:
+        return {}
+    files = (path for path in measuring.model_folder.rglob("*") if path.is_file())
+    return {"checkpoint_bytes": sum(path.stat().st_size for path in files)}
+
+
+def latency(measuring: Measuring) -> Mapping[str, Any]:
+    """Give "latency_1_seconds" and "latency_32_seconds", the medians of a few calls of the model as it is."""
+    return _latencies(measuring, measuring.built.model)
+
+
+def forgetting(measuring: Measuring) -> Mapping[str, Any]:
+    """Give "outside_loss" and "untouched_outside_loss", of the adapted and of the untouched model, in nats per token.
+
+    They are of the package's own page of plain English, which no task is about. The untouched model is the base as
+    the run loaded it, quantised where it was.
+    """
+    if not measuring.head.generates:
+        return {}
+    loss = _mean_loss(measuring, measuring.built.model)
+    untouched = _untouched_loss(measuring, loss if not measuring.method.trains else None)
+    return {"outside_loss": loss, "untouched_outside_loss": untouched}
+
+
+def merging(measuring: Measuring) -> Mapping[str, Any]:
+    """Give latencies after merging, and what it did to quality: "unmerged_loss" and "merged_loss".
+
+    The losses are of the references of the first test examples, at most 32, in nats per label.
+    """
+    model = measuring.built.model
+    if not measuring.method.trains or measuring.method.merge is None:
+        return {}
+    rows = list(islice(measuring.encoded.splits["test"], NUM_MERGE_EXAMPLES))
+    nats, num_labels = measuring.losses(model, rows)
+    try:
+        merged = measuring.method.merge(model)
+    except UserError:  # of this kind of adapter
+        return {}
+    if merged is model:  # a plain one already
+        return {}
+    return {
+        "unmerged_loss": nats / num_labels,
+        "merged_loss": measuring.losses(merged, rows)[0] / num_labels,
+        "num_merge_examples": len(rows),
+        **{f"merged_{name}": value for name, value in _latencies(measuring, merged).items()},
+    }
+
+
+# The last one takes the model apart.
+PARTS: Sequence[Part] = (checkpoint_size, latency, forgetting, merging)
+
+
+def _latencies(measuring: Measuring, model: Any) -> dict[str, float]:
+    """Time calls of the sizes of `BATCH_SIZES`: prompts that are read and a few tokens written, or texts classified."""
+    return {f"latency_{size}_seconds": _latency(measuring, model, size, n) for size, n in BATCH_SIZES.items()}
+
+
+def _latency(measuring: Measuring, model: Any, size: int, num_calls: int) -> float:
+    call = _call(measuring, model, size)
+    seconds = []
+    for _ in range(num_calls):
+        start = perf_counter()
+        call()  # its results are read on the host, for which the GPU is waited for
+        seconds.append(perf_counter() - start)
+    return median(seconds)
+
+
+def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], Any]:
+    """Prepare a call of the model with one batch of test examples, all of them, or the one of median length."""
+    tokenizer, encoded = measuring.built.tokenizer, measuring.encoded
+    if not encoded.prompts:
+        rows = _take(encoded.splits["test"], size, length=lambda row: len(row["input_ids"]))
+        return lambda: measuring.losses(model, rows, batch_size=size)
+    prompts = _take(encoded.prompts, size, length=len)
+    num_tokens = min(NUM_NEW_TOKENS, measuring.config.generation.max_new_tokens)
+    generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
+    return lambda: generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=size)
+
+
+def _take(items: Sequence[Any], size: int, *, length: Callable[[Any], int]) -> list[Any]:
+    first = list(islice(cycle(items), max(BATCH_SIZES)))
+    return first[:size] if size > 1 else [sorted(first, key=length)[len(first) // 2]]
+
+
+def _mean_loss(measuring: Measuring, model: Any) -> float:
+    nats, num_tokens = measuring.losses(model, measuring.outside_rows)
+    return nats / num_tokens
+
+
+def _untouched_loss(measuring: Measuring, measured: float | None) -> float:
+    """Give the untouched base's loss on the same text: measured now, kept by another run, or of a base loaded anew."""
+    path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring)}.json"
+    if measured is None and path.is_file():
+        return float(json.loads(path.read_text())["outside_loss"])
+    loss = _mean_loss(measuring, _untouched(measuring)) if measured is None else measured
+    write_text_atomically(path, json.dumps({"outside_loss": loss}))
+    return loss
+
+
+def _key(measuring: Measuring) -> str:
+    """Hash all that decides an untouched base's loss."""
+    config = measuring.config
+    seed = config.seed if config.init == "config" else None
+    names = ("init", "attn_implementation", *BASE)
+    base = [*(getattr(config, name) for name in names), quantization_of(config), seed]
+    return hash_json([base, measuring.outside_rows, measuring.built.model.device.type, torch.__version__])
+
+
+def _untouched(measuring: Measuring) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        transformers.set_seed(measuring.config.seed)
+        base: Any = load_base(measuring.config)
+    prepare_base(base, measuring.built.tokenizer)
+    return base.requires_grad_(False).to(measuring.built.model.device)

@@ -1,0 +1,234 @@
+"""The checks of the doctor: each is one function of a `Patient` that gives a `Finding`, and a place in `CHECKS`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import AutoModel
+
+from hf_peft_compare.doctor.findings import Finding, does_not_apply, judged
+from hf_peft_compare.doctor.patient import NUM_EXAMPLES, NUM_STEPS, Patient, Told
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.evaluation import to_device
+from hf_peft_compare.trainables import named_trainables
+
+NUM_PADDING = 16
+NOISE = 1e-5  # share of the logits' spread; what acts at all moves them by more in two steps
+
+Check = Callable[[Patient], Finding]
+
+
+def of_trained(check: Check) -> Check:
+    """Let a check pass over rows that train nothing."""
+
+    @functools.wraps(check)
+    def checked(patient: Patient) -> Finding:
+        return check(patient) if patient.method.trains else does_not_apply("nothing is trained")
+
+    return checked
+
+
+@of_trained
+def seed(patient: Patient) -> Finding:
+    """The seed decides the initial trainables."""
+    mine = patient.config.seed
+    first, again, other = patient.initial_hash, *(patient.hash_of_start(seed=s) for s in (mine, mine + 1))
+    if first == again == other and not patient.draws():
+        return does_not_apply(f"its initial values ({first[:8]}) are not drawn, but the same for every seed")
+    return judged(
+        first == again != other,
+        expected="one hash of the initial trainables for one seed, another for another",
+        found=f"seed {mine}: {first[:8]}, again {again[:8]}; seed {mine + 1}: {other[:8]}",
+    )
+
+
+@of_trained
+def gradients(patient: Patient) -> Finding:
+    """Every trainable is reached: at once, or as soon as what it is multiplied by is no longer zero."""
+    names, (first, *later) = set(named_trainables(patient.model)), patient.training.reached
+    late, never = set().union(*later) - first, names - first.union(*later)
+    found = f"{len(first)} of {len(names)} in step 1"
+    found += f", {len(late)} more in step 2 ({_some(late)})" if late else ""
+    found += f"; none for {_some(never)}" if never else ""
+    return judged(
+        bool(names) and not never,
+        expected="a gradient for every trainable in step 1, or in step 2 where it is zero by construction until then",
+        found=found,
+    )
+
+
+@of_trained
+def frozen_base(patient: Patient) -> Finding:
+    """What is not trained is the same after training, to the last bit."""
+    if patient.trains_all:
+        return does_not_apply("nothing is frozen")
+    changed, num_frozen = patient.training.changed, patient.training.num_frozen
+    return judged(
+        not changed,
+        expected=f"the same hashes of all that is frozen after {NUM_STEPS} steps",
+        found=f"of {num_frozen} tensors {len(changed)} changed{f': {_some(changed)}' if changed else ''}",
+    )
+
+
+@of_trained
+def tied_head(patient: Patient) -> Finding:
+    """A head that is trained while the rest is frozen has weights of its own."""
+    head = patient.model.get_output_embeddings() if patient.head.generates else None
+    trained = [p for p in head.parameters() if p.requires_grad] if head is not None else []
+    if not trained:
+        return does_not_apply("no language-modelling head is trained")
+    if patient.trains_all:
+        return does_not_apply("all weights are trained, the head with the embedding that it is tied to or not")
+    embedding = {p.data_ptr() for p in patient.model.get_input_embeddings().parameters()}
+    tied = any(p.data_ptr() in embedding for p in trained)
+    return judged(
+        not tied,
+        expected="the trained head in memory of its own, so that the input embedding is not trained with it",
+        found="it shares the input embedding's memory" if tied else "it has memory of its own",
+    )
+
+
+@of_trained
+def effect(patient: Patient) -> Finding:
+    """What was trained acts where the model is used."""
+    if patient.head.auto_class is AutoModel:
+        return does_not_apply("the untouched base has no head that tells classes")
+    base, told = patient.told_untouched, patient.told
+    before, after = (t.logits[:, 0] if patient.head.generates else t.logits for t in (base, told))
+    largest, spread = _largest(after, before), before.std().item()
+    what = "first token generated" if patient.head.generates else "classes"
+    return judged(
+        largest > NOISE * spread,
+        expected=f"after {NUM_STEPS} steps other logits of the {what} than the untouched model's",
+        found=f"they differ by up to {largest:.2g} (spread {spread:.2g}){_others(base, told)}",
+    )
+
+
+def cache(patient: Patient) -> Finding:
+    """Generation token by token, with a cache, is what the model says when it reads the whole text at once."""
+    if not patient.head.generates:
+        return does_not_apply("nothing is generated")
+    told = patient.told
+    assert told.tokens is not None
+    num_new = told.logits.shape[1]
+    mask = pad(told.inputs["attention_mask"], (0, num_new), value=1)
+    with torch.no_grad():
+        whole = patient.adapted(input_ids=told.tokens, attention_mask=mask).logits[:, -num_new - 1 : -1]
+    return _same(
+        patient,
+        told.logits,
+        whole,
+        expected=f"{num_new} tokens generated with a cache have the logits of a pass over all the text without one",
+    )
+
+
+def padding(patient: Patient) -> Finding:
+    """A score depends on neither padding nor batch."""
+    alone = torch.cat([_nats(patient, [row]) for row in patient.rows])
+    together, padded = _nats(patient, patient.rows), _nats(patient, patient.rows, num_padding=NUM_PADDING)
+    scale = max(1.0, alone.abs().max().item())
+    in_batch, with_padding = _largest(together, alone), _largest(padded, alone)
+    return judged(
+        max(in_batch, with_padding) <= patient.tolerance * scale,
+        expected=f"the nats per label of each example alone, to {patient.tolerance * scale:.2g}",
+        found=f"in a batch of {len(alone)} they differ by up to {in_batch:.2g}, with {NUM_PADDING} more columns of "
+        f"padding by {with_padding:.2g}",
+    )
+
+
+@of_trained
+def accumulation(patient: Patient) -> Finding:
+    """How a batch is split into micro-batches changes no step."""
+    num_micro = NUM_EXAMPLES // 2
+    whole, split = patient.training.logged, patient.train_again(gradient_accumulation_steps=num_micro).logged
+    pairs = [(w[key], s[key]) for w, s in zip(whole, split, strict=True) for key in ("loss", "grad_norm")]
+    largest = max(abs(w - s) / max(abs(w), 1e-3) for w, s in pairs)
+    losses = (", ".join(f"{entry['loss']:.5f}" for entry in logged) for logged in (whole, split))
+    return judged(
+        largest <= patient.tolerance,
+        expected=f"{NUM_EXAMPLES}×1 and 2×{num_micro} with the same losses and gradient norms, to "
+        f"{patient.tolerance:.2g} of them",
+        found=f"they differ by up to {largest:.2g} of them; losses {next(losses)} and {next(losses)}",
+    )
+
+
+@of_trained
+def merging(patient: Patient) -> Finding:
+    """Merged into a plain model it tells the same; what is merged into few bits cannot, and shows by how much."""
+    if patient.method.merge is None:
+        return does_not_apply("the method cannot be merged")
+    model, exact = patient.adapted, patient.is_exact
+    before = patient.logits(model)
+    try:
+        merged = patient.method.merge(model)
+    except UserError as error:
+        return does_not_apply(str(error))
+    if merged is model:
+        return does_not_apply("it is a plain model already")
+    after = patient.logits(merged.eval())
+    if exact:
+        return _same(patient, after, before, expected="merged into a plain model the same logits")
+    found = f"they differ by up to {_largest(after, before):.2g} (spread {before.std().item():.2g})"
+    return judged(bool(after.isfinite().all()), expected="other logits, since weights are rounded", found=found)
+
+
+# In this order: the last one takes the model apart.
+CHECKS: Sequence[Check] = (
+    seed,
+    gradients,
+    frozen_base,
+    tied_head,
+    effect,
+    cache,
+    padding,
+    accumulation,
+    merging,
+)
+
+
+@torch.no_grad()
+def _nats(patient: Patient, rows: Sequence[dict[str, Any]], *, num_padding: int = 0) -> Tensor:
+    """Give the nats per label [B] of rows in one batch, with so many more columns of padding than it needs."""
+    columns = (num_padding, 0) if patient.tokenizer.padding_side == "left" else (0, num_padding)
+    values = {"input_ids": patient.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+    batch = patient.collate(rows)
+    batch |= {name: pad(batch[name], columns, value=value) for name, value in values.items() if name in batch}
+    inputs = to_device(batch, patient.model.device)
+    nats, num_labels = patient.head.nll(patient.adapted(**inputs).logits, inputs["labels"])
+    return nats / num_labels
+
+
+def _same(patient: Patient, came: Tensor, reference: Tensor, *, expected: str) -> Finding:
+    """Judge two tensors of logits that should be the same."""
+    largest, spread = _largest(came, reference), reference.std().item()
+    return judged(
+        largest <= patient.tolerance * spread,
+        expected=f"{expected}, to {patient.tolerance:.2g} of their spread {spread:.3g}",
+        found=f"they differ by up to {largest:.2g}",
+    )
+
+
+def _largest(one: Tensor, other: Tensor) -> float:
+    """Give the largest difference; infinite where something is not a number."""
+    difference = (one.float().cpu() - other.float().cpu()).abs().max().item()
+    return difference if difference == difference else float("inf")
+
+
+def _others(base: Told, told: Told) -> str:
+    """Say how many of the tokens generated are others than the base's."""
+    if base.tokens is None or told.tokens is None:
+        return ""
+    num_others, num_all = (base.tokens != told.tokens).sum().item(), told.logits.shape[:2].numel()
+    return f"; {num_others} of {num_all} tokens generated are others"
+
+
+def _some(names: Sequence[str] | set[str], num: int = 2) -> str:
+    """Name the first few."""
+    listed = sorted(names)
+    more = f" and {len(listed) - num} more" if len(listed) > num else ""
+    return ", ".join(listed[:num]) + more

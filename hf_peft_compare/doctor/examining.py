@@ -1,0 +1,54 @@
+"""All checks on all rows of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from hf_peft_compare.config import RunConfig
+from hf_peft_compare.data import load_examples
+from hf_peft_compare.doctor.checks import CHECKS, Check
+from hf_peft_compare.doctor.findings import PROBLEM, Examination, Finding, does_not_apply
+from hf_peft_compare.doctor.patient import Patient, Told, for_examination
+from hf_peft_compare.entries import Example
+from hf_peft_compare.errors import UserError
+
+
+def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
+    """Examine the rows of a study, each with its first seed, one after the other.
+
+    Raises:
+        UserError: data, model or settings with which no run could begin.
+    """
+    rows: dict[str, RunConfig] = {}
+    for config in configs:
+        rows.setdefault(config.row, for_examination(config))
+    trains: dict[int | None, list[Example]] = {}
+    untouched: dict[str, Told] = {}
+    for config in rows.values():
+        size = config.num_train_samples
+        if size not in trains:
+            trains[size] = load_examples(config)["train"]
+        yield _examine_row(config, trains[size], untouched)
+
+
+def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[str, Told]) -> Examination:
+    start = perf_counter()
+    with TemporaryDirectory() as folder:
+        patient = Patient(config=config, train=train, folder=Path(folder), untouched=untouched)
+        findings = {check.__name__: _find(check, patient) for check in CHECKS}
+    return Examination(row=config.row, method=patient.method.title, findings=findings, seconds=perf_counter() - start)
+
+
+def _find(check: Check, patient: Patient) -> Finding:
+    """Make one check; one that cannot be carried out to its end is a problem of its own."""
+    if patient.method.predict is not None:
+        return does_not_apply("no model is loaded")
+    try:
+        return check(patient)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the model raises, the other checks go on
+        return Finding(status=PROBLEM, expected="no error", found=f"{type(error).__name__}: {error}")

@@ -1,0 +1,47 @@
+"""What a check finds: what was expected, what came, and whether the two agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PASSED, PROBLEM, DOES_NOT_APPLY = "ok", "problem", "does not apply"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found in one row of a study.
+
+    Args:
+        status: "ok", "problem" or "does not apply".
+        found: what came, in numbers; where the check does not apply, why not.
+        expected: what should have come; None where the check does not apply.
+    """
+
+    status: str
+    found: str
+    expected: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """All findings of one row, by the name of the check, and how long they took."""
+
+    row: str
+    method: str
+    findings: dict[str, Finding] = field(default_factory=dict)
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check found a problem."""
+        return all(finding.status != PROBLEM for finding in self.findings.values())
+
+
+def judged(passed: bool, *, expected: str, found: str) -> Finding:
+    """Give the finding of a check that applies."""
+    return Finding(status=PASSED if passed else PROBLEM, expected=expected, found=found)
+
+
+def does_not_apply(reason: str) -> Finding:
+    """Give the finding of a check that does not apply."""
+    return Finding(status=DOES_NOT_APPLY, found=reason)

@@ -1,0 +1,348 @@
+"""One row of a study under examination: its real model, a few of its train examples, a few training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import TrainerCallback
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+
+from hf_peft_compare import factory
+from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
+from hf_peft_compare.entries import Example, Format, Method, get_method
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.evaluation import generate_tokens, to_device
+from hf_peft_compare.factory import Built
+from hf_peft_compare.formats import format_of
+from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.quantisation import quantization_of
+from hf_peft_compare.records import hash_json
+from hf_peft_compare.tokenised import Encoded
+from hf_peft_compare.trainables import hash_tensors, hash_trainables, named_trainables
+from hf_peft_compare.training import Run, history, make_trainer
+
+NUM_EXAMPLES = 8  # one effective batch
+NUM_STEPS = 2  # what has no gradient while its partner is zero, has one in the second
+NUM_NEW_TOKENS = 8
+NUM_TO_CHOOSE_FROM = 64  # of which those with the shortest references are taken
+MAX_TOKENS, MORE_TOKENS = 32, 4  # of the first example, and of each further one, so that there is padding
+ELSEWHERE = 20_011  # a seed that no study has
+
+# What float32 leaves between two ways to compute the same, and what 16 bits or less do, as shares of what is compared.
+EXACT, ROUGH = 3e-4, 5e-2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a model tells of the examples.
+
+    Args:
+        inputs: what it read, input_ids and attention_mask [B, T] among it.
+        logits: of the classes [B, C], or of each token that it wrote [B, N, V].
+        tokens: what it read and wrote [B, T + N]; None for classes.
+    """
+
+    inputs: dict[str, Any]
+    logits: Tensor
+    tokens: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a few steps of training left to see.
+
+    Args:
+        logged: loss and grad_norm of each step.
+        reached: the names of the trainables with a gradient, step by step.
+        changed: the names of frozen tensors that are not what they were.
+        num_frozen: how many frozen tensors there are.
+    """
+
+    logged: list[dict[str, float]]
+    reached: list[set[str]]
+    changed: list[str]
+    num_frozen: int
+
+
+@dataclass
+class Patient:
+    """One row of a study; what checks need of it is made when the first one asks, and kept.
+
+    Training is of float32, without dropout and schedule, so that what must be equal is.
+
+    Args:
+        config: the row's run, of which `for_examination` has made a short one.
+        train: the study's train examples.
+        folder: where the Trainer may write.
+        untouched: what untouched bases told, kept between rows.
+    """
+
+    config: RunConfig
+    train: Sequence[Example]
+    folder: Path
+    untouched: dict[str, Told] = field(default_factory=dict)
+
+    @property
+    def method(self) -> Method:
+        """The row's method."""
+        return get_method(self.config.method["name"])
+
+    @property
+    def head(self) -> Head:
+        """What stands on top of the base."""
+        return head_of(self.config)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's tokenizer."""
+        return self._built.tokenizer
+
+    @property
+    def model(self) -> Any:
+        """The row's model, as it was built or as the last training left it."""
+        return self._built.model
+
+    @cached_property
+    def form(self) -> Format:
+        """The format of the row's examples."""
+        return format_of(self.config, self.train)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """Encoded train examples of various lengths, cut short."""
+        return self._encoded(self.form.encode, self.config.max_text_length)
+
+    @cached_property
+    def prompts(self) -> list[list[int]]:
+        """What is read of the same examples before a completion is generated."""
+        assert self.form.encode_prompt is not None, "a head that generates has prompts"
+        return self._encoded(self.form.encode_prompt, self.config.max_prompt_length)
+
+    @cached_property
+    def batch(self) -> dict[str, Any]:
+        """All rows as one batch with labels, on the model's device."""
+        return to_device(self.collate(self.rows), self.model.device)
+
+    @property
+    def collate(self) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
+        """Put encoded rows into a batch as training does."""
+        return self.head.collator(self.tokenizer)
+
+    @cached_property
+    def tolerance(self) -> float:
+        """What two ways to compute the same may differ by, as a share of what is compared."""
+        return EXACT if self.is_exact else ROUGH
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether all weights are trained."""
+        return all(p.requires_grad for p in self.model.parameters())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all weights are float32."""
+        return all(p.dtype == torch.float32 for p in self.model.parameters())
+
+    @cached_property
+    def initial_hash(self) -> str:
+        """The hash of the initial trainables."""
+        return hash_tensors(self._initial)
+
+    @cached_property
+    def training(self) -> Training:
+        """The steps of the whole batch at once; the model is trained from here on."""
+        return self.train_again(gradient_accumulation_steps=1)
+
+    @property
+    def adapted(self) -> Any:
+        """The row's model, trained if its method trains."""
+        if self.method.trains:
+            _ = self.training
+        return self.model
+
+    def train_again(self, *, gradient_accumulation_steps: int) -> Training:
+        """Take the same few steps from the initial trainables, the batch in so many micro-batches."""
+        self._restore()
+        frozen = _hash_frozen(self.model)
+        training = replace(self.config.training, gradient_accumulation_steps=gradient_accumulation_steps)
+        config = replace(self.config, training=training)
+        arguments = factory.training_arguments(config, output_dir=self.folder)
+        arguments.eval_strategy, arguments.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
+        watch = GradientWatch()
+        splits = {"train": self.rows, "validation": self.rows[:1]}
+        trainer = make_trainer(
+            Run(config=config, origins={}, folder=self.folder),
+            Built(tokenizer=self.tokenizer, model=self.model, arguments=arguments),
+            Encoded(splits=splits, prompts=[], candidates=[], form=self.form, notes=[]),
+            extra=[watch],
+        )
+        trainer.train()
+        self.model.eval()
+        after = _hash_frozen(self.model)
+        return Training(
+            logged=history(trainer.state.log_history),
+            reached=watch.reached,
+            changed=[name for name in frozen if frozen[name] != after.get(name)],
+            num_frozen=len(frozen),
+        )
+
+    def hash_of_start(self, *, seed: int) -> str:
+        """Build the row once more, whatever was drawn before, and hash its initial trainables."""
+        torch.seed()
+        config = replace(self.config, seed=seed)
+        return hash_trainables(factory.build(config, output_dir=self.folder).model)
+
+    def draws(self) -> bool:
+        """Whether the method draws its initial trainables, told by applying it alone after another seed.
+
+        One that sets a seed of its own leaves the generator as it did before: its values would have been drawn, too.
+        """
+        base = self._untouched_base()
+        torch.manual_seed(ELSEWHERE)
+        model = factory.apply_method(base, self.config, self.tokenizer)
+        return hash_trainables(model) != self.initial_hash or torch.get_rng_state().equal(self._state_after_build)
+
+    @torch.no_grad()
+    def logits(self, model: Any) -> Tensor:
+        """Give the logits of the classes [B, C], or those that labels are predicted from [number of tokens, V]."""
+        logits, labels = model(**self.batch).logits, self.batch["labels"]
+        return logits[:, -labels.shape[1] :][labels != -100] if self.head.generates else logits
+
+    def tell(self, model: Any) -> Told:
+        """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
+        if not self.head.generates:
+            return Told(inputs=self.batch, logits=self.logits(model))
+        recorder: Any = Recorder(model)
+        num_tokens = min(NUM_NEW_TOKENS, self.config.generation.max_new_tokens)
+        generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
+        # So many at once that the prompts, sorted by length, are one batch.
+        generate_tokens(recorder, self.tokenizer, self.prompts, generation=generation, batch_size=len(self.prompts))
+        return recorder.told
+
+    @cached_property
+    def told(self) -> Told:
+        """What the trained model tells."""
+        return self.tell(self.adapted)
+
+    @cached_property
+    def told_untouched(self) -> Told:
+        """What the untouched base tells of the same."""
+        base = [getattr(self.config, name) for name in ("seed", "init", *BASE)]
+        read = self.prompts if self.head.generates else self.rows
+        key = hash_json([self.head.name, quantization_of(self.config), base, read])
+        if key not in self.untouched:
+            self.untouched[key] = self.tell(self._untouched_base().to(self.model.device))
+        return self.untouched[key]
+
+    @cached_property
+    def _built(self) -> Built:
+        built = factory.build(self.config, output_dir=self.folder)
+        self._state_after_build = torch.get_rng_state()
+        switch_dropout_off(built.model)
+        built.model.to(built.arguments.device).eval()
+        return built
+
+    @cached_property
+    def _initial(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in named_trainables(self.model).items()}
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        for name, initial in self._initial.items():
+            self.model.get_parameter(name).copy_(initial)
+
+    def _untouched_base(self) -> Any:
+        transformers.set_seed(self.config.seed)
+        base = factory.load_base(self.config)
+        factory.prepare_base(base, self.tokenizer)
+        return base.requires_grad_(False).eval()
+
+    def _encoded(self, encode: Callable[..., Any], max_length: int) -> list[Any]:
+        chosen = sorted(self.train[:NUM_TO_CHOOSE_FROM], key=lambda e: (len(e.reference), len(e.source)))[:NUM_EXAMPLES]
+        examples = enumerate(islice(cycle(chosen), NUM_EXAMPLES))
+        return [self._encode(encode, e, MAX_TOKENS + i * MORE_TOKENS, max_length) for i, e in examples]
+
+    def _encode(self, encode: Callable[..., Any], example: Example, num_tokens: int, max_length: int) -> Any:
+        """Cut an example to so many tokens, or to the least that hold its completion and all that is never cut."""
+        while num_tokens < max_length:
+            try:
+                return encode(example, self.tokenizer, num_tokens)
+            except UserError:
+                num_tokens *= 2
+        return encode(example, self.tokenizer, max_length)
+
+
+class GradientWatch(TrainerCallback):
+    """Note at each step which trainables have a finite gradient that is not zero everywhere."""
+
+    def __init__(self) -> None:
+        self.reached: list[set[str]] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Look at all gradients of this step."""
+        self.reached.append({name for name, p in named_trainables(model).items() if _has_gradient(p)})
+
+
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    gradient = parameter.grad
+    return gradient is not None and bool(gradient.any()) and bool(gradient.isfinite().all())
+
+
+class Recorder:
+    """Stand in a model's place where it generates, and keep what it reads and tells."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, **settings: Any) -> Tensor:
+        """Generate as the model does."""
+        output = self._model.generate(**settings, output_logits=True, return_dict_in_generate=True)
+        inputs = {name: settings[name] for name in ("input_ids", "attention_mask")}
+        self.told = Told(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)
+        return output.sequences
+
+
+def for_examination(config: RunConfig) -> RunConfig:
+    """Make a run that a doctor can take: a few steps of float32, with nothing between them."""
+    training = replace(
+        config.training,
+        max_steps=NUM_STEPS,
+        train_batch_size=NUM_EXAMPLES,
+        gradient_accumulation_steps=1,
+        lr_scheduler_type="constant",
+        warmup_ratio=0.0,
+        eval_strategy="steps",
+        logging_steps=1,
+        bf16=False,
+        torch_compile=False,
+        torch_compile_backend=None,
+        dataloader_num_workers=0,
+    )
+    return replace(config, training=training)
+
+
+def switch_dropout_off(model: nn.Module) -> None:
+    """Set every rate of dropout to zero, in modules as in the config that they may read."""
+    for module in (*model.modules(), getattr(model, "config", None)):
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in list(vars(module).items()):
+            if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
+                setattr(module, name, 0.0)
+
+
+def _hash_frozen(model: nn.Module) -> dict[str, str]:
+    """Hash every tensor that is not trained, buffers too."""
+    frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad} | dict(model.named_buffers())
+    return {name: hash_tensors({name: tensor}) for name, tensor in frozen.items()}

@@ -1,0 +1,116 @@
+"""FeatureModel: frozen encoders, and a small head that is trained on their embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hf_peft_compare.features.images import ImageEncoder
+from hf_peft_compare.features.pooling import Pooling, embed_texts, text_width
+from hf_peft_compare.trainables import load_trainables, save_trainables
+from hf_peft_compare.trunk import Trunk
+
+WEIGHTS_FILE, CONFIG_FILE = "head.safetensors", "features.json"
+
+
+class FeatureModel(PreTrainedModel):
+    """A classifier of which the head alone is trained; what it reads of an example is one embedding [F].
+
+    The embedding is in float32 whatever the training precision, so it is the same kept or computed anew.
+
+    Args:
+        base: a model of texts, without a head of its own; its parameters are frozen.
+        classifier: the head: gives logits [B, 1, C] of embeddings [B, 1, F].
+        pooling: how a text's states become one, see `pooling.pool`.
+        images: embeds the image beside each text, whose embedding stands first; None: there are texts alone.
+    """
+
+    base_model_prefix = "base"
+    supports_gradient_checkpointing = True
+    # The wrapped model has chosen its attention already; transformers asks the class of the wrapper.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(
+        self, base: PreTrainedModel, classifier: nn.Module, *, pooling: Pooling, images: ImageEncoder | None = None
+    ):
+        super().__init__(base.config)
+        self.base = base.requires_grad_(False)
+        self.images = None if images is None else images.requires_grad_(False)
+        self.classifier = classifier.to(base.device)
+        self.pooling = pooling
+
+    @property
+    def frozen_trunk(self) -> Trunk:
+        """Give all but the head as the trunk whose states, one per example, are kept."""
+        image = {} if self.images is None else {"image": self.images.width}
+        return Trunk(
+            base=self,
+            blocks=(),
+            above=(self.classifier,),
+            boundary=self.classifier,
+            embedding_widths={**image, "text": text_width(self.base)},
+            embedded_by=self._description(),
+        )
+
+    def _description(self) -> str:
+        if self.images is None:
+            return self.pooling
+        processor = "" if self.device.type == "meta" else self.images.processor.to_json_string()
+        return f"{self.pooling} {self.images.model.config.to_json_string()} {processor}"
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        images: Sequence[str] | None = None,
+        trunk_states: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify a batch.
+
+        Args:
+            input_ids, attention_mask, token_type_ids: [B, T].
+            images: path of each example's image; None: blank ones where the model has an encoder for them.
+            trunk_states: embeddings [B, 1, F] computed before, in place of all of these.
+            labels: [B], -100 where the class is not known.
+        """
+        if trunk_states is None:
+            types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+            trunk_states = self.embed(images, input_ids=input_ids, attention_mask=attention_mask, **types)
+        logits = self.classifier(trunk_states).squeeze(1)
+        loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels, ignore_index=-100)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    @torch.no_grad()
+    def embed(self, images: Sequence[str] | None, **texts: Tensor) -> Tensor:
+        """Give the embedding of each example, [B, 1, F]: of its image, where there is one, and of its text."""
+        with torch.autocast(self.device.type if self.device.type != "meta" else "cpu", enabled=False):
+            parts = [embed_texts(self.base, self.pooling, **texts)]
+            if self.images is not None:
+                blank = images is None
+                parts.insert(0, self.images.embed_blank(len(parts[0])) if blank else self.images(images))
+        return torch.cat(parts, dim=1)[:, None]
+
+    def save_head(self, folder: Path) -> None:
+        """Write the head, and beside it what it reads."""
+        save_trainables(self, folder / WEIGHTS_FILE)
+        noted = {"pooling": self.pooling, "embedding_widths": dict(self.frozen_trunk.embedding_widths)}
+        (folder / CONFIG_FILE).write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+
+    def load_head(self, folder: Path) -> FeatureModel:
+        """Read a saved head, and how texts are pooled for it."""
+        load_trainables(self, folder / WEIGHTS_FILE)
+        self.pooling = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["pooling"]
+        return self

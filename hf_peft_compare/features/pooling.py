@@ -1,0 +1,59 @@
+"""One embedding of each text, whatever stands beside it as padding."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hf_peft_compare.errors import UserError
+
+Pooling = Literal["auto", "last", "cls", "mean"]
+
+
+def choose_pooling(pooling: Pooling, tokenizer: Any) -> Pooling:
+    """Spell out "auto": the mean for encoders, and the last token, which alone has read all, for decoders.
+
+    Raises:
+        UserError: "cls" of a decoder.
+    """
+    if pooling == "cls" and getattr(tokenizer, "cls_token_id", 0) is None:
+        raise UserError("pooling is 'cls', but the first token of a decoder has read no other; set 'last' or 'mean'.")
+    if pooling != "auto":
+        return pooling
+    return "last" if getattr(tokenizer, "cls_token_id", None) is None else "mean"
+
+
+def embed_texts(encoder: Any, pooling: Pooling, *, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
+    """Embed a batch of texts, [B, H]; a model of texts and images such as CLIP pools and projects by itself."""
+    if hasattr(encoder, "get_text_features"):
+        return encoder.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+    states = encoder(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+    return pool(states, attention_mask, pooling)
+
+
+def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
+    """Make one vector of each text's states.
+
+    Args:
+        states: [B, T, H].
+        attention_mask: [B, T]; padding may stand on either side.
+        pooling: "last" or "cls": the state of the last or first token; "mean": of all.
+    """
+    if pooling == "mean":
+        weights = attention_mask[..., None].to(states.dtype)
+        return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    columns = torch.arange(states.shape[1], device=states.device)
+    real = attention_mask.bool()
+    if pooling == "last":
+        column = torch.where(real, columns, -1).amax(dim=1)
+    else:
+        column = torch.where(real, columns, states.shape[1] - 1).amin(dim=1)
+    return states.gather(1, column[:, None, None].expand(-1, 1, states.shape[2])).squeeze(1)
+
+
+def text_width(encoder: Any) -> int:
+    """Give H, the size of a text's embedding, from the encoder's config."""
+    config = encoder.config
+    return config.projection_dim if hasattr(encoder, "get_text_features") else config.hidden_size

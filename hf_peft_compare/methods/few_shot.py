@@ -1,0 +1,44 @@
+"""Few-shot: solved examples before the question, and nothing trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT, PositiveInt
+from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.methods.hard_prompt import ShotsSettings, ask_after_shots
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FewShotSettings(ShotsSettings):
+    """Settings of few-shot: those of every prompt with solved examples."""
+
+    shots: PositiveInt | Annotated[list[dict[str, Any]], Field(min_length=1)] = 4
+
+
+FEW_SHOT = Method(
+    name="few_shot",
+    title="Few-shot",
+    card=Card(
+        idea=(
+            "Solved examples stand before the question, and the model goes on in their manner: it learns within its "
+            "context, for one question, and no weight changes."
+        ),
+        formula=r"p_\theta(y \mid x_1, y_1, \dots, x_k, y_k, x), \quad \theta \text{ as pretrained}",
+        parameter_count="0",
+        when_to_use=(
+            "With a large model and too few examples to train on. Every question pays for the tokens of all examples "
+            "again, so over many questions a trained method soon costs less; results hang on which examples are "
+            "shown and in which order."
+        ),
+        paper="Brown et al. (2020), Language Models are Few-Shot Learners",
+        url="https://arxiv.org/abs/2005.14165",
+    ),
+    settings=FewShotSettings,
+    head=lambda settings: "causal_lm",
+    format=ask_after_shots,
+    reads_train=True,
+)

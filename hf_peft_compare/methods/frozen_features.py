@@ -1,0 +1,82 @@
+"""Frozen features: the base embeds each text once, and a small head is trained on the embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT, PositiveInt
+from hf_peft_compare.entries import Card, Method
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FrozenFeaturesSettings:
+    """Settings of frozen features.
+
+    Args:
+        pooling: what of a text's states is its embedding: that of its "last" or "cls" (first) token, or the "mean" of
+            all; "auto": the mean for encoders, the last token for decoders.
+        hidden_size: units of one hidden layer with ReLU; None: the head is linear.
+    """
+
+    pooling: Literal["auto", "last", "cls", "mean"] = "auto"
+    hidden_size: PositiveInt | None = None
+
+
+def build_frozen_features(base: Any, settings: FrozenFeaturesSettings, tokenizer: Any) -> Any:
+    """Freeze the base as a whole and put a fresh head on its embeddings [H]."""
+    from hf_peft_compare.features.feature_model import FeatureModel
+    from hf_peft_compare.features.heads import classifier
+    from hf_peft_compare.features.pooling import choose_pooling, text_width
+
+    head = classifier(text_width(base), base.config.num_labels, hidden_size=settings.hidden_size)
+    return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer))
+
+
+def frozen_features_format(settings: FrozenFeaturesSettings, task: Any, task_settings: Any, *others: Any) -> Any:
+    """Let the model read the texts as they are, where the task would ask for the class in a prompt."""
+    if task.head != "causal_lm":
+        return None
+    from hf_peft_compare.tasks.sequence_classification import sequence_classification_format
+
+    return sequence_classification_format(task_settings)
+
+
+def save_frozen_features(model: Any, folder: Path) -> None:
+    """Write the head."""
+    model.save_head(folder)
+
+
+def load_frozen_features(base: Any, folder: Path, settings: FrozenFeaturesSettings) -> Any:
+    """Load a saved head onto its base."""
+    return build_frozen_features(base, settings, None).load_head(folder)
+
+
+FROZEN_FEATURES = Method(
+    name="frozen_features",
+    title="Frozen features",
+    card=Card(
+        idea=(
+            "The model is a fixed function from texts to vectors. It embeds every text once; only a small classifier "
+            "of the vectors is trained, whose steps cost next to nothing."
+        ),
+        formula=r"p_\theta(y \mid x) = \mathrm{softmax}(W\, \mathrm{pool}(f(x)) + b), \quad f \text{ frozen}",
+        parameter_count="(H + 1) × C for a linear head; (H + 1) × M + (M + 1) × C with M hidden units",
+        when_to_use=(
+            "As the first thing to try, since it takes one pass over the data however many heads, seeds and rates are "
+            "tried, and when one set of embeddings serves many tasks. What the embedding does not hold, no head can "
+            "find: adapting the model itself is usually better where labels are plenty."
+        ),
+        paper="Peters et al. (2019), To Tune or Not to Tune? Adapting Pretrained Representations to Diverse Tasks",
+        url="https://arxiv.org/abs/1903.05987",
+    ),
+    settings=FrozenFeaturesSettings,
+    build=build_frozen_features,
+    save=save_frozen_features,
+    load=load_frozen_features,
+    training_defaults={"learning_rate": 1e-3},
+    head=lambda settings: "features",
+    format=frozen_features_format,
+)

@@ -1,0 +1,118 @@
+"""Fused features: two frozen encoders embed image and text once, and a small head is trained on both."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT, PositiveInt
+from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FusedFeaturesSettings:
+    """Settings of fused features; the text encoder is the row's `model_name_or_path`.
+
+    Args:
+        image_encoder: a hub id or folder; None: the text encoder embeds images too, as CLIP does.
+        image_architecture: fields of the image encoder's config with `model_type`, enough for `plan` without any
+            download.
+        pooling: what of a text's states is its embedding, as in frozen features; a model of texts and images pools by
+            itself.
+        hidden_size: units of each encoder's linear layer with ReLU.
+    """
+
+    image_encoder: str | None = None
+    image_architecture: dict[str, Any] = field(default_factory=dict)
+    pooling: Literal["auto", "last", "cls", "mean"] = "auto"
+    hidden_size: PositiveInt = 256
+
+
+def build_fused_features(base: Any, settings: FusedFeaturesSettings, tokenizer: Any) -> Any:
+    """Freeze both encoders and put a fresh head on their embeddings.
+
+    Raises:
+        UserError: an image encoder that cannot be had, or none.
+    """
+    from hf_peft_compare.features.feature_model import FeatureModel
+    from hf_peft_compare.features.heads import FusedClassifier
+    from hf_peft_compare.features.images import ImageEncoder
+    from hf_peft_compare.features.pooling import choose_pooling, text_width
+
+    model = _image_model(base, settings)
+    images = ImageEncoder(model, settings.image_encoder or base.config._name_or_path)
+    widths = [images.width, text_width(base)]
+    head = FusedClassifier(widths, base.config.num_labels, hidden_size=settings.hidden_size)
+    return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer), images=images)
+
+
+def _image_model(base: Any, settings: FusedFeaturesSettings) -> Any:
+    """Load the image encoder, on the meta device its architecture alone; the base itself where none is named."""
+    if settings.image_encoder is None:
+        if not hasattr(base, "get_image_features"):
+            raise UserError(
+                f"fused_features: {type(base).__name__} embeds texts alone; name an image_encoder, e.g. "
+                f"microsoft/resnet-50, or take a model of texts and images, e.g. openai/clip-vit-base-patch32."
+            )
+        return base
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    from hf_peft_compare.hub import explain
+
+    fields = dict(settings.image_architecture)
+    try:
+        if base.device.type != "meta":
+            model = AutoModel.from_pretrained(settings.image_encoder, dtype=torch.float32)
+            return model.to(base.device).eval()
+        if "model_type" in fields and not Path(settings.image_encoder).is_dir():
+            config = AutoConfig.for_model(fields.pop("model_type"), **fields)
+        else:
+            config = AutoConfig.from_pretrained(settings.image_encoder)
+        with torch.device("meta"):
+            return AutoModel.from_config(config, dtype=torch.float32)
+    except Exception as error:  # transformers raises many kinds; each is about what the user gave
+        raise UserError(explain("model", settings.image_encoder, error)) from None
+
+
+def save_fused_features(model: Any, folder: Path) -> None:
+    """Write the head."""
+    model.save_head(folder)
+
+
+def load_fused_features(base: Any, folder: Path, settings: FusedFeaturesSettings) -> Any:
+    """Load a saved head onto its encoders."""
+    return build_fused_features(base, settings, None).load_head(folder)
+
+
+FUSED_FEATURES = Method(
+    name="fused_features",
+    title="Fused features",
+    card=Card(
+        idea=(
+            "Two pretrained encoders, one of images and one of texts, embed each picture and each question once. A "
+            "linear layer with ReLU brings either embedding to one size; a linear classifier of both tells the answer."
+        ),
+        formula=(
+            r"p_\theta(y \mid v, x) = \mathrm{softmax}(W [\mathrm{ReLU}(W_v f(v)); \mathrm{ReLU}(W_x g(x))]), "
+            r"\quad f, g \text{ frozen}"
+        ),
+        parameter_count="(F + 1) × M + (H + 1) × M + (2M + 1) × C for embeddings of F and H numbers and M units each",
+        when_to_use=(
+            "When image and text are to be read together and compute is scarce: training takes seconds. Concatenation "
+            "sees the picture as one vector, so what a question asks of a small part of it is often lost."
+        ),
+        paper="Antol et al. (2015), VQA: Visual Question Answering",
+        url="https://arxiv.org/abs/1505.00468",
+    ),
+    settings=FusedFeaturesSettings,
+    build=build_fused_features,
+    save=save_fused_features,
+    load=load_fused_features,
+    training_defaults={"learning_rate": 1e-3},
+    head=lambda settings: "features",
+)

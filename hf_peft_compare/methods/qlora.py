@@ -1,0 +1,108 @@
+"""QLoRA, through peft and bitsandbytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.config import STRICT
+from hf_peft_compare.entries import Card, Choices, Method, Range
+from hf_peft_compare.methods import peft_method
+from hf_peft_compare.methods.lora import LoraSettings, build_lora
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class QLoraSettings(LoraSettings):
+    """Settings of LoRA, and of the quantised base below it; the latter are those of `BitsAndBytesConfig`.
+
+    Args:
+        bias: "none", since 4-bit layers cast their biases to the type that they compute in.
+        bnb_4bit_quant_type: the sixteen values that a weight may have, times its block's scale; nf4: quantiles of a
+            normal distribution.
+        bnb_4bit_use_double_quant: quantise the scales too, which saves .37 bits of each weight.
+        bnb_4bit_compute_dtype: what weights are unpacked to for a product; "auto": bfloat16 on a GPU that has it, else
+            float32.
+    """
+
+    bias: Literal["none"] = "none"
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    bnb_4bit_use_double_quant: bool = True
+    bnb_4bit_compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+
+
+def quantization(settings: QLoraSettings) -> dict[str, Any]:
+    """Give the fields of the base's quantization config; the automatic type is left to who loads it."""
+    own = {key: value for key, value in asdict(settings).items() if key.startswith("bnb_") and value != "auto"}
+    return {"quant_method": "bitsandbytes", "load_in_4bit": True, **own}
+
+
+def build_qlora(base: Any, settings: QLoraSettings, tokenizer: Any) -> Any:
+    """Add low-rank adapters to the frozen base, whose linear layers are 4-bit ones already.
+
+    Raises:
+        UserError: none of them could be one.
+    """
+    from hf_peft_compare.quantisation import check_packable
+
+    check_packable(base)
+    shared = {field.name: getattr(settings, field.name) for field in fields(LoraSettings)}
+    return build_lora(base, LoraSettings(**shared), tokenizer)
+
+
+def merge_qlora(model: Any) -> Any:
+    """Unpack the base into a plain float32 model, then merge the adapter into it.
+
+    What peft's own merging would pack again loses part of what was learned.
+    """
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    from hf_peft_compare.quantisation import unpack
+
+    adapter, config = get_peft_model_state_dict(model), model.active_peft_config
+    plain = get_peft_model(unpack(model.unload()), config)
+    set_peft_model_state_dict(plain, adapter)
+    return peft_method.merge_peft(plain)
+
+
+QLORA = Method(
+    name="qlora",
+    title="QLoRA",
+    card=Card(
+        idea=(
+            "LoRA on a base whose weights are stored in 4 bits, as one of sixteen quantiles of a normal distribution "
+            "(NF4) times a scale per 64 weights; the scales are quantised too. A weight is unpacked for each product, "
+            "and gradients flow through it to the adapters, which are in float32. The head is not quantised."
+        ),
+        formula=(
+            r"\mathrm{dequant}(W^{\mathrm{NF4}}) x + \frac{\alpha}{r} B A x, \quad "
+            r"W^{\mathrm{NF4}} \text{ frozen}, \ A, B \text{ trained}"
+        ),
+        parameter_count="r × (d + k) per adapted d × k matrix, as LoRA; the base takes 4.13 bits per weight",
+        when_to_use=(
+            "When the base does not fit otherwise: an eighth of the memory of float32 for its linear layers, steps "
+            "that are slower than LoRA's, and nearly its quality. Merging unpacks the base into a plain model of full "
+            "size, whose outputs differ slightly by the type that 4-bit layers compute in."
+        ),
+        paper="Dettmers et al. (2023), QLoRA: Efficient Finetuning of Quantized LLMs",
+        url="https://arxiv.org/abs/2305.14314",
+        theory=(
+            "Quantisation replaces a number by the nearest of a few. Pretrained weights are about normally distributed, "
+            "so NF4 takes quantiles of that distribution, each of which is used about as often; a weight is off by at "
+            "most .152 times the largest of its 64. A float32 scale per 64 weights costs .5 bits a weight, quantised "
+            "again .127. The packed weights are constants of the forward and backward pass: gradients reach the "
+            "adapters exactly, through the weights as they are rounded, and so the adapters also learn to make up for "
+            "the rounding. In the paper that reaches 16-bit fine-tuning from 7 to 65 billion parameters, with adapters "
+            "in all linear layers. What it saves is the memory of weights; activations and time per step it does not."
+        ),
+    ),
+    settings=QLoraSettings,
+    build=build_qlora,
+    save=peft_method.save_peft,
+    load=peft_method.load_peft,
+    merge=merge_qlora,
+    training_defaults={"learning_rate": 2e-4},
+    tunables={"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))},
+    quantization=quantization,
+)

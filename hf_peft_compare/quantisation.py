@@ -1,0 +1,114 @@
+"""Quantised bases: how bitsandbytes loads one, which of its layers are packed, and how it becomes plain again."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hf_peft_compare.config import Protocol, RunConfig
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.processes import process_state
+from hf_peft_compare.trunk import head_modules
+
+BLOCK = 64  # weights that share a scale
+
+
+def quantization_of(config: Protocol) -> dict[str, Any] | None:
+    """Give the fields of the quantization config that a run's method wants its base loaded with; of a study None."""
+    if not isinstance(config, RunConfig):
+        return None
+    return get_method(config.method["name"]).quantization(config.method_settings)
+
+
+def check_installed(config: Protocol) -> None:
+    """Raise a UserError that says what to install where a run's base cannot be quantised here."""
+    if quantization_of(config) is not None and importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(
+            'a base in 4 bits needs bitsandbytes, which is not installed; run pip install "hf_peft_compare[qlora]".'
+        )
+
+
+def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str, Any]:
+    """Give the arguments of `from_pretrained` that quantise a base, all on this process's device.
+
+    Args:
+        on_meta: the base on the meta device; its head stays as it is, and so do layers without whole blocks.
+    """
+    from transformers import BitsAndBytesConfig
+
+    heads = head_modules(on_meta)
+    kept = [name for name, module in on_meta.named_modules() if module in heads]
+    kept += [name for name, layer in linear_layers(on_meta) if not has_whole_blocks(layer)]
+    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    fields = {"bnb_4bit_compute_dtype": "bfloat16" if half else "float32", **quantization}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            **{key: value for key, value in fields.items() if key != "quant_method"},
+            llm_int8_skip_modules=kept,
+        ),
+        "device_map": {"": process_state().device},
+    }
+
+
+def linear_layers(base: Any) -> Iterator[tuple[str, nn.Module]]:
+    """Give the linear layers of a base by name, but for those of its head."""
+    from transformers.pytorch_utils import Conv1D
+
+    head = {module for part in head_modules(base) for module in part.modules()}
+    for name, module in base.named_modules():
+        if isinstance(module, (nn.Linear, Conv1D)) and module not in head:
+            yield name, module
+
+
+def has_whole_blocks(layer: Any) -> bool:
+    """Whether the rows of a layer's weights are whole blocks, so that no block holds parts of two rows.
+
+    On a CPU with AVX-512 bitsandbytes unpacks such a block wrongly (0.50: rows of 32 or 96 weights, not of 64 or 128).
+    """
+    num_inputs = layer.nx if hasattr(layer, "nx") else layer.in_features
+    return num_inputs % BLOCK == 0
+
+
+def check_packable(base: Any) -> None:
+    """Raise a UserError where no layer of a base can be packed."""
+    if not any(has_whole_blocks(layer) for _, layer in linear_layers(base)):
+        raise UserError(
+            f"{type(base).__name__} has no linear layer whose inputs are a multiple of {BLOCK}, so nothing of it would "
+            f"be stored in 4 bits; use lora in place of qlora."
+        )
+
+
+def keep_layout(base: nn.Module) -> None:
+    """Keep 4-bit layers from packing their weights anew when they first evaluate on a CPU with AVX-512.
+
+    The products of that layout are in bfloat16 and have no gradients, and training goes on after an evaluation.
+    """
+    for module in base.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
+def unpack(base: Any) -> Any:
+    """Make a base of 4-bit layers a plain one, each layer of the kind that it was before it was packed."""
+    from transformers.pytorch_utils import Conv1D
+
+    kinds = {name: getattr(module, "source_cls", None) for name, module in base.named_modules()}
+    base = base.dequantize()
+    for name, kind in kinds.items():
+        if kind is Conv1D:
+            base.set_submodule(name, _conv1d(base.get_submodule(name)))
+    return base
+
+
+def _conv1d(linear: nn.Linear) -> nn.Module:
+    from transformers.pytorch_utils import Conv1D
+
+    with torch.device("meta"):
+        layer = Conv1D(linear.out_features, linear.in_features)
+    layer.weight, layer.bias = nn.Parameter(linear.weight.T.contiguous()), linear.bias
+    return layer

@@ -1,0 +1,50 @@
+"""results.json: rows with intervals, pairs and the verdict, raw units, nothing rounded; what is unknown is null."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from hf_peft_compare.comparison import Comparison, MethodRow
+from hf_peft_compare.comparison.verdict import say_verdict
+
+
+def render_json(comparison: Comparison) -> str:
+    """Write the whole comparison for programs."""
+    content = {
+        "ranking_score": comparison.ranking_score,
+        "best_row": comparison.best_row,
+        "scores": comparison.scores,
+        "verdict": say_verdict(comparison),
+        "rows": [_row(row) for row in comparison.rows],
+        "pairs": [asdict(pair) for pair in comparison.pairs],
+    }
+    return json.dumps(finite(content), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _row(row: MethodRow) -> dict[str, Any]:
+    return {
+        "row": row.row,
+        "label": row.label,
+        "status": row.status,
+        "floor": row.floor,
+        "figures": row.figures,
+        "spreads": row.spreads,
+        "intervals": {score: asdict(interval) for score, interval in row.intervals.items()},
+        "runs": [
+            {"seed": run.seed, "status": run.status, "error": run.error, "figures": run.figures} for run in row.runs
+        ],
+    }
+
+
+def finite(tree: Any) -> Any:
+    """Give JSON's null for numbers that JSON does not have, at any depth, and no lone surrogates."""
+    if isinstance(tree, dict):
+        return {finite(key): finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [finite(value) for value in tree]
+    if isinstance(tree, float):
+        return tree if math.isfinite(tree) else None
+    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree

@@ -1,0 +1,160 @@
+"""Which classes every row tells apart: its confusion matrix, and precision, recall and F1 of each class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.answers import NO_ANSWER
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.examples import Predictions
+from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_score
+from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
+from hf_peft_compare.report.charts import INK, chart_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = 12  # in a chart that can be read; the table has all
+DARKEST = 0.75  # numbers must stay legible on it
+SHORTEST_WIDTH, CELL_WIDTH = 3.6, 0.62  # inches; all matrices are drawn alike, with or without a column of no answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """How often a row answered what: {(reference, answer): examples}, over all of its seeds."""
+
+    labels: Sequence[str]
+    counts: Counter[tuple[str, str]]
+
+    def labelled(self, label: str) -> int:
+        """Count the examples of a class."""
+        return sum(number for (reference, _), number in self.counts.items() if reference == label)
+
+    def answered(self, label: str) -> int:
+        """Count the examples that were taken for a class."""
+        return sum(number for (_, answer), number in self.counts.items() if answer == label)
+
+    def precision(self, label: str) -> float | None:
+        """Share of right ones among what was taken for the class; None where nothing was."""
+        return self.counts[label, label] / self.answered(label) if self.answered(label) else None
+
+    def recall(self, label: str) -> float | None:
+        """Share of the class that was found; None where the references do not have it."""
+        return self.counts[label, label] / self.labelled(label) if self.labelled(label) else None
+
+    def f1(self, label: str) -> float | None:
+        """Harmonic mean of both, 0 where nothing is right; None where the references do not have the class."""
+        either = self.labelled(label) + self.answered(label)
+        return 2 * self.counts[label, label] / either if self.labelled(label) else None
+
+
+def render_confusion(material: Material) -> list[Block]:
+    """Draw every row's matrix and tabulate every class; nothing where the task has no labels."""
+    found = [
+        (row, confusion) for row in material.comparison.finished_rows if (confusion := confusion_of(material, row))
+    ]
+    if not found:
+        return []
+    labels = found[0][1].labels
+    charts = [_chart(material, place, row, confusion) for place, (row, confusion) in enumerate(found)]
+    caption = "Of each class (line), how many test examples were taken for which (column); shades are shares of lines."
+    matrices = [Charts(charts=charts, caption=caption)] if len(labels) <= MOST_CLASSES else []
+    return [*matrices, _table(found, labels)]
+
+
+def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
+    """Count a row's answers over its seeds; None where it left none, or its task has no labels."""
+    record = row.finished_runs[0].record
+    labels = record.config.get("task", {}).get("labels") if record else None
+    counts = count_answers(material.predictions.get(run.run, ()) for run in row.finished_runs)
+    return Confusion(labels=list(map(str, labels)), counts=counts) if labels and counts else None
+
+
+def count_answers(runs: Iterable[Predictions]) -> Counter[tuple[str, str]]:
+    """Count (reference, answer) pairs; a text that was read counts as what it was read as."""
+    return Counter(
+        (str(line["reference"]), str(line.get("answer", line.get("prediction")))) for run in runs for line in run
+    )
+
+
+def _chart(material: Material, place: int, row: MethodRow, confusion: Confusion) -> Chart:
+    answers = _answers(confusion)
+    words = "; ".join(
+        f"{label} as {', '.join(f'{answer} {confusion.counts[label, answer]}' for answer in answers)}"
+        for label in confusion.labels
+    )
+    return Chart(
+        name=f"confusion_{place}",
+        alt=f"Confusion matrix of {row.label}: {words}",
+        draw=lambda figure: draw_confusion(figure, row.label, confusion, colour=material.colours[row.row]),
+        size=(max(SHORTEST_WIDTH, 2.0 + CELL_WIDTH * len(confusion.labels)), 1.1 + 0.42 * len(confusion.labels)),
+    )
+
+
+def _answers(confusion: Confusion) -> list[str]:
+    """List the columns: the classes, and that there was no answer where this happened."""
+    return [*confusion.labels, *([NO_ANSWER] if confusion.answered(NO_ANSWER) else [])]
+
+
+def draw_confusion(figure: Figure, title: str, confusion: Confusion, *, colour: str) -> None:
+    """Draw a line per class and a column per answer."""
+    from matplotlib.patches import Rectangle
+
+    axes, answers = figure.subplots(), _answers(confusion)
+    for y, label in enumerate(confusion.labels):
+        for x, answer in enumerate(answers):
+            number = confusion.counts[label, answer]
+            share = number / max(confusion.labelled(label), 1)
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=DARKEST * share, linewidth=0))
+            axes.text(x, y, f"{number:,}", ha="center", va="center", color=INK)
+    axes.set(xlim=(-0.5, len(answers) - 0.5), ylim=(len(confusion.labels) - 0.5, -0.5), ylabel="class")
+    axes.set_xticks(range(len(answers)), list(map(chart_label, answers)), rotation=30 if len(answers) > 5 else 0)
+    axes.set_yticks(range(len(confusion.labels)), list(map(chart_label, confusion.labels)))
+    axes.set_title(chart_label(title), fontsize=9)
+    axes.grid(False)
+
+
+def _table(found: Sequence[tuple[MethodRow, Confusion]], labels: Sequence[str]) -> Table:
+    return Table(
+        name="classes",
+        caption="F1 of every class; small: precision, recall.",
+        columns=[
+            Column(title="Class", numeric=False),
+            Column(title="Test examples"),
+            *(Column(title=row.label) for row, _ in found),
+        ],
+        rows=[_class_cells(label, found) for label in labels],
+        notes=[
+            f"{UNKNOWN}: the test split has no such example, or nothing was taken for the class.",
+            *(
+                ["Examples are counted once for every seed."]
+                if any(len(row.finished_runs) > 1 for row, _ in found)
+                else []
+            ),
+        ],
+        main=True,
+    )
+
+
+def _class_cells(label: str, found: Sequence[tuple[MethodRow, Confusion]]) -> list[Cell]:
+    scores = [confusion.f1(label) for _, confusion in found]
+    known = [score for score in scores if score is not None]
+    best = max(known) if len(set(known)) > 1 else None
+    return [
+        Cell(text=label),
+        Cell(text=format_count(max(confusion.labelled(label) for _, confusion in found))),
+        *(
+            Cell(
+                text=format_score(score),
+                details=[f"{format_score(confusion.precision(label))}, {format_score(confusion.recall(label))}"],
+                best=score is not None and score == best,
+            )
+            for score, (_, confusion) in zip(scores, found, strict=True)
+        ),
+    ]
+
+
+SECTION = Section(name="confusion", title="Classes", order=32, render=render_confusion)

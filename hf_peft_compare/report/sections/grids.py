@@ -1,0 +1,163 @@
+"""Grids: the ranking score over the settings that a row varies, beside the reference's grid and their difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_peft_compare import grids
+from hf_peft_compare.comparison.columns import ranking_column
+from hf_peft_compare.comparison.formatting import format_difference, format_score
+from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
+from hf_peft_compare.report.charts import chart_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own colour, whatever the page's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """One row's grid and the scores of its cells, each a row of the study.
+
+    Args:
+        values: {key: its values}.
+        cells: {row: {key: value}}, the last key's values fastest.
+        ours, theirs: {row: score}, of those that there are.
+    """
+
+    name: str
+    title: str
+    values: Mapping[str, Sequence[Any]]
+    cells: Mapping[str, Mapping[str, Any]]
+    ours: Mapping[str, float]
+    theirs: Mapping[str, float]
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """Ours minus the reference's, where both are known."""
+        return {row: self.ours[row] - self.theirs[row] for row in self.ours if row in self.theirs}
+
+
+def render_grids(material: Material) -> list[Block]:
+    """Tabulate every grid with a finished run, and draw those of two keys; nothing where there is none."""
+    if material.comparison.ranking_score is None:
+        return []
+    found = [_grid(material, name, values) for name, values in grids.grids_of(material.study.methods).items()]
+    return [block for grid in found if grid.ours for block in _blocks(material, grid)]
+
+
+def _grid(material: Material, name: str, values: Mapping[str, Sequence[Any]]) -> Grid:
+    comparison, references = material.comparison, material.study.references
+    score, cells = ranking_column(comparison).key, grids.cells(name, values)
+    rows = [row for row in comparison.finished_rows if row.row in cells]
+    ours = {row.row: row.figures.get(score, math.nan) for row in rows}
+    theirs = {row: (references.rows if references else {}).get(row, {}).get(score, math.nan) for row in cells}
+    return Grid(
+        name=name,
+        title=next((str(row.record.card.get("title")) for row in rows if row.record), name),
+        values=values,
+        cells=cells,
+        ours={row: value for row, value in ours.items() if math.isfinite(value)},
+        theirs={row: value for row, value in theirs.items() if math.isfinite(value)},
+    )
+
+
+def _blocks(material: Material, grid: Grid) -> list[Block]:
+    best = ranking_column(material.comparison).greater_is_better
+    marked = (max if best else min)(grid.ours, key=lambda row: grid.ours[row])
+    table = (_matrix if len(grid.values) == 2 else _list)(grid, marked)
+    title = f"{ranking_column(material.comparison).title} of {grid.title} over {' × '.join(grid.values)}"
+    notes = ["Marked: the best of the grid as measured. Intervals and tests are those of its rows in other sections."]
+    if grid.theirs:
+        notes.append("Below ours the reference value and the difference to it, ours minus the reference's.")
+    columns, rows = table
+    blocks: list[Block] = [
+        Table(name=f"grid-{grid.name}", caption=f"{title}.", columns=columns, rows=rows, notes=notes, main=True)
+    ]
+    return [*blocks, _charts(grid, title)] if len(grid.values) == 2 else blocks
+
+
+def _matrix(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
+    """Lay out two keys: the first one's values down, the second one's across."""
+    (down, across), width = grid.values, len(list(grid.values.values())[1])
+    rows, names = list(grid.cells), [str(value) for value in grid.values[down]]
+    cells = [[_cell(grid, row, best) for row in rows[i : i + width]] for i in range(0, len(rows), width)]
+    columns = [Column(title=f"{down} \\ {across}"), *(Column(title=str(value)) for value in grid.values[across])]
+    return columns, [[Cell(text=name), *line] for name, line in zip(names, cells, strict=True)]
+
+
+def _list(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
+    """Lay out one key or many: a line for each cell."""
+    columns = [*(Column(title=key) for key in grid.values), Column(title="Score")]
+    lines = [
+        [*(Cell(text=str(value)) for value in values.values()), _cell(grid, row, best)]
+        for row, values in grid.cells.items()
+    ]
+    return columns, lines
+
+
+def _cell(grid: Grid, row: str, best: str) -> Cell:
+    details = [f"ref. {format_score(grid.theirs[row])}"] if row in grid.theirs else []
+    details += [format_difference(grid.differences[row])] if row in grid.differences else []
+    return Cell(text=format_score(grid.ours.get(row)), details=details, best=row == best)
+
+
+def _charts(grid: Grid, title: str) -> Charts:
+    panels = [("ours", grid.ours), *([("reference", grid.theirs)] if grid.theirs else [])]
+    panels += [("difference", grid.differences)] if grid.differences else []
+    chart = Chart(
+        name=f"grid_{grid.name}".replace(".", "_"),
+        alt=f"Heat map: {title}; {', '.join(name for name, _ in panels)}",
+        draw=lambda figure: draw_heat_maps(figure, grid, panels),
+        size=(2.6 * len(panels) + 0.6, 0.42 * len(next(iter(grid.values.values()))) + 1.3),
+    )
+    caption = f"{title}; yellow is higher, and a cell without a score is blank."
+    caption += " In the difference, violet is above the reference and orange below." if grid.differences else ""
+    return Charts(charts=[chart], caption=caption)
+
+
+def draw_heat_maps(figure: Figure, grid: Grid, panels: Sequence[tuple[str, Mapping[str, float]]]) -> None:
+    """Draw scores in one scale of colours side by side, and differences in one that is white at zero."""
+    scores = [*grid.ours.values(), *grid.theirs.values()]
+    widest = max(map(abs, grid.differences.values()), default=0) or 1
+    for axes, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        if name == "difference":
+            _draw_panel(axes, grid, values, colours="PuOr", limits=(-widest, widest), write=format_difference)
+        else:
+            _draw_panel(axes, grid, values, colours="cividis", limits=(min(scores), max(scores)), write=format_score)
+        axes.set_title(name, fontsize=9)
+
+
+def _draw_panel(
+    axes: Axes,
+    grid: Grid,
+    values: Mapping[str, float],
+    *,
+    colours: str,
+    limits: tuple[float, float],
+    write: Any,
+) -> None:
+    """Draw one heat map with its numbers in it, the first key's values from top to bottom."""
+    import numpy as np
+
+    (down, across), (height, width) = grid.values, map(len, grid.values.values())
+    numbers = np.array([values.get(row, math.nan) for row in grid.cells]).reshape(height, width)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(numbers), cmap=colours, vmin=limits[0], vmax=limits[1])
+    for (line, column), number in np.ndenumerate(numbers):
+        if math.isfinite(number):
+            red, green, blue, _ = mesh.cmap(mesh.norm(number))
+            colour = DARK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else LIGHT
+            axes.text(column + 0.5, line + 0.5, write(number), ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(np.arange(width) + 0.5, [chart_label(str(value)) for value in grid.values[across]])
+    axes.set_yticks(np.arange(height) + 0.5, [chart_label(str(value)) for value in grid.values[down]])
+    axes.set(xlabel=chart_label(across), ylabel=chart_label(down))
+    axes.invert_yaxis()
+    axes.grid(False)
+
+
+SECTION = Section(name="grids", title="Grids", order=22, render=render_grids)

@@ -1,0 +1,88 @@
+"""Scores by group of examples, such as the kinds of questions, and how many of each kind there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.formatting import format_score
+from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+
+
+def render_groups(material: Material) -> list[Block]:
+    """Tabulate the ranking score of each group by row; nothing where examples have no groups."""
+    score = material.comparison.ranking_score
+    if score is None:
+        return []
+    rows = {row.row: group_means(material, row, score) for row in material.comparison.finished_rows}
+    groups = sorted({group for means in rows.values() for group in means})
+    if not groups:
+        return []
+    title = str(material.comparison.scores[score].get("title") or score)
+    greater = bool(material.comparison.scores[score].get("greater_is_better", True))
+    best = {group: _best({row: m[group] for row, m in rows.items() if group in m}, greater) for group in groups}
+    counts = _counts(material)
+    return [
+        Table(
+            name="groups",
+            caption=f"{title} by group of test examples.",
+            columns=_columns("Method", groups),
+            rows=[
+                [
+                    Cell(text=row.label, accent=material.colours[row.row]),
+                    *(
+                        Cell(text=format_score(rows[row.row].get(group)), best=row.row in best[group])
+                        for group in groups
+                    ),
+                ]
+                for row in material.comparison.finished_rows
+            ],
+            main=True,
+        ),
+        *([_count_table(counts, groups)] if counts else []),
+    ]
+
+
+def group_means(material: Material, row: MethodRow, score: str) -> dict[str, float]:
+    """Give a row's mean score of each group, over examples and seeds."""
+    values: dict[str, list[float]] = {}
+    for run in row.finished_runs:
+        for line in material.predictions.get(run.run, ()):
+            value = line.get("scores", {}).get(score)
+            if line.get("group") is not None and value is not None:
+                values.setdefault(str(line["group"]), []).append(value)
+    return {group: sum(found) / len(found) for group, found in values.items()}
+
+
+def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:
+    """Give the rows of the best mean; none where all are equal."""
+    if len(set(means.values())) < 2:
+        return set()
+    best = (max if greater_is_better else min)(means.values())
+    return {row for row, mean in means.items() if mean == best}
+
+
+def _counts(material: Material) -> Mapping[str, Mapping[str, int]]:
+    """Give {split: {group: number of examples}} of the first record that has them."""
+    records = (row.record for row in material.comparison.finished_rows)
+    return next((r.provenance["groups"] for r in records if r is not None and r.provenance.get("groups")), {})
+
+
+def _count_table(counts: Mapping[str, Mapping[str, int]], groups: Iterable[str]) -> Table:
+    names = sorted({*groups, *(group for found in counts.values() for group in found)})
+    return Table(
+        name="group-sizes",
+        caption="Examples by group and split.",
+        columns=_columns("Split", [*names, "all"]),
+        rows=[
+            [Cell(text=text) for text in (split, *(f"{found.get(g, 0):,}" for g in names), f"{sum(found.values()):,}")]
+            for split, found in counts.items()
+        ],
+    )
+
+
+def _columns(first: str, others: Iterable[str]) -> list[Column]:
+    return [Column(title=first, numeric=False), *(Column(title=title) for title in others)]
+
+
+SECTION = Section(name="groups", title="By group", order=35, render=render_groups)

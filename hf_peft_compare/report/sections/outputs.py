@@ -1,0 +1,82 @@
+"""What every row wrote for every test example, and what that was read as, where the test split is small enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.report.blocks import Answer, Block, Cell, Column, Example, Material, Section, Table
+from hf_peft_compare.report.escaping import cap
+
+MOST_EXAMPLES = 20  # what is read side by side; more can be searched among the examples
+
+Lines = Mapping[str, Mapping[str, Any]]  # a run's predictions by example
+
+
+def render_outputs(material: Material) -> list[Block]:
+    """Tabulate what was read, and put the texts it was read from side by side; nothing where no text was read."""
+    rows = [row for row in material.comparison.finished_rows if material.predictions.get(row.finished_runs[0].run)]
+    lines = {
+        row.row: {str(line["id"]): line for line in material.predictions[row.finished_runs[0].run]} for row in rows
+    }
+    examples = {key: line for by_id in lines.values() for key, line in by_id.items()}
+    reads = any("answer" in line for by_id in lines.values() for line in by_id.values())
+    if not reads or len(examples) > MOST_EXAMPLES:
+        return []
+    return [
+        _table(rows, lines, examples),
+        *(_outputs(material, rows, lines, key, example) for key, example in examples.items()),
+    ]
+
+
+def _table(rows: Sequence[MethodRow], lines: Mapping[str, Lines], examples: Lines) -> Table:
+    def cell(row: MethodRow, key: str) -> Cell:
+        answer = _answer(lines[row.row].get(key, {}))
+        return Cell(text=answer, best=answer == examples[key].get("reference"))
+
+    titles = ["Example", "Reference", *(row.label for row in rows)]
+    return Table(
+        name="answers",
+        caption="What every row answered, as it was read; right answers are marked.",
+        columns=[Column(title=title, numeric=False) for title in titles],
+        rows=[
+            [Cell(text=_source(line)), Cell(text=str(line.get("reference"))), *(cell(row, key) for row in rows)]
+            for key, line in examples.items()
+        ],
+        notes=["Of several seeds the first is shown."] if any(len(row.finished_runs) > 1 for row in rows) else [],
+        main=True,
+    )
+
+
+def _outputs(
+    material: Material, rows: Sequence[MethodRow], lines: Mapping[str, Lines], key: str, example: Mapping[str, Any]
+) -> Example:
+    answers = [
+        Answer(
+            label=row.label,
+            text=str(line.get("prediction", "")),
+            score=f"read as: {line['answer']}" if "answer" in line else "a class, as told",
+            accent=material.colours[row.row],
+        )
+        for row in rows
+        if (line := lines[row.row].get(key)) is not None
+    ]
+    return Example(
+        title=cap(_source(example), 160),
+        source=_source(example),
+        reference=str(example.get("reference") or ""),
+        answers=answers,
+    )
+
+
+def _answer(line: Mapping[str, Any]) -> str:
+    """Give what a line's text was read as, or the text where a class was told."""
+    return str(line.get("answer", line.get("prediction", "")))
+
+
+def _source(line: Mapping[str, Any]) -> str:
+    return "\n".join(str(line[name]) for name in ("source", "source_pair") if line.get(name))
+
+
+SECTION = Section(name="outputs", title="Outputs side by side", order=55, render=render_outputs)

@@ -1,0 +1,129 @@
+"""How the settings of every row were found: its learning-rate curve, its trials, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.formatting import format_count, format_score, format_seconds, format_significant
+from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Paragraph, Section, Table
+from hf_peft_compare.report.charts import chart_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RATE = "training.learning_rate"
+Tuned = Sequence[tuple[MethodRow, Mapping[str, Any]]]
+
+
+def render_tuning(material: Material) -> list[Block]:
+    """Draw and tabulate the trials of every tuned row; nothing where no row was tuned."""
+    rows = [(row, tuning) for row in material.comparison.rows if (tuning := _tuning(row)) is not None]
+    if not rows:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            text=f"Every row that trains had a budget of {rows[0][1]['budget']} to find its settings in, over the "
+            "ranges of its own method. The choice is by validation loss; the test split was scored once, after it."
+        )
+    ]
+    if any(_points(tuning) for _, tuning in rows):
+        blocks.append(_chart(material, rows))
+    return [*blocks, _table(material, rows)]
+
+
+def _tuning(row: MethodRow) -> Mapping[str, Any] | None:
+    return next((run.record.tuning for run in row.runs if run.record and run.record.tuning), None)
+
+
+def _chart(material: Material, rows: Tuned) -> Charts:
+    chart = Chart(
+        name="learning_rates",
+        alt=f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}",
+        draw=lambda figure: draw_rates(figure, rows, material),
+        size=(7.6, 4.4),
+    )
+    return Charts(charts=[chart], caption="Best validation loss of each trial. Ringed: the trial that was chosen.")
+
+
+def draw_rates(figure: Figure, rows: Tuned, material: Material) -> None:
+    """Draw the best validation loss of every trial over its learning rate, on a logarithmic axis."""
+    axes = figure.subplots()
+    for row, tuning in rows:
+        points = _points(tuning)
+        if not points:
+            continue
+        colour, marker = material.colours[row.row], material.markers[row.row]
+        rates, losses = zip(*sorted(points), strict=True)
+        axes.plot(rates, losses, color=colour, marker=marker, linewidth=1, markersize=5, label=chart_label(row.label))
+        rate, loss = min(points, key=lambda point: point[1])
+        axes.plot([rate], [loss], marker="o", markersize=13, fillstyle="none", color=colour)
+    axes.set_xscale("log")
+    axes.set(xlabel="learning rate", ylabel="best validation loss")
+    figure.legend(loc="outside lower center", ncols=4)
+
+
+def _points(tuning: Mapping[str, Any]) -> list[tuple[float, float]]:
+    found = [(trial["settings"].get(RATE), trial["validation_loss"]) for trial in tuning["trials"]]
+    return [(rate, loss) for rate, loss in found if rate and loss is not None and math.isfinite(loss)]
+
+
+def _table(material: Material, rows: Tuned) -> Table:
+    titles = ["Row", "Trials", "Failed", "Tuning (s)", "Training (s)", "Best validation loss", "Chosen", "Range"]
+    return Table(
+        name="tuning",
+        caption="Tuning: its cost is part of what a method costs.",
+        columns=[Column(title=title, numeric=0 < place < 6) for place, title in enumerate(titles)],
+        rows=[_cells(row, tuning, material.colours) for row, tuning in rows],
+        notes=_notes(rows),
+    )
+
+
+def _cells(row: MethodRow, tuning: Mapping[str, Any], colours: Mapping[str, str]) -> list[Cell]:
+    trials: Sequence[Mapping[str, Any]] = tuning["trials"]
+    losses = [trial["validation_loss"] for trial in trials if trial["validation_loss"] is not None]
+    texts = [
+        format_count(len(trials)),
+        format_count(len(trials) - len(losses)),
+        format_seconds(tuning["seconds"]),
+        format_seconds(row.figures.get("train_seconds")),
+        format_score(min(losses, default=None)),
+        ", ".join(f"{_short(key)} {_value(value)}" for key, value in tuning["best"].items()),
+        _range(tuning),
+    ]
+    return [Cell(text=row.label, accent=colours[row.row]), *(Cell(text=text) for text in texts)]
+
+
+def _range(tuning: Mapping[str, Any]) -> str:
+    """Say the range of the learning rate, and whether the best one lies at its edge."""
+    space = tuning["space"].get(RATE)
+    if not space or "low" not in space:
+        return "–"
+    text = f"{_value(space['low'])} to {_value(space['high'])}"
+    if tuning["widened"]:
+        text += f", widened by {_value(tuning['widened']['low'])} to {_value(tuning['widened']['high'])}"
+    return f"{text}; the best lies at the edge" if tuning["at_edge"] else text
+
+
+def _notes(rows: Tuned) -> list[str]:
+    notes = ["Tuning (s): loading, training and validation of all trials of the row, for all its seeds together."]
+    at_edge = [row.label for row, tuning in rows if tuning["at_edge"]]
+    if at_edge:
+        notes.append(
+            f"At the edge of its range: {', '.join(at_edge)}. A better learning rate may lie beyond it: give a wider "
+            f"range in tune.parameters."
+        )
+    return notes
+
+
+def _short(key: str) -> str:
+    return key.removeprefix("training.")
+
+
+def _value(value: Any) -> str:
+    return format_significant(value) if isinstance(value, float) else str(value)
+
+
+SECTION = Section(name="tuning", title="Tuning", order=45, render=render_tuning)

@@ -1,0 +1,218 @@
+"""Visual question answering: questions about images, answered by one of the most frequent words of the train split."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from hf_peft_compare.columns import check_columns, row_ids, text_of
+from hf_peft_compare.config import STRICT, Protocol, local_path
+from hf_peft_compare.entries import Example, Format, Task
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.labels import check_labels
+from hf_peft_compare.tasks.sequence_classification import UNKNOWN
+
+IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")
+IMAGE_COLUMN = "image"  # paths, made of the ids when the data is loaded
+LAYOUT = (
+    "Expected a folder with train.csv and test.csv, of the columns question, answer and image_id, and the images as "
+    "images/<image_id>.jpg or .png."
+)
+# The kind of a question by its opening words; the first that fits.
+QUESTION_TYPES = {
+    "number": r"how (many|much)\b",
+    "color": r"(what|which)( (is|are|was|were))?( the)? colou?rs?\b",
+    "location": r"where\b",
+    "object": r"(what|which)\b",
+}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class VisualQuestionAnsweringSettings:
+    """Settings of visual question answering.
+
+    Args:
+        question_column, answer_column, image_column: names of the columns; an image stands at images/<its id>.jpg.
+        id_column: a column that names each row; where it is missing, rows are numbered.
+        num_answers: how many answers there are to choose from: the most frequent of one word in train. Questions with
+            other answers are left out.
+        answers: the answers themselves; empty: they are found in the data.
+    """
+
+    question_column: str = "question"
+    answer_column: str = "answer"
+    image_column: str = "image_id"
+    id_column: str = "id"
+    num_answers: Annotated[int, Field(ge=2)] = 30
+    answers: list[str] = field(default_factory=list)
+
+
+def load_questions(config: Protocol) -> dict[str, Any]:
+    """Read every CSV file of a folder as a split, reduced to the questions with the most frequent one-word answers.
+
+    Raises:
+        UserError: no such folder, or not laid out so; a missing column; too few one-word answers.
+    """
+    import datasets
+
+    settings: VisualQuestionAnsweringSettings = config.task_settings
+    folder = local_path(config.dataset)
+    _check_layout(folder)
+    splits = {path.stem: datasets.Dataset.from_list(_read_csv(path)) for path in sorted(folder.glob("*.csv"))}
+    for name in {config.train_split, config.validation_split, config.test_split} & set(splits):
+        check_columns(splits[name], settings, ("question_column", "answer_column", "image_column"))
+    if config.train_split not in splits:
+        return splits
+    answers = settings.answers or frequent_answers(splits[config.train_split][settings.answer_column], settings)
+    images = {path.stem: str(path) for path in (folder / IMAGES_FOLDER).iterdir() if path.suffix in IMAGE_SUFFIXES}
+    return {name: _reduced(split, settings, set(answers), images, folder) for name, split in splits.items()}
+
+
+def _check_layout(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder {folder}, and this data set cannot be downloaded by name: bring it yourself. DAQUAR "
+            f"(Malinowski and Fritz 2014) is had from its authors at the Max Planck Institute for Informatics, its "
+            f'questions as CSV also as "Processed DAQUAR" on Kaggle. {LAYOUT} Or --set dataset=PATH.'
+        )
+    if not any(folder.glob("*.csv")) or not (folder / IMAGES_FOLDER).is_dir():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+        raise UserError(f"folder {folder} holds {found}. {LAYOUT}")
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
+    if not rows:
+        raise UserError(f"{path} has no rows. {LAYOUT}")
+    return [{str(key): value or "" for key, value in row.items()} for row in rows]
+
+
+def frequent_answers(answers: Iterable[str], settings: VisualQuestionAnsweringSettings) -> list[str]:
+    """Give the most frequent one-word answers, of equals the first by name.
+
+    Raises:
+        UserError: fewer than two.
+    """
+    counts = Counter(answer.strip() for answer in answers if len(answer.split()) == 1)
+    if len(counts) < 2:
+        raise UserError(
+            f"train has {len(counts)} answers of one word; expected two or more. Look at task.answer_column "
+            f"({settings.answer_column!r}): lists of answers and phrases are left out."
+        )
+    return sorted(counts, key=lambda answer: (-counts[answer], answer))[: settings.num_answers]
+
+
+def _reduced(
+    split: Any, settings: VisualQuestionAnsweringSettings, answers: set[str], images: Mapping[str, str], folder: Path
+) -> Any:
+    """Keep the questions with these answers, each with the path of its image, be it there or not."""
+    if not {settings.answer_column, settings.image_column} <= set(split.column_names):
+        return split
+    kept = [row for row, answer in enumerate(split[settings.answer_column]) if answer.strip() in answers]
+    split = split.select(kept)
+    names = split[settings.image_column]
+    paths = [images.get(name, str(folder / IMAGES_FOLDER / f"{name}{IMAGE_SUFFIXES[0]}")) for name in names]
+    ids = row_ids(split, settings.id_column) if settings.id_column in split.column_names else list(map(str, kept))
+    columns = {settings.id_column: ids, IMAGE_COLUMN: paths}
+    for name, values in columns.items():
+        split = (split.remove_columns(name) if name in split.column_names else split).add_column(name, values)
+    return split
+
+
+def questions(dataset: Any, settings: VisualQuestionAnsweringSettings) -> list[Example]:
+    """Read the questions, images and answers of a split.
+
+    Raises:
+        UserError: an empty question.
+    """
+    columns = (settings.question_column, IMAGE_COLUMN, settings.answer_column)
+    rows = zip(row_ids(dataset, settings.id_column), *(dataset[column] for column in columns), strict=True)
+    return [
+        Example(
+            id=i,
+            source=text_of(question, "question", i),
+            source_pair=image,
+            reference=answer.strip(),
+            group=question_type(question),
+        )
+        for i, question, image, answer in rows
+    ]
+
+
+def question_type(question: str) -> str:
+    """Tell what a question asks for by its opening words: object, number, color, location, or other."""
+    words = " ".join(question.lower().split())
+    return next((name for name, opening in QUESTION_TYPES.items() if re.match(opening, words)), "other")
+
+
+def check_questions(examples: Mapping[str, Sequence[Example]], settings: VisualQuestionAnsweringSettings) -> None:
+    """Refuse splits from which nothing can be learned, and images that are missing or broken.
+
+    Raises:
+        UserError: as said; the images are counted and named.
+    """
+    from hf_peft_compare.features.images import check_images
+
+    check_labels(examples, settings)
+    check_images(example.source_pair for split in examples.values() for example in split if example.source_pair)
+
+
+def visual_question_format(settings: VisualQuestionAnsweringSettings) -> Format:
+    """Let the model read the question and see its image, and tell the number of the answer."""
+
+    def encode(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+        encoding = tokenizer(
+            example.source, truncation=True, max_length=max_length, return_attention_mask=False, verbose=False
+        )
+        known = example.reference in settings.answers
+        return {
+            **{name: list(ids) for name, ids in encoding.items()},
+            "image": example.source_pair,
+            "label": settings.answers.index(example.reference) if known else UNKNOWN,
+        }
+
+    return Format(key=asdict(settings), encode=encode, labels=settings.answers)
+
+
+def with_answers(
+    settings: VisualQuestionAnsweringSettings, train: Sequence[Example]
+) -> VisualQuestionAnsweringSettings:
+    """Give the settings with the answers that the train examples have, the most frequent first."""
+    if settings.answers or not train:
+        return settings
+    found = frequent_answers((example.reference for example in train), settings)
+    return replace(settings, answers=[*found, *answer_names(settings)[len(found) :]])
+
+
+def answer_names(settings: VisualQuestionAnsweringSettings) -> list[str]:
+    """Name the answers; until the data tells them, as transformers names classes."""
+    return settings.answers or [f"LABEL_{number}" for number in range(settings.num_answers)]
+
+
+VISUAL_QUESTION_ANSWERING = Task(
+    name="visual_question_answering",
+    title="Visual question answering",
+    settings=VisualQuestionAnsweringSettings,
+    metrics=("accuracy", "f1"),
+    head="features",
+    examples=questions,
+    format=visual_question_format,
+    text_columns=lambda settings: [settings.question_column, IMAGE_COLUMN],
+    label_column=lambda settings: settings.answer_column,
+    labels=answer_names,
+    check=check_questions,
+    load=load_questions,
+    complete=with_answers,
+)

@@ -1,0 +1,43 @@
+"""Nested dictionaries: merged deep, layer over layer, and told by dotted keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two nested dictionaries deep; the upper one wins."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Merge layers, lowest first; the second value is the layer that set each dotted key."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, layer in layers:
+        merged = merge(merged, layer)
+        origins.update((key, name) for key in dotted(layer))
+    kept = set(dotted(merged))
+    return merged, {key: origin for key, origin in origins.items() if key in kept}
+
+
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Give the dotted key of every leaf."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Give the tree that has one value, at a dotted key."""
+    tree: Any = value
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return tree

@@ -1,0 +1,260 @@
+"""Equal-budget tuning: every method of a study gets the same number of trials, or minutes, over its own ranges.
+
+Trials are runs that train and validate; the test split is not touched before all settings are chosen. Optuna's
+tree-structured Parzen estimator (Bergstra et al. 2011) proposes them: the first are the row's own settings, then draws,
+then what did well. It is seeded and told every result in order, so the same study proposes the same trials again, and
+one that was interrupted goes on where it stopped: trials whose records stand are not run again.
+
+A row whose best learning rate lies at an edge of its range gets the range once more tenfold on that side, and a
+quarter of the trials more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from hf_peft_compare.config import RunConfig, Study, Tune
+from hf_peft_compare.entries import Choices, Range, get_method
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.orchestration import Job
+from hf_peft_compare.records import RECORD_FILE, RunRecord, read_record
+from hf_peft_compare.trees import merge
+
+TUNING_FOLDER = "tuning"  # in a study's folder, beside its runs
+LEARNING_RATE = "training.learning_rate"
+EDGE_SHARE = 0.1  # of a range's length on its own scale: a best value so near to a bound may lie beyond it
+WIDENED = 10  # how many times further a range goes once
+MORE_TRIALS = 0.25  # of the budget, in a range that was widened
+TRIALS_BEFORE_PRUNING = 3
+
+RunJobs = Callable[..., Any]
+
+
+@dataclass
+class RowTuning:
+    """The trials of one row, as far as they are.
+
+    Args:
+        base: the row's job as it would run untuned.
+        space: {dotted key of the row's settings: what it may be}.
+        sampler: Optuna's study, which proposes trials and is told what they gave.
+    """
+
+    base: Job
+    space: dict[str, Range | Choices]
+    tune: Tune
+    sampler: Any
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    widened: dict[str, float] | None = None
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The finished trial of the lowest validation loss; None while there is none."""
+        finished = [trial for trial in self.trials if trial["validation_loss"] is not None]
+        return min(finished, key=lambda trial: trial["validation_loss"], default=None)
+
+    @property
+    def seconds(self) -> float:
+        """What all trials took."""
+        return sum(trial["seconds"] for trial in self.trials)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the row has had its budget."""
+        if self.tune.minutes is not None:
+            return bool(self.trials) and self.seconds >= 60 * self.tune.minutes
+        return len(self.trials) >= (self.tune.num_trials or 0) + (self._num_more if self.widened else 0)
+
+    @property
+    def _num_more(self) -> int:
+        return math.ceil(MORE_TRIALS * (self.tune.num_trials or 0))
+
+    def propose(self) -> tuple[Any, Job]:
+        """Give the next trial and its job."""
+        trial = self.sampler.ask()
+        settings = {key: _suggest(trial, key, choice) for key, choice in self.space.items()}
+        number = len(self.trials)
+        config = _with_settings(self.base.config, settings)
+        config = replace(config, trial=number, stop_above=self._losses_to_beat())
+        folder = self.base.folder.parent / TUNING_FOLDER / config.run
+        origins = {**self.base.origins, **dict.fromkeys(map(_config_key, settings), "trial")}
+        return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
+
+    def tell(self, trial: Any, record: RunRecord | None) -> None:
+        """Take a trial's result; one that failed is never the best."""
+        validation = record.validation if record is not None else None
+        loss = validation["best_loss"] if validation else None
+        if loss is None or not math.isfinite(loss):
+            loss = None
+        from optuna.trial import TrialState
+
+        self.sampler.tell(trial, loss, state=TrialState.FAIL if loss is None else TrialState.COMPLETE)
+        evaluations = [entry["eval_loss"] for entry in record.history if "eval_loss" in entry] if record else []
+        self.trials.append(
+            {
+                "settings": dict(trial.params),
+                "validation_loss": loss,
+                "validation_losses": evaluations,
+                "seconds": sum(record.seconds.values()) if record else 0.0,
+                "error": record.error if record else "no record",
+            }
+        )
+
+    def widen(self) -> bool:
+        """Let the learning rate go tenfold beyond the edge that the best trial lies at, once; whether it does."""
+        low_high = self.space.get(LEARNING_RATE)
+        if self.widened or self.best is None or not isinstance(low_high, Range):
+            return False
+        place = low_high.place(self.best["settings"][LEARNING_RATE])
+        if EDGE_SHARE < place < 1 - EDGE_SHARE:
+            return False
+        if place <= EDGE_SHARE:
+            beyond = replace(low_high, low=low_high.low / WIDENED, high=low_high.low)
+        else:
+            beyond = replace(low_high, low=low_high.high, high=low_high.high * WIDENED)
+        self.widened = {"low": beyond.low, "high": beyond.high}
+        self.space[LEARNING_RATE] = beyond
+        self.sampler = _sampler(self.tune, num_trials=self._num_more)
+        return True
+
+    def result(self, first: Mapping[str, Range | Choices]) -> dict[str, Any]:
+        """Say for the records of the row's runs what was tried; raises UserError where every trial failed."""
+        if self.best is None:
+            errors = {trial["error"] for trial in self.trials}
+            raise UserError(f"every tuning trial of {self.base.config.row} failed: {'; '.join(map(str, errors))}")
+        rate = first.get(LEARNING_RATE)
+        at_edge = False
+        if isinstance(rate, Range):
+            bounds = [rate.low, rate.high, *(self.widened or {}).values()]
+            place = replace(rate, low=min(bounds), high=max(bounds)).place(self.best["settings"][LEARNING_RATE])
+            at_edge = not EDGE_SHARE < place < 1 - EDGE_SHARE
+        return {
+            "budget": self.tune.budget,
+            "space": {key: asdict(choice) for key, choice in first.items()},
+            "widened": self.widened,
+            "best": self.best["settings"],
+            "at_edge": at_edge,
+            "seconds": self.seconds,
+            "trials": self.trials,
+        }
+
+    def _losses_to_beat(self) -> list[float]:
+        """Give the median validation loss of the trials so far at each evaluation, where hopeless ones are stopped."""
+        if not self.tune.prune or len(self.trials) < TRIALS_BEFORE_PRUNING:
+            return []
+        curves = [trial["validation_losses"] for trial in self.trials]
+        reached = range(max(map(len, curves)))
+        columns = [[curve[i] for curve in curves if len(curve) > i] for i in reached]
+        return [median(column) for column in columns if len(column) >= TRIALS_BEFORE_PRUNING]
+
+
+def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job]:
+    """Give the runs of a study the settings that did best on validation.
+
+    Args:
+        jobs: the runs, untuned.
+        run_jobs: does jobs that are not finished; a failed one leaves a record with its error.
+
+    Raises:
+        UserError: a setting that a row does not have, or a row of which no trial came to an end.
+    """
+    tuned = _tune_rows(study, jobs, run_jobs)
+    return [_with_best(job, tuned) for job in jobs]
+
+
+def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, dict[str, Any]]:
+    """Tune every row that trains, a trial of each at a time; give {row: what was tried, and what is best}."""
+    tune = study.config.tune
+    assert tune is not None
+    firsts = {job.config.row: job for job in reversed(jobs)}
+    spaces = {row: space_of(study, row) for row in firsts if get_method(firsts[row].config.method["name"]).trains}
+    rows = [_start(firsts[row], space, tune) for row, space in spaces.items() if space]
+    check = True
+    while open_rows := [row for row in rows if not row.spent or row.widen()]:
+        proposed = [(row, *row.propose()) for row in open_rows]
+        if waiting := [job for _, _, job in proposed if job.state != "finished"]:
+            run_jobs(waiting, check=check)
+            check = False
+        for row, trial, job in proposed:
+            row.tell(trial, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
+    return {row.base.config.row: row.result(spaces[row.base.config.row]) for row in rows}
+
+
+def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
+    """Give what is tuned of a row: its method's own entry, and over it what the study says of method and row.
+
+    What a row sets itself stays as it is unless the study names it: two rows of one method differ by that. A learning
+    rate that a row sets is where its tuning begins.
+    """
+    tune = study.config.tune
+    assert tune is not None
+    config, origins = study.resolve(row=row, seed=tune.seed)
+    method = get_method(config.method["name"])
+    fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
+    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or _config_key(k) not in fixed}
+    given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))
+    return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
+
+
+def _with_best(job: Job, tuned: Mapping[str, Mapping[str, Any]]) -> Job:
+    """Give a row's job the settings that did best; a row that was not tuned stays as it is."""
+    found = tuned.get(job.config.row)
+    if found is None:
+        return job
+    settings = found["best"]
+    origins = {**job.origins, **dict.fromkeys(map(_config_key, settings), "tuned")}
+    return replace(job, config=_with_settings(job.config, settings), origins=origins, tuning=found)
+
+
+def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTuning:
+    """Begin with the row's own settings, so that tuning never ends with worse ones on validation."""
+    sampler = _sampler(tune, num_trials=tune.num_trials or 8)
+    own = {key: _own_value(base.config, key) for key in space}
+    if all(space[key].holds(value) for key, value in own.items()):
+        sampler.enqueue_trial(own)
+    return RowTuning(base=base, space=dict(space), tune=tune, sampler=sampler)
+
+
+def _sampler(tune: Tune, *, num_trials: int) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=tune.seed, n_startup_trials=max(num_trials // 2, 1))
+    return optuna.create_study(direction="minimize", sampler=sampler)
+
+
+def _suggest(trial: Any, key: str, choice: Range | Choices) -> Any:
+    if isinstance(choice, Choices):
+        return trial.suggest_categorical(key, list(choice.values))
+    return trial.suggest_float(key, choice.low, choice.high, log=choice.log)
+
+
+def _parse(value: Any, where: str) -> Range | Choices:
+    if isinstance(value, list) and value:
+        return Choices(values=tuple(value))
+    if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
+        if 0 < value["low"] < value["high"] or not value.get("log", True):
+            return Range(**value)
+    raise UserError(f"{where} is {value!r}; expected a list of values, or {{low: 1e-5, high: 1e-2}}.")
+
+
+def _config_key(key: str) -> str:
+    return key if key.startswith("training.") else f"method.{key}"
+
+
+def _own_value(config: RunConfig, key: str) -> Any:
+    if key.startswith("training."):
+        return getattr(config.training, key.removeprefix("training."))
+    if key not in config.method:
+        raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {', '.join(config.method)}.")
+    return config.method[key]
+
+
+def _with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    training = {k.removeprefix("training."): v for k, v in settings.items() if k.startswith("training.")}
+    own = {k: v for k, v in settings.items() if not k.startswith("training.")}
+    return replace(config, training=replace(config.training, **training), method={**config.method, **own})

@@ -1,0 +1,144 @@
+"""Weights & Biases as the user has set it up: it asks nothing, and is offline without an account; no torch here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hf_peft_compare.comparison.columns import cost_columns, main_scores, ranking_column
+from hf_peft_compare.comparison.pareto import pareto_fronts
+from hf_peft_compare.comparison.verdict import say_verdict
+
+if TYPE_CHECKING:
+    from hf_peft_compare.comparison import Comparison, MethodRow
+
+PROJECT = "hf-peft-compare"
+INIT_SECONDS = 60
+FINISH_SECONDS = 300  # what is not uploaded by then stays on disk, for `wandb sync`
+
+logger = logging.getLogger(__name__)
+
+
+def is_disabled() -> bool:
+    """Whether the user wants no W&B at all; wandb reads this too, but takes a second to import."""
+    return os.environ.get("WANDB_MODE") == "disabled"
+
+
+def open_run(*, folder: Path, note: Callable[[str], None], **about: Any) -> Any:
+    """Open a W&B run as the user's W&B is set up, offline where that fails or there is no account.
+
+    Args:
+        folder: W&B's files go to `wandb` in it.
+        note: is told why a run is offline although there is an account.
+        about: group, name, job_type, id and config of the run.
+    """
+    try:
+        if has_account():
+            return _init(folder=folder, mode=None, **about)
+    except Exception as error:
+        note(f"W&B could not start, so the run is logged offline ({type(error).__name__}: {error}).")
+    return _init(folder=folder, mode="offline", **about)
+
+
+def _init(*, folder: Path, mode: Literal["offline"] | None, **about: Any) -> Any:
+    import wandb
+
+    own = wandb.setup().settings
+    settings: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": INIT_SECONDS}
+    if "finish_timeout" in wandb.Settings.model_fields:  # not in older releases
+        settings["finish_timeout"] = FINISH_SECONDS
+    return wandb.init(
+        project=own.project or PROJECT,
+        dir=str(folder),
+        resume="allow",
+        mode=None if own.mode == "disabled" else mode,
+        settings=wandb.Settings(**settings),
+        **about,
+    )
+
+
+def has_account() -> bool:
+    """Whether wandb finds credentials on this machine; it neither asks for them nor calls a server."""
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    own = wandb.setup().settings
+    return bool(own.api_key or own.identity_token_file or wbauth.read_netrc_auth(host=own.base_url))
+
+
+# --- The verdict of a study -----------------------------------------------------------------------------------
+
+
+def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
+    """Log a study's verdict, comparison and Pareto fronts as a run of its group; what goes wrong is a warning.
+
+    The same study goes on in the same W&B run, so that its newest verdict stands in the summary.
+
+    | key                       | what is logged                                                    |
+    |---------------------------|-------------------------------------------------------------------|
+    | verdict/{text,best_row}   | the verdict's sentences and the best row, in the run's summary    |
+    | verdict/comparison        | a table: each row's scores with their intervals, and its costs    |
+    | verdict/pareto            | a table: row, cost, on the front as measured, share of resamples  |
+    | verdict/against/<cost>    | a scatter plot of the ranking score against the cost              |
+    """
+    if is_disabled() or comparison.best_row is None:
+        return
+    run = None
+    try:
+        identity = re.sub(r"[^\w.-]+", "-", f"{study}-verdict")[-128:]  # W&B's own limits
+        run = open_run(folder=folder, note=logger.warning, group=study, name="verdict", job_type="verdict", id=identity)
+        run.summary.update(
+            {"verdict/text": "\n".join(say_verdict(comparison)), "verdict/best_row": comparison.best_row}
+        )
+        run.log(dict(_tables(comparison)))
+    except Exception as error:
+        logger.warning(f"W&B failed while the verdict was logged ({type(error).__name__}: {error}).")
+    finally:
+        _finish(run)
+
+
+def _finish(run: Any) -> None:
+    try:
+        if run is not None:
+            run.finish()
+    except Exception as error:
+        logger.warning(f"W&B failed while finishing ({type(error).__name__}: {error}).")
+
+
+def _tables(comparison: Comparison) -> Iterator[tuple[str, Any]]:
+    """Give the tables of a comparison, and a plot for every cost."""
+    import wandb
+
+    scores, costs = main_scores(comparison), [column.key for column in cost_columns(comparison)]
+    bounds = [f"{score}/{end}" for score in scores for end in ("mean", "low", "high")]
+    rows = [
+        [
+            row.row,
+            row.label,
+            len(row.finished_runs),
+            *(value for score in scores for value in _with_bounds(row, score)),
+            *(row.figures.get(cost) for cost in costs),
+        ]
+        for row in comparison.finished_rows
+    ]
+    table = wandb.Table(columns=["row", "label", "num_seeds", *bounds, *costs], data=rows)
+    yield "verdict/comparison", table
+    ranking = ranking_column(comparison)
+    for cost in costs:
+        title = f"{ranking.title} against {cost}"
+        yield f"verdict/against/{cost}", wandb.plot.scatter(table, cost, f"{ranking.key}/mean", title=title)
+    fronts = [
+        [row, front.cost.key, row in front.members, share]
+        for front in pareto_fronts(comparison)
+        for row, share in front.shares.items()
+    ]
+    yield "verdict/pareto", wandb.Table(columns=["row", "cost", "on_front", "share_of_resamples"], data=fronts)
+
+
+def _with_bounds(row: MethodRow, score: str) -> tuple[float | None, float | None, float | None]:
+    interval = row.intervals.get(score)
+    return (row.figures.get(score), interval.low, interval.high) if interval else (row.figures.get(score), None, None)

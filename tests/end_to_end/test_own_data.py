@@ -1,0 +1,83 @@
+"""A user's own texts and labels: one CSV and a dozen YAML lines."""
+
+import csv
+import random
+
+import pytest
+from tiny import reviews
+
+from hf_peft_compare.records import read_predictions, read_records
+
+# As in the README, but for the numbers and the model.
+STUDY = """\
+title: Our support tickets
+task:
+  name: sequence_classification
+  text_column: message
+  label_column: team
+  labels: [billing, delivery, returns]
+dataset: tickets.csv
+num_validation_samples: 12
+num_test_samples: 12
+model_name_or_path: {model}
+methods: [majority, lora]
+training: {{num_train_epochs: 1}}
+"""
+COUNTS = {"billing": 40, "delivery": 20, "returns": 20}
+
+
+@pytest.fixture
+def tickets(tmp_path, tiny_bert):
+    """`tickets(teams)`: a study of tickets.csv, whose messages were for these teams."""
+
+    def write(teams):
+        texts = [row["text"] for row in reviews(len(teams), seed=0)]
+        with (tmp_path / "tickets.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["message", "team"], *zip(texts, teams, strict=True)])
+        (tmp_path / "tickets.yaml").write_text(STUDY.format(model=tiny_bert))
+        return "tickets.yaml"
+
+    return write
+
+
+def mixed(**counts):
+    """Teams, so many of each, in random order."""
+    teams = [team for team, count in counts.items() for _ in range(count)]
+    return random.Random(0).sample(teams, len(teams))
+
+
+def test_a_csv_and_a_dozen_lines_are_enough(tickets, command, tmp_path):
+    assert len(STUDY.splitlines()) == 12
+    status, output, errors = command("run", tickets(mixed(**COUNTS)), "--set", "max_length=96")
+    assert status == 0, errors
+    records = read_records(tmp_path / "runs/tickets")
+    assert set(records) == {"majority-seed0", "lora-seed0"}
+    for run in records:
+        predictions = list(read_predictions(tmp_path / "runs/tickets" / run))
+        assert {p["prediction"] for p in predictions} <= set(COUNTS)
+        assert sorted(p["reference"] for p in predictions) == ["billing"] * 6 + ["delivery"] * 3 + ["returns"] * 3
+    assert records["majority-seed0"].results["accuracy"] == 0.5  # billing has half of all, in every split
+    assert "Accuracy" in output and "report: " in output
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["task.label_column=group"], "no column 'group'; it has message, team. Set task.label_column"),
+        (["task.labels=[]"], "the dataset has billing (28), returns (14), delivery (14). Set task.labels to"),
+        (["task.labels=[billing, delivery]"], "is 'returns'; expected one of billing, delivery"),
+        (["num_validation_samples=null"], "no split 'validation'. Set validation_split, or set num_validation_samples"),
+        (["num_test_samples=90"], "num_test_samples is 90, to be cut from 80 rows of train"),
+    ],
+)
+def test_what_is_missing_is_one_clear_error(settings, words, tickets, command, tmp_path):
+    options = [part for setting in settings for part in ("--set", setting)]
+    status, _, errors = command("run", tickets(mixed(**COUNTS)), *options)
+    assert status == 2
+    assert words in errors and "Traceback" not in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_class_only_is_one_clear_error(tickets, command):
+    status, _, errors = command("run", tickets(mixed(billing=60)))
+    assert status == 2 and "train examples are labelled 'billing'" in errors

@@ -1,0 +1,56 @@
+"""Cards: every method says what it is, why it works and where that stands, by its settings where these decide it."""
+
+import re
+
+import pytest
+
+from hf_peft_compare.entries import get_method
+from hf_peft_compare.methods.peft_cards import CARDS
+from hf_peft_compare.report.formulas import formula_svg
+
+
+@pytest.mark.parametrize("peft_type", CARDS)
+def test_a_known_type_of_peft_has_a_card_of_its_own(peft_type):
+    from peft import PeftType
+
+    assert peft_type in PeftType.__members__
+    method = get_method("peft")
+    card = method.describe(method.settings(peft_type=peft_type.lower()))
+    assert card["title"] != "peft"
+    assert all(card[key] for key in ("idea", "formula", "parameter_count", "when_to_use", "paper"))
+    assert card["url"].startswith("https://arxiv.org/abs/")
+    assert formula_svg(card["formula"]) is not None
+
+
+def test_any_other_type_of_peft_has_the_card_of_the_library():
+    method = get_method("peft")
+    assert method.describe(method.settings(peft_type="RANDLORA"))["title"] == "peft"
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "last_layers", "lora", "full"])
+def test_a_card_gives_the_theory_with_its_sources(name):
+    theory = get_method(name).card.theory
+    assert re.search(r"\([A-Z][a-z]+ et al\. \d{4}\)", theory)
+
+
+def test_the_share_of_parameters_on_loras_card_is_that_of_a_real_layer():
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base = torch.nn.Sequential(torch.nn.Linear(1024, 1024, bias=False))
+    model = get_peft_model(base, LoraConfig(r=8, target_modules=["0"]))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert f"{100 * trained / 1024**2:g} % for 1024 × 1024 at r = 8" in get_method("lora").card.theory
+
+
+def test_the_card_of_p_tuning_counts_what_is_trained(build):
+    """P = 4, E = 16, H = 32: the vectors, and an MLP H → E → E → H with its biases."""
+    model = build("p_tuning").model
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trained == 4 * 32 + (2 * 32 * 16 + 16 * 16) + (2 * 16 + 32)
+
+
+def test_a_record_holds_title_and_theory(train):
+    record = train("p_tuning", "num_train_samples=8", "training.num_train_epochs=1")
+    assert record.card["title"] == "P-tuning"
+    assert train("lora", "num_train_samples=8", "training.num_train_epochs=1").card["theory"]

@@ -1,0 +1,74 @@
+"""The report's section on tuning: every trial, the chosen one, what all of them took, and edges said aloud."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthetic import Study, make_record
+
+from hf_peft_compare.report.blocks import Charts, Table
+from hf_peft_compare.report.sections.tuning import render_tuning
+from hf_peft_compare.report.writing import gather
+
+RATE = "training.learning_rate"
+
+
+def trial(rate: float, loss: float | None) -> dict[str, Any]:
+    """A trial of thirty seconds."""
+    losses = [] if loss is None else [loss]
+    return {
+        "settings": {RATE: rate},
+        "validation_loss": loss,
+        "validation_losses": losses,
+        "seconds": 30,
+        "error": None,
+    }
+
+
+def tuning(**changes: Any) -> dict[str, Any]:
+    """Three trials, of which one failed."""
+    trials = [trial(2e-4, 3.0), trial(1e-3, 2.5), trial(2e-2, None)]
+    space = {RATE: {"low": 2e-5, "high": 2e-2, "log": True}}
+    found = {"budget": "3 trials", "space": space, "widened": None, "best": {RATE: 1e-3}, "at_edge": False}
+    return {**found, "seconds": 90.0, "trials": trials, **changes}
+
+
+def blocks(**records: Any) -> list[Any]:
+    """The section of some rows."""
+    made = {row: make_record(row, tuning=found) for row, found in records.items()}
+    study = Study(methods={row: {} for row in made})
+    return list(render_tuning(gather(study, {one.run: one for one in made.values()}, {})))  # type: ignore[arg-type]
+
+
+def table(**records: Any) -> Table:
+    """Its table."""
+    return next(block for block in blocks(**records) if isinstance(block, Table))
+
+
+def test_every_tuned_row_says_what_it_took_and_what_was_chosen() -> None:
+    found = table(lora=tuning())
+    texts = dict(zip([c.title for c in found.columns], [c.text for c in found.rows[0]], strict=True))
+    assert (texts["Trials"], texts["Failed"], texts["Tuning (s)"]) == ("3", "1", "90")
+    assert (texts["Best validation loss"], texts["Chosen"]) == ("2.500", "learning_rate 0.001")
+    assert texts["Range"] == "0.00002 to 0.02"
+
+
+def test_a_winner_at_the_edge_is_said_aloud() -> None:
+    found = table(full=tuning(at_edge=True, widened={"low": 2e-2, "high": 2e-1}), lora=tuning())
+    assert "widened by 0.02 to 0.2; the best lies at the edge" in found.rows[0][-1].text
+    assert any("At the edge of its range: Full fine-tuning." in note for note in found.notes)
+
+
+def test_the_curve_is_drawn_and_failed_trials_have_no_point() -> None:
+    (charts,) = (block for block in blocks(lora=tuning()) if isinstance(block, Charts))
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    charts.charts[0].draw(figure)
+    curve, ring = figure.axes[0].lines
+    assert list(curve.get_xdata()) == [2e-4, 1e-3]
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([1e-3], [2.5])
+
+
+def test_without_tuning_there_is_no_section() -> None:
+    assert blocks(lora=None) == []

@@ -1,0 +1,180 @@
+"""The costs that are easily forgotten: what each number is, and that it is that."""
+
+import json
+from dataclasses import asdict
+from itertools import islice
+
+import pytest
+import torch
+from tiny import CLASSIFIERS, METHODS, shake_trainables
+
+from hf_peft_compare import costs
+from hf_peft_compare.comparison.rows import figures_of
+from hf_peft_compare.costs import Measuring, measure_costs
+from hf_peft_compare.data import load_examples
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.evaluation import score_completions
+from hf_peft_compare.factory import load_base, prepare_base
+from hf_peft_compare.finished_runs import load_run
+from hf_peft_compare.records import RunRecord, read_record
+from hf_peft_compare.tokenised import encode
+
+PLAIN = ("last_layer_head", "last_layers", "full")
+MERGED = ("lora", "dora", "ia3", "qlora")
+
+
+@pytest.fixture
+def measuring(build, tiny_study, tmp_path):
+    """`measuring(row)`: an untrained run of the tiny study, as it is when its costs are measured."""
+
+    def make(row, *overrides, **keys):
+        built = build(row, *overrides, **keys)
+        config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=0)
+        encoded = encode(config, load_examples(config), built.tokenizer)
+        return Measuring(config, built, encoded, model_folder=tmp_path / "model", cache=tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_a_run_measures_what_its_method_has(row, train, tmp_path):
+    record = train(row, "costs=true", "training.num_train_epochs=1", folder="run")
+    measured = record.costs
+    assert measured["notes"] == []
+    files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
+    assert measured["checkpoint_bytes"] == sum(len(path.read_bytes()) for path in files) > 0
+    assert 0 < measured["latency_1_seconds"] < measured["latency_32_seconds"]
+    assert ("merged_loss" in measured) == (row in MERGED)
+    assert ("merged_latency_32_seconds" in measured) == (row in MERGED)
+    assert measured["outside_loss"] != measured["untouched_outside_loss"]
+    assert measured["costs_seconds"] > measured["latency_32_seconds"]
+    assert read_record(tmp_path / "run").costs == measured
+
+
+@pytest.mark.parametrize("row", [row for row in CLASSIFIERS if row in ("lora", "full", "frozen_features")])
+def test_classifiers_write_nothing_that_could_be_forgotten(row, train, classifying):
+    measured = train(row, "costs=true", "training.num_train_epochs=1", **classifying).costs
+    assert measured["notes"] == []
+    assert measured["latency_1_seconds"] > 0
+    assert "outside_loss" not in measured
+    assert ("merged_loss" in measured) == (row == "lora")
+
+
+def test_costs_can_be_switched_off(train):
+    assert train("lora", "costs=false", "training.num_train_epochs=1").costs == {}
+
+
+def test_floors_have_no_checkpoint_and_nothing_to_merge(train):
+    measured = train("zero_shot", "costs=true", methods={"zero_shot": {}}).costs
+    assert not {"checkpoint_bytes", "merged_loss"} & set(measured)
+    assert measured["outside_loss"] == measured["untouched_outside_loss"]
+    assert train("lead", "costs=true", methods={"lead": {}}).costs == {}
+
+
+def test_an_untrained_lora_has_forgotten_exactly_nothing(measuring):
+    found = costs.forgetting(measuring("lora"))
+    assert found["outside_loss"] - found["untouched_outside_loss"] == 0.0
+
+
+def test_what_changed_the_model_is_forgetting(measuring):
+    mine = measuring("lora")
+    shake_trainables(mine.built.model)
+    found = costs.forgetting(mine)
+    assert abs(found["outside_loss"] - found["untouched_outside_loss"]) > 0.01
+
+
+def test_the_untouched_loss_is_that_of_the_base_over_all_tokens_but_the_first(measuring):
+    mine = measuring("prompt_tuning")
+    base = load_base(mine.config)
+    prepare_base(base, mine.built.tokenizer)
+    nats = num_tokens = 0.0
+    for text in costs.OUTSIDE_TEXT.read_text().split("\n\n"):
+        limit = min(costs.MAX_OUTSIDE_TOKENS, mine.config.max_text_length)
+        ids = torch.tensor([mine.built.tokenizer(text.strip())["input_ids"][:limit]])
+        with torch.no_grad():
+            nats += base.eval()(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+        num_tokens += ids.shape[1] - 1
+    assert costs.forgetting(mine)["untouched_outside_loss"] == pytest.approx(nats / num_tokens, rel=1e-4)
+
+
+def test_an_untouched_base_is_loaded_once_for_all_runs_of_a_study(measuring, monkeypatch):
+    first = costs.forgetting(measuring("lora"))
+    monkeypatch.setattr(costs, "load_base", lambda config: pytest.fail("loaded again"))
+    again = costs.forgetting(measuring("full"))
+    assert again["untouched_outside_loss"] == first["untouched_outside_loss"]
+
+
+@pytest.mark.parametrize("row", ["lora", "dora"])
+def test_exact_merging_costs_no_quality(row, measuring):
+    mine = measuring(row)
+    shake_trainables(mine.built.model)
+    rows = list(islice(mine.encoded.splits["test"], 32))
+    scored = score_completions(mine.built.model, rows, pad_token_id=0, batch_size=1)
+    found = costs.merging(mine)
+    assert found["unmerged_loss"] == pytest.approx(sum(n for n, _ in scored) / sum(k for _, k in scored), rel=1e-5)
+    assert found["merged_loss"] == pytest.approx(found["unmerged_loss"], abs=1e-4)
+    assert found["num_merge_examples"] == len(rows) == 6
+
+
+def test_a_merge_that_loses_something_is_seen(measuring):
+    mine = measuring("lora")
+    shake_trainables(mine.built.model)
+    mine.built.model.merge_and_unload = mine.built.model.unload
+    found = costs.merging(mine)
+    assert abs(found["merged_loss"] - found["unmerged_loss"]) > 0.01
+
+
+def test_a_call_has_as_many_examples_as_it_says(measuring, monkeypatch):
+    mine, sizes = measuring("full"), []
+    generate = mine.built.model.generate
+    monkeypatch.setattr(
+        mine.built.model, "generate", lambda **k: (sizes.append(tuple(k["input_ids"].shape)), generate(**k))[1]
+    )
+    costs.latency(mine)
+    assert [rows for rows, _ in sizes] == [1] * 5 + [32] * 3
+    lengths = sorted(len(prompt) for prompt in islice((p for _ in range(32) for p in mine.encoded.prompts), 32))
+    assert sizes[0][1] == lengths[16]  # the one of median length
+
+
+def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch):
+    mine = measuring("lora")
+    mine.model_folder.mkdir()
+
+    def no_room(config):
+        raise torch.OutOfMemoryError("no room for a second base")
+
+    monkeypatch.setattr(costs, "load_base", no_room)
+    found = measure_costs(mine)
+    assert found["notes"] == ["forgetting: OutOfMemoryError: no room for a second base"]
+    assert {"latency_1_seconds", "merged_loss"} <= set(found)
+
+
+def test_records_from_before_have_no_costs(train, tmp_path):
+    record = asdict(train("lora", "costs=true", "training.num_train_epochs=1", folder="run"))
+    del record["costs"]
+    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
+    assert read_record(tmp_path / "run").costs == {}
+    del record["results"]
+    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="not a record"):
+        read_record(tmp_path / "run")
+
+
+def test_merging_for_its_costs_leaves_the_saved_adapter_as_it_was(train, tmp_path):
+    train("lora", "costs=true", "training.num_train_epochs=1", folder="run")
+    names = [name for name, _ in load_run(tmp_path / "run").model.named_parameters()]
+    assert any("lora_A" in name for name in names)
+
+
+def test_figures_are_differences_and_rates_of_what_was_measured():
+    measured = {"latency_32_seconds": 0.5, "merged_loss": 2.5, "unmerged_loss": 2.0, "outside_loss": 4.0}
+    record = RunRecord(
+        **dict.fromkeys(("status", "study", "row", "method", "config_hash"), "x"),
+        **dict.fromkeys(("config", "config_origins", "card"), {}),
+        error=None,
+        seed=0,
+        costs={**measured, "untouched_outside_loss": 3.75, "notes": []},
+    )
+    figures = figures_of(record)
+    assert (figures["examples_per_second_32"], figures["merged_loss_change"], figures["forgetting"]) == (64, 0.5, 0.25)
+    assert "notes" not in figures

@@ -1,0 +1,190 @@
+"""Equal-budget tuning: the same number of trials for every row, chosen on validation, replayed and not run again."""
+
+import pytest
+
+from hf_peft_compare.entries import Choices, Range
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.orchestration import jobs_of, run_jobs
+from hf_peft_compare.records import RunRecord, identity, read_record, write_record
+from hf_peft_compare.tuning import LEARNING_RATE, space_of, tuned_jobs
+
+ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
+
+
+@pytest.fixture
+def tuning(tiny_study, tmp_path):
+    """`tuning(loss, …)`: a study's tuned jobs and the trials that were done, whose validation loss a function gives."""
+
+    def tune(loss, budget="4 trials", methods=ROWS, **tune_keys):
+        study = tiny_study(methods=methods, tune={"budget": budget, **tune_keys})
+        done = []
+
+        def run(jobs, check):
+            for job in jobs:
+                done.append(job)
+                value = loss(job.config)
+                record = RunRecord(
+                    status="failed" if value is None else "finished",
+                    error=None if value is not None else "RuntimeError: no luck",
+                    **identity(job.config, job.origins),
+                    validation=None if value is None else {"best_loss": value, "best_step": 1, "best_epoch": 1.0},
+                    seconds={"train": 30.0},
+                    history=[] if value is None else [{"step": 1, "eval_loss": value}],
+                )
+                job.folder.mkdir(parents=True, exist_ok=True)
+                write_record(record, job.folder)
+
+        return tuned_jobs(study, jobs_of(study, output_dir=tmp_path), run), done
+
+    return tune
+
+
+def rate(config):
+    return config.training.learning_rate
+
+
+def far_from(best):
+    """A loss that grows with the distance of the learning rate from the best one, in orders of magnitude."""
+    from math import log10
+
+    return lambda config: abs(log10(rate(config) / best))
+
+
+def by_row(jobs):
+    return {row: [job for job in jobs if job.config.row == row] for row in ROWS}
+
+
+def test_every_row_that_trains_gets_the_same_number_of_trials(tuning):
+    tuned, done = tuning(far_from(3e-4))
+    assert {row: len(jobs) for row, jobs in by_row(done).items()} == {"full": 4, "lora": 4, "lead": 0}
+    assert all(job.config.trial is not None for job in done)
+    assert {job.config.row: job.tuning is not None for job in tuned} == {"full": True, "lora": True, "lead": False}
+
+
+def test_the_first_trial_has_the_rows_own_settings(tuning):
+    _, done = tuning(far_from(3e-4), methods={"lora": {"r": 4, "training": {"learning_rate": 7e-4}}})
+    assert rate(done[0].config) == 7e-4
+    assert len({rate(job.config) for job in done}) == 4
+
+
+def test_the_run_has_the_settings_of_the_lowest_validation_loss(tuning):
+    tuned, done = tuning(far_from(3e-4))
+    for row in ("full", "lora"):
+        best = min(by_row(done)[row], key=lambda job: far_from(3e-4)(job.config))
+        (job,) = by_row(tuned)[row]
+        assert rate(job.config) == rate(best.config) == job.tuning["best"][LEARNING_RATE]
+        assert job.config.trial is None
+        assert job.origins[LEARNING_RATE] == "tuned"
+        assert job.tuning["seconds"] == 4 * 30
+
+
+def test_the_same_study_proposes_the_same_trials_and_runs_none_twice(tuning):
+    first, done = tuning(far_from(3e-4))
+    again, nothing = tuning(far_from(1.0))  # the losses of records that stand are read, not asked for again
+    assert nothing == []
+    assert [job.config for job in again] == [job.config for job in first]
+    assert len(done) == 8
+
+
+def test_a_winner_at_the_edge_widens_the_range_once(tuning):
+    (job,), done = tuning(far_from(1.0), methods={"full": {}})  # the range ends at 5e-3
+    assert len(done) == 5  # a quarter more
+    assert rate(done[-1].config) > 5e-3
+    assert job.tuning["widened"] == {"low": 5e-3, "high": pytest.approx(5e-2)}
+    assert rate(job.config) == rate(done[-1].config)
+
+
+def test_a_winner_inside_its_range_widens_nothing(tuning):
+    (job,), done = tuning(far_from(5e-5), methods={"full": {}})
+    assert (len(done), job.tuning["widened"], job.tuning["at_edge"]) == (4, None, False)
+
+
+def test_a_failed_trial_is_never_the_best(tuning):
+    (job,), done = tuning(lambda config: None if config.trial == 0 else far_from(3e-4)(config), methods={"full": {}})
+    assert job.tuning["trials"][0]["error"] == "RuntimeError: no luck"
+    assert rate(job.config) != rate(done[0].config)
+
+
+def test_if_every_trial_fails_it_says_why(tuning):
+    with pytest.raises(UserError, match="every tuning trial of full failed: RuntimeError: no luck"):
+        tuning(lambda config: None, methods={"full": {}})
+
+
+def test_a_budget_of_minutes_ends_when_they_are_spent(tuning):
+    _, done = tuning(far_from(3e-4), budget="2 minutes", methods={"full": {}})  # each trial takes half a minute
+    assert len(done) == 4
+
+
+def test_what_a_row_fixes_is_not_tuned(tiny_study):
+    methods = {"lora": {"r": 4}, "free": {"method": "lora"}, "last_layers": {"num_layers": 0}}
+    study = tiny_study(
+        methods=methods, tune={"budget": "2 trials", "parameters": {"lora": {"lora_dropout": [0.0, 0.1]}}}
+    )
+    spaces = {row: set(space_of(study, row)) for row in methods}
+    assert spaces["lora"] == {LEARNING_RATE, "lora_dropout"}
+    assert spaces["free"] == {LEARNING_RATE, "r", "lora_dropout"}
+    assert spaces["last_layers"] == {LEARNING_RATE}
+
+
+def test_pruned_trials_have_to_stay_below_the_median(tuning):
+    _, done = tuning(far_from(3e-4), budget="5 trials", prune=True, methods={"full": {}})
+    losses = sorted(far_from(3e-4)(job.config) for job in done[:3])
+    assert [job.config.stop_above for job in done[:3]] == [[], [], []]
+    assert done[3].config.stop_above == [losses[1]]
+
+
+@pytest.mark.parametrize("value", [{"low": 2, "high": 1}, {"low": 1}, "wide", []])
+def test_a_range_that_is_none_is_a_user_error(value, tiny_study):
+    study = tiny_study(
+        methods={"full": {}}, tune={"budget": "2 trials", "parameters": {"full": {LEARNING_RATE: value}}}
+    )
+    with pytest.raises(UserError, match="expected a list of values, or"):
+        space_of(study, "full")
+
+
+def test_an_unknown_setting_is_a_user_error(tuning):
+    with pytest.raises(UserError, match="full has no setting 'r'"):
+        tuning(far_from(3e-4), methods={"full": {}}, parameters={"full": {"r": [1, 2]}})
+
+
+@pytest.mark.parametrize("budget", ["8", "0 trials", "many trials", "8 epochs"])
+def test_a_budget_is_trials_or_minutes(budget, tiny_study):
+    with pytest.raises(UserError, match="tune.budget"):
+        tiny_study(tune={"budget": budget})
+
+
+def test_places_are_on_the_ranges_own_scale():
+    assert Range(low=1e-4, high=1e-2).place(1e-3) == pytest.approx(0.5)
+    assert Range(low=0, high=4, log=False).place(1) == 0.25
+    assert Choices(values=(1, 2)).holds(2) and not Choices(values=(1, 2)).holds(3)
+
+
+def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_path):
+    study = tiny_study(methods={"lora": {"r": 4}}, tune={"budget": "2 trials"}, training={"num_train_epochs": 1})
+    jobs = tuned_jobs(study, jobs_of(study, output_dir=tmp_path), run_jobs)
+    trials = [read_record(folder) for folder in sorted((tmp_path / "tiny" / "tuning").glob("lora-trial*"))]
+    assert len(trials) == 2
+    assert all(trial.finished and trial.validation and trial.results == {} for trial in trials)
+    assert not list((tmp_path / "tiny" / "tuning").glob("*/model"))
+    assert run_jobs(jobs) == {"lora-seed0": "finished"}
+    record = read_record(tmp_path / "tiny" / "lora-seed0")
+    best = min(trials, key=lambda trial: trial.validation["best_loss"])
+    assert record.config["training"]["learning_rate"] == best.config["training"]["learning_rate"]
+    assert record.validation["best_loss"] == pytest.approx(best.validation["best_loss"])  # the same run, scored
+    assert record.tuning["seconds"] == pytest.approx(sum(sum(trial.seconds.values()) for trial in trials))
+    assert record.results["test_loss"]
+
+
+def test_giving_up_is_by_the_evaluation_of_the_same_place():
+    from types import SimpleNamespace
+
+    from hf_peft_compare.callbacks import Hopeless
+    from hf_peft_compare.callbacks.best_state import METRIC
+
+    control = SimpleNamespace(should_training_stop=False)
+    callback = Hopeless([2.0, 1.0])
+    for losses, stops in (([1.9], False), ([1.9, 0.9], False), ([1.9, 1.1], True), ([1, 1, 9.0], False)):
+        control.should_training_stop = False
+        state = SimpleNamespace(log_history=[{"loss": 3.0}, *({METRIC: loss} for loss in losses)])
+        callback.on_evaluate(None, state, control, metrics={METRIC: losses[-1]})
+        assert control.should_training_stop is stops

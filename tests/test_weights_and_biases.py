@@ -1,0 +1,149 @@
+"""The verdict in W&B: an offline run is read back with wandb's own reader; nothing that W&B does ends a study."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_peft_compare.comparison import Comparison, compare
+from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.weights_and_biases import log_verdict
+
+sys.path.append(str(Path(__file__).parent / "report"))
+from synthetic import make_study_runs  # noqa: E402
+
+WANDB = Path(sys.executable).with_name("wandb")
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
+    import wandb
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    for name in ("CONFIG", "CACHE", "DATA"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "home" / name.lower()))
+    wandb.teardown()  # it reads its environment once
+    yield
+    wandb.teardown()
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    """A study of two floors and four trained rows."""
+    records, predictions = make_study_runs()
+    return compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
+
+
+def inspect(folder: Path, *options: str) -> str:
+    """Read the one run of a folder with wandb's own reader of its transaction log."""
+    (log,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    command = [str(WANDB), "leet", "inspect", str(log), "--json", *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
+    """Give every table of a run by its first columns."""
+    tables = [json.loads(path.read_text()) for path in folder.glob("wandb/*/files/media/table/**/*.table.json")]
+    return {table["columns"][1]: table for table in tables}
+
+
+def test_the_verdict_is_a_run_of_the_studys_group(tmp_path: Path, comparison: Comparison) -> None:
+    log_verdict("tiny study/é", comparison, tmp_path)
+    run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
+    assert (run["display_name"], run["run_group"], run["job_type"]) == ("verdict", "tiny study/é", "verdict")
+    assert run["run_id"] == "tiny-study-é-verdict"
+    summary = json.loads(inspect(tmp_path, "--summary"))["summary"]
+    assert summary["verdict/text"].splitlines() == say_verdict(comparison)
+    assert summary["verdict/best_row"] == "full"
+
+
+def test_its_tables_hold_scores_with_intervals_and_the_fronts(tmp_path: Path, comparison: Comparison) -> None:
+    log_verdict("tiny-study", comparison, tmp_path)
+    tables = read_tables(tmp_path)
+    rows = [dict(zip(tables["label"]["columns"], row, strict=True)) for row in tables["label"]["data"]]
+    lora = next(row for row in rows if row["row"] == "lora")
+    measured = next(row for row in comparison.rows if row.row == "lora")
+    interval = measured.intervals["rougeL_fmeasure"]
+    assert lora["rougeL_fmeasure/mean"] == pytest.approx(measured.figures["rougeL_fmeasure"])
+    assert (lora["rougeL_fmeasure/low"], lora["rougeL_fmeasure/high"]) == pytest.approx((interval.low, interval.high))
+    assert lora["trainable_params"] == 4_718_592
+    assert next(row for row in rows if row["row"] == "lead")["trainable_params"] is None
+    front = [row for row in tables["cost"]["data"] if row[:2] == ["prompt_tuning", "train_seconds"]]
+    assert front[0][2] is False and 0 <= front[0][3] <= 1
+
+
+def test_a_study_without_scores_opens_no_run(tmp_path: Path) -> None:
+    log_verdict("tiny-study", compare({}, {}, expected_runs=[("lora", 0)]), tmp_path)
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_disabled_imports_no_wandb_and_leaves_no_file(
+    tmp_path: Path, comparison: Comparison, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise, and be warned of
+    log_verdict("tiny-study", comparison, tmp_path)
+    assert caplog.messages == [] and not (tmp_path / "wandb").exists()
+
+
+@pytest.mark.parametrize("broken", ["init", "Table"])
+def test_a_broken_wandb_is_a_warning(
+    tmp_path: Path,
+    comparison: Comparison,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    import wandb
+
+    def fail(**_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(wandb, broken, fail)
+    with caplog.at_level(logging.WARNING):
+        log_verdict("tiny-study", comparison, tmp_path)
+    assert ["no space left" in message for message in caplog.messages] == [True]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from synthetic import make_study_runs
+from hf_peft_compare.comparison import compare
+from hf_peft_compare.weights_and_biases import log_verdict
+
+records, predictions = make_study_runs(rows=("lead", "lora"))
+log_verdict("tiny-study", compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)]), Path(sys.argv[1]))
+print("heavy", {"torch", "transformers"} & set(sys.modules))
+"""
+
+
+def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_path: Path) -> None:
+    tests = Path(__file__).parent
+    process = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        # Even asked for online, there is nobody to be online as.
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests / "report")]),
+            "WANDB_MODE": "online",
+        },
+    )
+    assert process.returncode == 0, process.stdout
+    assert process.stdout == "heavy set()\n"
+    assert json.loads(inspect(tmp_path, "--summary"))["summary"]["verdict/best_row"] == "lora"
