@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 __version__ = "0.1.0"
+
+# On some processors bitsandbytes warns, whenever torch's libraries are imported, of a kernel that it did not download.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 # What needs torch is imported when it is first asked for, so that reports and --help do without.
 _LAZY = {

@@ -160,7 +160,7 @@ def _cut(config: Protocol, train: Any, name: str, size: int | None, label_column
 
 def _labels(split: Any, column: str | None) -> list[str]:
     """Give every row's label, the same for all where there is none; a missing column is an error of the task's own."""
-    return list(map(str, split[column])) if column in split.column_names else [""] * len(split)
+    return list(map(str, split[column][:])) if column in split.column_names else [""] * len(split)
 
 
 def _ranks(labels: Sequence[str]) -> list[int]:

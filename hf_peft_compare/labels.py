@@ -60,11 +60,11 @@ def labelled_examples(dataset: Any, settings: ClassificationSettings) -> list[Ex
     """
     keys = ("text_column", *(["text_pair_column"] if settings.text_pair_column else []), "label_column")
     check_columns(dataset, settings, keys)
-    values = dataset[settings.label_column]
+    values = dataset[settings.label_column][:]
     if not settings.labels:
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
-    columns = [dataset[settings.text_column]]
-    columns.append(dataset[settings.text_pair_column] if settings.text_pair_column else [None] * len(dataset))
+    columns = [dataset[settings.text_column][:]]
+    columns.append(dataset[settings.text_pair_column][:] if settings.text_pair_column else [None] * len(dataset))
     rows = zip(row_ids(dataset, settings.id_column), *columns, values, strict=True)
     return [
         Example(

@@ -60,8 +60,8 @@ class RunRecord:
             activations}_bytes", None where nothing was trained.
         trunk_cache: the cache of the frozen trunk's states: "bytes", "seconds" it took to fill, "filled_by" which run;
             None: none was used.
-        tuning: how the row's settings were found: "budget", "space", "trials" with "settings" and "validation_loss", "best",
-            "seconds" of all trials, "widened" and "at_edge" of the learning rate; None: they were given.
+        tuning: how the row's settings were found: "budget", "space", "trials" with "settings" and "validation_loss",
+            "best", "seconds" of all trials, "widened" and "at_edge" of the learning rate; None: they were given.
         plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
         throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes; None
             where the run was compiled), "num_generated_tokens", "generated_tokens_per_second".

@@ -240,10 +240,10 @@ def _execute(
     """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
     run.measured["provenance"] = provenance.collect(
         precision="bf16" if use_bf16(run.config) else "fp32", num_processes=process_state().num_processes
-    ) | {"data_fingerprint": data.fingerprint(examples), "groups": data.count_groups(examples)}
+    ) | {"data_fingerprint": data.fingerprint(examples)}
     form = format_of(run.config, examples["train"])
-    if form.labels:
-        run.measured["provenance"]["labels"] = list(form.labels)
+    told = {"groups": data.count_groups(examples), "labels": list(form.labels)}
+    run.measured["provenance"] |= {key: value for key, value in told.items() if value}
     run.metrics = [get_metric(name) for name in (*get_task(run.config.task["name"]).metrics, *form.metrics)]
     run.measured["scores"] = _scores(run)
     if run.method.predict is not None:
@@ -497,7 +497,7 @@ def _evaluate(
         progress.say("costs")
         run.measured["resident_peak_bytes"] = provenance.resident_peak_bytes()  # before a second model may be loaded
         run.measured["costs"] = measure_costs(
-            Measuring(run.config, built, encoded, model_folder=run.folder / MODEL_FOLDER, cache=run.study_folder)
+            Measuring(run.config, built, encoded, losses, run.folder / MODEL_FOLDER, cache=run.study_folder)
         )
     return predictions
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_peft_compare.entries import Choices, Range
+from hf_peft_compare.entries import Choices, Method, Range, discover
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.orchestration import jobs_of, run_jobs
 from hf_peft_compare.records import RunRecord, identity, read_record, write_record
@@ -188,3 +188,12 @@ def test_giving_up_is_by_the_evaluation_of_the_same_place():
         state = SimpleNamespace(log_history=[{"loss": 3.0}, *({METRIC: loss} for loss in losses)])
         callback.on_evaluate(None, state, control, metrics={METRIC: losses[-1]})
         assert control.should_training_stop is stops
+
+
+def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
+    for method in discover("hf_peft_compare.methods", Method).values():
+        rates = method.tunables.get(LEARNING_RATE)
+        assert isinstance(rates, Range) is method.trains
+        if method.trains:
+            assert 0 < rates.place(method.training_defaults["learning_rate"]) < 1
+            assert next(iter(method.tunables)) == LEARNING_RATE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from hf_peft_compare import orchestration
+from hf_peft_compare.cli import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import say_verdict
 from hf_peft_compare.weights_and_biases import log_verdict
@@ -113,6 +116,16 @@ def test_a_broken_wandb_is_a_warning(
     with caplog.at_level(logging.WARNING):
         log_verdict("tiny-study", comparison, tmp_path)
     assert ["no space left" in message for message in caplog.messages] == [True]
+
+
+def test_run_ends_with_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = Path(__file__).parents[1] / "reports" / "quickstart" / "records"
+    shutil.copytree(records, tmp_path / "quickstart")
+    monkeypatch.setattr(orchestration, "run_jobs", lambda jobs, **_: {})  # all have run
+    assert main(["run", "quickstart", "--output-dir", str(tmp_path)]) == 0
+    summary = json.loads(inspect(tmp_path / "quickstart", "--summary"))["summary"]
+    page = (tmp_path / "quickstart" / "report" / "README.md").read_text(encoding="utf-8")
+    assert summary["verdict/text"].splitlines()[0][:30] in page
 
 
 CHILD = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers import TrainerCallback
 
 from hf_peft_compare.callbacks.best_state import METRIC
 
@@ -20,9 +20,7 @@ class Hopeless(TrainerCallback):
     def __init__(self, losses: Sequence[float]):
         self.losses = losses
 
-    def on_evaluate(
-        self, args: Any, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
         """Compare the newest validation loss with the one of its place."""
         number = sum(METRIC in entry for entry in state.log_history)
         if 0 < number <= len(self.losses) and metrics[METRIC] > self.losses[number - 1]:

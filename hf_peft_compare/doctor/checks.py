@@ -130,13 +130,15 @@ def cache(patient: Patient) -> Finding:
 def padding(patient: Patient) -> Finding:
     """A score depends on neither padding nor batch."""
     alone = torch.cat([_nats(patient, [row]) for row in patient.rows])
-    together, padded = _nats(patient, patient.rows), _nats(patient, patient.rows, num_padding=NUM_PADDING)
+    room = patient.config.max_text_length - max(len(row["input_ids"]) for row in patient.rows)
+    num_padding = min(NUM_PADDING, room)
+    together, padded = _nats(patient, patient.rows), _nats(patient, patient.rows, num_padding=num_padding)
     scale = max(1.0, alone.abs().max().item())
     in_batch, with_padding = _largest(together, alone), _largest(padded, alone)
     return judged(
         max(in_batch, with_padding) <= patient.tolerance * scale,
         expected=f"the nats per label of each example alone, to {patient.tolerance * scale:.2g}",
-        found=f"in a batch of {len(alone)} they differ by up to {in_batch:.2g}, with {NUM_PADDING} more columns of "
+        found=f"in a batch of {len(alone)} they differ by up to {in_batch:.2g}, with {num_padding} more columns of "
         f"padding by {with_padding:.2g}",
     )
 
@@ -200,7 +202,7 @@ def _nats(patient: Patient, rows: Sequence[dict[str, Any]], *, num_padding: int 
     batch |= {name: pad(batch[name], columns, value=value) for name, value in values.items() if name in batch}
     inputs = to_device(batch, patient.model.device)
     nats, num_labels = patient.head.nll(patient.adapted(**inputs).logits, inputs["labels"])
-    return nats / num_labels
+    return nats / num_labels.clamp(min=1)  # a class may be unknown
 
 
 def _same(patient: Patient, came: Tensor, reference: Tensor, *, expected: str) -> Finding:

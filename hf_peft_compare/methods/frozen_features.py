@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Method, Range
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -77,6 +77,7 @@ FROZEN_FEATURES = Method(
     save=save_frozen_features,
     load=load_frozen_features,
     training_defaults={"learning_rate": 1e-3},
+    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
     head=lambda settings: "features",
     format=frozen_features_format,
 )

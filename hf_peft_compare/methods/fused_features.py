@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Method, Range
 from hf_peft_compare.errors import UserError
 
 
@@ -114,5 +114,6 @@ FUSED_FEATURES = Method(
     save=save_fused_features,
     load=load_fused_features,
     training_defaults={"learning_rate": 1e-3},
+    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
     head=lambda settings: "features",
 )

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Method, Range
 from hf_peft_compare.errors import UserError, unknown
 from hf_peft_compare.methods.peft_cards import CARDS
 
@@ -156,5 +156,6 @@ PEFT = Method(
     load=load_peft,
     merge=merge_peft,
     training_defaults={"learning_rate": 1e-3},
+    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
     num_virtual_tokens=lambda settings: int(_given(settings).get("num_virtual_tokens") or 0),
 )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.entries import Card, Choices, Method, Range
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -93,5 +93,9 @@ PROMPT_TUNING = Method(
     save=save_prompt_tuning,
     load=load_prompt_tuning,
     training_defaults={"learning_rate": 0.03},
+    tunables={
+        "training.learning_rate": Range(low=1e-3, high=1.0),
+        "num_virtual_tokens": Choices(values=(5, 10, 20, 50)),
+    },
     num_virtual_tokens=lambda settings: settings.num_virtual_tokens,
 )

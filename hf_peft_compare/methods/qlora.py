@@ -88,13 +88,14 @@ QLORA = Method(
         paper="Dettmers et al. (2023), QLoRA: Efficient Finetuning of Quantized LLMs",
         url="https://arxiv.org/abs/2305.14314",
         theory=(
-            "Quantisation replaces a number by the nearest of a few. Pretrained weights are about normally distributed, "
-            "so NF4 takes quantiles of that distribution, each of which is used about as often; a weight is off by at "
-            "most .152 times the largest of its 64. A float32 scale per 64 weights costs .5 bits a weight, quantised "
-            "again .127. The packed weights are constants of the forward and backward pass: gradients reach the "
-            "adapters exactly, through the weights as they are rounded, and so the adapters also learn to make up for "
-            "the rounding. In the paper that reaches 16-bit fine-tuning from 7 to 65 billion parameters, with adapters "
-            "in all linear layers. What it saves is the memory of weights; activations and time per step it does not."
+            "Quantisation replaces a number by the nearest of a few. Pretrained weights are near to normally "
+            "distributed, so NF4 takes quantiles of that distribution, each of which is used about as often; a "
+            "weight is off by at most .152 times the largest of its 64. A float32 scale per 64 weights costs .5 "
+            "bits a weight, quantised again .127. The packed weights are constants of the forward and backward "
+            "pass: gradients reach the adapters exactly, through the weights as they are rounded, and so the "
+            "adapters also learn to make up for the rounding. In the paper that reaches 16-bit fine-tuning from 7 "
+            "to 65 billion parameters, with adapters in all linear layers. What it saves is the memory of weights; "
+            "activations and time per step it does not."
         ),
     ),
     settings=QLoraSettings,

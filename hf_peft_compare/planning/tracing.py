@@ -231,9 +231,11 @@ def _tracing(
         block_bytes=CUDA_BLOCK_BYTES if device.cuda else 1, vocabulary_size=getattr(model.config, "vocab_size", None)
     )
     kernels = Kernels(cuda=device.cuda, bf16=bf16)
-    for module in model.modules():  # a backward pass is left by this mode, which holds where blocks are done again too
-        if (checkpoint := getattr(module, "_gradient_checkpointing_func", None)) is not None:
-            module._gradient_checkpointing_func = partial(checkpoint, context_fn=lambda: (nullcontext(), kernels))
+    checkpointed: list[Any] = [m for m in model.modules() if getattr(m, "_gradient_checkpointing_func", None)]
+    for module in checkpointed:  # torch leaves its modes for a backward pass, in which these blocks are done again
+        module._gradient_checkpointing_func = partial(
+            module._gradient_checkpointing_func, context_fn=lambda: (nullcontext(), kernels)
+        )
     for weight, num_bytes in quantised_weights(model):
         ledger.number(weight, "weights", num_bytes)
     for parameter in model.parameters():

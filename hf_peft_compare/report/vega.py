@@ -23,9 +23,11 @@ from hf_peft_compare.comparison.columns import (
     score_column,
 )
 from hf_peft_compare.comparison.formatting import (
+    UNKNOWN,
     format_difference,
     format_interval,
     format_megabytes,
+    format_milliseconds,
     format_p_value,
     format_seconds,
 )
@@ -42,6 +44,7 @@ SHAPES = {
     "P": "cross",
     "X": "triangle-right",
 }
+UNITS = {format_megabytes: 1e-6, format_milliseconds: 1e3}  # of what is not shown in its raw unit
 MOST_POINTS = 300  # of one run's training curve: more than a screen can show
 BUNDLE = (
     "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle('window.vegaEmbed = vegaEmbed').encode())"
@@ -113,16 +116,16 @@ def _rotate(entries: list[Any], by: int) -> list[Any]:
 
 
 def _figures(row: MethodRow, columns: Sequence[FigureColumn]) -> dict[str, Any]:
-    """Give a row's numbers as v0, v1 … with their bounds, and as they are written in t0, t1 …"""
+    """Give a row's numbers as v0, v1 … with their bounds low0, high0 …, and as they are written in t0, t1 …"""
     figures: dict[str, Any] = {"row": short_label(row.label), "floor": row.floor}
     for place, column in enumerate(columns):
-        interval = row.intervals.get(column.key)
-        value = figures[f"v{place}"] = _number(row, column)
-        if interval is not None and interval.known and value is not None:
-            figures[f"low{place}"], figures[f"high{place}"] = interval.low, interval.high
-        known = interval is not None and interval.known
-        written = "–" if value is None else column.write(row.figures[column.key])
-        figures[f"t{place}"] = f"{written} ({format_interval(interval)})" if known and value is not None else written
+        value, interval = _number(row, column), row.intervals.get(column.key)
+        figures[f"v{place}"], figures[f"t{place}"] = value, UNKNOWN
+        if value is not None:
+            figures[f"t{place}"] = column.write(row.figures[column.key])
+            if interval is not None and interval.known:
+                figures[f"low{place}"], figures[f"high{place}"] = interval.low, interval.high
+                figures[f"t{place}"] += f" ({format_interval(interval)})"
     return figures
 
 
@@ -131,7 +134,7 @@ def _number(row: MethodRow, column: FigureColumn) -> float | None:
     value = row.figures.get(column.key)
     if value is None or not math.isfinite(value) or (row.floor and not column.is_score and not value):
         return None
-    return value / 1e6 if column.write is format_megabytes else value
+    return value * UNITS.get(column.write, 1)
 
 
 def _set_x(place: int, column: FigureColumn) -> tuple[str, dict[str, Any]]:
@@ -149,11 +152,10 @@ def _set_y(place: int, column: FigureColumn) -> tuple[str, dict[str, Any]]:
 
 def _set_axis(axis: str, column: FigureColumn) -> dict[str, Any]:
     log = column is PARAMETERS
+    scale = {"type": "log", "nice": False, "padding": 24} if log else {"zero": False, "padding": 16}
     return {
         f"encoding.{axis}.title": short_label(column.title),
-        f"encoding.{axis}.scale": {"type": "log", "nice": False, "padding": 24}
-        if log
-        else {"zero": False, "padding": 16},
+        f"encoding.{axis}.scale": scale,
         f"encoding.{axis}.axis": {"format": "~s", "tickCount": 4} if log else {},
     }
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from hf_peft_compare.comparison.formatting import format_score
 from hf_peft_compare.config import load_study
 from hf_peft_compare.records import read_predictions
-from hf_peft_compare.report import write_report
+from hf_peft_compare.report.sections.grids import render_grids
+from hf_peft_compare.report.writing import gather
 from hf_peft_compare.training import train_run
 
 SMALL = ["training.logging_steps=1", "training.num_train_epochs=1", "training.train_batch_size=8"]
@@ -43,7 +45,7 @@ def test_tweets(run, bert, tmp_path):
     faster = ["training.learning_rate=1e-3", "methods.full.training.learning_rate=1e-3"]
     _, records = run("tinybert-tweeteval", rows, "tweeteval_sentiment", *bert, *sizes(512, 32, 64), *faster)
     told = {row: list(read_predictions(tmp_path / row)) for row in rows}
-    assert {p["prediction"] for p in told["majority"]} == {"neutral"}
+    assert len({p["prediction"] for p in told["majority"]}) == 1
     assert {p["prediction"] for row in told for p in told[row]} <= {"negative", "neutral", "positive"}
     losses = [entry["loss"] for entry in records["full"].history if "loss" in entry]
     assert sum(losses[-10:]) < sum(losses[:10])
@@ -70,8 +72,8 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
         f"model_name_or_path={test_data / 'checkpoints/tinystories-656k'}",
         "methods.lora.grid.num_train_samples=[8, 16]",
         "methods.lora.grid.lora_dropout=[0.0, 0.1]",
-        *sizes(64, 8, 8),
-        "max_length=256",
+        *sizes(64, 8, 4),
+        "max_length=160",
         "generation.max_new_tokens=4",
     )
     prints = {row: record.provenance["data_fingerprint"] for row, record in records.items()}
@@ -80,5 +82,9 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
     assert [records[row].config["method"]["lora_dropout"] for row in rows] == [0.0, 0.1, 0.0, 0.1]
     by_run = {record.run: record for record in records.values()}
     predictions = {record.run: list(read_predictions(tmp_path / row)) for row, record in records.items()}
-    page = write_report(study.config, by_run, predictions, tmp_path / "report").read_text(encoding="utf-8")
-    assert "grid-lora" in page and "Runs differ" not in page
+    material = gather(study.config, by_run, predictions)
+    assert material.comparison.disagreements == ()
+    table, charts = render_grids(material)
+    shown = [cell.text for line in table.rows for cell in line[1:]]
+    assert shown == [format_score(records[row].results["accuracy"]) for row in rows]
+    assert charts.charts[0].alt.endswith("; ours")  # the reference has other numbers of examples

@@ -40,7 +40,8 @@
   }
 
   function sort(table, header) {
-    const descending = header.ariaSort ? header.ariaSort === "ascending" : header.classList.contains("number");
+    const was = header.getAttribute("aria-sort");
+    const descending = was ? was === "ascending" : header.classList.contains("number");
     const read = (row) => {
       const text = row.cells[header.cellIndex].querySelector(".value").textContent.trim();
       const value = header.classList.contains("number") ? numberIn(text) : text;
@@ -50,7 +51,7 @@
     entries.sort((a, b) => b.known - a.known || (a.known ? compare(a.value, b.value) * (descending ? -1 : 1) : 0));
     table.tBodies[0].append(...entries.map((entry) => entry.row));
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-    header.ariaSort = descending ? "descending" : "ascending";
+    header.setAttribute("aria-sort", descending ? "descending" : "ascending");
   }
 
   for (const table of document.querySelectorAll("figure.table table")) {
