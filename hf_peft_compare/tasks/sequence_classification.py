@@ -7,11 +7,17 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.completions import token_ids
 from hf_peft_compare.config import STRICT
 from hf_peft_compare.entries import Example, Format, Task
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.labels import ClassificationSettings, check_labels, labelled_examples, labels_of, text_columns
+from hf_peft_compare.formats.completions import token_ids
+from hf_peft_compare.formats.labels import (
+    ClassificationSettings,
+    check_labels,
+    labelled_examples,
+    labels_of,
+    text_columns,
+)
 
 UNKNOWN = -100  # the label of a text whose class is not known; no loss counts it
 

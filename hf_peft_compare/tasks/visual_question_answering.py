@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.columns import check_columns, row_ids, text_of
 from hf_peft_compare.config import STRICT, Protocol, local_path
 from hf_peft_compare.entries import Example, Format, Task
 from hf_peft_compare.errors import UserError
-from hf_peft_compare.labels import check_labels
+from hf_peft_compare.formats.columns import check_columns, row_ids, text_of
+from hf_peft_compare.formats.labels import check_labels
 from hf_peft_compare.tasks.sequence_classification import UNKNOWN
 
 IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.answers import NO_ANSWER
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.examples import Predictions
 from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_score
+from hf_peft_compare.formats.answers import NO_ANSWER
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import INK, chart_label
 
