@@ -574,7 +574,7 @@ def _scores(run: Run) -> dict[str, dict[str, Any]]:
     """Describe every score of the run's task, the ranking one first."""
     scores = [score for metric in run.metrics for score in metric.scores]
     test_loss = Score(name="test_loss", title="Test loss", unit=run.head.loss_unit, greater_is_better=False)
-    return {score.name: {k: v for k, v in asdict(score).items() if k != "name"} for score in [*scores, test_loss]}
+    return {s.name: {k: v for k, v in asdict(s).items() if k != "name" and v != ""} for s in [*scores, test_loss]}
 
 
 def _record(run: Run, *, status: str, error: str | None) -> RunRecord:
