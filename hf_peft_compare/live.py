@@ -82,11 +82,11 @@ def _summary(job: Job, message: str) -> str:
     record = read_record(job.folder)
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
-    score = next(iter(record.scores))
-    parts = [
-        f"{record.scores[score]['title']} {record.results[score]:.3f}",
-        f"{record.seconds['train']:.1f} s training",
-    ]
-    if "test_loss" in record.results:
-        parts.insert(1, f"test loss {record.results['test_loss']:.3f}")
+    losses = {"test loss": record.results.get("test_loss")}
+    if job.config.trial is not None and record.validation is not None:  # a trial never sees the test split
+        losses = {"validation loss": record.validation["best_loss"]}
+    ranking = [name for name in record.scores if name in record.results][:1]
+    parts = [f"{record.scores[name]['title']} {record.results[name]:.3f}" for name in ranking]
+    parts += [f"{name} {loss:.3f}" for name, loss in losses.items() if loss is not None]
+    parts.append(f"{record.seconds['train']:.1f} s training")
     return ", ".join([*parts, *(["finished before, unchanged"] if message == "skipped" else [])])

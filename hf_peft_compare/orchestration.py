@@ -341,9 +341,12 @@ def _preflight(
     """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
     import torch
 
+    from transformers.utils import logging
+
     from hf_peft_compare import preflight
 
     warnings.simplefilter("ignore")  # what libraries warn of is in the logs of the runs
+    logging.set_verbosity_error()
     num_gpus = torch.cuda.device_count()
     if num_gpus and (num_processes or 0) > num_gpus:
         raise UserError(
