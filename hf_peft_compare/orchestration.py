@@ -340,7 +340,6 @@ def _preflight(
 ) -> tuple[int, int, dict[str, RunPlan]]:
     """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
     import torch
-
     from transformers.utils import logging
 
     from hf_peft_compare import preflight
