@@ -79,7 +79,7 @@ class RowTuning:
         settings = {key: _suggest(trial, key, choice) for key, choice in self.space.items()}
         number = len(self.trials)
         config = _with_settings(self.base.config, settings)
-        config = replace(config, trial=number, stop_above=self._losses_to_beat())
+        config = replace(config, seed=self.tune.seed, trial=number, stop_above=self._losses_to_beat())
         folder = self.base.folder.parent / TUNING_FOLDER / config.run
         origins = {**self.base.origins, **dict.fromkeys(map(_config_key, settings), "trial")}
         return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
@@ -170,7 +170,9 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
     """Tune every row that trains, a trial of each at a time; give {row: what was tried, and what is best}."""
     tune = study.config.tune
     assert tune is not None
-    firsts = {job.config.row: job for job in reversed(jobs)}
+    firsts: dict[str, Job] = {}
+    for job in jobs:
+        firsts.setdefault(job.config.row, job)
     spaces = {row: space_of(study, row) for row in firsts if get_method(firsts[row].config.method["name"]).trains}
     rows = [_start(firsts[row], space, tune) for row, space in spaces.items() if space]
     check = True

@@ -1,9 +1,14 @@
 """Equal-budget tuning: the same number of trials for every row, chosen on validation, replayed and not run again."""
 
+import io
+from functools import partial
+
 import pytest
+from rich.console import Console
 
 from hf_peft_compare.entries import Choices, Method, Range, discover
 from hf_peft_compare.errors import UserError
+from hf_peft_compare.live import Live
 from hf_peft_compare.orchestration import jobs_of, run_jobs
 from hf_peft_compare.records import RunRecord, identity, read_record, write_record
 from hf_peft_compare.tuning import LEARNING_RATE, space_of, tuned_jobs
@@ -58,7 +63,13 @@ def test_every_row_that_trains_gets_the_same_number_of_trials(tuning):
     tuned, done = tuning(far_from(3e-4))
     assert {row: len(jobs) for row, jobs in by_row(done).items()} == {"full": 4, "lora": 4, "lead": 0}
     assert all(job.config.trial is not None for job in done)
+    assert [job.config.row for job in done[:2]] == ["full", "lora"]  # in the study's order, a trial of each at a time
     assert {job.config.row: job.tuning is not None for job in tuned} == {"full": True, "lora": True, "lead": False}
+
+
+def test_all_trials_have_the_seed_of_the_tuning(tuning):
+    _, done = tuning(far_from(3e-4), seed=7)
+    assert {job.config.seed for job in done} == {7}
 
 
 def test_the_first_trial_has_the_rows_own_settings(tuning):
@@ -161,7 +172,9 @@ def test_places_are_on_the_ranges_own_scale():
 
 def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_path):
     study = tiny_study(methods={"lora": {"r": 4}}, tune={"budget": "2 trials"}, training={"num_train_epochs": 1})
-    jobs = tuned_jobs(study, jobs_of(study, output_dir=tmp_path), run_jobs)
+    with Live(Console(file=(told := io.StringIO()))) as live:
+        jobs = tuned_jobs(study, jobs_of(study, output_dir=tmp_path), partial(run_jobs, say=live))
+    assert "lora-trial00 validation loss" in told.getvalue()
     trials = [read_record(folder) for folder in sorted((tmp_path / "tiny" / "tuning").glob("lora-trial*"))]
     assert len(trials) == 2
     assert all(trial.finished and trial.validation and trial.results == {} for trial in trials)
