@@ -7,32 +7,20 @@ from functools import cache
 from typing import Any
 
 from hf_peft_compare.entries import Metric, Score
+from hf_peft_compare.metrics.per_example import Scores, per_example
 
 
 @cache
 def accuracy_metric() -> Any:
-    """Make the metric: `compute(predictions=…, references=…)` gives one list of floats, unaggregated."""
-    import datasets
-    import evaluate
-
-    class Accuracy(evaluate.Metric):
-        """1 for each example whose predicted label is its own, else 0; no network is needed."""
-
-        def _info(self) -> evaluate.MetricInfo:
-            text = datasets.Value("string")
-            return evaluate.MetricInfo(
-                description="Accuracy per example",
-                citation="",
-                features=datasets.Features({"predictions": text, "references": text}),
-            )
-
-        def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-            return {"accuracy": [float(p == r) for p, r in zip(predictions, references, strict=True)]}
-
-    return Accuracy()
+    """Make the metric."""
+    return per_example(_score, description="1 where the predicted label is the example's own, else 0")
 
 
-def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    return {"accuracy": [float(p == r) for p, r in zip(predictions, references, strict=True)]}
+
+
+def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Give the accuracy of every example, 0 or 1."""
     return accuracy_metric().compute(predictions=list(predictions), references=list(references))
 

@@ -13,9 +13,7 @@ from functools import cache
 from typing import Any
 
 from hf_peft_compare.entries import Metric, Score
-
-# {label: F1}
-Scores = Mapping[str, float]
+from hf_peft_compare.metrics.per_example import Scores, per_example
 
 
 def class_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -44,7 +42,7 @@ def weighted_f1(predictions: Sequence[str], references: Sequence[str]) -> list[f
 
 
 def _parts(
-    predictions: Sequence[str], references: Sequence[str], scores: Scores, weight: Callable[[str], float]
+    predictions: Sequence[str], references: Sequence[str], scores: Mapping[str, float], weight: Callable[[str], float]
 ) -> list[float]:
     """Give each example's influence on the weighted sum of the labels' F1; they add up to 0.
 
@@ -61,28 +59,15 @@ def _parts(
 
 @cache
 def f1_metric() -> Any:
-    """Make the metric: `compute(predictions=…, references=…)` gives one list of floats per score."""
-    import datasets
-    import evaluate
-
-    class F1(evaluate.Metric):
-        """Macro and weighted F1 as parts of each example; no network is needed."""
-
-        def _info(self) -> evaluate.MetricInfo:
-            text = datasets.Value("string")
-            return evaluate.MetricInfo(
-                description="F1 per example",
-                citation="",
-                features=datasets.Features({"predictions": text, "references": text}),
-            )
-
-        def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-            return {"f1_macro": macro_f1(predictions, references), "f1_weighted": weighted_f1(predictions, references)}
-
-    return F1()
+    """Make the metric."""
+    return per_example(_score, description="Macro and weighted F1 as parts of each example")
 
 
-def compute_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    return {"f1_macro": macro_f1(predictions, references), "f1_weighted": weighted_f1(predictions, references)}
+
+
+def compute_f1(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Give both F1 of every example; each may lie outside [0, 1], their means never."""
     return f1_metric().compute(predictions=list(predictions), references=list(references))
 

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from hf_peft_compare.entries import Metric, Score
+from hf_peft_compare.metrics.per_example import Scores, per_example
 
 TYPES = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeLsum": "ROUGE-Lsum"}
 PARTS = {"fmeasure": "F", "precision": "P", "recall": "R"}
@@ -17,31 +18,20 @@ PARTS = {"fmeasure": "F", "precision": "P", "recall": "R"}
 
 @cache
 def rouge_metric() -> Any:
-    """Make the metric: `compute(predictions=…, references=…)` gives one list of floats per score, unaggregated."""
-    import datasets
-    import evaluate
+    """Make the metric, without bootstrap or stemming."""
+    citation = "Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries"
+    return per_example(_score, description="ROUGE-1/2/L/Lsum precision, recall and F per example", citation=citation)
+
+
+def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     from rouge_score.rouge_scorer import RougeScorer
 
-    class Rouge(evaluate.Metric):
-        """ROUGE-1/2/L/Lsum precision, recall and F per example, without bootstrap or stemming."""
-
-        def _info(self) -> evaluate.MetricInfo:
-            text = datasets.Value("string")
-            return evaluate.MetricInfo(
-                description="ROUGE per example",
-                citation="Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries",
-                features=datasets.Features({"predictions": text, "references": text}),
-            )
-
-        def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-            scorer = RougeScorer(list(TYPES), use_stemmer=False)
-            scored = [scorer.score(r, p) for p, r in zip(predictions, references, strict=True)]
-            return {f"{t}_{p}": [float(getattr(s[t], p)) for s in scored] for t in TYPES for p in PARTS}
-
-    return Rouge()
+    scorer = RougeScorer(list(TYPES), use_stemmer=False)
+    scored = [scorer.score(r, p) for p, r in zip(predictions, references, strict=True)]
+    return {f"{t}_{p}": [float(getattr(s[t], p)) for s in scored] for t in TYPES for p in PARTS}
 
 
-def compute_rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+def compute_rouge(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Give every ROUGE score of every example, each in [0, 1]."""
     return rouge_metric().compute(predictions=list(predictions), references=list(references))
 
