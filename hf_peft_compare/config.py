@@ -142,7 +142,7 @@ class Tune:
         prune: stop a trial whose validation loss is above the median of those before it.
     """
 
-    budget: Annotated[str, Field(pattern=r"^[1-9]\d* (trials?|minutes?)$")]
+    budget: str
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed: int = 0
     prune: bool = False
@@ -563,6 +563,10 @@ def _check_study(config: StudyConfig) -> None:
     get_task(config.task["name"])
     if not config.methods:
         raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
+    if config.tune is not None and not re.fullmatch(r"[1-9]\d* (trial|minute)s?", config.tune.budget):
+        raise UserError(
+            f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."
+        )
     if not config.seeds or len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one, each once.")
     for row, settings in config.methods.items():

@@ -12,6 +12,7 @@ from hf_peft_compare.config import RunConfig
 from hf_peft_compare.data import load_examples
 from hf_peft_compare.entries import Example, get_method
 from hf_peft_compare.errors import UserError
+from hf_peft_compare.formats import format_of
 from hf_peft_compare.planning import RunPlan
 from hf_peft_compare.planning.building import build_on_meta, check_lengths
 from hf_peft_compare.planning.calibration import measure_rates
@@ -82,6 +83,7 @@ def _check_group(configs: Sequence[RunConfig], *, num_processes: int) -> _Group:
     _check_weights(first)
     models = {}
     for config in modelled:
+        format_of(config, examples["train"])  # what it refuses is known before any tokens are written
         check_lengths(config, base)
         check_installed(config)
         factory.training_arguments(config, output_dir=Path())

@@ -252,7 +252,8 @@ def _own_value(config: RunConfig, key: str) -> Any:
     if key.startswith("training."):
         return getattr(config.training, key.removeprefix("training."))
     if key not in config.method:
-        raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {', '.join(config.method)}.")
+        own = ", ".join([name for name in config.method if name != "name"] + ["training.learning_rate and its like"])
+        raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {own}.")
     return config.method[key]
 
 
