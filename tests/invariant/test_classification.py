@@ -6,6 +6,7 @@ from tiny import CLASSIFIERS, LABELS, shake_trainables
 
 from hf_peft_compare.data import load_examples
 from hf_peft_compare.entries import get_method
+from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import score_classes
 from hf_peft_compare.factory import load_base, load_tokenizer, prepare_base
 from hf_peft_compare.finished_runs import predict_texts
@@ -140,3 +141,14 @@ def test_pooling_is_by_the_attention_mask(build, classifying, tiny_gpt2):
         alone = built.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
         among = built.model(input_ids=padded, attention_mask=(torch.arange(10) >= 6).long()[None]).logits
     torch.testing.assert_close(among, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_base_with_a_class_head_of_other_classes_is_refused(tiny_study, classifying, tiny_bert, tmp_path):
+    """Its trained head would be thrown away without a word; a base without one is what most studies begin with."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=2).save_pretrained(tmp_path / "two")
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path / "two")
+    config, _ = tiny_study(f"model_name_or_path={tmp_path / 'two'}", **classifying).resolve(row="full", seed=0)
+    with pytest.raises(UserError, match=r"has a class head of 2 classes \(LABEL_0, LABEL_1\), task.labels has 3"):
+        load_base(config)
