@@ -88,6 +88,10 @@ def train_command(options: argparse.Namespace) -> int:
 
     study = load_study(options.study, options.set)
     job = orchestration.jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
+    if study.config.tune is not None:
+        from hf_peft_compare.tuning import tuned_jobs
+
+        (job,) = tuned_jobs(study, [job], _refuse_trials)
     _check_device(os.environ.get("LOCAL_RANK"))
     if os.environ.get("RANK", "0") != "0":
         return orchestration.train_one(job)
@@ -95,6 +99,15 @@ def train_command(options: argparse.Namespace) -> int:
 
     with Live() as live:
         return orchestration.train_one(job, say=live)
+
+
+def _refuse_trials(jobs: Sequence[Any], *, check: bool) -> None:
+    """Raise UserError: one run is asked for, and its settings are not found yet."""
+    row = jobs[0].config.row
+    raise UserError(
+        f"{row} is not tuned yet. Begin with `hf-peft-compare run STUDY --method {row}`, or train it with its own "
+        f"settings: --set tune=null"
+    )
 
 
 def train_job_command(options: argparse.Namespace) -> int:

@@ -210,3 +210,13 @@ def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
         if method.trains:
             assert 0 < rates.place(method.training_defaults["learning_rate"]) < 1
             assert next(iter(method.tunables)) == LEARNING_RATE
+
+
+def test_one_run_alone_takes_what_was_found_or_says_that_nothing_was(tiny_study, tmp_path, capsys):
+    from hf_peft_compare.cli import main
+
+    tiny_study(methods={"full": {}}, tune={"budget": "1 trial"}, training={"num_train_epochs": 1})
+    command = ["train", str(tmp_path / "tiny.yaml"), "--method", "full", "--output-dir", str(tmp_path / "runs")]
+    assert main(command) == 2
+    assert "full is not tuned yet" in capsys.readouterr().err
+    assert main([*command, "--set", "tune=null"]) == 0
