@@ -21,6 +21,7 @@ import transformers
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.data import fingerprint
 from hf_peft_compare.entries import Example, Format
+from hf_peft_compare.errors import UserError
 from hf_peft_compare.formats import format_of, source_of, splits_read
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.records import hash_json
@@ -80,11 +81,24 @@ def encode(
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars():
         tokens = {name: _read(paths[name], split) or _tokenise(split, encoders[name]) for name, split in texts.items()}
+        _check_answers(config, form, tokens["test"])
         tokens, notes = _keep(tokens, paths)
     prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
     return Encoded(
         splits=tokens, prompts=[row["input_ids"] for row in prompts], candidates=candidates, form=form, notes=notes
     )
+
+
+def _check_answers(config: RunConfig, form: Format, rows: Sequence[dict[str, Any]]) -> None:
+    """Refuse to generate fewer tokens than the answers have that are looked for: none would ever be read."""
+    if form.read is None or form.candidates:
+        return
+    longest = max(row["num_completion_tokens"] for row in rows) - 1  # the end of text need not be written
+    if longest > config.generation.max_new_tokens:
+        raise UserError(
+            f"{config.row}: the answers have up to {longest} tokens, and generation.max_new_tokens is "
+            f"{config.generation.max_new_tokens}: they would be cut and not be read. Raise it to {longest} or more."
+        )
 
 
 def _paths(

@@ -74,7 +74,7 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
         "methods.lora.grid.lora_dropout=[0.0, 0.1]",
         *sizes(64, 8, 4),
         "max_length=160",
-        "generation.max_new_tokens=4",
+        "generation.max_new_tokens=8",
     )
     prints = {row: record.provenance["data_fingerprint"] for row, record in records.items()}
     assert len({prints[row]["test"] for row in rows}) == 1

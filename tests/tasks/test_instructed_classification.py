@@ -1,0 +1,53 @@
+"""Instructed classification: the answer is generated and read, or the likeliest is taken."""
+
+import pytest
+from tiny import LABELS
+
+from hf_peft_compare.data import load_examples
+from hf_peft_compare.errors import UserError
+from hf_peft_compare.factory import load_tokenizer
+from hf_peft_compare.formats.answers import NO_ANSWER
+from hf_peft_compare.records import read_predictions
+from hf_peft_compare.tokenised import encode
+
+TEMPLATE = "{text}\nWhat became of the animal?"
+
+
+@pytest.fixture
+def asking(tiny_reviews):
+    """Keys of a study that asks a GPT-2 what a review tells."""
+    task = {"name": "instructed_classification", "labels": LABELS, "template": TEMPLATE}
+    return {"task": task, "dataset": str(tiny_reviews), "methods": {"zero_shot": {}, "full": {}, "lora": {"r": 4}}}
+
+
+def test_the_prompt_is_the_template_and_the_completion_the_answer(asking, tiny_study):
+    config, _ = tiny_study(**asking).resolve(row="full", seed=0)
+    tokenizer, examples = load_tokenizer(config), load_examples(config)
+    row = encode(config, examples, tokenizer).splits["test"][0]
+    text = tokenizer.decode(row["input_ids"])
+    example = examples["test"][0]
+    assert text == f"{example.source}\nWhat became of the animal? {example.reference}<|endoftext|>"
+
+
+def test_what_is_written_is_kept_and_what_it_is_read_as_is_scored(asking, train, tmp_path):
+    settings = ("training.num_train_epochs=30", "training.learning_rate=0.005", "num_train_samples=48")
+    patient = "training.early_stopping_patience=null"
+    record = train("full", *settings, patient, folder="run", **asking)
+    rows = list(read_predictions(tmp_path / "run"))
+    assert {row["answer"] for row in rows} <= {*LABELS, NO_ANSWER}
+    assert all(row["answer"] == NO_ANSWER or row["answer"] in row["prediction"] for row in rows)
+    assert record.results["accuracy"] == sum(row["answer"] == row["reference"] for row in rows) / len(rows)
+    assert record.results["no_answer"] < 0.5  # it has learned to answer
+
+
+def test_the_likeliest_answer_is_always_one(asking, train, tmp_path):
+    record = train("zero_shot", "task.scoring=likelihood", folder="run", **asking)
+    assert {row["prediction"] for row in read_predictions(tmp_path / "run")} <= set(LABELS)
+    assert "no_answer" not in record.results and "num_generated_tokens" in record.throughput
+
+
+def test_answers_that_would_be_cut_are_refused(asking, tiny_study):
+    """A model that has learned everything would be read as giving no answer, and score 0."""
+    config, _ = tiny_study("generation.max_new_tokens=2", **asking).resolve(row="lora", seed=0)
+    with pytest.raises(UserError, match="lora: the answers have up to . tokens, and generation.max_new_tokens is 2"):
+        encode(config, load_examples(config), load_tokenizer(config))
