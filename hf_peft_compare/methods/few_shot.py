@@ -36,6 +36,15 @@ FEW_SHOT = Method(
         ),
         paper="Brown et al. (2020), Language Models are Few-Shot Learners",
         url="https://arxiv.org/abs/2005.14165",
+        theory=(
+            "In-context learning changes no parameter: solved examples stand in the input, and the next token is "
+            "predicted as in pretraining. It appears with scale (Brown et al. 2020). What the examples tell is "
+            "above all the format, the set of labels and the kind of text: with random labels much of the gain is "
+            "left (Min et al. 2022), less so in large models, which follow even flipped labels (Wei et al. 2023). "
+            "Choice and order of the examples move the accuracy by tens of points (Lu et al. 2022), and answers "
+            "lean to frequent and to recent labels (Zhao et al. 2021), so drawn examples have even classes here, "
+            "and another draw for each seed."
+        ),
     ),
     settings=FewShotSettings,
     head=lambda settings: "causal_lm",
