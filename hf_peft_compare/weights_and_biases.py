@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,6 +85,9 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
     | verdict/comparison        | a table: each row's scores with their intervals, and its costs    |
     | verdict/pareto            | a table: row, cost, on the front as measured, share of resamples  |
     | verdict/against/<cost>    | a scatter plot of the ranking score against the cost              |
+    | verdict/report            | the address of a W&B report of the group, made the first time     |
+
+    The report needs an account and the package wandb-workspaces; without them there is none.
     """
     if is_disabled() or comparison.best_row is None:
         return
@@ -95,10 +99,41 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
             {"verdict/text": "\n".join(say_verdict(comparison)), "verdict/best_row": comparison.best_row}
         )
         run.log(dict(_tables(comparison)))
+        if not run.offline and "verdict/report" not in run.summary.keys() and find_spec("wandb_workspaces"):
+            report = make_report(comparison, study=study, entity=run.entity, project=run.project)
+            report.save()
+            run.summary["verdict/report"] = report.url
     except Exception as error:
         logger.warning(f"W&B failed while the verdict was logged ({type(error).__name__}: {error}).")
     finally:
         _finish(run)
+
+
+def make_report(comparison: Comparison, *, study: str, entity: str, project: str) -> Any:
+    """Make a W&B report: the verdict, then the curves, scores and costs of the study's runs; it is not saved yet."""
+    import wandb_workspaces.reports.v2 as blocks
+    from wandb_workspaces import expr
+
+    ranking = ranking_column(comparison)
+    runs = blocks.Runset(entity=entity, project=project, name=study, filters=[expr.Config("study") == study])
+    row = blocks.Config("row")  # the seeds of a row are one line, or one bar
+    curves = blocks.LinePlot(title="Validation loss", x="train/global_step", y=["eval/loss"], groupby=row)
+    scores = blocks.BarPlot(title=ranking.title, metrics=[f"test/{ranking.key}"], groupby=row)
+    time = blocks.ScatterPlot(
+        title=f"{ranking.title} against training time", x="seconds/train", y=f"test/{ranking.key}"
+    )
+    return blocks.Report(
+        entity=entity,
+        project=project,
+        title=f"{study}: which method to take",
+        description=f"The verdict on the runs of {study}, by hf_peft_compare.",
+        blocks=[
+            blocks.H1("Verdict"),
+            blocks.UnorderedList(say_verdict(comparison)),
+            blocks.H1("Runs"),
+            blocks.PanelGrid(runsets=[runs], panels=[scores, time, curves]),
+        ],
+    )
 
 
 def _finish(run: Any) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from hf_peft_compare import orchestration
+from hf_peft_compare import orchestration, weights_and_biases
 from hf_peft_compare.cli import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import say_verdict
-from hf_peft_compare.weights_and_biases import log_verdict
+from hf_peft_compare.weights_and_biases import log_verdict, make_report
 
 sys.path.append(str(Path(__file__).parent / "report"))
 from synthetic import make_study_runs  # noqa: E402
@@ -160,3 +160,44 @@ def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_pat
     assert process.returncode == 0, process.stdout
     assert process.stdout == "heavy set()\n"
     assert json.loads(inspect(tmp_path, "--summary"))["summary"]["verdict/best_row"] == "lora"
+
+
+def test_the_report_has_the_verdict_and_the_runs_of_the_study_alone(comparison: Comparison) -> None:
+    """Built with W&B's own package, whose classes check what they are given; to save it needs an account."""
+    blocks = pytest.importorskip("wandb_workspaces.reports.v2")
+    report = make_report(comparison, study="it's tiny", entity="someone", project="hf-peft-compare")
+    (sentences,) = (block for block in report.blocks if isinstance(block, blocks.UnorderedList))
+    assert list(sentences.items) == say_verdict(comparison)
+    (grid,) = (block for block in report.blocks if isinstance(block, blocks.PanelGrid))
+    assert "it's tiny" in str(grid.runsets[0].filters) and "study" in str(grid.runsets[0].filters)
+    assert {type(panel) for panel in grid.panels} == {blocks.BarPlot, blocks.ScatterPlot, blocks.LinePlot}
+
+
+def test_an_online_verdict_makes_its_report_once(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = pytest.importorskip("wandb_workspaces.reports.v2")
+    saved: list[str] = []
+    monkeypatch.setattr(blocks.Report, "save", lambda report: saved.append(report.title))
+    monkeypatch.setattr(blocks.Report, "url", "https://example.test/report")
+    run = OnlineRun()
+    monkeypatch.setattr(weights_and_biases, "open_run", lambda **about: run)
+    for _ in range(2):
+        log_verdict("tiny-study", comparison, tmp_path)
+    assert saved == ["tiny-study: which method to take"]
+    assert run.summary["verdict/report"] == "https://example.test/report"
+
+
+class OnlineRun:
+    """A W&B run as it is online, which goes on under its id and keeps its summary."""
+
+    offline, entity, project = False, "someone", "hf-peft-compare"
+
+    def __init__(self) -> None:
+        self.summary: dict[str, Any] = {}
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Take the tables."""
+
+    def finish(self) -> None:
+        """End, to be gone on with."""
