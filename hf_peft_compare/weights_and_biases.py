@@ -129,7 +129,7 @@ def make_report(comparison: Comparison, *, study: str, entity: str, project: str
         description=f"The verdict on the runs of {study}, by hf_peft_compare.",
         blocks=[
             blocks.H1("Verdict"),
-            blocks.UnorderedList(say_verdict(comparison)),
+            blocks.UnorderedList([*say_verdict(comparison)]),
             blocks.H1("Runs"),
             blocks.PanelGrid(runsets=[runs], panels=[scores, time, curves]),
         ],
