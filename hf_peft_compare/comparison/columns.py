@@ -32,7 +32,9 @@ class FigureColumn:
 
 PARAMETERS = FigureColumn(key="trainable_params", title="Trainable parameters", write=format_count)
 TRAIN_TIME = FigureColumn(key="train_seconds", title="Train time (s)", write=format_seconds, greater_is_better=False)
-
+TUNED_TIME = FigureColumn(
+    key="tuned_train_seconds", title="Time with tuning (s)", write=format_seconds, greater_is_better=False
+)
 CHECKPOINT = FigureColumn(
     key="checkpoint_bytes", title="Checkpoint (MB)", write=format_megabytes, greater_is_better=False
 )
@@ -95,7 +97,7 @@ def memory_column(comparison: Comparison) -> FigureColumn:
 
 def cost_columns(comparison: Comparison) -> list[FigureColumn]:
     """List the costs that quality is weighed against, of training and of use, where some row has them."""
-    columns = [PARAMETERS, TRAIN_TIME, memory_column(comparison), CHECKPOINT, LATENCY]
+    columns = [PARAMETERS, TRAIN_TIME, TUNED_TIME, memory_column(comparison), CHECKPOINT, LATENCY]
     return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
 
 

@@ -92,7 +92,7 @@ def figures_of(record: RunRecord) -> dict[str, float]:
 
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
-    merged_loss_change and forgetting.
+    merged_loss_change, forgetting, and tuned_train_seconds, which has all trials of tuning in it.
     """
     validation = record.validation or {}
     parts: list[dict[str, float | None]] = [
@@ -100,6 +100,7 @@ def figures_of(record: RunRecord) -> dict[str, float]:
         dict(record.parameters or {}),
         {"trainable_ratio": _trainable_ratio(record)},
         {f"{clock}_seconds": value for clock, value in record.seconds.items()},
+        {"tuned_train_seconds": _tuned_train_seconds(record)},
         dict(record.memory),
         {"best_validation_loss": validation.get("best_loss")},
         {key: validation.get(key) for key in ("best_step", "best_epoch")},
@@ -121,6 +122,11 @@ def first_line(text: str | None) -> str:
     if not lines:
         return "no error was recorded"
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+def _tuned_train_seconds(record: RunRecord) -> float | None:
+    """Give the seconds of training and of the tuning before it; None where the row was not tuned."""
+    return None if record.tuning is None else record.seconds.get("train", 0.0) + record.tuning["seconds"]
 
 
 def _cost_figures(costs: Mapping[str, Any]) -> dict[str, float | None]:

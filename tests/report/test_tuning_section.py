@@ -72,3 +72,14 @@ def test_the_curve_is_drawn_and_failed_trials_have_no_point() -> None:
 
 def test_without_tuning_there_is_no_section() -> None:
     assert blocks(lora=None) == []
+
+
+def test_tuning_is_part_of_what_a_row_costs() -> None:
+    from hf_peft_compare.comparison.columns import cost_columns
+
+    made = {"lora": make_record("lora", tuning=tuning()), "lead": make_record("lead")}
+    comparison = gather(Study(methods=dict.fromkeys(made, {})), {r.run: r for r in made.values()}, {}).comparison  # type: ignore[arg-type]
+    figures = {row.row: row.figures for row in comparison.rows}
+    assert figures["lora"]["tuned_train_seconds"] == figures["lora"]["train_seconds"] + 90
+    assert "tuned_train_seconds" not in figures["lead"]
+    assert "Time with tuning (s)" in [column.title for column in cost_columns(comparison)]
