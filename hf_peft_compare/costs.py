@@ -13,15 +13,13 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import transformers
 
 from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
 from hf_peft_compare.embedded import OUTSIDE_TEXT
-from hf_peft_compare.entries import Method, get_method
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import generate_tokens, score_classes, score_completions
-from hf_peft_compare.factory import Built, load_base, prepare_base
-from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.factory import Built, seeded_base
+from hf_peft_compare.heads import OfRun
 from hf_peft_compare.processes import process_state
 from hf_peft_compare.quantisation import quantization_of
 from hf_peft_compare.records import hash_json, write_text_atomically
@@ -35,7 +33,7 @@ UNTOUCHED_FOLDER = "cache/untouched"  # in a study's folder, beside its runs
 
 
 @dataclass
-class Measuring:
+class Measuring(OfRun):
     """A finished run whose costs are measured.
 
     Args:
@@ -52,16 +50,6 @@ class Measuring:
     model_folder: Path
     cache: Path
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def method(self) -> Method:
-        """The run's method."""
-        return get_method(self.config.method["name"])
-
-    @property
-    def head(self) -> Head:
-        """What stands on top of the run's base."""
-        return head_of(self.config)
 
     def losses(self, model: Any, rows: Sequence[dict[str, Any]], *, batch_size: int = 4) -> tuple[float, int]:
         """Give nats and number of labels of all rows."""
@@ -219,7 +207,5 @@ def _key(measuring: Measuring) -> str:
 
 def _untouched(measuring: Measuring) -> Any:
     with torch.random.fork_rng(devices=[]):
-        transformers.set_seed(measuring.config.seed)
-        base: Any = load_base(measuring.config)
-    prepare_base(base, measuring.built.tokenizer)
+        base: Any = seeded_base(measuring.config, measuring.built.tokenizer)
     return base.requires_grad_(False).to(measuring.built.model.device)

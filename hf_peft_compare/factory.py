@@ -55,14 +55,20 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     Raises:
         UserError: a model or tokenizer that cannot be had, or settings that they do not allow.
     """
-    transformers.set_seed(config.seed)
     tokenizer = load_tokenizer(config)
-    base = load_base(config)
-    prepare_base(base, tokenizer)
+    base = seeded_base(config, tokenizer)
     transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
     model = apply_method(base, config, tokenizer)
     arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
     return Built(tokenizer=tokenizer, model=model, arguments=arguments)
+
+
+def seeded_base(config: RunConfig, tokenizer: Any) -> PreTrainedModel:
+    """Load a run's base, ready for its method; weights that are drawn are those of the run's seed."""
+    transformers.set_seed(config.seed)
+    base = load_base(config)
+    prepare_base(base, tokenizer)
+    return base
 
 
 def prepare_base(base: PreTrainedModel, tokenizer: Any) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 
 from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
 from hf_peft_compare.config import Protocol, RunConfig
-from hf_peft_compare.entries import get_method, get_task
+from hf_peft_compare.entries import Method, get_method, get_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,3 +122,19 @@ def head_of(config: Protocol) -> Head:
     """Give the head of a run: what its method needs, else its task's; of a study the task's."""
     own = get_method(config.method["name"]).head(config.method_settings) if isinstance(config, RunConfig) else None
     return HEADS[own or get_task(config.task["name"]).head]
+
+
+class OfRun:
+    """What a run's config tells of it, for all that holds one."""
+
+    config: RunConfig
+
+    @property
+    def method(self) -> Method:
+        """The run's method."""
+        return get_method(self.config.method["name"])
+
+    @property
+    def head(self) -> Head:
+        """What stands on top of the run's base."""
+        return head_of(self.config)

@@ -39,7 +39,7 @@ from hf_peft_compare.callbacks.checkpoints import latest_checkpoint
 from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, SAVE, TRAIN
 from hf_peft_compare.config import RunConfig
 from hf_peft_compare.costs import Measuring, measure_costs
-from hf_peft_compare.entries import Example, Method, Metric, Score, get_method, get_metric, get_task
+from hf_peft_compare.entries import Example, Metric, Score, get_metric, get_task
 from hf_peft_compare.errors import RunFailed, UserError
 from hf_peft_compare.evaluation import (
     decode,
@@ -51,7 +51,7 @@ from hf_peft_compare.evaluation import (
 )
 from hf_peft_compare.factory import Built, build, use_bf16
 from hf_peft_compare.formats import format_of
-from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.heads import Head, OfRun
 from hf_peft_compare.packing import can_pack, pack
 from hf_peft_compare.planning.estimates import times
 from hf_peft_compare.processes import asks_for_sharding, process_state
@@ -137,7 +137,7 @@ class EncodedExamples(Dataset[dict[str, Any]]):
 
 
 @dataclass
-class Run:
+class Run(OfRun):
     """The state of a run on its way to a record."""
 
     config: RunConfig
@@ -152,16 +152,6 @@ class Run:
     measured: dict[str, Any] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     test_states: TrunkStates | None = None
-
-    @property
-    def method(self) -> Method:
-        """The run's method."""
-        return get_method(self.config.method["name"])
-
-    @property
-    def head(self) -> Head:
-        """What stands on top of the run's base."""
-        return head_of(self.config)
 
     @property
     def study_folder(self) -> Path:

@@ -99,7 +99,7 @@ def test_the_untouched_loss_is_that_of_the_base_over_all_tokens_but_the_first(me
 
 def test_an_untouched_base_is_loaded_once_for_all_runs_of_a_study(measuring, monkeypatch):
     first = costs.forgetting(measuring("lora"))
-    monkeypatch.setattr(costs, "load_base", lambda config: pytest.fail("loaded again"))
+    monkeypatch.setattr(costs, "seeded_base", lambda *given: pytest.fail("loaded again"))
     again = costs.forgetting(measuring("full"))
     assert again["untouched_outside_loss"] == first["untouched_outside_loss"]
 
@@ -142,10 +142,10 @@ def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch
     mine.test_losses = score_completions(mine.built.model, mine.encoded.splits["test"], pad_token_id=0, batch_size=8)
     mine.model_folder.mkdir()
 
-    def no_room(config):
+    def no_room(*given):
         raise torch.OutOfMemoryError("no room for a second base")
 
-    monkeypatch.setattr(costs, "load_base", no_room)
+    monkeypatch.setattr(costs, "seeded_base", no_room)
     found = measure_costs(mine)
     assert found["notes"] == ["forgetting: OutOfMemoryError: no room for a second base"]
     assert {"latency_1_seconds", "merged_loss"} <= set(found)

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_peft_compare import factory
 from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
-from hf_peft_compare.entries import Example, Format, Method, get_method
+from hf_peft_compare.entries import Example, Format
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.evaluation import generate_tokens, to_device
 from hf_peft_compare.factory import Built
 from hf_peft_compare.formats import format_of
-from hf_peft_compare.heads import Head, head_of
+from hf_peft_compare.heads import OfRun
 from hf_peft_compare.quantisation import quantization_of
 from hf_peft_compare.records import hash_json
 from hf_peft_compare.tokenised import Encoded
@@ -73,7 +72,7 @@ class Training:
 
 
 @dataclass
-class Patient:
+class Patient(OfRun):
     """One row of a study; what checks need of it is made when the first one asks, and kept.
 
     Training is of float32, without dropout and schedule, so that what must be equal is.
@@ -89,16 +88,6 @@ class Patient:
     train: Sequence[Example]
     folder: Path
     untouched: dict[str, Told] = field(default_factory=dict)
-
-    @property
-    def method(self) -> Method:
-        """The row's method."""
-        return get_method(self.config.method["name"])
-
-    @property
-    def head(self) -> Head:
-        """What stands on top of the base."""
-        return head_of(self.config)
 
     @property
     def tokenizer(self) -> Any:
@@ -260,10 +249,7 @@ class Patient:
             self.model.get_parameter(name).copy_(initial)
 
     def _untouched_base(self) -> Any:
-        transformers.set_seed(self.config.seed)
-        base = factory.load_base(self.config)
-        factory.prepare_base(base, self.tokenizer)
-        return base.requires_grad_(False).eval()
+        return factory.seeded_base(self.config, self.tokenizer).requires_grad_(False).eval()
 
     def _encoded(self, encode: Callable[..., Any], max_length: int) -> list[Any]:
         chosen = sorted(self.train[:NUM_TO_CHOOSE_FROM], key=lambda e: (len(e.reference), len(e.source)))[:NUM_EXAMPLES]
