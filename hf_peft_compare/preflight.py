@@ -38,7 +38,13 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
         What each row with a model will take on the device that is here.
     """
     rows = {config.row: config for config in configs}
-    groups = [_check_group(group, num_processes=num_processes) for group in grouped(rows.values())]
+    # Of the data, rows differ by the size of their train split alone.
+    data = {config.num_train_samples: config for config in reversed(rows.values())}
+    examples = {size: load_examples(config) for size, config in data.items()}
+    groups = [
+        _check_group(group, examples[group[0].num_train_samples], num_processes=num_processes)
+        for group in grouped(rows.values())
+    ]
     cache = study_folder / TOKEN_CACHE_FOLDER if study_folder else None
     device = _device()
     plans: dict[str, RunPlan] = {}
@@ -73,9 +79,8 @@ class _Group:
         )
 
 
-def _check_group(configs: Sequence[RunConfig], *, num_processes: int) -> _Group:
+def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]], *, num_processes: int) -> _Group:
     first = configs[0]
-    examples = load_examples(first)
     modelled = [config for config in configs if get_method(config.method["name"]).predict is None]
     if not modelled:
         return _Group(configs=[], examples=examples)
