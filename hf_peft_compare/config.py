@@ -346,9 +346,14 @@ def _with_one_base(layers: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, 
     return defaults + bare + above
 
 
+def run_key(key: str) -> str:
+    """Give the dotted key of a run's config that a row's setting stands under."""
+    return key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}"
+
+
 def _placed(key: str, value: Any) -> dict[str, Any]:
     """Lay out one value of a grid as a tree of a run's config."""
-    return nested(key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}", value)
+    return nested(run_key(key), value)
 
 
 class _Loader(yaml.SafeLoader):

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from hf_peft_compare.config import RunConfig, Study, Tune
+from hf_peft_compare.config import RunConfig, Study, Tune, run_key
 from hf_peft_compare.entries import Choices, Range, get_method
 from hf_peft_compare.errors import UserError
 from hf_peft_compare.orchestration import Job
@@ -40,16 +40,16 @@ class RowTuning:
 
     Args:
         base: the row's job as it would run untuned.
-        space: {dotted key of the row's settings: what it may be}.
+        space: {dotted key of the row's settings: what it may be} at first.
         sampler: Optuna's study, which proposes trials and is told what they gave.
     """
 
     base: Job
-    space: dict[str, Range | Choices]
+    space: Mapping[str, Range | Choices]
     tune: Tune
     sampler: Any
     trials: list[dict[str, Any]] = field(default_factory=list)
-    widened: dict[str, float] | None = None
+    beyond: Range | None = None  # where the learning rate is looked for once the range is widened
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -67,7 +67,7 @@ class RowTuning:
         """Whether the row has had its budget."""
         if self.tune.minutes is not None:
             return bool(self.trials) and self.seconds >= 60 * self.tune.minutes
-        return len(self.trials) >= (self.tune.num_trials or 0) + (self._num_more if self.widened else 0)
+        return len(self.trials) >= (self.tune.num_trials or 0) + (self._num_more if self.beyond else 0)
 
     @property
     def _num_more(self) -> int:
@@ -76,12 +76,13 @@ class RowTuning:
     def propose(self) -> tuple[Any, Job]:
         """Give the next trial and its job."""
         trial = self.sampler.ask()
-        settings = {key: _suggest(trial, key, choice) for key, choice in self.space.items()}
+        space = {**self.space, LEARNING_RATE: self.beyond} if self.beyond else self.space
+        settings = {key: _suggest(trial, key, choice) for key, choice in space.items()}
         number = len(self.trials)
         config = _with_settings(self.base.config, settings)
         config = replace(config, seed=self.tune.seed, trial=number, stop_above=self._losses_to_beat())
         folder = self.base.folder.parent / TUNING_FOLDER / config.run
-        origins = {**self.base.origins, **dict.fromkeys(map(_config_key, settings), "trial")}
+        origins = {**self.base.origins, **dict.fromkeys(map(run_key, settings), "trial")}
         return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
 
     def tell(self, trial: Any, record: RunRecord | None) -> None:
@@ -106,36 +107,33 @@ class RowTuning:
 
     def widen(self) -> bool:
         """Let the learning rate go tenfold beyond the edge that the best trial lies at, once; whether it does."""
-        low_high = self.space.get(LEARNING_RATE)
-        if self.widened or self.best is None or not isinstance(low_high, Range):
+        rate = self.space.get(LEARNING_RATE)
+        if self.beyond or self.best is None or not isinstance(rate, Range):
             return False
-        place = low_high.place(self.best["settings"][LEARNING_RATE])
-        if EDGE_SHARE < place < 1 - EDGE_SHARE:
+        place = rate.place(self.best["settings"][LEARNING_RATE])
+        if _is_inside(place):
             return False
-        if place <= EDGE_SHARE:
-            beyond = replace(low_high, low=low_high.low / WIDENED, high=low_high.low)
-        else:
-            beyond = replace(low_high, low=low_high.high, high=low_high.high * WIDENED)
-        self.widened = {"low": beyond.low, "high": beyond.high}
-        self.space[LEARNING_RATE] = beyond
+        below, above = (rate.low / WIDENED, rate.low), (rate.high, rate.high * WIDENED)
+        low, high = below if place <= EDGE_SHARE else above
+        self.beyond = replace(rate, low=low, high=high)
         self.sampler = _sampler(self.tune, num_trials=self._num_more)
         return True
 
-    def result(self, first: Mapping[str, Range | Choices]) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """Say for the records of the row's runs what was tried; raises UserError where every trial failed."""
         if self.best is None:
             errors = {trial["error"] for trial in self.trials}
             raise UserError(f"every tuning trial of {self.base.config.row} failed: {'; '.join(map(str, errors))}")
-        rate = first.get(LEARNING_RATE)
+        rate = self.space.get(LEARNING_RATE)
         at_edge = False
         if isinstance(rate, Range):
-            bounds = [rate.low, rate.high, *(self.widened or {}).values()]
-            place = replace(rate, low=min(bounds), high=max(bounds)).place(self.best["settings"][LEARNING_RATE])
-            at_edge = not EDGE_SHARE < place < 1 - EDGE_SHARE
+            parts = [rate, self.beyond or rate]
+            whole = replace(rate, low=min(p.low for p in parts), high=max(p.high for p in parts))
+            at_edge = not _is_inside(whole.place(self.best["settings"][LEARNING_RATE]))
         return {
             "budget": self.tune.budget,
-            "space": {key: asdict(choice) for key, choice in first.items()},
-            "widened": self.widened,
+            "space": {key: asdict(choice) for key, choice in self.space.items()},
+            "widened": {"low": self.beyond.low, "high": self.beyond.high} if self.beyond else None,
             "best": self.best["settings"],
             "at_edge": at_edge,
             "seconds": self.seconds,
@@ -183,7 +181,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
             check = False
         for row, trial, job in proposed:
             row.tell(trial, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
-    return {row.base.config.row: row.result(spaces[row.base.config.row]) for row in rows}
+    return {row.base.config.row: row.result() for row in rows}
 
 
 def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
@@ -197,7 +195,7 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     config, origins = study.resolve(row=row, seed=tune.seed)
     method = get_method(config.method["name"])
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
-    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or _config_key(k) not in fixed}
+    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
     given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))
     return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
 
@@ -208,7 +206,7 @@ def _with_best(job: Job, tuned: Mapping[str, Mapping[str, Any]]) -> Job:
     if found is None:
         return job
     settings = found["best"]
-    origins = {**job.origins, **dict.fromkeys(map(_config_key, settings), "tuned")}
+    origins = {**job.origins, **dict.fromkeys(map(run_key, settings), "tuned")}
     return replace(job, config=_with_settings(job.config, settings), origins=origins, tuning=found)
 
 
@@ -218,7 +216,7 @@ def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTu
     own = {key: _own_value(base.config, key) for key in space}
     if all(space[key].holds(value) for key, value in own.items()):
         sampler.enqueue_trial(own)
-    return RowTuning(base=base, space=dict(space), tune=tune, sampler=sampler)
+    return RowTuning(base=base, space=space, tune=tune, sampler=sampler)
 
 
 def _sampler(tune: Tune, *, num_trials: int) -> Any:
@@ -227,6 +225,10 @@ def _sampler(tune: Tune, *, num_trials: int) -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=tune.seed, n_startup_trials=max(num_trials // 2, 1))
     return optuna.create_study(direction="minimize", sampler=sampler)
+
+
+def _is_inside(place: float) -> bool:
+    return EDGE_SHARE < place < 1 - EDGE_SHARE
 
 
 def _suggest(trial: Any, key: str, choice: Range | Choices) -> Any:
@@ -242,10 +244,6 @@ def _parse(value: Any, where: str) -> Range | Choices:
         if 0 < value["low"] < value["high"] or not value.get("log", True):
             return Range(**value)
     raise UserError(f"{where} is {value!r}; expected a list of values, or {{low: 1e-5, high: 1e-2}}.")
-
-
-def _config_key(key: str) -> str:
-    return key if key.startswith("training.") else f"method.{key}"
 
 
 def _own_value(config: RunConfig, key: str) -> Any:
