@@ -247,8 +247,9 @@ def _parse(value: Any, where: str) -> Range | Choices:
 
 
 def _own_value(config: RunConfig, key: str) -> Any:
-    if key.startswith("training."):
-        return getattr(config.training, key.removeprefix("training."))
+    name = key.removeprefix("training.")
+    if name != key and hasattr(config.training, name):
+        return getattr(config.training, name)
     if key not in config.method:
         own = ", ".join([name for name in config.method if name != "name"] + ["training.learning_rate and its like"])
         raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {own}.")

@@ -154,8 +154,9 @@ def test_a_range_that_is_none_is_a_user_error(value, tiny_study):
 
 
 def test_an_unknown_setting_is_a_user_error(tuning):
-    with pytest.raises(UserError, match="full has no setting 'r'"):
-        tuning(far_from(3e-4), methods={"full": {}}, parameters={"full": {"r": [1, 2]}})
+    for key in ("r", "training.rate"):
+        with pytest.raises(UserError, match=f"full has no setting '{key}'"):
+            tuning(far_from(3e-4), methods={"full": {}}, parameters={"full": {key: [1, 2]}})
 
 
 @pytest.mark.parametrize("budget", ["8", "0 trials", "many trials", "8 epochs"])
