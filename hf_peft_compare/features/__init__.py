@@ -1,1 +1,0 @@
-"""Frozen features: embeddings of texts and images, computed once per example, and the small heads trained on them."""
