@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import command_line, generation, short_texts, steady_state, training_step, trunk_cache
 from benchmarks.table import Benchmark, head, section
-from hf_peft_compare.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError, unknown
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError, unknown
 
 MODULES = (training_step, trunk_cache, short_texts, generation, steady_state, command_line)
 BENCHMARKS = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}

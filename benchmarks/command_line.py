@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.table import Benchmark, Row, compare_seconds
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
 
 LIMIT_SECONDS = 1.0
 AIMS = dict.fromkeys(["--help", "list"], "under 1 s")
 WITHOUT_TORCH = """
 import sys
-from hf_peft_compare.cli import main
+from hf_peft_compare.cli.main import main
 try:
     status = main(sys.argv[1:])
 except SystemExit as end:

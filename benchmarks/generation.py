@@ -13,12 +13,13 @@ import torch
 from benchmarks import ours
 from benchmarks.table import Benchmark, Row, compare_seconds
 from benchmarks.turns import Turns, interleave
-from hf_peft_compare import data
-from hf_peft_compare.config import RunConfig, load_study
-from hf_peft_compare.errors import RunFailed
-from hf_peft_compare.evaluation import generate_tokens
-from hf_peft_compare.factory import build
-from hf_peft_compare.tokenised import encode
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.data import splits as data
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.training.factory import build
 
 AIM = 4
 

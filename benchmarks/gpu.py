@@ -25,10 +25,12 @@ from benchmarks import ours, recipes
 from benchmarks.table import Row, compare_seconds, format_amount, head, markdown, table
 from benchmarks.training_step import METHODS, CountFlops, matrix_products
 from benchmarks.turns import Side, TakeTurns, Turns, interleave
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
-from hf_peft_compare.evaluation import generate_tokens
-from hf_peft_compare.factory import build, load_architecture, load_tokenizer, use_bf16
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.models.loading import load_architecture, load_tokenizer
+from hf_peft_compare.training.arguments import use_bf16
+from hf_peft_compare.training.factory import build
 
 TABLE = ("prompt_tuning", "last_layers", "lora")  # the three methods of the study's table
 NUM_TRAIN, NUM_EPOCHS, NUM_TEST = 21_000, 10, 3_000

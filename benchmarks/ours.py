@@ -10,13 +10,16 @@ from typing import Any
 from datasets import Dataset
 
 from benchmarks.turns import TakeTurns, Turns
-from hf_peft_compare.batches import SimilarLengthSampler
-from hf_peft_compare.config import RunConfig, load_study
-from hf_peft_compare.embedded import BASE_FOLDER
-from hf_peft_compare.factory import build
-from hf_peft_compare.formats import format_of
-from hf_peft_compare.tokenised import Encoded
-from hf_peft_compare.training import Run, kept_trunk_states, make_trainer
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.sampler import SimilarLengthSampler
+from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.training.factory import build
+from hf_peft_compare.training.hidden_states import kept_trunk_states
+from hf_peft_compare.training.run_state import Run
+from hf_peft_compare.training.trainer import make_trainer
 
 STUDY = "gpt2-cnn-dailymail"
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # both sides must do the same

@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_peft_compare.config import RunConfig
+from hf_peft_compare.config.schema import RunConfig
 
 
 def random_model(config: Any, run: RunConfig) -> Any:

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 from benchmarks import recipes
 from benchmarks.table import Benchmark, Row, Skipped, compare_seconds, same_losses
 from benchmarks.turns import TakeTurns, Turns, interleave
-from hf_peft_compare.batches import SimilarLengthSampler
+from hf_peft_compare.data.sampler import SimilarLengthSampler
 
 AIM = 8
 DATA_VARIABLE = "HF_PEFT_COMPARE_TEST_DATA"
@@ -59,7 +59,7 @@ def run(quick: bool) -> list[Row]:
 
 
 def read_tweets(size: int) -> list[dict[str, Any]]:
-    """Read and tokenise tweets with their labels.
+    """Read and tokenize tweets with their labels.
 
     Raises:
         Skipped: no folder with real data is named.

@@ -15,13 +15,15 @@ from transformers import AutoModelForCausalLM
 from benchmarks import ours, recipes
 from benchmarks.table import Benchmark, Row, compare_seconds, losses_of, same_losses
 from benchmarks.turns import TakeTurns, Turns, interleave
-from hf_peft_compare import data, training
-from hf_peft_compare.batches import CompletionCollator
-from hf_peft_compare.config import Study, load_study
-from hf_peft_compare.embedded import BASE_FOLDER
-from hf_peft_compare.factory import load_tokenizer
-from hf_peft_compare.positions import positions_from_mask
-from hf_peft_compare.tokenised import encode
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.data import splits as data
+from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.data.position_ids import positions_from_mask
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.models.loading import load_tokenizer
+from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.training import run as training
 
 AIM = 0.95  # the overhead is at most 5 %
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from hf_peft_compare import provenance
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.records import provenance
 
 MAX_LOSS_DIFFERENCE = 1e-5
 SIDES = ("ours", "plain recipe")

@@ -22,8 +22,8 @@ import torch
 import transformers
 from transformers import TrainerCallback
 
-from hf_peft_compare.errors import RunFailed
-from hf_peft_compare.orchestration import PRELOADED
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.orchestration.launcher import PRELOADED
 
 Work = Callable[["Turns"], None]
 

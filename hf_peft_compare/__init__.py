@@ -12,9 +12,9 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 # What needs torch is imported when it is first asked for, so that reports and --help do without.
 _LAZY = {
-    "PromptTuningModel": "hf_peft_compare.prompts.prompt_tuning_model",
-    "load_run": "hf_peft_compare.finished_runs",
-    "load_study": "hf_peft_compare.config",
+    "PromptTuningModel": "hf_peft_compare.models.prompt_tuning",
+    "load_run": "hf_peft_compare.inference.loading",
+    "load_study": "hf_peft_compare.config.study",
 }
 __all__ = ["PromptTuningModel", "load_run", "load_study"]
 

@@ -87,7 +87,8 @@ def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
     """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file."""
     from tiny import METHODS
 
-    from hf_peft_compare.config import load_study, merge
+    from hf_peft_compare.config.loading import load_study
+    from hf_peft_compare.config.study import merge
 
     def make(*overrides, **keys):
         study = {
@@ -114,7 +115,7 @@ def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
 @pytest.fixture
 def build(tiny_study, tmp_path):
     """`build(row, "key=value", …)`: tokenizer, model and arguments of one run of the tiny study, in evaluation mode."""
-    from hf_peft_compare import factory
+    from hf_peft_compare.training import factory
 
     def make(row, *overrides, seed=0, **keys):
         config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=seed)
@@ -128,7 +129,7 @@ def build(tiny_study, tmp_path):
 @pytest.fixture
 def train(tiny_study, tmp_path):
     """`train(row, "key=value", …, folder="run")`: the record of one run of the tiny study, left in tmp_path/folder."""
-    from hf_peft_compare.training import train_run
+    from hf_peft_compare.training.run import train_run
 
     def run(row, *overrides, folder=None, seed=0, **keys):
         config, origins = tiny_study(*overrides, **keys).resolve(row=row, seed=seed)
@@ -140,7 +141,7 @@ def train(tiny_study, tmp_path):
 @pytest.fixture
 def interrupt_at(monkeypatch):
     """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; gives the step of every one that is begun."""
-    from hf_peft_compare import training
+    from hf_peft_compare.training import run as training
 
     def arrange(number):
         steps, original = [], training.ComparisonTrainer.training_step

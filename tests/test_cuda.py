@@ -8,9 +8,9 @@ import torch
 from tiny import NO_DROPOUT, shake_trainables, token_rows
 from transformers import TrainerCallback
 
-from hf_peft_compare import training
-from hf_peft_compare.config import GenerationConfig
-from hf_peft_compare.evaluation import generate_tokens
+from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.training import run as training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -1,9 +1,9 @@
 """Records become a comparison: rows, intervals, paired differences, a verdict. No torch on this side of the wall."""
 
+from hf_peft_compare.comparison.build import Comparison, compare
 from hf_peft_compare.comparison.console import render_table
 from hf_peft_compare.comparison.intervals import Interval
-from hf_peft_compare.comparison.pairs import PairedDifference
+from hf_peft_compare.comparison.pairwise import PairedDifference
 from hf_peft_compare.comparison.rows import MethodRow, RunRow
-from hf_peft_compare.comparison.table import Comparison, compare
 
 __all__ = ["Comparison", "Interval", "MethodRow", "PairedDifference", "RunRow", "compare", "render_table"]

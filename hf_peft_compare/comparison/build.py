@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from hf_peft_compare.comparison.agreement import say_disagreements
-from hf_peft_compare.comparison.examples import LOSS, ExampleScores, Predictions, collect_scores
+from hf_peft_compare.comparison.example_scores import LOSS, ExampleScores, Predictions, collect_scores
 from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_interval
-from hf_peft_compare.comparison.pairs import PairedDifference, compare_pairs
+from hf_peft_compare.comparison.pairwise import PairedDifference, compare_pairs
+from hf_peft_compare.comparison.protocol_differences import say_disagreements
 from hf_peft_compare.comparison.rows import FAILED, FINISHED, MISSING, PARTIAL, MethodRow, RunRow, figures_of
-from hf_peft_compare.records import RunRecord, run_name
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import run_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hf_peft_compare.comparison.examples import is_loss
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.comparison.build import Comparison
+from hf_peft_compare.comparison.example_scores import is_loss
+from hf_peft_compare.utils.formatting import (
     format_count,
     format_megabytes,
     format_milliseconds,
@@ -14,7 +15,6 @@ from hf_peft_compare.comparison.formatting import (
     format_score,
     format_seconds,
 )
-from hf_peft_compare.comparison.table import Comparison
 
 CUDA_PEAK, RESIDENT_PEAK = "train_peak_allocated_bytes", "resident_peak_bytes"
 

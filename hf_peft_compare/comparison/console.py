@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textwrap import fill, wrap
 
+from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import main_columns
-from hf_peft_compare.comparison.table import Comparison
 from hf_peft_compare.comparison.verdict import say_verdict
 
 LONGEST_REMARK = 80

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_peft_compare.comparison.crossed import Floats
+from hf_peft_compare.comparison.crossed_effects import Floats
 
 LOSS = "test_loss"  # per token: the sum of an example's nats over its tokens, so a ratio of two means
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hf_peft_compare.comparison.crossed import Estimate, Floats, estimate_mean, take_apart
-from hf_peft_compare.comparison.examples import ExampleScores
+from hf_peft_compare.comparison.crossed_effects import Estimate, Floats, estimate_mean, take_apart
+from hf_peft_compare.comparison.example_scores import ExampleScores
 
 TOO_FEW_SEEDS = 2  # simulated intervals hold their 95 % from three on
 FEW_EXAMPLES = 30  # from here on a mean of anything is near enough to normal

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_peft_compare.comparison.crossed import (
+from hf_peft_compare.comparison.crossed_effects import (
     LEVEL,
     Estimate,
     Floats,
@@ -18,7 +18,7 @@ from hf_peft_compare.comparison.crossed import (
     plan_detectable,
     take_apart,
 )
-from hf_peft_compare.comparison.examples import ExampleScores, shared_ids
+from hf_peft_compare.comparison.example_scores import ExampleScores, shared_ids
 from hf_peft_compare.comparison.intervals import Interval, bounded, describe_scope, why_unknown
 from hf_peft_compare.comparison.rows import MethodRow
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import FigureColumn, cost_columns, ranking_column
-from hf_peft_compare.comparison.crossed import Floats
-from hf_peft_compare.comparison.examples import ExampleScores
+from hf_peft_compare.comparison.crossed_effects import Floats
+from hf_peft_compare.comparison.example_scores import ExampleScores
 from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.table import Comparison
 
 NUM_RESAMPLES = 2000
 BLOCK = 250  # resamples held at once: 250 x 25,000 examples are 50 MB

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_peft_compare.config import ROW_PROTOCOL
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.config.schema import ROW_PROTOCOL
+from hf_peft_compare.records.record import RunRecord
 
 # What a study's method may set is left out; so is what follows from something here.
 PROTOCOL = (

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import (
     CHECKPOINT,
     LATENCY,
@@ -17,7 +18,11 @@ from hf_peft_compare.comparison.columns import (
     memory_column,
     ranking_column,
 )
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.comparison.rows import MethodRow
+from hf_peft_compare.comparison.verdict import rivals_of, say_limits, write_pair, write_score
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.utils.formatting import (
     format_count,
     format_megabytes,
     format_milliseconds,
@@ -25,11 +30,6 @@ from hf_peft_compare.comparison.formatting import (
     format_score,
     format_significant,
 )
-from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.table import Comparison
-from hf_peft_compare.comparison.verdict import rivals_of, say_limits, write_pair, write_score
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}

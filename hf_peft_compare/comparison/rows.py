@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_peft_compare.comparison.examples import ExampleScores
+from hf_peft_compare.comparison.example_scores import ExampleScores
 from hf_peft_compare.comparison.intervals import Interval
-from hf_peft_compare.records import RunRecord, run_name
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import run_name
 
 FINISHED, FAILED, MISSING, PARTIAL = "finished", "failed", "missing", "partial"
 

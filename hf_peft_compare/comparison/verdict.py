@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import LATENCY, FigureColumn, cost_columns, ranking_column
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
+from hf_peft_compare.comparison.pairwise import PairedDifference
+from hf_peft_compare.comparison.rows import MethodRow
+from hf_peft_compare.utils.formatting import (
     format_about,
     format_difference,
     format_interval,
     format_p_value,
     format_score,
 )
-from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
-from hf_peft_compare.comparison.pairs import PairedDifference
-from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.table import Comparison
 
 ALIKE = 0.05  # clocks and resident memory of equal runs differ by some percent
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from hf_peft_compare.errors import UserError, unknown
-from hf_peft_compare.trees import merge
+from hf_peft_compare.config.layers import merge
+from hf_peft_compare.core.errors import UserError, unknown
 
 Methods = Mapping[str, Mapping[str, Any]]
 Grid = Mapping[str, Sequence[Any]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -21,18 +21,18 @@ def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[
     origins: dict[str, str] = {}
     for name, layer in layers:
         merged = merge(merged, layer)
-        origins.update((key, name) for key in dotted(layer))
-    kept = set(dotted(merged))
+        origins.update((key, name) for key in flatten(layer))
+    kept = set(flatten(merged))
     return merged, {key: origin for key, origin in origins.items() if key in kept}
 
 
-def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Give the dotted key of every leaf."""
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return every leaf by its dotted key; an empty dictionary is a leaf."""
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+        nested_in = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{key}.") if nested_in else {f"{prefix}{key}": value}
+    return flat
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:

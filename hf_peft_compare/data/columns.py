@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 
 
 def check_columns(dataset: Any, settings: Any, keys: tuple[str, ...]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hf_peft_compare.entries import Example, Format
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example, Format
 
 # The prompt's text before the part that may be cut, that part, and what comes after it.
 Parts = tuple[str, str, str]
@@ -45,7 +45,7 @@ def completion_format(
 
 
 def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
-    """Tokenise a prompt to at most `max_length` tokens; only its middle part is cut, at its end.
+    """Tokenize a prompt to at most `max_length` tokens; only its middle part is cut, at its end.
 
     Raises:
         UserError: not even one token of the middle part fits.
@@ -63,7 +63,7 @@ def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """Tokenise a text without special tokens."""
+    """Tokenize a text without special tokens."""
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
 
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.entries import Example, Format, get_method, get_task
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method, get_task
+from hf_peft_compare.core.task import Example, Format
 
 
 def format_of(config: RunConfig, train: Sequence[Example]) -> Format:

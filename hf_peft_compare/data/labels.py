@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Example
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.columns import check_columns, row_ids, text_of
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.columns import check_columns, row_ids, text_of
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hf_peft_compare.batches import CompletionCollator
-from hf_peft_compare.evaluation import to_device
-from hf_peft_compare.positions import positions_from_mask
+from hf_peft_compare.data.collators import CompletionCollator, to_device
+from hf_peft_compare.data.position_ids import positions_from_mask
 
 TOLERANCE = 1e-3  # of the logits' spread: float32 stays far below it, a text that sees another far above
 

@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_peft_compare.config import EMBEDDED, Protocol, local_path
-from hf_peft_compare.entries import Example, get_task
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol, local_path
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.core.task import Example
 
 SPLITS = ("train", "validation", "test")
 FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 
 
-def load_examples(config: Protocol) -> dict[str, list[Example]]:
+def load_examples(config: StudyProtocol) -> dict[str, list[Example]]:
     """Load the examples of the three splits of a study, the same for each of its runs.
 
     Raises:
@@ -28,7 +29,7 @@ def load_examples(config: Protocol) -> dict[str, list[Example]]:
     return examples
 
 
-def load_splits(config: Protocol) -> Any:
+def load_splits(config: StudyProtocol) -> Any:
     """Load train, validation and test as a `datasets.DatasetDict` of the sizes that the study asks for.
 
     A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice, in which a
@@ -85,8 +86,8 @@ def _hash_examples(examples: Sequence[Example]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _embedded(config: Protocol, sizes: dict[str, int | None]) -> Any:
-    from hf_peft_compare.embedded import load_outcomes, load_stories
+def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
+    from hf_peft_compare.quickstart import load_outcomes, load_stories
 
     counts = {f"num_{name}_samples": size for name, size in sizes.items() if size is not None}
     missing = {f"num_{name}_samples" for name in SPLITS} - set(counts)
@@ -98,7 +99,7 @@ def _embedded(config: Protocol, sizes: dict[str, int | None]) -> Any:
     return load(**counts, seed=config.data_seed)
 
 
-def _load(config: Protocol) -> Any:
+def _load(config: StudyProtocol) -> Any:
     """Load every split that a local or hub dataset has, as a dictionary by name."""
     import datasets
 
@@ -119,19 +120,19 @@ def _load(config: Protocol) -> Any:
     return _guarded(config, config.dataset, name=config.dataset_config, revision=config.dataset_revision)
 
 
-def _guarded(config: Protocol, *args: Any, **kwargs: Any) -> Any:
+def _guarded(config: StudyProtocol, *args: Any, **kwargs: Any) -> Any:
     """Call `datasets.load_dataset`; what goes wrong there is said in one line."""
     import datasets
 
     try:
         return datasets.load_dataset(*args, **{k: v for k, v in kwargs.items() if v is not None})
     except Exception as error:  # datasets raises many kinds; each is about what the user gave
-        from hf_peft_compare.hub import explain
+        from hf_peft_compare.utils.hub_errors import explain
 
         raise UserError(explain("dataset", config.dataset, error)) from None
 
 
-def _label_column(config: Protocol) -> str | None:
+def _label_column(config: StudyProtocol) -> str | None:
     """Name the column by which splits are stratified; None where the task has no labels."""
     task = get_task(config.task["name"])
     if task.label_column is not None:
@@ -143,7 +144,7 @@ def _label_column(config: Protocol) -> str | None:
     return None
 
 
-def _cut(config: Protocol, train: Any, name: str, size: int | None, label_column: str | None) -> tuple[Any, Any]:
+def _cut(config: StudyProtocol, train: Any, name: str, size: int | None, label_column: str | None) -> tuple[Any, Any]:
     """Cut a missing split from shuffled train; gives what is left of it, and the split."""
     if size is None:
         split = getattr(config, f"{name}_split")
@@ -185,7 +186,7 @@ def _proportionally(labels: Sequence[str]) -> list[int]:
     return sorted(range(len(labels)), key=lambda row: (ranks[row] + 0.5) / counts[labels[row]])
 
 
-def _resize(config: Protocol, split: Any, name: str, size: int | None) -> Any:
+def _resize(config: StudyProtocol, split: Any, name: str, size: int | None) -> Any:
     if size is None:
         return split
     if size > len(split):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hf_peft_compare.entries import Example, Format
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.answers import read_answer
-from hf_peft_compare.formats.completions import Parts, completion_format
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.data.answers import read_answer
+from hf_peft_compare.data.completions import Parts, completion_format
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

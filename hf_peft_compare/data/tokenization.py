@@ -18,13 +18,13 @@ import datasets
 import tokenizers
 import transformers
 
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.data import fingerprint
-from hf_peft_compare.entries import Example, Format
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats import format_of, source_of, splits_read
-from hf_peft_compare.processes import process_state
-from hf_peft_compare.records import hash_json
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.data.formats import format_of, source_of, splits_read
+from hf_peft_compare.data.splits import fingerprint
+from hf_peft_compare.utils.distributed import process_state
+from hf_peft_compare.utils.hashing import hash_json
 
 TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
 PROMPTS, CANDIDATES = "prompts", "candidates"
@@ -52,7 +52,7 @@ class Encoded:
 def encode(
     config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
 ) -> Encoded:
-    """Tokenise all splits that a run reads, and what the test split is asked by.
+    """Tokenize all splits that a run reads, and what the test split is asked by.
 
     All is cut to what virtual tokens leave of `max_length`. Only a run that trains reads more than the test split.
 
@@ -80,7 +80,7 @@ def encode(
         texts[PROMPTS], encoders[PROMPTS] = examples["test"], prompt
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars():
-        tokens = {name: _read(paths[name], split) or _tokenise(split, encoders[name]) for name, split in texts.items()}
+        tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
         _check_answers(config, form, tokens["test"])
         tokens, notes = _keep(tokens, paths)
     prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
@@ -138,8 +138,8 @@ def _read(path: Path | None, texts: Sequence[Example]) -> datasets.Dataset | Non
     return tokens if len(tokens) == len(texts) else None
 
 
-def _tokenise(texts: Sequence[Example], encode: Callable[[Example], dict[str, Any]]) -> datasets.Dataset:
-    """Tokenise a split into memory, four bytes per token; an error of `encode` comes out as it is."""
+def _tokenize(texts: Sequence[Example], encode: Callable[[Example], dict[str, Any]]) -> datasets.Dataset:
+    """Tokenize a split into memory, four bytes per token; an error of `encode` comes out as it is."""
     rows = datasets.Dataset.from_dict({"row": range(len(texts))})
     return rows.map(
         lambda row: encode(texts[row["row"]]),

@@ -1,4 +1,4 @@
-"""The checks of the doctor: each is one function of a `Patient` that gives a `Finding`, and a place in `CHECKS`."""
+"""The checks of the doctor: each is a function of a `CheckContext` that returns a `CheckResult`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import AutoModel
 
-from hf_peft_compare.doctor.findings import Finding, does_not_apply, judged
-from hf_peft_compare.doctor.patient import NUM_EXAMPLES, NUM_STEPS, Patient, Told
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import to_device
-from hf_peft_compare.trainables import named_trainables
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.collators import to_device
+from hf_peft_compare.diagnostics.context import NUM_EXAMPLES, NUM_STEPS, CheckContext
+from hf_peft_compare.diagnostics.observations import ModelOutput
+from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, judged
+from hf_peft_compare.models.trainable_parameters import named_trainables
 
 NUM_PADDING = 16
 NOISE = 1e-5  # share of the logits' spread; what acts at all moves them by more in two steps
 
-Check = Callable[[Patient], Finding]
+Check = Callable[[CheckContext], CheckResult]
 
 
 def of_trained(check: Check) -> Check:
     """Let a check pass over rows that train nothing."""
 
     @functools.wraps(check)
-    def checked(patient: Patient) -> Finding:
+    def checked(patient: CheckContext) -> CheckResult:
         return check(patient) if patient.method.trains else does_not_apply("nothing is trained")
 
     return checked
 
 
 @of_trained
-def seed(patient: Patient) -> Finding:
+def seed(patient: CheckContext) -> CheckResult:
     """The seed decides the initial trainables."""
     mine = patient.config.seed
     first, again, other = patient.initial_hash, *(patient.hash_of_start(seed=s) for s in (mine, mine + 1))
@@ -48,7 +49,7 @@ def seed(patient: Patient) -> Finding:
 
 
 @of_trained
-def gradients(patient: Patient) -> Finding:
+def gradients(patient: CheckContext) -> CheckResult:
     """Every trainable is reached: at once, or as soon as what it is multiplied by is no longer zero."""
     names, (first, *later) = set(named_trainables(patient.model)), patient.training.reached
     late, never = set().union(*later) - first, names - first.union(*later)
@@ -63,7 +64,7 @@ def gradients(patient: Patient) -> Finding:
 
 
 @of_trained
-def frozen_base(patient: Patient) -> Finding:
+def frozen_base(patient: CheckContext) -> CheckResult:
     """What is not trained is the same after training, to the last bit."""
     if patient.trains_all:
         return does_not_apply("nothing is frozen")
@@ -76,7 +77,7 @@ def frozen_base(patient: Patient) -> Finding:
 
 
 @of_trained
-def tied_head(patient: Patient) -> Finding:
+def tied_head(patient: CheckContext) -> CheckResult:
     """A head that is trained while the rest is frozen has weights of its own."""
     head = patient.model.get_output_embeddings() if patient.head.generates else None
     trained = [p for p in head.parameters() if p.requires_grad] if head is not None else []
@@ -94,7 +95,7 @@ def tied_head(patient: Patient) -> Finding:
 
 
 @of_trained
-def effect(patient: Patient) -> Finding:
+def effect(patient: CheckContext) -> CheckResult:
     """What was trained acts where the model is used."""
     if patient.head.auto_class is AutoModel:
         return does_not_apply("the untouched base has no head that tells classes")
@@ -109,7 +110,7 @@ def effect(patient: Patient) -> Finding:
     )
 
 
-def cache(patient: Patient) -> Finding:
+def cache(patient: CheckContext) -> CheckResult:
     """Generation token by token, with a cache, is what the model says when it reads the whole text at once."""
     if not patient.head.generates:
         return does_not_apply("nothing is generated")
@@ -127,7 +128,7 @@ def cache(patient: Patient) -> Finding:
     )
 
 
-def padding(patient: Patient) -> Finding:
+def padding(patient: CheckContext) -> CheckResult:
     """A score depends on neither padding nor batch."""
     alone = torch.cat([_nats(patient, [row]) for row in patient.rows])
     room = patient.config.max_text_length - max(len(row["input_ids"]) for row in patient.rows)
@@ -144,7 +145,7 @@ def padding(patient: Patient) -> Finding:
 
 
 @of_trained
-def accumulation(patient: Patient) -> Finding:
+def accumulation(patient: CheckContext) -> CheckResult:
     """How a batch is split into micro-batches changes no step."""
     num_micro = NUM_EXAMPLES // 2
     whole, split = patient.training.logged, patient.train_again(gradient_accumulation_steps=num_micro).logged
@@ -160,7 +161,7 @@ def accumulation(patient: Patient) -> Finding:
 
 
 @of_trained
-def merging(patient: Patient) -> Finding:
+def merging(patient: CheckContext) -> CheckResult:
     """Merged into a plain model it tells the same; what is merged into few bits cannot, and shows by how much."""
     if patient.method.merge is None:
         return does_not_apply("the method cannot be merged")
@@ -194,7 +195,7 @@ CHECKS: Sequence[Check] = (
 
 
 @torch.no_grad()
-def _nats(patient: Patient, rows: Sequence[dict[str, Any]], *, num_padding: int = 0) -> Tensor:
+def _nats(patient: CheckContext, rows: Sequence[dict[str, Any]], *, num_padding: int = 0) -> Tensor:
     """Give the nats per label [B] of rows in one batch, with so many more columns of padding than it needs."""
     columns = (num_padding, 0) if patient.tokenizer.padding_side == "left" else (0, num_padding)
     values = {"input_ids": patient.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
@@ -205,7 +206,7 @@ def _nats(patient: Patient, rows: Sequence[dict[str, Any]], *, num_padding: int 
     return nats / num_labels.clamp(min=1)  # a class may be unknown
 
 
-def _same(patient: Patient, came: Tensor, reference: Tensor, *, expected: str) -> Finding:
+def _same(patient: CheckContext, came: Tensor, reference: Tensor, *, expected: str) -> CheckResult:
     """Judge two tensors of logits that should be the same."""
     largest, spread = _largest(came, reference), reference.std().item()
     return judged(
@@ -221,7 +222,7 @@ def _largest(one: Tensor, other: Tensor) -> float:
     return difference if difference == difference else float("inf")
 
 
-def _others(base: Told, told: Told) -> str:
+def _others(base: ModelOutput, told: ModelOutput) -> str:
     """Say how many of the tokens generated are others than the base's."""
     if base.tokens is None or told.tokens is None:
         return ""

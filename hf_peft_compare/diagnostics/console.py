@@ -8,7 +8,7 @@ from dataclasses import asdict
 from textwrap import fill
 from typing import Any
 
-from hf_peft_compare.doctor.findings import DOES_NOT_APPLY, PASSED, PROBLEM, Examination, Finding
+from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM, CheckResult, Examination
 
 MARKS = {PASSED: "ok", PROBLEM: "PROBLEM", DOES_NOT_APPLY: "–"}
 MAX_WIDTH = 120
@@ -22,7 +22,7 @@ def render_examination(examination: Examination) -> str:
     return "\n".join([title, *lines]) + "\n"
 
 
-def _lines(name: str, finding: Finding) -> Iterator[str]:
+def _lines(name: str, finding: CheckResult) -> Iterator[str]:
     begin = f"  {MARKS[finding.status]:<7}  {name.replace('_', ' ')}  "
     width = min(shutil.get_terminal_size((MAX_WIDTH, 0)).columns, MAX_WIDTH)
     applies = finding.expected is not None

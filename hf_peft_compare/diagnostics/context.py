@@ -11,22 +11,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_peft_compare import factory
-from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
-from hf_peft_compare.entries import Example, Format
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import generate_tokens, to_device
-from hf_peft_compare.factory import Built
-from hf_peft_compare.formats import format_of
-from hf_peft_compare.heads import OfRun
-from hf_peft_compare.quantisation import quantization_of
-from hf_peft_compare.records import hash_json
-from hf_peft_compare.tokenised import Encoded
-from hf_peft_compare.trainables import hash_tensors, hash_trainables, named_trainables
-from hf_peft_compare.training import Run, history, make_trainer
+from hf_peft_compare.config.schema import BASE, GenerationConfig, RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.data.collators import to_device
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.diagnostics.observations import GradientWatch, ModelOutput, Recorder, Training
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.models.heads import OfRun
+from hf_peft_compare.models.quantization import quantization_of
+from hf_peft_compare.models.trainable_parameters import hash_tensors, hash_trainables, named_trainables
+from hf_peft_compare.training import factory
+from hf_peft_compare.training.factory import RunComponents
+from hf_peft_compare.training.run_state import Run
+from hf_peft_compare.training.trainer import history, make_trainer
+from hf_peft_compare.utils.hashing import hash_json
 
 NUM_EXAMPLES = 8  # one effective batch
 NUM_STEPS = 2  # what has no gradient while its partner is zero, has one in the second
@@ -34,45 +36,12 @@ NUM_NEW_TOKENS = 8
 NUM_TO_CHOOSE_FROM = 64  # of which those with the shortest references are taken
 MAX_TOKENS, MORE_TOKENS = 32, 4  # of the first example, and of each further one, so that there is padding
 ELSEWHERE = 20_011  # a seed that no study has
-
 # What float32 leaves between two ways to compute the same, and what 16 bits or less do, as shares of what is compared.
 EXACT, ROUGH = 3e-4, 5e-2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a model tells of the examples.
-
-    Args:
-        inputs: what it read, input_ids and attention_mask [B, T] among it.
-        logits: of the classes [B, C], or of each token that it wrote [B, N, V].
-        tokens: what it read and wrote [B, T + N]; None for classes.
-    """
-
-    inputs: dict[str, Any]
-    logits: Tensor
-    tokens: Tensor | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What a few steps of training left to see.
-
-    Args:
-        logged: loss and grad_norm of each step.
-        reached: the names of the trainables with a gradient, step by step.
-        changed: the names of frozen tensors that are not what they were.
-        num_frozen: how many frozen tensors there are.
-    """
-
-    logged: list[dict[str, float]]
-    reached: list[set[str]]
-    changed: list[str]
-    num_frozen: int
-
-
 @dataclass
-class Patient(OfRun):
+class CheckContext(OfRun):
     """One row of a study; what checks need of it is made when the first one asks, and kept.
 
     Training is of float32, without dropout and schedule, so that what must be equal is.
@@ -87,7 +56,7 @@ class Patient(OfRun):
     config: RunConfig
     train: Sequence[Example]
     folder: Path
-    untouched: dict[str, Told] = field(default_factory=dict)
+    untouched: dict[str, ModelOutput] = field(default_factory=dict)
 
     @property
     def tokenizer(self) -> Any:
@@ -169,7 +138,7 @@ class Patient(OfRun):
         splits = {"train": self.rows, "validation": self.rows[:1]}
         trainer = make_trainer(
             Run(config=config, origins={}, folder=self.folder),
-            Built(tokenizer=self.tokenizer, model=self.model, arguments=arguments),
+            RunComponents(tokenizer=self.tokenizer, model=self.model, arguments=arguments),
             Encoded(splits=splits, prompts=[], candidates=[], form=self.form, notes=[]),
             extra=[watch],
         )
@@ -205,10 +174,10 @@ class Patient(OfRun):
         logits, labels = model(**self.batch).logits, self.batch["labels"]
         return logits[:, -labels.shape[1] :][labels != -100] if self.head.generates else logits
 
-    def tell(self, model: Any) -> Told:
+    def tell(self, model: Any) -> ModelOutput:
         """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
         if not self.head.generates:
-            return Told(inputs=self.batch, logits=self.logits(model))
+            return ModelOutput(inputs=self.batch, logits=self.logits(model))
         recorder: Any = Recorder(model)
         num_tokens = min(NUM_NEW_TOKENS, self.config.generation.max_new_tokens)
         generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
@@ -217,12 +186,12 @@ class Patient(OfRun):
         return recorder.told
 
     @cached_property
-    def told(self) -> Told:
+    def told(self) -> ModelOutput:
         """What the trained model tells."""
         return self.tell(self.adapted)
 
     @cached_property
-    def told_untouched(self) -> Told:
+    def told_untouched(self) -> ModelOutput:
         """What the untouched base tells of the same."""
         base = [getattr(self.config, name) for name in ("seed", "init", *BASE)]
         read = self.prompts if self.head.generates else self.rows
@@ -232,7 +201,7 @@ class Patient(OfRun):
         return self.untouched[key]
 
     @cached_property
-    def _built(self) -> Built:
+    def _built(self) -> RunComponents:
         built = factory.build(self.config, output_dir=self.folder)
         self._state_after_build = torch.get_rng_state()
         switch_dropout_off(built.model)
@@ -264,39 +233,6 @@ class Patient(OfRun):
             except UserError:
                 num_tokens *= 2
         return encode(example, self.tokenizer, max_length)
-
-
-class GradientWatch(TrainerCallback):
-    """Note at each step which trainables have a finite gradient that is not zero everywhere."""
-
-    def __init__(self) -> None:
-        self.reached: list[set[str]] = []
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Look at all gradients of this step."""
-        self.reached.append({name for name, p in named_trainables(model).items() if _has_gradient(p)})
-
-
-def _has_gradient(parameter: nn.Parameter) -> bool:
-    gradient = parameter.grad
-    return gradient is not None and bool(gradient.any()) and bool(gradient.isfinite().all())
-
-
-class Recorder:
-    """Stand in a model's place where it generates, and keep what it reads and tells."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def generate(self, **settings: Any) -> Tensor:
-        """Generate as the model does."""
-        output = self._model.generate(**settings, output_logits=True, return_dict_in_generate=True)
-        inputs = {name: settings[name] for name in ("input_ids", "attention_mask")}
-        self.told = Told(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)
-        return output.sequences
 
 
 def for_examination(config: RunConfig) -> RunConfig:

@@ -7,13 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.doctor.checks import CHECKS, Check
-from hf_peft_compare.doctor.findings import PROBLEM, Examination, Finding, does_not_apply
-from hf_peft_compare.doctor.patient import Patient, Told, for_examination
-from hf_peft_compare.entries import Example
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.diagnostics.checks import CHECKS, Check
+from hf_peft_compare.diagnostics.context import CheckContext, for_examination
+from hf_peft_compare.diagnostics.observations import ModelOutput
+from hf_peft_compare.diagnostics.results import PROBLEM, CheckResult, Examination, does_not_apply
 
 
 def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
@@ -26,7 +27,7 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
     for config in configs:
         rows.setdefault(config.row, for_examination(config))
     trains: dict[int | None, list[Example]] = {}
-    untouched: dict[str, Told] = {}
+    untouched: dict[str, ModelOutput] = {}
     for config in rows.values():
         size = config.num_train_samples
         if size not in trains:
@@ -34,15 +35,15 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
         yield _examine_row(config, trains[size], untouched)
 
 
-def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[str, Told]) -> Examination:
+def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[str, ModelOutput]) -> Examination:
     start = perf_counter()
     with TemporaryDirectory() as folder:
-        patient = Patient(config=config, train=train, folder=Path(folder), untouched=untouched)
+        patient = CheckContext(config=config, train=train, folder=Path(folder), untouched=untouched)
         findings = {check.__name__: _find(check, patient) for check in CHECKS}
     return Examination(row=config.row, method=patient.method.title, findings=findings, seconds=perf_counter() - start)
 
 
-def _find(check: Check, patient: Patient) -> Finding:
+def _find(check: Check, patient: CheckContext) -> CheckResult:
     """Make one check; one that cannot be carried out to its end is a problem of its own."""
     if patient.method.predict is not None:
         return does_not_apply("no model is loaded")
@@ -51,4 +52,4 @@ def _find(check: Check, patient: Patient) -> Finding:
     except UserError:
         raise
     except Exception as error:  # whatever the model raises, the other checks go on
-        return Finding(status=PROBLEM, expected="no error", found=f"{type(error).__name__}: {error}")
+        return CheckResult(status=PROBLEM, expected="no error", found=f"{type(error).__name__}: {error}")

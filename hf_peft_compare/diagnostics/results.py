@@ -8,7 +8,7 @@ PASSED, PROBLEM, DOES_NOT_APPLY = "ok", "problem", "does not apply"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CheckResult:
     """What one check found in one row of a study.
 
     Args:
@@ -28,7 +28,7 @@ class Examination:
 
     row: str
     method: str
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, CheckResult] = field(default_factory=dict)
     seconds: float
 
     @property
@@ -37,11 +37,11 @@ class Examination:
         return all(finding.status != PROBLEM for finding in self.findings.values())
 
 
-def judged(passed: bool, *, expected: str, found: str) -> Finding:
+def judged(passed: bool, *, expected: str, found: str) -> CheckResult:
     """Give the finding of a check that applies."""
-    return Finding(status=PASSED if passed else PROBLEM, expected=expected, found=found)
+    return CheckResult(status=PASSED if passed else PROBLEM, expected=expected, found=found)
 
 
-def does_not_apply(reason: str) -> Finding:
+def does_not_apply(reason: str) -> CheckResult:
     """Give the finding of a check that does not apply."""
-    return Finding(status=DOES_NOT_APPLY, found=reason)
+    return CheckResult(status=DOES_NOT_APPLY, found=reason)

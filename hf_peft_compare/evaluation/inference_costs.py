@@ -14,16 +14,18 @@ from typing import Any
 
 import torch
 
-from hf_peft_compare.config import BASE, GenerationConfig, RunConfig
-from hf_peft_compare.embedded import OUTSIDE_TEXT
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import generate_tokens, score_classes, score_completions
-from hf_peft_compare.factory import Built, seeded_base
-from hf_peft_compare.heads import OfRun
-from hf_peft_compare.processes import process_state
-from hf_peft_compare.quantisation import quantization_of
-from hf_peft_compare.records import hash_json, write_text_atomically
-from hf_peft_compare.tokenised import Encoded
+from hf_peft_compare.config.schema import BASE, GenerationConfig, RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.evaluation.scoring import score_classes, score_completions
+from hf_peft_compare.models.heads import OfRun
+from hf_peft_compare.models.loading import seeded_base
+from hf_peft_compare.models.quantization import quantization_of
+from hf_peft_compare.quickstart import OUTSIDE_TEXT
+from hf_peft_compare.utils.distributed import process_state
+from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.hashing import hash_json
 
 BATCH_SIZES = {1: 5, 32: 3}  # and how many calls of each are timed
 NUM_NEW_TOKENS = 8
@@ -44,7 +46,8 @@ class Measuring(OfRun):
     """
 
     config: RunConfig
-    built: Built
+    model: Any
+    tokenizer: Any
     encoded: Encoded
     test_losses: Sequence[tuple[float, int]]
     model_folder: Path
@@ -54,10 +57,10 @@ class Measuring(OfRun):
     def losses(self, model: Any, rows: Sequence[dict[str, Any]], *, batch_size: int = 4) -> tuple[float, int]:
         """Give nats and number of labels of all rows."""
         if self.head.generates:
-            pad_token_id = self.built.tokenizer.pad_token_id
+            pad_token_id = self.tokenizer.pad_token_id
             scored = score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
         else:
-            collate = self.head.collator(self.built.tokenizer)
+            collate = self.head.collator(self.tokenizer)
             scored = [s[:2] for s in score_classes(model, rows, collate=collate, batch_size=batch_size)]
         return sum(nats for nats, _ in scored), sum(number for _, number in scored)
 
@@ -66,7 +69,7 @@ class Measuring(OfRun):
         """The paragraphs of the text outside of every task, encoded; all tokens but the first are predicted."""
         texts = OUTSIDE_TEXT.read_text(encoding="utf-8").split("\n\n")
         most = min(MAX_OUTSIDE_TOKENS, self.config.max_text_length)
-        encoded = [self.built.tokenizer(text.strip(), verbose=False)["input_ids"][:most] for text in texts]
+        encoded = [self.tokenizer(text.strip(), verbose=False)["input_ids"][:most] for text in texts]
         return [{"input_ids": ids, "num_completion_tokens": len(ids) - 1} for ids in encoded]
 
 
@@ -105,18 +108,18 @@ def latency(measuring: Measuring) -> Mapping[str, Any]:
 
     A call writes 8 tokens after test prompts, or classifies test texts; where CUDA has no room for 32, in parts.
     """
-    return _latencies(measuring, measuring.built.model)
+    return _latencies(measuring, measuring.model)
 
 
 def forgetting(measuring: Measuring) -> Mapping[str, Any]:
     """Give "outside_loss" and "untouched_outside_loss", of the adapted and of the untouched model, in nats per token.
 
     They are of the package's own page of plain English, which no task is about. The untouched model is the base as
-    the run loaded it, quantised where it was.
+    the run loaded it, quantized where it was.
     """
     if not measuring.head.generates:
         return {}
-    loss = _mean_loss(measuring, measuring.built.model)
+    loss = _mean_loss(measuring, measuring.model)
     untouched = _untouched_loss(measuring, loss if not measuring.method.trains else None)
     return {"outside_loss": loss, "untouched_outside_loss": untouched}
 
@@ -126,7 +129,7 @@ def merging(measuring: Measuring) -> Mapping[str, Any]:
 
     The losses are of the references of the first test examples, at most 32, in nats per label.
     """
-    model = measuring.built.model
+    model = measuring.model
     if not measuring.method.trains or measuring.method.merge is None:
         return {}
     try:
@@ -166,7 +169,7 @@ def _latency(measuring: Measuring, model: Any, size: int, num_calls: int) -> flo
 
 def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], Any]:
     """Prepare a call of the model with one batch of test examples, all of them, or the one of median length."""
-    tokenizer, encoded = measuring.built.tokenizer, measuring.encoded
+    tokenizer, encoded = measuring.tokenizer, measuring.encoded
     if not encoded.prompts:
         rows = _take(encoded.splits["test"], size, length=lambda row: len(row["input_ids"]))
         return lambda: measuring.losses(model, rows, batch_size=size)
@@ -202,10 +205,10 @@ def _key(measuring: Measuring) -> str:
     seed = config.seed if config.init == "config" else None
     names = ("init", "attn_implementation", *BASE)
     base = [*(getattr(config, name) for name in names), quantization_of(config), seed]
-    return hash_json([base, measuring.outside_rows, measuring.built.model.device.type, torch.__version__])
+    return hash_json([base, measuring.outside_rows, measuring.model.device.type, torch.__version__])
 
 
 def _untouched(measuring: Measuring) -> Any:
     with torch.random.fork_rng(devices=[]):
-        base: Any = seeded_base(measuring.config, measuring.built.tokenizer)
-    return base.requires_grad_(False).to(measuring.built.model.device)
+        base: Any = seeded_base(measuring.config, measuring.tokenizer)
+    return base.requires_grad_(False).to(measuring.model.device)

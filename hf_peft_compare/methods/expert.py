@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Example, Format, Method, Task
+from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Example, Format, Task
 from hf_peft_compare.methods.hard_prompt import HardPromptSettings, after, ask
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method, Range
+from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.settings import STRICT, PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -27,9 +27,9 @@ class FrozenFeaturesSettings:
 
 def build_frozen_features(base: Any, settings: FrozenFeaturesSettings, tokenizer: Any) -> Any:
     """Freeze the base as a whole and put a fresh head on its embeddings [H]."""
-    from hf_peft_compare.features.feature_model import FeatureModel
-    from hf_peft_compare.features.heads import classifier
-    from hf_peft_compare.features.pooling import choose_pooling, text_width
+    from hf_peft_compare.models.features.feature_model import FeatureModel
+    from hf_peft_compare.models.features.heads import classifier
+    from hf_peft_compare.models.features.pooling import choose_pooling, text_width
 
     head = classifier(text_width(base), base.config.num_labels, hidden_size=settings.hidden_size)
     return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer))

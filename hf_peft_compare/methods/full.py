@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Method, Range
+from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -28,7 +28,7 @@ def save_full(model: Any, folder: Path) -> None:
 
 def load_full(base: Any, folder: Path, settings: FullSettings) -> Any:
     """Load the saved weights into the base's architecture."""
-    from hf_peft_compare.positions import count_positions_from_mask, counts_positions
+    from hf_peft_compare.data.position_ids import count_positions_from_mask, counts_positions
 
     model = type(base).from_pretrained(folder, dtype=base.dtype).to(base.device)
     if counts_positions(base):

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method, Range
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.settings import STRICT, PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -38,10 +38,10 @@ def build_fused_features(base: Any, settings: FusedFeaturesSettings, tokenizer: 
     Raises:
         UserError: an image encoder that cannot be had, or none.
     """
-    from hf_peft_compare.features.feature_model import FeatureModel
-    from hf_peft_compare.features.heads import FusedClassifier
-    from hf_peft_compare.features.images import ImageEncoder
-    from hf_peft_compare.features.pooling import choose_pooling, text_width
+    from hf_peft_compare.models.features.feature_model import FeatureModel
+    from hf_peft_compare.models.features.heads import FusedClassifier
+    from hf_peft_compare.models.features.images import ImageEncoder
+    from hf_peft_compare.models.features.pooling import choose_pooling, text_width
 
     model = _image_model(base, settings)
     images = ImageEncoder(model, settings.image_encoder or base.config._name_or_path)
@@ -62,7 +62,7 @@ def _image_model(base: Any, settings: FusedFeaturesSettings) -> Any:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    from hf_peft_compare.hub import explain
+    from hf_peft_compare.utils.hub_errors import explain
 
     fields = dict(settings.image_architecture)
     try:

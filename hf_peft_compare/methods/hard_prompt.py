@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Example, Format, Task
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.answers import NO_ANSWER
-from hf_peft_compare.formats.completions import completion_format
-from hf_peft_compare.formats.templates import answer_format, template_parts
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.data.answers import NO_ANSWER
+from hf_peft_compare.data.completions import completion_format
+from hf_peft_compare.data.templates import answer_format, template_parts
 
 ANSWER = "answer"  # the key of a solved example that stands beside its texts
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, NonNegativeInt
-from hf_peft_compare.entries import Card, Choices, Method, Range
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.settings import STRICT, NonNegativeInt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -37,7 +37,7 @@ def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -
         raise UserError(
             f"last_layers: num_layers is {settings.num_layers}; the model has {depth} blocks, give 0 to {depth}."
         )
-    from hf_peft_compare.trunk import head_modules
+    from hf_peft_compare.models.frozen_trunk import head_modules
 
     base.requires_grad_(False)
     if base.get_output_embeddings() is not None:
@@ -59,7 +59,7 @@ def untie_head(model: Any) -> None:
 
 
 def _blocks(model: Any) -> Any:
-    from hf_peft_compare.trunk import transformer_blocks
+    from hf_peft_compare.models.frozen_trunk import transformer_blocks
 
     blocks = transformer_blocks(model)
     if blocks is None:
@@ -70,14 +70,14 @@ def _blocks(model: Any) -> Any:
 
 def save_trained(model: Any, folder: Path) -> None:
     """Write the trained tensors, and only those, by name."""
-    from hf_peft_compare.trainables import save_trainables
+    from hf_peft_compare.models.trainable_parameters import save_trainables
 
     save_trainables(model, folder / "trainables.safetensors")
 
 
 def load_last_layers(base: Any, folder: Path, settings: LastLayersSettings) -> Any:
     """Load the trained tensors onto the base, untied as in training."""
-    from hf_peft_compare.trainables import load_trainables
+    from hf_peft_compare.models.trainable_parameters import load_trainables
 
     model = build_last_layers(base, settings, None)
     load_trainables(model, folder / "trainables.safetensors")

@@ -6,8 +6,8 @@ import re
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.settings import STRICT, PositiveInt
 
 # A sentence ends at . ! or ?, perhaps followed by a closing quote or bracket, before white space and a new beginning.
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.settings import STRICT, PositiveInt
 from hf_peft_compare.methods import peft_method
 
 
@@ -58,7 +58,7 @@ LORA = Method(
             "Expressiveness: changes of rank up to r can be had exactly, of a larger one the r strongest directions at "
             "best, and all of them at r = min(d, k). That few directions do is an observation and no theorem: "
             "fine-tuning already succeeds in a random subspace of some hundred dimensions, fewer for larger models "
-            "(Aghajanyan et al. 2021). Generalisation: fewer free numbers fit less noise, which helps where examples "
+            "(Aghajanyan et al. 2021). Generalization: fewer free numbers fit less noise, which helps where examples "
             "are few; where there is much to learn, low rank learns less than full fine-tuning and forgets less of "
             "what the base could do (Biderman et al. 2024)."
         ),

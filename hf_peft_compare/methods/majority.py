@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Example, Method
+from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Example
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.methods.hard_prompt import ShotsSettings, ask_after_shots
 
 

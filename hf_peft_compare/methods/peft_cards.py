@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_peft_compare.entries import Card
+from hf_peft_compare.core.method import Card
 
 CARDS = {
     "PROMPT_TUNING": (
@@ -113,7 +113,7 @@ CARDS = {
     "LN_TUNING": (
         "LayerNorm tuning",
         Card(
-            idea="Only the gains and biases of the normalisation layers are trained.",
+            idea="Only the gains and biases of the normalization layers are trained.",
             formula=r"\gamma \odot \frac{x - \mu}{\sigma} + \beta, \quad \gamma, \beta \text{ trained}",
             parameter_count="2 × H per LayerNorm, H per RMSNorm",
             when_to_use="As the cheapest change that reaches every layer, and a floor for the other adapters.",

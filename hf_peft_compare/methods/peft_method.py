@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.entries import Card, Method, Range
-from hf_peft_compare.errors import UserError, unknown
+from hf_peft_compare.core.errors import UserError, unknown
+from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.methods.peft_cards import CARDS
 
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, PositiveInt
-from hf_peft_compare.entries import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.settings import STRICT, PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -26,22 +26,22 @@ class PromptTuningSettings:
 
 
 def build_prompt_tuning(base: Any, settings: PromptTuningSettings, tokenizer: Any) -> Any:
-    """Put a soft prompt [P, H], initialised as the settings say, before the text of a frozen base.
+    """Put a soft prompt [P, H], initialized as the settings say, before the text of a frozen base.
 
     A class head is trained along, and an encoder reads the prompt after its first token.
     """
-    from hf_peft_compare.prompts import initialisers
-    from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
+    from hf_peft_compare.models.prompt_tuning import PromptTuningModel
+    from hf_peft_compare.prompts import initializers
 
     embeddings = base.get_input_embeddings().weight
     shape = {"num_virtual_tokens": settings.num_virtual_tokens}
     if settings.prompt_tuning_init == "TEXT":
         text = settings.prompt_tuning_init_text
-        prompt = initialisers.text_prompt(embeddings, **shape, text=text, tokenizer=tokenizer)
+        prompt = initializers.text_prompt(embeddings, **shape, text=text, tokenizer=tokenizer)
         noted = {"prompt_tuning_init_text": text, "tokenizer_name_or_path": tokenizer.name_or_path}
         return PromptTuningModel(base, prompt, prompt_tuning_init="TEXT", **noted)
-    initialise = {"SAMPLE_VOCAB": initialisers.vocabulary_prompt, "RANDOM": initialisers.random_prompt}
-    prompt = initialise[settings.prompt_tuning_init](embeddings, **shape)
+    initialize = {"SAMPLE_VOCAB": initializers.vocabulary_prompt, "RANDOM": initializers.random_prompt}
+    prompt = initialize[settings.prompt_tuning_init](embeddings, **shape)
     # peft's PromptTuningInit has no SAMPLE_VOCAB in older releases; the weights are what counts once saved.
     return PromptTuningModel(base, prompt, prompt_tuning_init="RANDOM")
 
@@ -53,7 +53,7 @@ def save_prompt_tuning(model: Any, folder: Any) -> None:
 
 def load_prompt_tuning(base: Any, folder: Any, settings: PromptTuningSettings) -> Any:
     """Load a soft prompt onto its base."""
-    from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
+    from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 
     return PromptTuningModel.from_pretrained(base, folder)
 
@@ -84,7 +84,7 @@ PROMPT_TUNING = Method(
             "in one layer it adds to what attention gives but cannot change how the text's tokens weigh each other "
             "(Petrov et al. 2024). So it calls up what the frozen model can do and teaches little that is new. "
             "A larger model can do more, and has more numbers per virtual token: with scale the gap to full "
-            "fine-tuning closes, near 10 billion parameters in the paper, where length and initialisation no longer "
+            "fine-tuning closes, near 10 billion parameters in the paper, where length and initialization no longer "
             "matter much either (Lester et al. 2021)."
         ),
     ),

@@ -7,21 +7,21 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.methods import peft_method
 from hf_peft_compare.methods.lora import LoraSettings, build_lora
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class QLoraSettings(LoraSettings):
-    """Settings of LoRA, and of the quantised base below it; the latter are those of `BitsAndBytesConfig`.
+    """Settings of LoRA, and of the quantized base below it; the latter are those of `BitsAndBytesConfig`.
 
     Args:
         bias: "none", since 4-bit layers cast their biases to the type that they compute in.
         bnb_4bit_quant_type: the sixteen values that a weight may have, times its block's scale; nf4: quantiles of a
             normal distribution.
-        bnb_4bit_use_double_quant: quantise the scales too, which saves .37 bits of each weight.
+        bnb_4bit_use_double_quant: quantize the scales too, which saves .37 bits of each weight.
         bnb_4bit_compute_dtype: what weights are unpacked to for a product; "auto": bfloat16 on a GPU that has it, else
             float32.
     """
@@ -44,7 +44,7 @@ def build_qlora(base: Any, settings: QLoraSettings, tokenizer: Any) -> Any:
     Raises:
         UserError: none of them could be one.
     """
-    from hf_peft_compare.quantisation import check_packable
+    from hf_peft_compare.models.quantization import check_packable
 
     check_packable(base)
     shared = {field.name: getattr(settings, field.name) for field in fields(LoraSettings)}
@@ -58,7 +58,7 @@ def merge_qlora(model: Any) -> Any:
     """
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-    from hf_peft_compare.quantisation import unpack
+    from hf_peft_compare.models.quantization import unpack
 
     adapter, config = get_peft_model_state_dict(model), model.active_peft_config
     plain = get_peft_model(unpack(model.unload()), config)
@@ -72,8 +72,8 @@ QLORA = Method(
     card=Card(
         idea=(
             "LoRA on a base whose weights are stored in 4 bits, as one of sixteen quantiles of a normal distribution "
-            "(NF4) times a scale per 64 weights; the scales are quantised too. A weight is unpacked for each product, "
-            "and gradients flow through it to the adapters, which are in float32. The head is not quantised."
+            "(NF4) times a scale per 64 weights; the scales are quantized too. A weight is unpacked for each product, "
+            "and gradients flow through it to the adapters, which are in float32. The head is not quantized."
         ),
         formula=(
             r"\mathrm{dequant}(W^{\mathrm{NF4}}) x + \frac{\alpha}{r} B A x, \quad "
@@ -88,10 +88,10 @@ QLORA = Method(
         paper="Dettmers et al. (2023), QLoRA: Efficient Finetuning of Quantized LLMs",
         url="https://arxiv.org/abs/2305.14314",
         theory=(
-            "Quantisation replaces a number by the nearest of a few. Pretrained weights are near to normally "
+            "Quantization replaces a number by the nearest of a few. Pretrained weights are near to normally "
             "distributed, so NF4 takes quantiles of that distribution, each of which is used about as often; a "
             "weight is off by at most .152 times the largest of its 64. A float32 scale per 64 weights costs .5 "
-            "bits a weight, quantised again .127. The packed weights are constants of the forward and backward "
+            "bits a weight, quantized again .127. The packed weights are constants of the forward and backward "
             "pass: gradients reach the adapters exactly, through the weights as they are rounded, and so the "
             "adapters also learn to make up for the rounding. In the paper that reaches 16-bit fine-tuning from 7 "
             "to 65 billion parameters, with adapters in all linear layers. What it saves is the memory of weights; "

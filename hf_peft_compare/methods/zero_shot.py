@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Card, Method
+from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.methods.hard_prompt import HardPromptSettings, ask
 
 

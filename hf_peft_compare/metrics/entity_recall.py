@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hf_peft_compare.entries import Metric, Score
+from hf_peft_compare.core.metric import Metric, Score
 
 NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
@@ -13,7 +13,7 @@ SENTENCE_START = re.compile(r"(?:^|[.!?:\n]\s*)[\"“‘'(]*$")
 
 
 def entities(text: str) -> set[str]:
-    """Find the numbers of a text, and its capitalised words but those that only begin a sentence."""
+    """Find the numbers of a text, and its capitalized words but those that only begin a sentence."""
     names = {m.group() for m in WORD.finditer(text) if m.group()[0].isupper() and not _begins_sentence(text, m.start())}
     return names | set(NUMBER.findall(text))
 

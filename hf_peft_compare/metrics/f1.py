@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from hf_peft_compare.entries import Metric, Score
+from hf_peft_compare.core.metric import Metric, Score
 from hf_peft_compare.metrics.per_example import Scores, per_example
 
 

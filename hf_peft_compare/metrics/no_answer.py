@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hf_peft_compare.entries import Metric, Score
-from hf_peft_compare.formats.answers import NO_ANSWER as UNREAD
+from hf_peft_compare.core.metric import Metric, Score
+from hf_peft_compare.data.answers import NO_ANSWER as UNREAD
 
 
 def compute_no_answer(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
-from hf_peft_compare.config import Protocol, RunConfig
-from hf_peft_compare.entries import Method, get_method, get_task
+from hf_peft_compare.config.schema import RunConfig, StudyProtocol
+from hf_peft_compare.core.method import Method
+from hf_peft_compare.core.registry import get_method, get_task
+from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ HEADS = {
 }
 
 
-def head_of(config: Protocol) -> Head:
+def head_of(config: StudyProtocol) -> Head:
     """Give the head of a run: what its method needs, else its task's; of a study the task's."""
     own = get_method(config.method["name"]).head(config.method_settings) if isinstance(config, RunConfig) else None
     return HEADS[own or get_task(config.task["name"]).head]

@@ -1,6 +1,6 @@
-"""Soft prompts to start from: each initialiser gives a tensor [P, H].
+"""Soft prompts to start from: each initializer gives a tensor [P, H].
 
-Initialising from vocabulary or from a text that names the task starts training near points that the frozen model
+Initializing from vocabulary or from a text that names the task starts training near points that the frozen model
 understands (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 3.2).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 
 
 def random_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:

@@ -14,8 +14,8 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, GenerationMixin, PreTraine
 from transformers.cache_utils import Cache
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.positions import positions_from_mask
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.position_ids import positions_from_mask
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 WEIGHTS_KEY, HEAD_PREFIX = "prompt_embeddings", "base_model."  # the names in peft's own files

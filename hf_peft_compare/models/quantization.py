@@ -1,4 +1,4 @@
-"""Quantised bases: how bitsandbytes loads one, which of its layers are packed, and how it becomes plain again."""
+"""Quantized bases: how bitsandbytes loads one, which of its layers are packed, and how it becomes plain again."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from hf_peft_compare.config import Protocol, RunConfig
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.processes import process_state
-from hf_peft_compare.trunk import head_modules
+from hf_peft_compare.config.schema import RunConfig, StudyProtocol
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.models.frozen_trunk import head_modules
+from hf_peft_compare.utils.distributed import process_state
 
 BLOCK = 64  # weights that share a scale
 
 
-def quantization_of(config: Protocol) -> dict[str, Any] | None:
+def quantization_of(config: StudyProtocol) -> dict[str, Any] | None:
     """Give the fields of the quantization config that a run's method wants its base loaded with; of a study None."""
     if not isinstance(config, RunConfig):
         return None
     return get_method(config.method["name"]).quantization(config.method_settings)
 
 
-def check_installed(config: Protocol) -> None:
-    """Raise a UserError that says what to install where a run's base cannot be quantised here."""
+def check_installed(config: StudyProtocol) -> None:
+    """Raise a UserError that says what to install where a run's base cannot be quantized here."""
     if quantization_of(config) is not None and importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
             'a base in 4 bits needs bitsandbytes, which is not installed; run pip install "hf_peft_compare[qlora]".'
@@ -34,7 +34,7 @@ def check_installed(config: Protocol) -> None:
 
 
 def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str, Any]:
-    """Give the arguments of `from_pretrained` that quantise a base, all on this process's device.
+    """Give the arguments of `from_pretrained` that quantize a base, all on this process's device.
 
     Args:
         on_meta: the base on the meta device; its head stays as it is, and so do layers without whole blocks.

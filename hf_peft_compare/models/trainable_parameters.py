@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hf_peft_compare.sharding import copy_whole, reshard, whole
+from hf_peft_compare.utils.sharding import copy_whole, reshard, whole
 
 
 def named_trainables(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -20,7 +20,7 @@ def named_trainables(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Count trainable and all parameters, shared ones once and quantised ones as the numbers they stand for."""
+    """Count trainable and all parameters, shared ones once and quantized ones as the numbers they stand for."""
     parameters = list(model.parameters())
     return {
         "trainable_params": sum(_num_numbers(p) for p in parameters if p.requires_grad),

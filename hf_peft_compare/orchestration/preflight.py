@@ -7,20 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare import factory
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.entries import Example, get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats import format_of
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, encode
+from hf_peft_compare.models.loading import base_on_meta, load_tokenizer, model_path
+from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning import RunPlan
-from hf_peft_compare.planning.building import build_on_meta, check_lengths
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
+from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
 from hf_peft_compare.planning.planner import Ground, grouped, plan_model
-from hf_peft_compare.quantisation import check_installed
-from hf_peft_compare.tokenised import TOKEN_CACHE_FOLDER, encode
+from hf_peft_compare.training.arguments import divide_batch, training_arguments
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")
 
@@ -29,7 +31,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     """Raise the UserError that any of the runs would end with: data, model, tokenizer, settings, lengths.
 
     Nothing is trained and no weights are loaded: models are built on the meta device. Nothing is written but the
-    tokens of the shortest length of each form, since every text was tokenised, and only once all of this has passed.
+    tokens of the shortest length of each form, since every text was tokenized, and only once all of this has passed.
 
     Args:
         study_folder: where the tokens are kept for the runs; None: nowhere.
@@ -66,7 +68,7 @@ class _Group:
     models: Mapping[str, Any] = field(default_factory=dict)
 
     def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
-        """Tokenise all texts, and give what the rows' plans stand on."""
+        """Tokenize all texts, and give what the rows' plans stand on."""
         shortest = min(self.configs, key=lambda c: (not get_method(c.method["name"]).trains, c.max_text_length))
         encoded = encode(shortest, self.examples, self.tokenizer, cache=cache)
         lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
@@ -84,17 +86,15 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
     modelled = [config for config in configs if get_method(config.method["name"]).predict is None]
     if not modelled:
         return _Group(configs=[], examples=examples)
-    tokenizer, base = factory.load_tokenizer(first), factory.base_on_meta(first)
+    tokenizer, base = load_tokenizer(first), base_on_meta(first)
     _check_weights(first)
     models = {}
     for config in modelled:
         format_of(config, examples["train"])  # what it refuses is known before any tokens are written
         check_lengths(config, base)
         check_installed(config)
-        factory.training_arguments(config, output_dir=Path())
-        factory.micro_batch_size(
-            config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes
-        )
+        training_arguments(config, output_dir=Path())
+        divide_batch(config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes)
         models[config.row] = build_on_meta(config, base, tokenizer)
     return _Group(configs=modelled, examples=examples, tokenizer=tokenizer, base=base, models=models)
 
@@ -106,7 +106,7 @@ def _device() -> Device:
 
 
 def _check_weights(config: RunConfig) -> None:
-    folder = Path(factory.model_path(config))
+    folder = Path(model_path(config))
     if config.init == "pretrained" and folder.is_dir() and not any(any(folder.glob(p)) for p in WEIGHT_FILES):
         raise UserError(
             f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); give a folder that "

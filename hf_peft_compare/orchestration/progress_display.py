@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from hf_peft_compare.orchestration import Job
-from hf_peft_compare.records import LOG_FILE, PROGRESS_FILE, read_record
+from hf_peft_compare.orchestration.jobs import Job
+from hf_peft_compare.records.record import read_record
+from hf_peft_compare.records.run_folder import LOG_FILE, PROGRESS_FILE
 
 SECONDS_BETWEEN_LOOKS = 0.3
 MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]=[/]"}

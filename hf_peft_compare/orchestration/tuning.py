@@ -17,12 +17,15 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from hf_peft_compare.config import RunConfig, Study, Tune, run_key
-from hf_peft_compare.entries import Choices, Range, get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.orchestration import Job
-from hf_peft_compare.records import RECORD_FILE, RunRecord, read_record
-from hf_peft_compare.trees import merge
+from hf_peft_compare.config.layers import merge
+from hf_peft_compare.config.schema import RunConfig, Tune, run_key
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import Choices, Range
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.orchestration.jobs import Job
+from hf_peft_compare.records.record import RunRecord, read_record
+from hf_peft_compare.records.run_folder import RECORD_FILE
 
 TUNING_FOLDER = "tuning"  # in a study's folder, beside its runs
 LEARNING_RATE = "training.learning_rate"

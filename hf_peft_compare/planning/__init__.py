@@ -1,5 +1,5 @@
 """Planning: parameters, memory, FLOPs and time of a study from its configs alone, before anything is downloaded."""
 
-from hf_peft_compare.planning.plans import MemoryPlan, RunPlan, StudyPlan
+from hf_peft_compare.planning.plan_types import MemoryPlan, RunPlan, StudyPlan
 
 __all__ = ["MemoryPlan", "RunPlan", "StudyPlan"]

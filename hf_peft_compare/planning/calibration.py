@@ -10,15 +10,16 @@ from typing import Any
 
 import torch
 
-from hf_peft_compare import factory
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.heads import head_of
-from hf_peft_compare.planning.building import make_batch, make_optimizer
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.frozen_trunk import find_trunk
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.loading import prepare_base, random_base
 from hf_peft_compare.planning.devices import MEASURED_RATE, Device, find_device, here
 from hf_peft_compare.planning.estimates import Parts
 from hf_peft_compare.planning.lengths import Shapes
-from hf_peft_compare.trunk import find_trunk
+from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
+from hf_peft_compare.training.factory import apply_method
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}  # a GPU needs more to be busy
 COPIED_BYTES = {"cpu": 8_000_000, "cuda": 1_000_000_000}  # a processor's memory as activations use it, caches helping
@@ -69,9 +70,9 @@ def time_parts(
     """Time the parts of a run with a real model of random weights on the device that is here."""
     where = device.torch_name
     head = head_of(config)
-    base = factory.random_base(config, architecture)
-    factory.prepare_base(base, tokenizer)
-    model = factory.apply_method(base, config, tokenizer).to(where)
+    base = random_base(config, architecture)
+    prepare_base(base, tokenizer)
+    model = apply_method(base, config, tokenizer).to(where)
     trunk = find_trunk(model) if keeps_trunk else None
     test = _time_forward(model, make_batch(shapes.evaluation, device=where), where)
     with_states = make_batch(shapes.evaluation, trunk=trunk, device=where)

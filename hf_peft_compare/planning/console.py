@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_megabytes, format_significant
-from hf_peft_compare.planning.plans import PARTS, PHASES, RunPlan, StudyPlan, total
+from hf_peft_compare.planning.plan_types import PARTS, PHASES, RunPlan, StudyPlan, total
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_megabytes, format_significant
 
 TITLES = {"weights": "frozen", "trainables": "trained", "optimizer": "optimizer state"}
 

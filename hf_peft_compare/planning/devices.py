@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hf_peft_compare.errors import unknown
+from hf_peft_compare.core.errors import unknown
 
-DATASHEET = "datasheet rate × assumed utilisation"
-MEASURED_RATE = "measured matrix rate × assumed utilisation"
+DATASHEET = "datasheet rate × assumed utilization"
+MEASURED_RATE = "measured matrix rate × assumed utilization"
 MEASURED = "measured"
-UNKNOWN_GPU = "rate of a T4, this GPU being unknown here (--calibrate measures it) × assumed utilisation"
+UNKNOWN_GPU = "rate of a T4, this GPU being unknown here (--calibrate measures it) × assumed utilization"
 
 # Of the rates: in eager PyTorch transformers reach a third to two thirds of a GPU's, and most of a processor's, which
 # few products are too small to keep busy.

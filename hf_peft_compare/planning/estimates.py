@@ -8,15 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.heads import head_of
-from hf_peft_compare.planning.building import make_batch, make_optimizer
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.models.frozen_trunk import Trunk
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
-from hf_peft_compare.planning.plans import MemoryPlan
-from hf_peft_compare.planning.tracing import ForwardTrace, Ops, StepTrace, trace_forward, trace_step
-from hf_peft_compare.trunk import Trunk
+from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
+from hf_peft_compare.planning.plan_types import MemoryPlan
+from hf_peft_compare.planning.tracing import (
+    ForwardTrace,
+    Ops,
+    StepTrace,
+    trace_forward,
+    trace_step,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

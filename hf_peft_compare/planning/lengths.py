@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, NamedTuple, TypeVar
 
-from hf_peft_compare import factory
-from hf_peft_compare.batches import SimilarLengthSampler
-from hf_peft_compare.config import EMBEDDED, RunConfig, local_path
-from hf_peft_compare.data import SPLITS, load_examples
-from hf_peft_compare.formats import format_of, splits_read
-from hf_peft_compare.heads import head_of
+from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
+from hf_peft_compare.data.formats import format_of, splits_read
+from hf_peft_compare.data.sampler import SimilarLengthSampler
+from hf_peft_compare.data.splits import SPLITS, load_examples
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.training.arguments import divide_batch
 
 T = TypeVar("T")
 MOST_SAMPLED = 1000  # of a split: their mean is known to about 1 %, and encoding them takes a second
@@ -151,7 +151,7 @@ def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1)
         UserError: the effective batch does not divide into processes and accumulation steps.
     """
     accumulation = config.training.gradient_accumulation_steps
-    micro_batch_size = factory.micro_batch_size(config, accumulation=accumulation, num_processes=num_processes)
+    micro_batch_size = divide_batch(config, accumulation=accumulation, num_processes=num_processes)
     train, test = lengths.cut("train", config.max_text_length), lengths.cut("test", config.max_text_length)
     order = SimilarLengthSampler(
         [length.num_tokens for length in train], chunk_size=config.training.train_batch_size, seed=config.seed

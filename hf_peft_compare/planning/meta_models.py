@@ -12,16 +12,18 @@ from torch import Tensor
 from torch.optim import Optimizer
 from transformers import CONFIG_MAPPING, AutoConfig, Trainer
 
-from hf_peft_compare import factory
-from hf_peft_compare.batches import ClassificationCollator, CompletionCollator
-from hf_peft_compare.config import EMBEDDED, Protocol, RunConfig
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.heads import HEADS, Head, head_of
-from hf_peft_compare.packing import pack
+from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
+from hf_peft_compare.data.packing import pack
+from hf_peft_compare.models.frozen_trunk import Trunk
+from hf_peft_compare.models.heads import HEADS, Head, head_of
+from hf_peft_compare.models.loading import architecture_fields, load_architecture, load_tokenizer, prepare_base
+from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
-from hf_peft_compare.quantisation import quantization_of
-from hf_peft_compare.trunk import Trunk
+from hf_peft_compare.training.arguments import training_arguments
+from hf_peft_compare.training.factory import apply_method
 
 NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
 
@@ -38,7 +40,7 @@ class AnyTokenizer:
         return {"input_ids": [0]}
 
 
-def load_architecture(config: Protocol) -> Any:
+def plan_architecture(config: StudyProtocol) -> Any:
     """Give the base model's config: as the study says where it has a `model_type`, else the base model's own.
 
     A local folder is always read, since it costs nothing.
@@ -46,10 +48,10 @@ def load_architecture(config: Protocol) -> Any:
     Raises:
         UserError: it cannot be had, or transformers cannot make a config of these fields.
     """
-    fields = factory.architecture_fields(config)
+    fields = architecture_fields(config)
     model_type = fields.pop("model_type", None)
     if model_type is None or is_local(config):
-        return factory.load_architecture(config)
+        return load_architecture(config)
     if model_type not in CONFIG_MAPPING:
         nearest = ", ".join(difflib.get_close_matches(str(model_type), CONFIG_MAPPING))
         raise UserError(
@@ -61,7 +63,7 @@ def load_architecture(config: Protocol) -> Any:
         raise _refusal(model_type, error) from None
 
 
-def base_on_meta(architecture: Any, head: Head = HEADS["causal_lm"]) -> Any:
+def trace_base(architecture: Any, head: Head = HEADS["causal_lm"]) -> Any:
     """Build the base model with a head on the meta device.
 
     Raises:
@@ -81,7 +83,7 @@ def _refusal(model_type: str, error: Exception) -> UserError:
 
 
 def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
-    """Build a run's model as `factory.build` does, on the meta device; `base` stays as it is.
+    """Build a run's model as `training.factory.build` does, on the meta device; `base` stays as it is.
 
     Raises:
         UserError: what the method's settings and the base do not allow.
@@ -90,8 +92,8 @@ def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
         copied = copy.deepcopy(base)
         if (quantization := quantization_of(config)) is not None:
             copied.config.quantization_config = quantization
-        factory.prepare_base(copied, tokenizer)
-        model = factory.apply_method(copied, config, tokenizer)
+        prepare_base(copied, tokenizer)
+        model = apply_method(copied, config, tokenizer)
     if any(parameter.requires_grad for parameter in model.parameters()):
         model.config.use_cache = False  # as the Trainer does
     return model
@@ -124,16 +126,16 @@ def _context(base: Any) -> int | None:
     return context if context is None or padding is None else context - padding - 1
 
 
-def is_local(config: Protocol) -> bool:
+def is_local(config: StudyProtocol) -> bool:
     """Whether the base model stands in a folder here."""
     return config.model_name_or_path == EMBEDDED or Path(config.model_name_or_path).is_dir()
 
 
-def local_tokenizer(config: Protocol) -> Any | None:
+def local_tokenizer(config: StudyProtocol) -> Any | None:
     """Load the tokenizer where that needs no download; else None."""
     given = config.tokenizer_name_or_path
     if Path(given).is_dir() if given else is_local(config):
-        return factory.load_tokenizer(config)
+        return load_tokenizer(config)
     return None
 
 
@@ -142,7 +144,7 @@ def make_optimizer(model: Any, config: RunConfig, device: Device) -> Optimizer:
 
     On the meta device there are no fused kernels; a plain one stands in, whose `defaults` say that it is fused.
     """
-    arguments = factory.training_arguments(config, output_dir=Path())
+    arguments = training_arguments(config, output_dir=Path())
     kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained[0].is_meta:

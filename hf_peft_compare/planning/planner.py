@@ -6,18 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hf_peft_compare import trunk_cache
-from hf_peft_compare.config import ROW_PROTOCOL, RunConfig, Study
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.heads import head_of
-from hf_peft_compare.planning.building import (
-    AnyTokenizer,
-    base_on_meta,
-    build_on_meta,
-    check_lengths,
-    load_architecture,
-    local_tokenizer,
-)
+from hf_peft_compare.config.schema import ROW_PROTOCOL, RunConfig
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.models.frozen_trunk import Trunk, find_trunk
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.planning.calibration import find_calibrated, time_parts
 from hf_peft_compare.planning.devices import MEASURED, Device, find_device
 from hf_peft_compare.planning.estimates import (
@@ -31,10 +25,17 @@ from hf_peft_compare.planning.estimates import (
     trace_parts,
 )
 from hf_peft_compare.planning.lengths import Lengths, Shapes, batch_shapes, find_lengths
-from hf_peft_compare.planning.plans import PHASES, RunPlan, StudyPlan
-from hf_peft_compare.records import hash_json
-from hf_peft_compare.trainables import count_parameters
-from hf_peft_compare.trunk import Trunk, find_trunk
+from hf_peft_compare.planning.meta_models import (
+    AnyTokenizer,
+    build_on_meta,
+    check_lengths,
+    local_tokenizer,
+    plan_architecture,
+    trace_base,
+)
+from hf_peft_compare.planning.plan_types import PHASES, RunPlan, StudyPlan
+from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
+from hf_peft_compare.utils.hashing import hash_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 def _find_ground(config: RunConfig, device: Device, *, calibrate: bool) -> Ground:
     tokenizer = local_tokenizer(config)
     return Ground(
-        base=base_on_meta(load_architecture(config), head_of(config)),
+        base=trace_base(plan_architecture(config), head_of(config)),
         tokenizer=tokenizer or AnyTokenizer(),
         lengths=find_lengths(config, tokenizer),
         device=device,
@@ -204,7 +205,7 @@ def _kept_trunk(model: Any, config: RunConfig, ground: Ground) -> Trunk | None:
     trunk, num_train = find_trunk(model), ground.lengths.num_examples["train"]
     if trunk is None or num_train is None:
         return None
-    if not trunk_cache.pays(config, trunk=trunk, num_train=num_train, on_cpu=not ground.device.cuda):
+    if not pays(config, trunk=trunk, num_train=num_train, on_cpu=not ground.device.cuda):
         return None
     return trunk if _cache_bytes(trunk, config, ground.lengths) <= config.training.trunk_cache_max_bytes else None
 
@@ -218,7 +219,7 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
             {"input_ids": range(n), **({"num_completion_tokens": completion} if completion else {})}
             for n, completion in cut
         ]
-        num_bytes += trunk_cache.planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
+        num_bytes += planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
     return round(num_bytes)
 
 

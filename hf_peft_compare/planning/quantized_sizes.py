@@ -1,4 +1,4 @@
-"""Quantised base models: on the meta device their weights stand unpacked; here is what they take when stored."""
+"""Quantized base models: on the meta device their weights stand unpacked; here is what they take when stored."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_peft_compare.quantisation import BLOCK, has_whole_blocks, linear_layers
+from hf_peft_compare.models.quantization import BLOCK, has_whole_blocks, linear_layers
 
-# bitsandbytes keeps a float32 scale per block of weights; double quantisation makes it a byte, with a float32 per 256
+# bitsandbytes keeps a float32 scale per block of weights; double quantization makes it a byte, with a float32 per 256
 # of them, their offset, and the 256 values that they may have. A layer has its own table of the values of 4 bits.
 NESTED_BLOCK = 256
 TABLE_BYTES, NESTED_TABLE_BYTES = 4 * 16, 4 * (256 + 1)
 
 
-def quantised_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
+def quantized_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
     """Give the weights that the model's `quantization_config` packs, with the bytes that they take packed.
 
     Packed are frozen linear layers, but never those of the head, and in 4 bits none without whole blocks.

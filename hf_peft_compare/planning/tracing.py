@@ -19,37 +19,14 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from hf_peft_compare.planning.device_emulation import Kernels
 from hf_peft_compare.planning.devices import Device, Op
-from hf_peft_compare.planning.kernels import Kernels
-from hf_peft_compare.planning.quantisation import quantised_weights
+from hf_peft_compare.planning.quantized_sizes import quantized_weights
+from hf_peft_compare.utils.flops import count_flops_of
 
-aten = torch.ops.aten
-FLOPS = {
-    **flop_registry,  # which lacks the CPU's fused attention
-    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
-        aten._scaled_dot_product_flash_attention_backward
-    ],
-}
 CUDA_BLOCK_BYTES = 512  # PyTorch's allocator gives out multiples of it
-
 Ops = Counter[Op]
-
-
-class FlopCounter(TorchDispatchMode):
-    """Count the floating-point operations done here."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.num_flops = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Do an operation and count it."""
-        output = func(*args, **(kwargs or {}))
-        self.num_flops += _flops(func, args, kwargs or {}, output)
-        return output
 
 
 class Ledger(TorchDispatchMode):
@@ -236,7 +213,7 @@ def _tracing(
         module._gradient_checkpointing_func = partial(
             module._gradient_checkpointing_func, context_fn=lambda: (nullcontext(), kernels)
         )
-    for weight, num_bytes in quantised_weights(model):
+    for weight, num_bytes in quantized_weights(model):
         ledger.number(weight, "weights", num_bytes)
     for parameter in model.parameters():
         ledger.number(parameter, "trainables" if parameter.requires_grad else "weights")
@@ -274,18 +251,10 @@ def tensors_in(tree: Any) -> list[Tensor]:
     return [tensor for branch in tree for tensor in tensors_in(branch)]
 
 
-def _flops(func: Any, args: Any, kwargs: Any, output: Any) -> int:
-    if str(func) == "bitsandbytes.gemm_4bit.default":  # x [..., K] by packed weights of shape [N, K]
-        x, _, (num_rows, _) = args[:3]
-        return 2 * x.numel() * num_rows
-    formula = FLOPS.get(func._overloadpacket)
-    return formula(*args, **kwargs, out_val=output) if formula else 0
-
-
 def _cost(func: Any, args: Any, kwargs: Any, output: Any) -> Op:
     """Give an operation's cost; views cost nothing but their call."""
     made = tensors_in(output)
     read = tensors_in([args, kwargs])
     half = any(tensor.dtype in (torch.bfloat16, torch.float16) for tensor in read)
     num_bytes = 0 if func.is_view else sum(tensor.numel() * tensor.element_size() for tensor in [*read, *made])
-    return Op(flops=_flops(func, args, kwargs, output), num_bytes=num_bytes, half=half)
+    return Op(flops=count_flops_of(func, args, kwargs, output), num_bytes=num_bytes, half=half)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_peft_compare.embedded.outcomes import load_outcomes
-from hf_peft_compare.embedded.stories import load_stories
+from hf_peft_compare.quickstart.outcomes import load_outcomes
+from hf_peft_compare.quickstart.stories import load_stories
 
 # Loads with AutoModelForCausalLM and AutoTokenizer.
 BASE_FOLDER = Path(__file__).parent / "base"

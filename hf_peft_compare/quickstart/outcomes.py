@@ -11,9 +11,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.embedded.events import EVENT_KINDS, OUTLETS
-from hf_peft_compare.embedded.lexicon import World, build_world
-from hf_peft_compare.embedded.stories import draw_fillings
+from hf_peft_compare.quickstart.events import EVENT_KINDS, OUTLETS
+from hf_peft_compare.quickstart.lexicon import World, build_world
+from hf_peft_compare.quickstart.stories import draw_fillings
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.embedded.events import DISTRACTORS, EVENT_KINDS, OUTLETS, EventKind
-from hf_peft_compare.embedded.lexicon import DAYS, World, build_world
+from hf_peft_compare.quickstart.events import DISTRACTORS, EVENT_KINDS, OUTLETS, EventKind
+from hf_peft_compare.quickstart.lexicon import DAYS, World, build_world
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

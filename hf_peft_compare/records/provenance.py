@@ -63,7 +63,7 @@ def device_name() -> str:
 @cache
 def commit() -> dict[str, Any]:
     """Give the commit of the source tree and whether files differ from it; None outside of a git checkout."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     if not (folder.parent / ".git").exists():
         return {"commit": None, "dirty": None}
     try:

@@ -14,28 +14,19 @@ A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions, run_name
+from hf_peft_compare.utils.files import write_text_atomically
 
 SCHEMA_VERSION = 2
 ADDED = {"tuning", "costs"}  # fields that the first records of this schema do not have
-RECORD_FILE = "record.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-MODEL_FOLDER = "model"
-TRUNK_CACHE_FOLDER = "cache/trunk"  # in a study's folder, beside its runs
-CHECKPOINTS_FOLDER = "checkpoints"
-LOG_FILE = "log.txt"
-PROGRESS_FILE = "progress.json"
-CONFIG_HASH_FILE = "config_hash"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +56,7 @@ class RunRecord:
         plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
         throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes; None
             where the run was compiled), "num_generated_tokens", "generated_tokens_per_second".
-        costs: what is easily forgotten, see `hf_peft_compare.costs`: "checkpoint_bytes",
+        costs: what is easily forgotten, see `hf_peft_compare.evaluation.inference_costs`: "checkpoint_bytes",
             "{,merged_}latency_{1,32}_seconds", "{unmerged,merged}_loss" with "num_merge_examples",
             "{,untouched_}outside_loss", "costs_seconds" that measuring took, "notes"; empty: not measured.
         history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
@@ -113,16 +104,6 @@ class RunRecord:
         return self.status == "finished"
 
 
-def run_name(*, row: str, seed: int, trial: int | None = None) -> str:
-    """Give the folder name of a run, or of a trial of tuning, a pure function of the run."""
-    return f"{row}-seed{seed}" if trial is None else f"{row}-trial{trial:02d}"
-
-
-def folder_of_study(folder: Path, *, trial: int | None) -> Path:
-    """Give the folder of the study that a run's folder stands in; trials stand one folder deeper."""
-    return folder.parent if trial is None else folder.parents[1]
-
-
 def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
     """Give the fields of a record that a run's resolved config tells."""
     method = get_method(config.method["name"])
@@ -136,28 +117,6 @@ def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
         "config_hash": config.hash,
         "card": method.describe(config.method_settings),
     }
-
-
-def hash_json(value: Any) -> str:
-    """Hash a JSON value; equal values have equal hashes whatever their key order."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        # A lone surrogate is written as \udXXX, which is what JSON calls it.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_record(record: RunRecord, folder: Path) -> None:
@@ -191,27 +150,12 @@ def read_record(folder: Path) -> RunRecord:
     return RunRecord(**raw)
 
 
-def write_predictions(rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
-    """Write one JSON line per test example (id, prediction, reference, scores), atomically."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_text_atomically(folder / PREDICTIONS_FILE, text)
-
-
-def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read a run's predictions, one dictionary per test example; nothing where the file is missing."""
-    path = folder / PREDICTIONS_FILE
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}, is cut short ({error}). Delete {folder} and run the study again."
-                ) from None
-
-
 def read_records(study_folder: Path) -> dict[str, RunRecord]:
     """Read every record of a study's folder, by run name, in name order."""
     return {path.parent.name: read_record(path.parent) for path in sorted(study_folder.glob(f"*/{RECORD_FILE}"))}
+
+
+def read_runs(study_folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
+    """Read the records and the predictions of every run of a study's folder, by run name."""
+    records = read_records(study_folder)
+    return records, {run: list(read_predictions(study_folder / run)) for run in records}

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_peft_compare.comparison import Comparison
-from hf_peft_compare.comparison.examples import Predictions
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.records.record import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hf_peft_compare.config import StudyConfig
+    from hf_peft_compare.config.schema import StudyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """All that a section may read. Every row has one colour ("#rrggbb") and one marker in all charts."""
+    """All that a section may read. Every row has one color ("#rrggbb") and one marker in all charts."""
 
     study: StudyConfig
     records: Mapping[str, RunRecord]
     predictions: Mapping[str, Predictions]
     comparison: Comparison
-    colours: Mapping[str, str]
+    colors: Mapping[str, str]
     markers: Mapping[str, str]
 
 

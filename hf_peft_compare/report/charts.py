@@ -17,11 +17,11 @@ from hf_peft_compare.report.escaping import cap, visible
 if TYPE_CHECKING:
     from hf_peft_compare.report.blocks import Chart
 
-# The colours of Okabe and Ito (2008), which colour-blind readers can tell apart; yellow is left out: too pale on white.
+# The colors of Okabe and Ito (2008), which color-blind readers can tell apart; yellow is left out: too pale on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8609a", "#c98a00", "#3a9bd4")
 FLOOR_COLOURS = ("#8a8f98", "#a89078")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-# Near-black and near-white that the inline page replaces by its own text colour and by nothing.
+# Near-black and near-white that the inline page replaces by its own text color and by nothing.
 INK, PAPER = "#0a0b0c", "#fafbfc"
 BARE: Any = {"Date": None, "Creator": None}  # no date, no version: the same bytes tomorrow
 SETTINGS: Any = {
@@ -49,8 +49,8 @@ SETTINGS: Any = {
 }
 
 
-def assign_colours(rows: Sequence[MethodRow]) -> dict[str, str]:
-    """Give every row its accent: floors in greys, the others in order; more rows than colours begin again."""
+def assign_colors(rows: Sequence[MethodRow]) -> dict[str, str]:
+    """Give every row its accent: floors in greys, the others in order; more rows than colors begin again."""
     accents: dict[str, str] = {}
     for palette, members in (
         (COLOURS, [r for r in rows if not r.floor]),
@@ -61,7 +61,7 @@ def assign_colours(rows: Sequence[MethodRow]) -> dict[str, str]:
 
 
 def assign_markers(rows: Sequence[MethodRow]) -> dict[str, str]:
-    """Give every row its marker, so that charts can be read without colour."""
+    """Give every row its marker, so that charts can be read without color."""
     ordered = sorted(rows, key=lambda row: row.floor)
     return {row.row: MARKERS[place % len(MARKERS)] for place, row in enumerate(ordered)}
 
@@ -78,7 +78,7 @@ def chart_label(text: str) -> str:
 
 
 def render_chart(chart: Chart) -> tuple[str, bytes]:
-    """Draw a chart; gives its SVG, still in the placeholder colours, and its PDF."""
+    """Draw a chart; gives its SVG, still in the placeholder colors, and its PDF."""
     with _drawing() as figure_class:
         figure = figure_class(figsize=chart.size, layout="constrained")
         chart.draw(figure)
@@ -96,7 +96,7 @@ def as_file(svg: str) -> str:
 
 
 def as_inline(svg: str, *, alt: str) -> str:
-    """Give an SVG for the page: transparent, lines and text in the page's own colour."""
+    """Give an SVG for the page: transparent, lines and text in the page's own color."""
     drawing = svg[svg.index("<svg") :].replace(PAPER, "none").replace(INK, "currentColor")
     words = alt.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     return re.sub(

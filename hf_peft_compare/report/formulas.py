@@ -33,7 +33,7 @@ _ALIASES = {
 
 
 def formula_svg(latex: str, prefix: str = "") -> str | None:
-    """Draw a formula as inline SVG in the colour of the text; None where mathtext cannot parse it.
+    """Draw a formula as inline SVG in the color of the text; None where mathtext cannot parse it.
 
     Args:
         prefix: tells the drawing's ids from those of the same formula elsewhere on the page.

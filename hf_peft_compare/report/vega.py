@@ -22,7 +22,10 @@ from hf_peft_compare.comparison.columns import (
     ranking_column,
     score_column,
 )
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.report.blocks import Live, Material, Menu
+from hf_peft_compare.report.charts import short_label
+from hf_peft_compare.report.escaping import cap, visible
+from hf_peft_compare.utils.formatting import (
     UNKNOWN,
     format_difference,
     format_interval,
@@ -31,9 +34,6 @@ from hf_peft_compare.comparison.formatting import (
     format_p_value,
     format_seconds,
 )
-from hf_peft_compare.report.blocks import Live, Material, Menu
-from hf_peft_compare.report.charts import short_label
-from hf_peft_compare.report.escaping import cap, visible
 
 SHAPES = {
     "o": "circle",
@@ -164,7 +164,7 @@ def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
     """Draw what has no place across, since it trains nothing, as a line from side to side with its name."""
     floors = [{"filter": "!isValid(datum.x)"}]
     tooltip = [{"field": "row", "title": "Method"}, {"field": "y", "title": "value", "format": ".4~g"}]
-    side_to_side = {"x": {"value": 0}, "x2": {"value": "width"}, "color": _colour(material), "tooltip": tooltip}
+    side_to_side = {"x": {"value": 0}, "x2": {"value": "width"}, "color": _color(material), "tooltip": tooltip}
     yield {
         "transform": floors,
         "mark": {"type": "rule", "strokeDash": [6, 4], "strokeWidth": 1.5},
@@ -173,7 +173,7 @@ def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
     yield {
         "transform": floors,
         "mark": {"type": "text", "align": "left", "dx": 5, "dy": -8},
-        "encoding": {"x": {"value": 0}, "text": {"field": "row"}, "color": _colour(material)},
+        "encoding": {"x": {"value": 0}, "text": {"field": "row"}, "color": _color(material)},
     }
 
 
@@ -207,7 +207,7 @@ def _interval_layer(material: Material) -> dict[str, Any]:
         "encoding": {
             "y": {"field": "low", "type": "quantitative"},
             "y2": {"field": "high"},
-            "color": _colour(material),
+            "color": _color(material),
         },
     }
 
@@ -218,7 +218,7 @@ def _point_layer(material: Material, columns: Sequence[FigureColumn]) -> dict[st
         "transform": [{"filter": "isValid(datum.x)"}],
         "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1},
         "encoding": {
-            "color": _colour(material),
+            "color": _color(material),
             "shape": _shape(material),
             "tooltip": [{"field": "row", "title": "Method"}, *tooltip],
         },
@@ -259,7 +259,7 @@ def live_losses(material: Material, rows: Sequence[MethodRow], *, unit: str, des
                 "type": "quantitative",
                 "title": short_label(f"loss ({unit})"),
             },
-            "color": _colour(material, rows),
+            "color": _color(material, rows),
             "detail": {"field": "run"},
         },
         "layer": [
@@ -300,8 +300,8 @@ def live_differences(material: Material, *, description: str) -> Live:
     compared = {pair.other for pair in pairs}
     others = sorted((row for row in labels if row in compared), key=lambda row: row != comparison.best_row)
     title = short_label(ranking_column(comparison).title)
-    colour = _colour(material)
-    colour["legend"] = None
+    color = _color(material)
+    color["legend"] = None
     middle = {"datum": 0}, {"value": 0}, {"value": "height"}
     spec = {
         **_frame(description),
@@ -319,14 +319,14 @@ def live_differences(material: Material, *, description: str) -> Live:
             },
             {
                 "mark": {"type": "rule", "strokeWidth": 1.6},
-                "encoding": {"x": {"field": "low", "title": title}, "x2": {"field": "high"}, "color": colour},
+                "encoding": {"x": {"field": "low", "title": title}, "x2": {"field": "high"}, "color": color},
             },
             {
                 "mark": {"type": "point", "size": 110, "strokeWidth": 2, "opacity": 1},
                 "encoding": {
-                    "color": colour,
+                    "color": color,
                     "shape": {**_shape(material), "legend": None},
-                    "fill": {"condition": {"test": "datum.told", **colour}, "value": "transparent"},
+                    "fill": {"condition": {"test": "datum.told", **color}, "value": "transparent"},
                     "tooltip": [
                         {"field": "row", "title": "Method"},
                         {"field": "other", "title": "minus"},
@@ -372,9 +372,9 @@ def _frame(description: str) -> dict[str, Any]:
     }
 
 
-def _colour(material: Material, rows: Sequence[MethodRow] | None = None) -> dict[str, Any]:
-    """Give every row its own colour, as in all charts."""
-    return _by_row(material, rows, [material.colours[row.row] for row in _drawn(material, rows)])
+def _color(material: Material, rows: Sequence[MethodRow] | None = None) -> dict[str, Any]:
+    """Give every row its own color, as in all charts."""
+    return _by_row(material, rows, [material.colors[row.row] for row in _drawn(material, rows)])
 
 
 def _shape(material: Material, rows: Sequence[MethodRow] | None = None) -> dict[str, Any]:

@@ -9,27 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.examples import Predictions
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_count
-from hf_peft_compare.entries import discover
-from hf_peft_compare.records import (
-    PREDICTIONS_FILE,
-    RECORD_FILE,
-    RunRecord,
-    write_predictions,
-    write_record,
-    write_text_atomically,
-)
+from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.core.registry import discover
+from hf_peft_compare.records.record import RunRecord, write_record
+from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
-from hf_peft_compare.report.charts import as_file, assign_colours, assign_markers, render_chart
+from hf_peft_compare.report.charts import as_file, assign_colors, assign_markers, render_chart
 from hf_peft_compare.report.page import download_links, policy, scripts_for
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.templating import environment
 from hf_peft_compare.report.vega import bundle_vega
+from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
 if TYPE_CHECKING:
-    from hf_peft_compare.config import StudyConfig
+    from hf_peft_compare.config.schema import StudyConfig
 
 PAGES = {"index.html": "html", "README.md": "md", "tables.tex": "tex", "report.tex": "tex"}
 
@@ -77,7 +72,7 @@ def write_report(
 
 
 def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions]) -> Material:
-    """Compare the runs of a study and give every row its colour."""
+    """Compare the runs of a study and give every row its color."""
     expected = [(row, seed) for row in study.methods for seed in study.seeds]
     comparison = compare(records, predictions, expected_runs=expected)
     return Material(
@@ -85,7 +80,7 @@ def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Ma
         records=records,
         predictions=predictions,
         comparison=comparison,
-        colours=assign_colours(comparison.rows),
+        colors=assign_colors(comparison.rows),
         markers=assign_markers(comparison.rows),
     )
 

@@ -7,16 +7,16 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Format, Task
-from hf_peft_compare.formats.labels import (
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Format, Task
+from hf_peft_compare.data.labels import (
     ClassificationSettings,
     check_labels,
     labelled_examples,
     labels_of,
     text_columns,
 )
-from hf_peft_compare.formats.templates import answer_format
+from hf_peft_compare.data.templates import answer_format
 
 # The form of Taori et al. (2023), Stanford Alpaca, for an instruction with an input.
 ALPACA = (

@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
-from hf_peft_compare.entries import Example, Format, Task
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.completions import token_ids
-from hf_peft_compare.formats.labels import (
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.data.completions import token_ids
+from hf_peft_compare.data.labels import (
     ClassificationSettings,
     check_labels,
     labelled_examples,

@@ -6,7 +6,7 @@ from dataclasses import field, replace
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.tasks.instructed_classification import (
     INSTRUCTED_CLASSIFICATION,
     InstructedClassificationSettings,

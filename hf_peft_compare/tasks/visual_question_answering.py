@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config import STRICT, Protocol, local_path
-from hf_peft_compare.entries import Example, Format, Task
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.columns import check_columns, row_ids, text_of
-from hf_peft_compare.formats.labels import check_labels
+from hf_peft_compare.config.schema import StudyProtocol, local_path
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.data.columns import check_columns, row_ids, text_of
+from hf_peft_compare.data.labels import check_labels
 from hf_peft_compare.tasks.sequence_classification import UNKNOWN
 
 IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")
@@ -55,7 +56,7 @@ class VisualQuestionAnsweringSettings:
     answers: list[str] = field(default_factory=list)
 
 
-def load_questions(config: Protocol) -> dict[str, Any]:
+def load_questions(config: StudyProtocol) -> dict[str, Any]:
     """Read every CSV file of a folder as a split, reduced to the questions with the most frequent one-word answers.
 
     Raises:
@@ -163,7 +164,7 @@ def check_questions(examples: Mapping[str, Sequence[Example]], settings: VisualQ
     Raises:
         UserError: as said; the images are counted and named.
     """
-    from hf_peft_compare.features.images import check_images
+    from hf_peft_compare.models.features.images import check_images
 
     check_labels(examples, settings)
     check_images(example.source_pair for split in examples.values() for example in split if example.source_pair)

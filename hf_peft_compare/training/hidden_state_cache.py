@@ -11,11 +11,10 @@ It is filled under another name and renamed when whole, so one that a kill cut s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -27,44 +26,37 @@ import torch
 import transformers
 from torch import Tensor
 
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import map_batches, to_device
-from hf_peft_compare.processes import process_state
-from hf_peft_compare.records import hash_json
-from hf_peft_compare.trainables import hash_tensors
-from hf_peft_compare.trunk import Trunk, trunk_states
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.data.collators import to_device
+from hf_peft_compare.evaluation.batching import map_batches
+from hf_peft_compare.models.frozen_trunk import Trunk, trunk_states
+from hf_peft_compare.models.trainable_parameters import hash_tensors
+from hf_peft_compare.training.state_files import (
+    META_FILE,
+    STATES_FILE,
+    Meta,
+    allocate,
+    is_whole,
+    locked,
+    make_room,
+    map_states,
+    read_meta,
+)
+from hf_peft_compare.utils.distributed import process_state
+from hf_peft_compare.utils.hashing import hash_json
 
-STATES_FILE, META_FILE = "states.bin", "meta.json"
 TOLERANCE = 1e-2  # of the logits' spread, in bf16 as in float32: what lies far above it is another model
-
 Rows = Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Meta:
-    """What a cache says of itself; `seconds` is how long filling it took."""
-
-    dtype: str
-    width: int
-    num_states: int
-    seconds: float
-    filled_by: str
-
-    @property
-    def num_bytes(self) -> int:
-        """The size of the states."""
-        return self.num_states * self.width * getattr(torch, self.dtype).itemsize
 
 
 class TrunkStates(Sequence[Tensor]):
     """The states of a split's examples, [number of states, H] each, read from a cache when asked for."""
 
     def __init__(self, folder: Path, counts: Sequence[int]):
-        self.meta = _read_meta(folder)
+        self.meta = read_meta(folder)
         self._ends = list(accumulate(counts))
         self._counts = list(counts)
-        self._states = _map(folder / STATES_FILE, self.meta, shared=False)
+        self._states = map_states(folder / STATES_FILE, self.meta, shared=False)
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -106,9 +98,9 @@ class TrunkCache:
         counts = [self.trunk.num_states(row) for row in rows]
         folder = self.root / self.key(rows)
         state = process_state()
-        with _locked(self.root) if state.is_main_process else contextlib.nullcontext():
+        with locked(self.root) if state.is_main_process else contextlib.nullcontext():
             state.wait_for_everyone()
-            if not _is_whole(folder):
+            if not is_whole(folder):
                 self._fill(folder, rows, counts)
             state.wait_for_everyone()
         if state.is_main_process:
@@ -162,10 +154,10 @@ class TrunkCache:
         if state.is_main_process:
             for broken in (partial, folder):  # what a kill or a disk left behind
                 shutil.rmtree(broken, ignore_errors=True)
-            _make_room(self.root, self.max_bytes - meta.num_bytes)
-            _allocate(partial, meta.num_bytes)
+            make_room(self.root, self.max_bytes - meta.num_bytes)
+            allocate(partial, meta.num_bytes)
         state.wait_for_everyone()
-        self._write(_map(partial / STATES_FILE, meta, shared=True), rows, counts)
+        self._write(map_states(partial / STATES_FILE, meta, shared=True), rows, counts)
         if state.is_main_process:
             meta = Meta(**{**asdict(meta), "seconds": perf_counter() - start})
             (partial / META_FILE).write_text(json.dumps(asdict(meta)))
@@ -253,69 +245,3 @@ def pays(config: RunConfig, *, trunk: Trunk, num_train: int, on_cpu: bool) -> bo
     passes = steps_as_epochs if training.max_steps > 0 else training.num_train_epochs
     wanted = training.trunk_cache if training.trunk_cache is not None else on_cpu
     return wanted and passes > 1
-
-
-def _allocate(folder: Path, num_bytes: int) -> None:
-    """Make a folder with a states file of its full size, so that a full disk is found before anything is computed.
-
-    Raises:
-        UserError: no room, or no right to write.
-    """
-    try:
-        folder.mkdir(parents=True)
-        with (folder / STATES_FILE).open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a file with holes would fail when they are written
-            else:
-                file.truncate(num_bytes)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(_refusal(folder.parent, num_bytes, error)) from None
-
-
-def _refusal(root: Path, num_bytes: int, error: OSError) -> str:
-    return (
-        f"the frozen trunk's states ({num_bytes / 1e9:.3g} GB) cannot be kept in {root}: {error.strerror}. Make room, "
-        f"choose another --output-dir, or go on without keeping them: --set training.trunk_cache=false"
-    )
-
-
-def _make_room(root: Path, max_bytes: int) -> None:
-    """Remove the caches unused for longest until all together take at most so many bytes."""
-    whole = [path for path in root.glob(f"[!.]*/{META_FILE}") if _is_whole(path.parent)]
-    newest_first = sorted(whole, key=lambda path: -path.stat().st_mtime)
-    sizes = accumulate(_read_meta(path.parent).num_bytes for path in newest_first)
-    for path, total in zip(newest_first, sizes, strict=True):
-        if total > max_bytes:
-            shutil.rmtree(path.parent)
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        return (folder / STATES_FILE).stat().st_size == _read_meta(folder).num_bytes
-    except (OSError, ValueError, TypeError):
-        return False
-
-
-def _read_meta(folder: Path) -> Meta:
-    return Meta(**json.loads((folder / META_FILE).read_text()))
-
-
-def _map(path: Path, meta: Meta, *, shared: bool) -> Tensor:
-    """Map the states [number of states, H] into memory; shared: what is written to them is written to the file."""
-    num_values = meta.num_states * meta.width
-    flat = torch.from_file(str(path), shared=shared, size=num_values, dtype=getattr(torch, meta.dtype))
-    return flat.view(meta.num_states, meta.width)
-
-
-@contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Let one run at a time look for, fill and remove caches; others wait."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / ".lock").open("w")
-    except OSError as error:
-        raise UserError(_refusal(root, 0, error)) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

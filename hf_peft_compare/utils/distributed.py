@@ -8,7 +8,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, parse_flag_from_env
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 
 
 def process_state() -> PartialState:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-
-from hf_peft_compare.comparison.intervals import Interval
+from typing import Protocol
 
 UNKNOWN = "–"
+
+
+class Bounds(Protocol):
+    """What has a lower and an upper bound; None: not known."""
+
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
 def format_score(value: float | None) -> str:
@@ -19,9 +27,9 @@ def format_difference(value: float | None) -> str:
     return UNKNOWN if value is None else "not finite" if not math.isfinite(value) else f"{value:+.3f}".replace("-", "−")
 
 
-def format_interval(interval: Interval | None, *, signed: bool = False) -> str:
+def format_interval(interval: Bounds | None, *, signed: bool = False) -> str:
     """Write an interval as "low to high"; a dash where there is none."""
-    if interval is None or not interval.known:
+    if interval is None or interval.low is None or interval.high is None:
         return UNKNOWN
     rounded = format_difference if signed else format_score
     return f"{rounded(interval.low)} to {rounded(interval.high)}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from hf_peft_compare.processes import on_cpu
+from hf_peft_compare.utils.distributed import on_cpu
 
 
 def is_sharded(model: nn.Module) -> bool:

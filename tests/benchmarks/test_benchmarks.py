@@ -85,7 +85,7 @@ def test_commands_leave_torch_out():
 
 def test_a_command_that_imports_torch_is_found_out(monkeypatch):
     from benchmarks.command_line import WITHOUT_TORCH, _python
-    from hf_peft_compare.errors import RunFailed
+    from hf_peft_compare.core.errors import RunFailed
 
     _python("-c", WITHOUT_TORCH, "list")
     with pytest.raises(RunFailed, match="torch was imported"):
@@ -127,7 +127,7 @@ def test_an_unknown_benchmark_is_bad_input(measure):
 
 def test_a_failing_benchmark_does_not_stop_the_others(measure, benchmarks_named, tmp_path):
     from benchmarks.table import compare_seconds
-    from hf_peft_compare.errors import RunFailed
+    from hf_peft_compare.core.errors import RunFailed
 
     def fails(quick):
         raise RunFailed("losses differ")

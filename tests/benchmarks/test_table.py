@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
 
 
 def test_the_ratio_is_that_of_the_medians_and_the_spread_that_of_the_turns():

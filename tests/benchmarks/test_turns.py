@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
 
 MEGABYTES = 64
 

@@ -11,8 +11,8 @@ from itertools import combinations, product
 
 import numpy as np
 
-from hf_peft_compare.comparison.crossed import LEVEL, Floats, estimate_difference, take_apart
-from hf_peft_compare.comparison.pairs import adjust_by_holm
+from hf_peft_compare.comparison.crossed_effects import LEVEL, Floats, estimate_difference, take_apart
+from hf_peft_compare.comparison.pairwise import adjust_by_holm
 
 ALPHA = 1 - LEVEL
 BATCH = 100

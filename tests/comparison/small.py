@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.records import RunRecord, run_name
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import run_name
 
 SCORES = {
     "f": {"title": "F", "unit": "ratio", "greater_is_better": True},

@@ -7,14 +7,14 @@ import pytest
 from small import SCORES, compared, record
 
 from hf_peft_compare.comparison import compare, render_table
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.comparison.rows import first_line
+from hf_peft_compare.utils.formatting import (
     format_difference,
     format_megabytes,
     format_percent,
     format_score,
     format_seconds,
 )
-from hf_peft_compare.comparison.rows import first_line
 
 
 def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:

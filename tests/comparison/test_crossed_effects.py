@@ -7,8 +7,14 @@ import pytest
 from scipy import stats
 from simulation import Setting, draw, simulate
 
-from hf_peft_compare.comparison.crossed import combine, estimate_difference, estimate_mean, plan_detectable, take_apart
-from hf_peft_compare.comparison.examples import ExampleScores
+from hf_peft_compare.comparison.crossed_effects import (
+    combine,
+    estimate_difference,
+    estimate_mean,
+    plan_detectable,
+    take_apart,
+)
+from hf_peft_compare.comparison.example_scores import ExampleScores
 
 
 def scores(num_seeds: int, num_examples: int = 60, *, seed: int = 0, seed_spread: float = 0.5) -> np.ndarray:

@@ -6,12 +6,13 @@ from typing import Any
 
 from small import drawn, lines, record
 
-from hf_peft_compare.cli import main
+from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.comparison.choosing import Budget, choose
 from hf_peft_compare.comparison.pareto import pareto_fronts
+from hf_peft_compare.comparison.recommendation import Budget, choose
 from hf_peft_compare.comparison.verdict import say_verdict
-from hf_peft_compare.records import write_predictions, write_record
+from hf_peft_compare.records.record import write_record
+from hf_peft_compare.records.run_folder import write_predictions
 
 MEANS = {"full": 0.6, "lora": 0.5, "prompt_tuning": 0.3}
 COSTS = {

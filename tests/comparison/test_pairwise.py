@@ -8,7 +8,7 @@ from scipy import stats
 from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.pairs import adjust_by_holm
+from hf_peft_compare.comparison.pairwise import adjust_by_holm
 
 
 def test_a_difference_is_over_shared_examples_only() -> None:

@@ -8,10 +8,10 @@ import pytest
 from small import lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.agreement import say_disagreements
-from hf_peft_compare.comparison.choosing import Budget, choose
+from hf_peft_compare.comparison.protocol_differences import say_disagreements
+from hf_peft_compare.comparison.recommendation import Budget, choose
 from hf_peft_compare.comparison.verdict import write_pair
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 
 
 def trained_on(row: str, size: int, *, train: str | None = None, test: str = "t", **changes: Any) -> RunRecord:

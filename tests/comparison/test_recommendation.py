@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 from small import SCORES, drawn, lines, record
 
-from hf_peft_compare.cli import main
+from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.comparison.choosing import Budget, choose, is_mergeable, parse_size, say_choice, say_over_studies
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.records import RunRecord, write_predictions, write_record
+from hf_peft_compare.comparison.recommendation import (
+    Budget,
+    choose,
+    is_mergeable,
+    parse_size,
+    say_choice,
+    say_over_studies,
+)
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.record import RunRecord, write_record
+from hf_peft_compare.records.run_folder import write_predictions
 
 MEANS = {"full": 0.6, "lora": 0.5, "prompt_tuning": 0.3}
 SECONDS = {"full": 1200.0, "lora": 600.0, "prompt_tuning": 300.0}

@@ -4,7 +4,7 @@ from small import SCORES, lines, record
 
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.columns import main_columns
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 
 VALUES = [0.2, 0.4, 0.9]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.grids import cells, grids_of, say_rows
+from hf_peft_compare.config.grids import cells, grids_of, say_rows
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
 
 ROWS = {
     "full": {},

@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-from hf_peft_compare.entries import Method, Metric, Task, discover, get_method, get_metric, get_task
-from hf_peft_compare.errors import UserError, unknown
+from hf_peft_compare.core.errors import UserError, unknown
+from hf_peft_compare.core.method import Method
+from hf_peft_compare.core.metric import Metric
+from hf_peft_compare.core.registry import discover, get_method, get_metric, get_task
+from hf_peft_compare.core.task import Task
 
 METHODS = discover("hf_peft_compare.methods", Method)
 METRICS = discover("hf_peft_compare.metrics", Metric)
@@ -48,7 +51,7 @@ def test_a_task_names_metrics_that_exist(name):
     ("get", "came", "nearest"),
     [
         (get_method, "lorra", "lora"),
-        (get_task, "summarisation", "summarization"),
+        (get_task, "summarization", "summarization"),
         (get_metric, "rogue", "rouge"),
     ],
 )
@@ -64,7 +67,7 @@ def test_an_unknown_name_like_no_other_lists_what_there_is():
 def test_reading_all_entries_and_studies_needs_no_torch():
     code = (
         "import sys\n"
-        "from hf_peft_compare.config import load_study\n"
+        "from hf_peft_compare.config.study import load_study\n"
         "from hf_peft_compare import entries\n"
         "for room, kind in (('methods', entries.Method), ('metrics', entries.Metric), ('tasks', entries.Task)):\n"
         "    assert entries.discover(f'hf_peft_compare.{room}', kind)\n"

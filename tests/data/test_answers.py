@@ -1,8 +1,8 @@
-"""Reading an answer: the rule of `hf_peft_compare.formats.answers`, case by case."""
+"""Reading an answer: the rule of `hf_peft_compare.data.answers`, case by case."""
 
 import pytest
 
-from hf_peft_compare.formats.answers import NO_ANSWER, read_answer
+from hf_peft_compare.data.answers import NO_ANSWER, read_answer
 
 YES_NO = {"entailment": ["yes"], "neutral": ["maybe", "not sure"], "contradiction": ["no"]}
 TRUTH = {"true": ["true", "correct"], "false": ["false", "incorrect", "not true"]}

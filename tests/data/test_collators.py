@@ -8,13 +8,8 @@ import torch
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler
 
-from hf_peft_compare.batches import (
-    CHUNKS_SORTED_TOGETHER,
-    CompletionCollator,
-    SimilarLengthSampler,
-    count_visited_tokens,
-    pad_left,
-)
+from hf_peft_compare.data.collators import CompletionCollator, pad_left
+from hf_peft_compare.data.sampler import CHUNKS_SORTED_TOGETHER, SimilarLengthSampler, count_visited_tokens
 
 PAD = 0
 

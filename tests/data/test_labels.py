@@ -3,9 +3,9 @@
 import datasets
 import pytest
 
-from hf_peft_compare.entries import Example
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats.labels import ClassificationSettings, check_labels, labelled_examples, labels_of
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.labels import ClassificationSettings, check_labels, labelled_examples, labels_of
 
 LABELS = ["ham", "spam"]
 SETTINGS = ClassificationSettings(labels=LABELS)

@@ -5,11 +5,11 @@ import torch
 from tiny import METHODS, NO_DROPOUT, shake_trainables, tiny_model, token_rows
 from transformers import AutoModelForCausalLM, BloomConfig, MistralConfig
 
-from hf_peft_compare import training
-from hf_peft_compare.batches import CompletionCollator
-from hf_peft_compare.evaluation import completion_nll
-from hf_peft_compare.packing import can_pack, pack
-from hf_peft_compare.positions import count_positions_from_mask
+from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.data.packing import can_pack, pack
+from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.evaluation.scoring import completion_nll
+from hf_peft_compare.training import run as training
 
 PAD = 0
 ROWS = token_rows([9, 30, 17, 25])

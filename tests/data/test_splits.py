@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from tiny import stories, write_stories
 
-from hf_peft_compare.data import SPLITS, fingerprint, load_examples
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.splits import SPLITS, fingerprint, load_examples
 
 
 @pytest.fixture

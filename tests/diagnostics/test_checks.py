@@ -9,15 +9,16 @@ import torch
 from tiny import CLASSIFIERS, METHODS
 from torch import nn
 
-from hf_peft_compare import cli, factory
-from hf_peft_compare.doctor import checks
-from hf_peft_compare.doctor.examining import examine
-from hf_peft_compare.doctor.findings import DOES_NOT_APPLY, PASSED, PROBLEM
-from hf_peft_compare.doctor.patient import for_examination, switch_dropout_off
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.cli import main as cli
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.diagnostics import checks
+from hf_peft_compare.diagnostics.context import for_examination, switch_dropout_off
+from hf_peft_compare.diagnostics.examining import examine
+from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM
 from hf_peft_compare.methods import last_layers, peft_method
+from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 from hf_peft_compare.planning.planner import configs_of
-from hf_peft_compare.prompts.prompt_tuning_model import PromptTuningModel
+from hf_peft_compare.training import factory
 
 MERGED = ("lora", "dora", "ia3", "qlora")  # those that are not a plain model already
 DRAWN = ("lora", "dora", "qlora", "prefix_tuning", "p_tuning", "peft_prompt_tuning")
@@ -211,7 +212,7 @@ def test_a_check_that_cannot_be_carried_out_is_a_problem_of_its_own(findings, mo
     def cache(patient):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("hf_peft_compare.doctor.examining.CHECKS", [checks.gradients, cache])
+    monkeypatch.setattr("hf_peft_compare.diagnostics.examining.CHECKS", [checks.gradients, cache])
     found = findings("lora")
     assert found["cache"].status == PROBLEM
     assert found["cache"].found == "RuntimeError: no such kernel"

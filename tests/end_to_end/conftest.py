@@ -55,7 +55,7 @@ def process(start):
 @pytest.fixture
 def command(tmp_path, monkeypatch, capfd):
     """The same without a new interpreter: its runs' processes are forked from one that has its imports loaded."""
-    from hf_peft_compare.cli import main
+    from hf_peft_compare.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

@@ -5,8 +5,9 @@ import random
 import signal
 import time
 
-from hf_peft_compare.callbacks.checkpoints import MARKER, latest_checkpoint
-from hf_peft_compare.records import RECORD_FILE, read_predictions, read_records
+from hf_peft_compare.records.record import read_records
+from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions
+from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 
 ROWS = {"lora": {"r": 4, "lora_dropout": 0.1}, "prompt_tuning": {"num_virtual_tokens": 4}}
 # 40 epochs of three steps, each with a checkpoint, so that there is always something to interrupt.

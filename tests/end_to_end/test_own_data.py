@@ -6,7 +6,8 @@ import random
 import pytest
 from tiny import reviews
 
-from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.records.record import read_records
+from hf_peft_compare.records.run_folder import read_predictions
 
 # As in the README, but for the numbers and the model.
 STUDY = """\

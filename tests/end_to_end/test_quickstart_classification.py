@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.records import read_records
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.records.record import read_records
 
 STUDY = "quickstart-classification"
 SMALL = ["num_train_samples=32", "num_validation_samples=12", "num_test_samples=12", "training.num_train_epochs=1"]

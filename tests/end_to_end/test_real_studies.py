@@ -2,12 +2,12 @@
 
 import pytest
 
-from hf_peft_compare.comparison.formatting import format_score
-from hf_peft_compare.config import load_study
-from hf_peft_compare.records import read_predictions
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.report.sections.grids import render_grids
 from hf_peft_compare.report.writing import gather
-from hf_peft_compare.training import train_run
+from hf_peft_compare.training.run import train_run
+from hf_peft_compare.utils.formatting import format_score
 
 SMALL = ["training.logging_steps=1", "training.num_train_epochs=1", "training.train_batch_size=8"]
 TINY_BERT = (

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from tiny import reviews
 
-from hf_peft_compare import finished_runs
-from hf_peft_compare.factory import load_base
+from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.models.loading import load_base
 
 METHODS = {
     "lora": {"r": 4},
@@ -50,8 +50,8 @@ def write_study(folder, name, base):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, tiny_bert):
     """The folder of the finished runs of all three tasks."""
-    from hf_peft_compare.config import load_study
-    from hf_peft_compare.training import train_run
+    from hf_peft_compare.config.loading import load_study
+    from hf_peft_compare.training.run import train_run
 
     folder = tmp_path_factory.mktemp("tasks")
     for name in TASKS:

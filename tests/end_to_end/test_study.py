@@ -7,7 +7,8 @@ import sys
 import pytest
 import yaml
 
-from hf_peft_compare.records import RECORD_FILE, read_record, read_records
+from hf_peft_compare.records.record import read_record, read_records
+from hf_peft_compare.records.run_folder import RECORD_FILE
 
 ROWS = {"lead": {}, "zero_shot": {}, "lora": {"r": 4}}
 SHORT = {"training": {"num_train_epochs": 1}}
@@ -50,7 +51,7 @@ def test_the_report_is_made_again_from_the_records_without_torch(finished, proce
     page = (folder / "report/index.html").read_bytes()
     (folder / "report/index.html").unlink()
     script = (
-        "import sys; from hf_peft_compare.cli import main; status = main(sys.argv[1:]); "
+        "import sys; from hf_peft_compare.cli.main import main; status = main(sys.argv[1:]); "
         "assert not {'torch', 'transformers', 'peft', 'evaluate'} & set(sys.modules); sys.exit(status)"
     )
     status, output, errors = process("report", path, command=[sys.executable, "-c", script])
@@ -154,7 +155,7 @@ def test_two_processes_do_not_run_one_study_in_one_place(study_file, start, comm
 
 
 def test_help_and_list_do_without_torch(process):
-    script = "import sys; from hf_peft_compare.cli import main; main(['list']); assert 'torch' not in sys.modules"
+    script = "import sys; from hf_peft_compare.cli.main import main; main(['list']); assert 'torch' not in sys.modules"
     status, output, errors = process(command=[sys.executable, "-c", script])
     assert status == 0, errors
     assert "gpt2-cnn-dailymail" in output and "quickstart" in output
@@ -202,7 +203,7 @@ def test_train_does_one_run_and_does_it_once(study_file, command, tmp_path):
 
 
 def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_path):
-    from hf_peft_compare import orchestration
+    from hf_peft_compare.orchestration import jobs as orchestration
 
     jobs = orchestration.jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
     said = []

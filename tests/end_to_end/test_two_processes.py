@@ -5,12 +5,13 @@ import sys
 import pytest
 from tiny import NO_DROPOUT
 
-from hf_peft_compare.accelerate_configs import find_accelerate_config
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.finished_runs import load_run
-from hf_peft_compare.processes import asks_for_sharding
-from hf_peft_compare.records import read_predictions, read_record
-from hf_peft_compare.trainables import count_parameters
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.models.trainable_parameters import count_parameters
+from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
+from hf_peft_compare.records.record import read_record
+from hf_peft_compare.records.run_folder import read_predictions
+from hf_peft_compare.utils.distributed import asks_for_sharding
 
 ODD = {"num_test_samples": 5, "num_validation_samples": 7}  # neither divides by two
 LAUNCH = [

@@ -21,8 +21,8 @@ def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path)
     )
 
     script = (
-        "import hf_peft_compare as package; from hf_peft_compare.cli import main; "
-        "from hf_peft_compare.embedded import BASE_FOLDER; "
+        "import hf_peft_compare as package; from hf_peft_compare.cli.main import main; "
+        "from hf_peft_compare.quickstart import BASE_FOLDER; "
         "print(package.__file__); print(*sorted(p.name for p in BASE_FOLDER.iterdir())); main(['list'])"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}

@@ -8,16 +8,16 @@ import pytest
 import torch
 from tiny import CLASSIFIERS, METHODS, shake_trainables
 
-from hf_peft_compare import costs
 from hf_peft_compare.comparison.rows import figures_of
-from hf_peft_compare.costs import Measuring, measure_costs
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import score_completions
-from hf_peft_compare.factory import load_base, prepare_base
-from hf_peft_compare.finished_runs import load_run
-from hf_peft_compare.records import RunRecord, read_record
-from hf_peft_compare.tokenised import encode
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.evaluation import inference_costs as costs
+from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
+from hf_peft_compare.evaluation.scoring import score_completions
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.models.loading import load_base, prepare_base
+from hf_peft_compare.records.record import RunRecord, read_record
 
 PLAIN = ("last_layer_head", "last_layers", "full")
 MERGED = ("lora", "dora", "ia3", "qlora")
@@ -31,7 +31,9 @@ def measuring(build, tiny_study, tmp_path):
         built = build(row, *overrides, **keys)
         config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=0)
         encoded = encode(config, load_examples(config), built.tokenizer)
-        return Measuring(config, built, encoded, [], model_folder=tmp_path / "model", cache=tmp_path)
+        return Measuring(
+            config, built.model, built.tokenizer, encoded, [], model_folder=tmp_path / "model", cache=tmp_path
+        )
 
     return make
 
@@ -78,7 +80,7 @@ def test_an_untrained_lora_has_forgotten_exactly_nothing(measuring):
 
 def test_what_changed_the_model_is_forgetting(measuring):
     mine = measuring("lora")
-    shake_trainables(mine.built.model)
+    shake_trainables(mine.model)
     found = costs.forgetting(mine)
     assert abs(found["outside_loss"] - found["untouched_outside_loss"]) > 0.01
 
@@ -86,11 +88,11 @@ def test_what_changed_the_model_is_forgetting(measuring):
 def test_the_untouched_loss_is_that_of_the_base_over_all_tokens_but_the_first(measuring):
     mine = measuring("prompt_tuning")
     base = load_base(mine.config)
-    prepare_base(base, mine.built.tokenizer)
+    prepare_base(base, mine.tokenizer)
     nats = num_tokens = 0.0
     for text in costs.OUTSIDE_TEXT.read_text().split("\n\n"):
         limit = min(costs.MAX_OUTSIDE_TOKENS, mine.config.max_text_length)
-        ids = torch.tensor([mine.built.tokenizer(text.strip())["input_ids"][:limit]])
+        ids = torch.tensor([mine.tokenizer(text.strip())["input_ids"][:limit]])
         with torch.no_grad():
             nats += base.eval()(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
         num_tokens += ids.shape[1] - 1
@@ -107,9 +109,9 @@ def test_an_untouched_base_is_loaded_once_for_all_runs_of_a_study(measuring, mon
 @pytest.mark.parametrize("row", ["lora", "dora"])
 def test_exact_merging_costs_no_quality(row, measuring):
     mine = measuring(row)
-    shake_trainables(mine.built.model)
+    shake_trainables(mine.model)
     rows = list(islice(mine.encoded.splits["test"], 32))
-    mine.test_losses = scored = score_completions(mine.built.model, rows, pad_token_id=0, batch_size=1)
+    mine.test_losses = scored = score_completions(mine.model, rows, pad_token_id=0, batch_size=1)
     found = costs.merging(mine)
     assert found["unmerged_loss"] == sum(n for n, _ in scored) / sum(k for _, k in scored)
     assert found["merged_loss"] == pytest.approx(found["unmerged_loss"], abs=1e-4)
@@ -118,18 +120,18 @@ def test_exact_merging_costs_no_quality(row, measuring):
 
 def test_a_merge_that_loses_something_is_seen(measuring):
     mine = measuring("lora")
-    shake_trainables(mine.built.model)
-    mine.test_losses = score_completions(mine.built.model, mine.encoded.splits["test"], pad_token_id=0, batch_size=8)
-    mine.built.model.merge_and_unload = mine.built.model.unload
+    shake_trainables(mine.model)
+    mine.test_losses = score_completions(mine.model, mine.encoded.splits["test"], pad_token_id=0, batch_size=8)
+    mine.model.merge_and_unload = mine.model.unload
     found = costs.merging(mine)
     assert abs(found["merged_loss"] - found["unmerged_loss"]) > 0.01
 
 
 def test_a_call_has_as_many_examples_as_it_says(measuring, monkeypatch):
     mine, sizes = measuring("full"), []
-    generate = mine.built.model.generate
+    generate = mine.model.generate
     monkeypatch.setattr(
-        mine.built.model, "generate", lambda **k: (sizes.append(tuple(k["input_ids"].shape)), generate(**k))[1]
+        mine.model, "generate", lambda **k: (sizes.append(tuple(k["input_ids"].shape)), generate(**k))[1]
     )
     costs.latency(mine)
     assert [rows for rows, _ in sizes] == [1] * 5 + [32] * 3
@@ -139,7 +141,7 @@ def test_a_call_has_as_many_examples_as_it_says(measuring, monkeypatch):
 
 def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch):
     mine = measuring("lora")
-    mine.test_losses = score_completions(mine.built.model, mine.encoded.splits["test"], pad_token_id=0, batch_size=8)
+    mine.test_losses = score_completions(mine.model, mine.encoded.splits["test"], pad_token_id=0, batch_size=8)
     mine.model_folder.mkdir()
 
     def no_room(*given):

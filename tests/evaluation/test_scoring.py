@@ -6,18 +6,13 @@ import pytest
 import torch
 from tiny import METHODS, shake_trainables, tiny_model, tiny_tokenizer, token_rows
 
-from hf_peft_compare import evaluation
-from hf_peft_compare.batches import CompletionCollator
-from hf_peft_compare.config import GenerationConfig
-from hf_peft_compare.entries import get_metric
-from hf_peft_compare.evaluation import (
-    completion_nll,
-    generate_texts,
-    generate_tokens,
-    map_batches,
-    score_completions,
-    score_texts,
-)
+from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.core.registry import get_metric
+from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.evaluation import scoring as evaluation
+from hf_peft_compare.evaluation.batching import map_batches
+from hf_peft_compare.evaluation.generation import generate_texts, generate_tokens
+from hf_peft_compare.evaluation.scoring import completion_nll, score_completions, score_texts
 
 ROWS = token_rows([9, 30, 17, 25])
 
@@ -33,7 +28,7 @@ def written_out_nll(model, row):
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 def test_the_loss_of_a_completion_is_that_of_its_tokens_given_all_before(architecture):
     model = tiny_model(architecture)
-    from hf_peft_compare.positions import count_positions_from_mask
+    from hf_peft_compare.data.position_ids import count_positions_from_mask
 
     count_positions_from_mask(model)
     scores = score_completions(model, ROWS, pad_token_id=0, batch_size=3)

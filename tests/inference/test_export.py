@@ -14,9 +14,10 @@ from peft import PeftModel
 from test_finished_runs import TEXTS, logits, make_config, make_record, make_run, save_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hf_peft_compare import exporting
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.exporting import export_run, model_card
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.inference import export as exporting
+from hf_peft_compare.inference.export import export_run
+from hf_peft_compare.inference.model_card import model_card
 
 ROWS = ("soft", "lora", "ia3", "last_layers", "full", "zero_shot", "lead")
 

@@ -12,13 +12,16 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from hf_peft_compare import factory, finished_runs
-from hf_peft_compare.config import GenerationConfig, RunConfig
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import generate_texts
-from hf_peft_compare.finished_runs import load_run, predict_texts, read_texts, text_columns
-from hf_peft_compare.records import RECORD_FILE, RunRecord, write_record
+from hf_peft_compare.config.schema import GenerationConfig, RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.evaluation.generation import generate_texts
+from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.inference.prediction import predict_texts, read_texts, text_columns
+from hf_peft_compare.records.record import RunRecord, write_record
+from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.training import factory
 
 TEXTS = ["Rain fell on the north.", "A short one.", "The council met for the third time on Monday, and left at noon."]
 METHODS: dict[str, dict[str, Any]] = {

@@ -4,18 +4,18 @@ import pytest
 import torch
 from tiny import CLASSIFIERS, LABELS, shake_trainables
 
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import score_classes
-from hf_peft_compare.factory import load_base, load_tokenizer, prepare_base
-from hf_peft_compare.finished_runs import predict_texts
-from hf_peft_compare.formats import format_of
-from hf_peft_compare.heads import head_of
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.evaluation.scoring import score_classes
+from hf_peft_compare.inference.prediction import predict_texts
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
+from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.records import read_predictions
-from hf_peft_compare.tokenised import encode
-from hf_peft_compare.trainables import named_trainables
+from hf_peft_compare.records.run_folder import read_predictions
 
 ARCHITECTURES = ["tiny_gpt2", "tiny_llama", "tiny_bert"]
 PAIRS = "task={name: sequence_classification, text_pair_column: claim, labels: [lost, unclear, found]}"

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 from tiny import METHODS, NO_DROPOUT, shake_trainables, token_rows
 
-from hf_peft_compare.config import GenerationConfig
-from hf_peft_compare.evaluation import generate_tokens
+from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.evaluation.generation import generate_tokens
 
 FAST = "training.learning_rate=0.01"
 COMPILE = "training={torch_compile: true, torch_compile_backend: eager}"  # traced, but run as ever: needs no compiler

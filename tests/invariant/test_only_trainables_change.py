@@ -3,9 +3,9 @@
 import pytest
 from tiny import METHODS
 
-from hf_peft_compare import training
-from hf_peft_compare.factory import build
-from hf_peft_compare.trainables import hash_tensors
+from hf_peft_compare.models.trainable_parameters import hash_tensors
+from hf_peft_compare.training import run as training
+from hf_peft_compare.training.factory import build
 
 # What each method declares as trainable, as the ends of parameter names; from the definitions in their papers.
 DECLARED = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import NO_DROPOUT
 
-from hf_peft_compare import training
-from hf_peft_compare.errors import RunFailed
-from hf_peft_compare.evaluation import map_batches
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.evaluation.batching import map_batches
+from hf_peft_compare.training import run as training
 
 
 @pytest.fixture

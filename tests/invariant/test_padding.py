@@ -4,9 +4,10 @@ import pytest
 import torch
 from tiny import METHODS, shake_trainables, token_rows
 
-from hf_peft_compare.batches import CompletionCollator, pad_left
-from hf_peft_compare.config import GenerationConfig
-from hf_peft_compare.evaluation import completion_nll, generate_tokens, score_completions
+from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.data.collators import CompletionCollator, pad_left
+from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.evaluation.scoring import completion_nll, score_completions
 
 LENGTHS = (9, 40, 17, 25, 11, 33, 12, 38)
 EVERY_METHOD = ["zero_shot", *METHODS]

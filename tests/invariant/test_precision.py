@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from hf_peft_compare import data
-from hf_peft_compare.evaluation import generate_texts, score_completions
-from hf_peft_compare.finished_runs import load_run
-from hf_peft_compare.records import read_predictions
-from hf_peft_compare.tokenised import encode
+from hf_peft_compare.data import splits as data
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.evaluation.generation import generate_texts
+from hf_peft_compare.evaluation.scoring import score_completions
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.records.run_folder import read_predictions
 
 
 @pytest.mark.parametrize("row", ["prompt_tuning", "last_layers", "lora", "p_tuning", "full"])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hf_peft_compare import training
-from hf_peft_compare.callbacks.checkpoints import MARKER, latest_checkpoint
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.training import run as training
+from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 
 EPOCHS = "training.num_train_epochs=3"  # of three steps each
 KEYS = ("initial_trainables_sha256", "final_trainables_sha256", "history", "validation", "results", "parameters")

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 from tiny import METHODS
 
-from hf_peft_compare.records import read_predictions
-from hf_peft_compare.trainables import hash_trainables
+from hf_peft_compare.models.trainable_parameters import hash_trainables
+from hf_peft_compare.records.run_folder import read_predictions
 
 
 def without_measurements(record):

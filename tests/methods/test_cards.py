@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hf_peft_compare.entries import get_method
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.methods.peft_cards import CARDS
 from hf_peft_compare.report.formulas import formula_svg
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from tiny import METHODS, shake_trainables
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.factory import load_base
-from hf_peft_compare.trainables import named_trainables
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.models.loading import load_base
+from hf_peft_compare.models.trainable_parameters import named_trainables
 
 MERGEABLE = ("last_layer_head", "last_layers", "lora", "dora", "qlora", "ia3", "full")
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])

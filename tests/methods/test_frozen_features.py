@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 from tiny import shake_trainables
 
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.features.pooling import pool
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.features.pooling import pool
+from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.trainables import named_trainables
-from hf_peft_compare.trunk_cache import TrunkCache
+from hf_peft_compare.training.hidden_state_cache import TrunkCache
 
 STATES = torch.tensor([[[9.0, 9.0], [1.0, 2.0], [3.0, 6.0]], [[5.0, 5.0], [7.0, 1.0], [9.0, 9.0]]])
 MASK = torch.tensor([[0, 1, 1], [1, 1, 0]])  # padding on the left, and on the right

@@ -4,15 +4,16 @@ from collections import Counter
 
 import pytest
 
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.entries import Example, get_method
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.factory import load_tokenizer
-from hf_peft_compare.formats import format_of
-from hf_peft_compare.heads import head_of
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.methods.hard_prompt import draw_shots
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.records import read_predictions
+from hf_peft_compare.records.run_folder import read_predictions
 
 TEMPLATE = "Text: {text}\nIt was"
 SOLVED = [{"text": "Anna met an owl.", "answer": "found"}, {"text": "Bert missed it.", "answer": "Lost"}]
@@ -227,7 +228,7 @@ def test_drawn_tokens_are_those_of_the_seed(train, prompting, tmp_path):
 
 
 def test_a_finished_few_shot_run_asks_again_as_it_did(train, prompting, tmp_path):
-    from hf_peft_compare.finished_runs import predict_texts
+    from hf_peft_compare.inference.prediction import predict_texts
 
     train("few_shot", folder="run", **prompting)
     told = list(read_predictions(tmp_path / "run"))

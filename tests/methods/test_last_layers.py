@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import METHODS, tiny_model
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.methods.last_layers import LastLayersSettings, build_last_layers, untie_head
-from hf_peft_compare.trainables import named_trainables
+from hf_peft_compare.models.trainable_parameters import named_trainables
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 
@@ -57,8 +57,8 @@ def test_the_head_and_the_last_blocks_are_trained_and_nothing_else(architecture,
 def test_the_embedding_is_unchanged_by_training(train, tiny_gpt2, tiny_study, tmp_path):
     from safetensors.torch import load_file
 
-    from hf_peft_compare.factory import load_base
     from hf_peft_compare.methods.last_layers import load_last_layers
+    from hf_peft_compare.models.loading import load_base
 
     train("last_layers", "training.learning_rate=0.01", "training.num_train_epochs=1")
     saved = load_file(tmp_path / "last_layers-seed0/model/trainables.safetensors")

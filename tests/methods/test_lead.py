@@ -25,7 +25,7 @@ def test_lead_gives_the_first_sentences_one_per_line(text, num_sentences, expect
 
 
 def test_the_run_scores_the_lead_of_each_article(train, tmp_path):
-    from hf_peft_compare.records import read_predictions
+    from hf_peft_compare.records.run_folder import read_predictions
 
     record = train("lead", methods={"lead": {"num_sentences": 1}})
     for row in read_predictions(tmp_path / "lead-seed0"):

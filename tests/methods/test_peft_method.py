@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny import METHODS, tiny_model
 
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.methods.peft_method import PeftSettings, build_peft, peft_config
 
 

@@ -10,13 +10,15 @@ from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state
 from tiny import shake_trainables, tiny_config, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
-from hf_peft_compare import factory, finished_runs, preflight
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.models.quantization import unpack
+from hf_peft_compare.models.trainable_parameters import hash_tensors, named_trainables
+from hf_peft_compare.orchestration import preflight
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.planning.tracing import FlopCounter
-from hf_peft_compare.quantisation import unpack
-from hf_peft_compare.records import read_predictions
-from hf_peft_compare.trainables import hash_tensors, named_trainables
+from hf_peft_compare.records.run_folder import read_predictions
+from hf_peft_compare.training import factory
+from hf_peft_compare.utils.flops import FlopCounter
 
 ROWS = {"qlora": {"r": 4}, "lora": {"r": 4}}
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
@@ -61,7 +63,7 @@ def gradients(model):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "gradient checkpointing"])
-def test_gradients_are_those_through_the_dequantised_weights(checkpointing, base, build):
+def test_gradients_are_those_through_the_dequantized_weights(checkpointing, base, build):
     settings = ("training.gradient_checkpointing=true",) if checkpointing else ()
     model = shake_trainables(build("qlora", base, *settings, methods=ROWS).model)
     logits, packed = gradients(model)
@@ -87,7 +89,7 @@ def test_an_evaluation_before_changes_no_gradient_and_no_bit(base, build):
 
 
 def test_training_changes_no_bit_of_what_is_packed(base, build, train, monkeypatch):
-    from hf_peft_compare import training
+    from hf_peft_compare.training import run as training
 
     seen = []
 
@@ -167,7 +169,7 @@ def test_a_class_head_is_never_packed(name, build, classifying, request):
     assert any(hasattr(p, "quant_state") for p in model.parameters())
 
 
-def test_other_quantisation_is_a_setting(build, tiny_llama):
+def test_other_quantization_is_a_setting(build, tiny_llama):
     row = {"qlora": {"bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False}}
     model = build("qlora", f"model_name_or_path={tiny_llama}", methods=row).model
     weight = next(p for p in model.parameters() if hasattr(p, "quant_state"))

@@ -17,7 +17,7 @@ from hf_peft_compare.metrics.entity_recall import compute_entity_recall, entitie
         ("", set()),
     ],
 )
-def test_entities_are_numbers_and_capitalised_words_within_sentences(text, expected):
+def test_entities_are_numbers_and_capitalized_words_within_sentences(text, expected):
     assert entities(text) == expected
 
 

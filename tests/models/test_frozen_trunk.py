@@ -5,8 +5,8 @@ import torch
 from tiny import NO_DROPOUT, shake_trainables, tiny_model, token_rows
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from hf_peft_compare.batches import CompletionCollator
-from hf_peft_compare.trunk import accept_trunk_states, find_trunk, keep_in_evaluation, trunk_states
+from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation, trunk_states
 
 WITHOUT_TRUNK = ["prompt_tuning", "lora", "ia3", "prefix_tuning", "p_tuning", "full"]
 TOP_LORA = {"top_lora": {"method": "peft", "peft_type": "LORA", "layers_to_transform": [1], "layers_pattern": "h"}}

@@ -7,10 +7,10 @@ from tiny import METHODS, VOCABULARY_SIZE, shake_trainables, tiny_config
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, RobertaConfig
 
 from hf_peft_compare import PromptTuningModel
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.methods.peft_method import PeftSettings, build_peft
-from hf_peft_compare.planning.building import check_lengths
-from hf_peft_compare.trainables import hash_tensors, named_trainables
+from hf_peft_compare.models.trainable_parameters import hash_tensors, named_trainables
+from hf_peft_compare.planning.meta_models import check_lengths
 
 P, C = 4, 3
 DECODERS, ENCODERS = ["gpt2", "llama"], ["bert", "roberta", "distilbert"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny import tiny_tokenizer
 
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.prompts.initialisers import random_prompt, text_prompt, vocabulary_prompt
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.prompt_initializers import random_prompt, text_prompt, vocabulary_prompt
 
 EMBEDDINGS = torch.arange(300 * 4, dtype=torch.float32).reshape(300, 4)  # row i is [4i, 4i + 1, …]
 TEXT = "the fox found"

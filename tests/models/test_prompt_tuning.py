@@ -7,9 +7,9 @@ from tiny import shake_trainables, tiny_model, token_rows
 from transformers import DynamicCache, StaticCache, Trainer, TrainerCallback, TrainingArguments
 
 from hf_peft_compare import PromptTuningModel
-from hf_peft_compare.batches import CompletionCollator, pad_left
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.trainables import hash_tensors, named_trainables
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.collators import CompletionCollator, pad_left
+from hf_peft_compare.models.trainable_parameters import hash_tensors, named_trainables
 
 P = 4
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -231,7 +231,7 @@ def test_we_load_what_peft_saved(model, tmp_path):
     torch.testing.assert_close(logits(ours), logits(theirs), atol=1e-5, rtol=1e-5)
 
 
-def test_a_text_initialisation_is_noted_as_peft_notes_it(tmp_path, build, tiny_gpt2):
+def test_a_text_initialization_is_noted_as_peft_notes_it(tmp_path, build, tiny_gpt2):
     build("prompt_tuning").model.save_pretrained(tmp_path)
     config = PromptTuningConfig.from_pretrained(tmp_path)
     assert (config.prompt_tuning_init, config.prompt_tuning_init_text) == ("TEXT", "the fox found")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hf_peft_compare.trainables import (
+from hf_peft_compare.models.trainable_parameters import (
     count_parameters,
     hash_tensors,
     hash_trainables,
@@ -29,7 +29,7 @@ def test_shared_parameters_are_counted_once(model):
     assert list(named_trainables(model)) == ["0.weight", "0.bias"]
 
 
-def test_a_quantised_parameter_counts_as_the_numbers_it_stands_for():
+def test_a_quantized_parameter_counts_as_the_numbers_it_stands_for():
     class Params4bit(nn.Parameter):  # as bitsandbytes': two numbers of four bits in each byte
         pass
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from hf_peft_compare.orchestration import SUPERSEDED, jobs_of, most_processes
-from hf_peft_compare.records import RunRecord, identity, write_record
+from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.launcher import most_processes
+from hf_peft_compare.orchestration.study_folder import SUPERSEDED
+from hf_peft_compare.records.record import RunRecord, identity, write_record
 
 
 @pytest.mark.parametrize(

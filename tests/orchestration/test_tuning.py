@@ -6,12 +6,14 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from hf_peft_compare.entries import Choices, Method, Range, discover
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.live import Live
-from hf_peft_compare.orchestration import jobs_of, run_jobs
-from hf_peft_compare.records import RunRecord, identity, read_record, write_record
-from hf_peft_compare.tuning import LEARNING_RATE, space_of, tuned_jobs
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import Choices, Method, Range
+from hf_peft_compare.core.registry import discover
+from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.launcher import run_jobs
+from hf_peft_compare.orchestration.progress_display import Live
+from hf_peft_compare.orchestration.tuning import LEARNING_RATE, space_of, tuned_jobs
+from hf_peft_compare.records.record import RunRecord, identity, read_record, write_record
 
 ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
 
@@ -192,11 +194,11 @@ def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_
 def test_giving_up_is_by_the_evaluation_of_the_same_place():
     from types import SimpleNamespace
 
-    from hf_peft_compare.callbacks import Hopeless
-    from hf_peft_compare.callbacks.best_state import METRIC
+    from hf_peft_compare.training.callbacks import MedianStopping
+    from hf_peft_compare.training.callbacks.best_state import METRIC
 
     control = SimpleNamespace(should_training_stop=False)
-    callback = Hopeless([2.0, 1.0])
+    callback = MedianStopping([2.0, 1.0])
     for losses, stops in (([1.9], False), ([1.9, 0.9], False), ([1.9, 1.1], True), ([1, 1, 9.0], False)):
         control.should_training_stop = False
         state = SimpleNamespace(log_history=[{"loss": 3.0}, *({METRIC: loss} for loss in losses)])
@@ -214,7 +216,7 @@ def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
 
 
 def test_one_run_alone_takes_what_was_found_or_says_that_nothing_was(tiny_study, tmp_path, capsys):
-    from hf_peft_compare.cli import main
+    from hf_peft_compare.cli.main import main
 
     tiny_study(methods={"full": {}}, tune={"budget": "1 trial"}, training={"num_train_epochs": 1})
     command = ["train", str(tmp_path / "tiny.yaml"), "--method", "full", "--output-dir", str(tmp_path / "runs")]

@@ -6,7 +6,7 @@ import socket
 import pytest
 from test_counts import MAIN_STUDY
 
-from hf_peft_compare.cli import main
+from hf_peft_compare.cli.main import main
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_main_study_is_planned_exactly_without_network(command):
     assert status == 0
     printed = {line.split()[0]: line.split()[1] for line in output.split("\n\n")[0].splitlines()[2:]}
     assert {row: printed[row] for row in MAIN_STUDY} == {row: f"{count:,}" for row, count in MAIN_STUDY.items()}
-    assert "in all: 7 runs" in output and "datasheet rate × assumed utilisation" in output
+    assert "in all: 7 runs" in output and "datasheet rate × assumed utilization" in output
     assert "every text fills max_length (512), every completion max_new_tokens (100)" in output
     assert "does not fit" not in output
 

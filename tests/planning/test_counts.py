@@ -3,9 +3,9 @@
 import pytest
 from tiny import METHODS
 
-from hf_peft_compare.config import load_study
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.planning.planner import plan_study
-from hf_peft_compare.trainables import count_parameters
 
 # The reference's counts of GPT-2 small (course report, 2024) and transformers' own of the untouched model.
 MAIN_STUDY = {

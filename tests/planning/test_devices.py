@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.planning.devices import (
     CUDA_OWN_BYTES,
     DEVICES,

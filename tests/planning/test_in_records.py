@@ -2,9 +2,10 @@
 
 import pytest
 
-from hf_peft_compare import orchestration, preflight
+from hf_peft_compare.orchestration import jobs as orchestration
+from hf_peft_compare.orchestration import preflight
 from hf_peft_compare.planning.devices import MEASURED_RATE
-from hf_peft_compare.records import read_record
+from hf_peft_compare.records.record import read_record
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 import pytest
 from tiny import tiny_tokenizer
 
-from hf_peft_compare.batches import CompletionCollator, SimilarLengthSampler
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.data.sampler import SimilarLengthSampler
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.planning.lengths import Length, Lengths, batch_shapes, count_lengths, find_lengths
-from hf_peft_compare.tokenised import encode
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.planning import planner
-from hf_peft_compare.planning.building import AnyTokenizer, base_on_meta, load_architecture, local_tokenizer
 from hf_peft_compare.planning.devices import DEVICES, MEASURED, cpu
 from hf_peft_compare.planning.lengths import find_lengths
+from hf_peft_compare.planning.meta_models import AnyTokenizer, local_tokenizer, plan_architecture, trace_base
 from hf_peft_compare.planning.planner import Ground, configs_of, plan_run, plan_study
 
 
@@ -21,7 +21,7 @@ def plan(tiny_study):
         config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=0)
         tokenizer = local_tokenizer(config)
         ground = Ground(
-            base=base_on_meta(load_architecture(config)),
+            base=trace_base(plan_architecture(config)),
             tokenizer=tokenizer or AnyTokenizer(),
             lengths=find_lengths(config, tokenizer),
             device=device or cpu(),

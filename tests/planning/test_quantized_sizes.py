@@ -1,4 +1,4 @@
-"""A quantised base has the parameters that it stands for, and takes the memory of what is stored."""
+"""A quantized base has the parameters that it stands for, and takes the memory of what is stored."""
 
 import pytest
 
@@ -10,7 +10,7 @@ LAYERS = [64 * 64] * 8 + [64 * 128] * 6  # weights of the blocks; norms, embeddi
 
 @pytest.fixture
 def plan(tiny_study):
-    """`plan(row, quantisation)`: the plan of one row over a Llama with this `quantization_config`."""
+    """`plan(row, quantization)`: the plan of one row over a Llama with this `quantization_config`."""
 
     def make(row, settings=None):
         fields = f"{LLAMA}, vocab_size: 300" + (f", quantization_config: {settings}" if settings else "")

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from hf_peft_compare.config import load_study
+from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.planning import planner
 
 # Course and project reports, 2024; (trainable, total) where the reference prints both, or transformers' own count.

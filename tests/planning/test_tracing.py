@@ -10,9 +10,15 @@ from tiny import METHODS, NO_DROPOUT
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from hf_peft_compare.planning.building import base_on_meta, build_on_meta, load_architecture, make_batch, make_optimizer
 from hf_peft_compare.planning.devices import DEVICES, cpu
 from hf_peft_compare.planning.lengths import Shape
+from hf_peft_compare.planning.meta_models import (
+    base_on_meta,
+    build_on_meta,
+    load_architecture,
+    make_batch,
+    make_optimizer,
+)
 from hf_peft_compare.planning.tracing import trace_forward, trace_step
 
 CPU_ATTENTION = {  # which FlopCounterMode does not know

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hf_peft_compare.embedded import BASE_FOLDER
-from hf_peft_compare.embedded.pretraining import examine
-from hf_peft_compare.embedded.stories import tell_stories
+from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.quickstart.stories import tell_stories
+from tools.pretrain_quickstart_base.pretraining import examine
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from hf_peft_compare.embedded import load_outcomes
-from hf_peft_compare.embedded.outcomes import LABELS, MAIN, OPENINGS, OTHERS, OUTCOMES, generate_outcomes
+from hf_peft_compare.quickstart import load_outcomes
+from hf_peft_compare.quickstart.outcomes import LABELS, MAIN, OPENINGS, OTHERS, OUTCOMES, generate_outcomes
 
 WORLDS = ("train", "validation", "test")
 

@@ -10,10 +10,16 @@ from collections import Counter
 
 import pytest
 
-from hf_peft_compare.embedded.digests import QUESTIONS, facts_of, generate_documents, generate_examination, invent_world
-from hf_peft_compare.embedded.events import EVENT_KINDS, OUTLETS
-from hf_peft_compare.embedded.lexicon import WORLDS, build_world
-from hf_peft_compare.embedded.stories import generate_stories, load_stories, tell_stories
+from hf_peft_compare.quickstart.events import EVENT_KINDS, OUTLETS
+from hf_peft_compare.quickstart.lexicon import WORLDS, build_world
+from hf_peft_compare.quickstart.stories import generate_stories, load_stories, tell_stories
+from tools.pretrain_quickstart_base.digests import (
+    QUESTIONS,
+    facts_of,
+    generate_documents,
+    generate_examination,
+    invent_world,
+)
 
 STUDY_WORLDS = ("train", "validation", "test")
 NUM_STORIES = 400
@@ -89,8 +95,8 @@ def all_text(world: str) -> str:
 
 def frames() -> str:
     """All fixed words: outlets, days, and every frame with its fillings cut out."""
-    from hf_peft_compare.embedded.events import DISTRACTORS
-    from hf_peft_compare.embedded.lexicon import DAYS
+    from hf_peft_compare.quickstart.events import DISTRACTORS
+    from hf_peft_compare.quickstart.lexicon import DAYS
 
     texts = [text for kind in EVENT_KINDS for text in (*kind.leads, *kind.counts, kind.courier, kind.herald, kind.wire)]
     return re.sub(r"\{\w+\}", " ", " ".join([*OUTLETS, *DAYS, *texts, *DISTRACTORS, "here in"]))
@@ -156,5 +162,5 @@ def test_unknown_world_is_an_error_that_names_the_known() -> None:
 
 
 def test_import_needs_neither_torch_nor_datasets() -> None:
-    code = "import sys, hf_peft_compare.embedded; print({'torch', 'datasets', 'transformers'} & set(sys.modules))"
+    code = "import sys, hf_peft_compare.quickstart; print({'torch', 'datasets', 'transformers'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

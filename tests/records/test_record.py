@@ -6,19 +6,12 @@ import os
 
 import pytest
 
-from hf_peft_compare import records
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.records import (
-    RunRecord,
-    hash_json,
-    read_predictions,
-    read_record,
-    read_records,
-    run_name,
-    write_predictions,
-    write_record,
-    write_text_atomically,
-)
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records import record as records
+from hf_peft_compare.records.record import RunRecord, read_record, read_records, write_record
+from hf_peft_compare.records.run_folder import read_predictions, run_name, write_predictions
+from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.hashing import hash_json
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from typing import Any
 
 from synthetic import References, Study, make_failed, make_predictions, make_record
 
-from hf_peft_compare.records import RunRecord, run_name
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import run_name
 
 SCRIPT = "<script>document.title='owned';alert(1)</script>"
 TEXTS = [

@@ -7,7 +7,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_peft_compare.records import RunRecord, run_name
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import run_name
 
 TITLES = {
     "lead": "Lead-3",

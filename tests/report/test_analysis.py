@@ -6,7 +6,7 @@ from typing import Any
 
 from synthetic import REFERENCES, Study, make_failed, make_predictions, make_record, make_study_runs
 
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.sections.analysis import render_analysis
 from hf_peft_compare.report.writing import gather
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.records.record import read_records
+from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.report import write_report
 
 DOCUMENT = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{tables.tex}\end{document}"

@@ -10,7 +10,7 @@ import pytest
 from pages import read_table
 from synthetic import References, Study, make_predictions, make_record
 
-from hf_peft_compare.grids import cells
+from hf_peft_compare.config.grids import cells
 from hf_peft_compare.report import write_report
 from hf_peft_compare.report.blocks import Charts, Table
 from hf_peft_compare.report.sections.grids import render_grids

@@ -230,13 +230,13 @@ def test_page_and_charts_follow_the_readers_scheme(page: Any, scheme: str, dark:
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     title = "[...document.querySelectorAll('#learning .canvas text')].find(text => text.textContent == 'epoch')"
-    for colour, is_light in (("getComputedStyle(document.body).color", dark), (f"{title}?.getAttribute('fill')", dark)):
-        wait_for(page, f"return ({BRIGHTNESS})({colour}) {'>' if is_light else '<'} 128")
+    for color, is_light in (("getComputedStyle(document.body).color", dark), (f"{title}?.getAttribute('fill')", dark)):
+        wait_for(page, f"return ({BRIGHTNESS})({color}) {'>' if is_light else '<'} 128")
 
 
-BRIGHTNESS = """(colour) => {
+BRIGHTNESS = """(color) => {
   const context = document.createElement('canvas').getContext('2d');
-  context.fillStyle = colour ?? '#808080';
+  context.fillStyle = color ?? '#808080';
   return parseInt(context.fillStyle.slice(1, 3), 16);
 }"""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from synthetic import Study, make_record, make_study_runs
 
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report import write_report
 from hf_peft_compare.report.blocks import Table
 from hf_peft_compare.report.sections.plan import render_plan
@@ -20,7 +20,7 @@ PLAN = {
     "seconds": {"train": 450.0, "trunk": 20.0},
     "memory": {"train_peak_bytes": 5_500_000_000, "weights_bytes": 516_633_600},
     "device": "NVIDIA H200",
-    "time_basis": "datasheet rate × assumed utilisation",
+    "time_basis": "datasheet rate × assumed utilization",
     "lengths_basis": "counted in 3,000 examples of the data",
 }
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.records.record import read_records
+from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.report import write_report
 
 PUBLISHED = sorted(path.parent for path in (Path(__file__).parents[2] / "reports").glob("*/index.html"))

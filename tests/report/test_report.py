@@ -15,8 +15,8 @@ import pytest
 from pages import read_table, without_scripts
 from synthetic import TITLES, Study, make_record, make_study_runs
 
-from hf_peft_compare.entries import discover
-from hf_peft_compare.records import read_records
+from hf_peft_compare.core.registry import discover
+from hf_peft_compare.records.record import read_records
 from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, render_sections
 
@@ -126,7 +126,7 @@ def test_records_of_runs_that_are_gone_do_not_stay(tmp_path: Path) -> None:
 def test_another_process_rebuilds_the_same_bytes_without_torch(full: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from synthetic import REFERENCES, Study\n"
-        "from hf_peft_compare.records import read_predictions, read_records\n"
+        "from hf_peft_compare.records.record import read_predictions, read_records\n"
         "from hf_peft_compare.report import write_report\n"
         "records = read_records(Path(sys.argv[1]))\n"
         "predictions = {run: list(read_predictions(Path(sys.argv[1]) / run)) for run in records}\n"
@@ -149,7 +149,7 @@ def test_page_holds_everything_it_needs(full: Path) -> None:
     assert "default-src 'none'" in page
 
 
-def test_inline_charts_take_the_pages_colours_and_files_are_dark_on_white(full: Path) -> None:
+def test_inline_charts_take_the_pages_colors_and_files_are_dark_on_white(full: Path) -> None:
     assert "currentColor" in text_of(full) and "#0a0b0c" not in text_of(full)
     drawing = (full / "figures" / "loss_curves.svg").read_text(encoding="utf-8")
     assert "#ffffff" in drawing and "#0a0b0c" not in drawing

@@ -8,11 +8,11 @@ from pages import read_table
 from synthetic import TITLES, Study, make_study_runs
 
 from hf_peft_compare.comparison import Comparison, render_table
-from hf_peft_compare.comparison.formatting import format_difference, format_interval, format_p_value, format_percent
 from hf_peft_compare.comparison.pareto import pareto_fronts
 from hf_peft_compare.comparison.verdict import say_verdict
 from hf_peft_compare.report.sections.pairwise import ordered_pairs
 from hf_peft_compare.report.writing import gather, render_sections
+from hf_peft_compare.utils.formatting import format_difference, format_interval, format_p_value, format_percent
 
 
 def comparison_of(seeds: tuple[int, ...] = (0,)) -> Comparison:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from hf_peft_compare import orchestration, weights_and_biases
-from hf_peft_compare.cli import main
+from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import say_verdict
-from hf_peft_compare.weights_and_biases import log_verdict, make_report
+from hf_peft_compare.orchestration import jobs as orchestration
+from hf_peft_compare.report.wandb_verdict import log_verdict, make_report
+from hf_peft_compare.utils import wandb_run as weights_and_biases
 
 sys.path.append(str(Path(__file__).parent / "report"))
 from synthetic import make_study_runs  # noqa: E402
@@ -133,7 +134,7 @@ import sys
 from pathlib import Path
 from synthetic import make_study_runs
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.weights_and_biases import log_verdict
+from hf_peft_compare.utils.wandb_run import log_verdict
 
 records, predictions = make_study_runs(rows=("lead", "lora"))
 log_verdict("tiny-study", compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)]), Path(sys.argv[1]))
@@ -163,7 +164,7 @@ def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_pat
 
 
 def test_the_report_has_the_verdict_and_the_runs_of_the_study_alone(comparison: Comparison) -> None:
-    """Built with W&B's own package, whose classes check what they are given; to save it needs an account."""
+    """RunComponents with W&B's own package, whose classes check what they are given; to save it needs an account."""
     blocks = pytest.importorskip("wandb_workspaces.reports.v2")
     report = make_report(comparison, study="it's tiny", entity="someone", project="hf-peft-compare")
     (sentences,) = (block for block in report.blocks if isinstance(block, blocks.UnorderedList))

@@ -3,12 +3,12 @@
 import pytest
 from tiny import LABELS
 
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.factory import load_tokenizer
-from hf_peft_compare.formats.answers import NO_ANSWER
-from hf_peft_compare.records import read_predictions
-from hf_peft_compare.tokenised import encode
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.answers import NO_ANSWER
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.models.loading import load_tokenizer
+from hf_peft_compare.records.run_folder import read_predictions
 
 TEMPLATE = "{text}\nWhat became of the animal?"
 

@@ -5,16 +5,17 @@ import json
 import pytest
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.config import load_study
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.entries import get_task
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.formats import format_of
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.orchestration.preflight import check
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.preflight import check
-from hf_peft_compare.records import read_predictions, read_records
+from hf_peft_compare.records.record import read_records
+from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.report import write_report
-from hf_peft_compare.training import train_run
+from hf_peft_compare.training.run import train_run
 
 TASK = get_task("statement_checking")
 STUDY = "phi-fact-check"

@@ -3,8 +3,8 @@
 import pytest
 from tiny import tiny_tokenizer
 
-from hf_peft_compare.entries import Example
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example
 from hf_peft_compare.tasks.summarization import (
     SummarizationSettings,
     summarization_format,
@@ -20,7 +20,7 @@ def tokenizer(request):
 
 
 def parts(tokenizer):
-    """The token ids of bos, article, separator and completion, each tokenised on its own."""
+    """The token ids of bos, article, separator and completion, each tokenized on its own."""
     texts = (EXAMPLE.source, "\n\nTL;DR:", " Owl found.")
     article, separator, summary = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts)
     bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []

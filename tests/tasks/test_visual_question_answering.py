@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hf_peft_compare.features import images
 from PIL import Image
 from tiny import VOCABULARY_SIZE, shake_trainables, tiny_tokenizer
 from tokenizers import processors
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, ConvNextImageProcessor, ResNetConfig, ResNetModel
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.data import load_examples
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.evaluation import score_classes
-from hf_peft_compare.features import images
-from hf_peft_compare.finished_runs import predict_texts
-from hf_peft_compare.heads import head_of
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.evaluation.scoring import score_classes
+from hf_peft_compare.inference.prediction import predict_texts
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.planner import configs_of, plan_study
-from hf_peft_compare.records import read_predictions
+from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.tasks.visual_question_answering import question_type
-from hf_peft_compare.tokenised import encode
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 180, 40), "blue": (30, 40, 210)}
 ROWS = ["fused", "clip"]
@@ -35,16 +35,16 @@ def write_csv(path, rows):
 
 @pytest.fixture
 def rooms(tmp_path):
-    """A folder in DAQUAR's layout: 24 rooms of one colour, each with two questions; and answers to be left out."""
+    """A folder in DAQUAR's layout: 24 rooms of one color, each with two questions; and answers to be left out."""
     folder, rng = tmp_path / "rooms", random.Random(0)
     (folder / "images").mkdir(parents=True)
     rows = {"train": [], "test": []}
     for number in range(36):
-        name, colour = f"image{number}", rng.choice(list(COLOURS))
-        shade = tuple(min(255, max(0, value + rng.randint(-20, 20))) for value in COLOURS[colour])
+        name, color = f"image{number}", rng.choice(list(COLOURS))
+        shade = tuple(min(255, max(0, value + rng.randint(-20, 20))) for value in COLOURS[color])
         Image.new("RGB", (40, 30), shade).save(folder / "images" / f"{name}.{'png' if number % 3 else 'jpg'}")
         split = "train" if number < 24 else "test"
-        rows[split] += [("what color is the wall", colour, name), ("how many walls are there", "4", name)]
+        rows[split] += [("what color is the wall", color, name), ("how many walls are there", "4", name)]
     rows["train"] += [("what is left", "red, blue", "image1"), ("what is right", "a lamp", "image2")]
     rows["train"] += [("where is the rare thing", "nowhere", "image3")]
     rows["test"] += [("what is left", "sofa", "image1")]
@@ -122,8 +122,8 @@ def config_of(tiny_study, row, *overrides, **keys):
     {
         "How many chairs are there": "number",
         "what color is the bag": "color",
-        "what is the colour of the bag on the chair": "color",
-        "which colour has the sofa": "color",
+        "what is the color of the bag on the chair": "color",
+        "which color has the sofa": "color",
         "where is the lamp": "location",
         "what is on the right side of the sofa": "object",
         "which object is red": "object",

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hf_peft_compare.embedded import pretraining
-from hf_peft_compare.embedded.copying import IGNORED, draw_copying_rows
-from hf_peft_compare.embedded.optimizers import orthogonalised
-from hf_peft_compare.embedded.pretraining import Recipe, active_ids, draw_batch, pretrain, rate_share
+from hf_peft_compare.quickstart import pretraining
+from tools.pretrain_quickstart_base.copying import IGNORED, draw_copying_rows
+from tools.pretrain_quickstart_base.optimizers import orthogonalized
+from tools.pretrain_quickstart_base.pretraining import Recipe, active_ids, draw_batch, pretrain, rate_share
 
 TINY = Recipe(
     vocab_size=400,
@@ -93,7 +93,7 @@ def test_labels_of_copying_rows_follow_from_the_row_so_far() -> None:
             assert (ids[position - 1], ids[position]) in pairs
 
 
-def test_orthogonalised_has_singular_values_near_one() -> None:
-    values = torch.linalg.svdvals(orthogonalised(torch.randn(16, 48, generator=torch.Generator().manual_seed(0))))
+def test_orthogonalized_has_singular_values_near_one() -> None:
+    values = torch.linalg.svdvals(orthogonalized(torch.randn(16, 48, generator=torch.Generator().manual_seed(0))))
     assert values.min() > 0.5
     assert values.max() < 1.5

@@ -6,11 +6,11 @@ from tiny import METHODS, tiny_tokenizer
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from hf_peft_compare.config import load_study
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.factory import base_on_meta, load_architecture, load_base, load_tokenizer
-from hf_peft_compare.planning.building import build_on_meta
-from hf_peft_compare.trainables import count_parameters
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.loading import base_on_meta, load_architecture, load_base, load_tokenizer
+from hf_peft_compare.models.trainable_parameters import count_parameters
+from hf_peft_compare.planning.meta_models import build_on_meta
 
 # GPT-2 small: vocabulary 50,257, positions 1,024, width 768, 12 blocks.
 H, V, BLOCKS = 768, 50_257, 12

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_peft_compare import trunk_cache
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.records import TRUNK_CACHE_FOLDER
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.run_folder import TRUNK_CACHE_FOLDER
+from hf_peft_compare.training import hidden_state_cache as trunk_cache
 
 ROWS = ["last_layers", "last_layer_head"]
 OFF = "training.trunk_cache=false"
@@ -133,7 +133,7 @@ def test_old_caches_make_room_for_new_ones(train, tmp_path):
 
 
 def test_the_planned_size_is_the_real_one(train, build, tmp_path):
-    from hf_peft_compare.trunk import find_trunk
+    from hf_peft_compare.models.frozen_trunk import find_trunk
 
     record = train("last_layers", folder="a/run")
     real = sum(f.stat().st_size for f in (tmp_path / "a" / TRUNK_CACHE_FOLDER).glob("*/states.bin"))

@@ -8,14 +8,15 @@ import torch
 from safetensors.torch import load_file
 from tiny import METHODS
 
-from hf_peft_compare import training
-from hf_peft_compare.entries import get_method
-from hf_peft_compare.errors import RunFailed, UserError
-from hf_peft_compare.evaluation import score_completions
-from hf_peft_compare.factory import load_base, load_tokenizer
-from hf_peft_compare.positions import count_positions_from_mask
-from hf_peft_compare.records import read_predictions, read_record
-from hf_peft_compare.trainables import hash_tensors, load_trainables
+from hf_peft_compare.core.errors import RunFailed, UserError
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.evaluation.scoring import score_completions
+from hf_peft_compare.models.loading import load_base, load_tokenizer
+from hf_peft_compare.models.trainable_parameters import hash_tensors, load_trainables
+from hf_peft_compare.records.record import read_record
+from hf_peft_compare.records.run_folder import read_predictions
+from hf_peft_compare.training import run as training
 
 
 @pytest.mark.parametrize("row", ["lead", "zero_shot", *METHODS])

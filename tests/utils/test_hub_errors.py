@@ -4,7 +4,7 @@ import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from hf_peft_compare.hub import explain
+from hf_peft_compare.utils.hub_errors import explain
 
 
 def hub_error(kind):

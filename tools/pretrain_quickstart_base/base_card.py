@@ -26,7 +26,7 @@ for one purpose: that methods of adaptation can be compared in minutes, with no 
 news and nothing else of the world.
 
 ## How it was made
-`python -m hf_peft_compare.embedded.pretraining --output-dir FOLDER --seed {seed} --story-steps {story_steps}`
+`python -m tools.pretrain_quickstart_base.pretraining --output-dir FOLDER --seed {seed} --story-steps {story_steps}`
 
 1. {copying_steps:,} steps of copying: random tokens that repeat, so that unseen words can be copied piece by piece.
 2. {story_steps:,} steps of stories, plain or with digests (questions, forms, outlets' own), {copying_share:.0%} of them

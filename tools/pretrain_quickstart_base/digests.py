@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from hf_peft_compare.embedded.events import DISTRACTORS, EVENT_KINDS
-from hf_peft_compare.embedded.lexicon import WORLDS, World, build_world
-from hf_peft_compare.embedded.stories import Story, tell_story
+from hf_peft_compare.quickstart.events import DISTRACTORS, EVENT_KINDS
+from hf_peft_compare.quickstart.lexicon import WORLDS, World, build_world
+from hf_peft_compare.quickstart.stories import Story, tell_story
 
 # Outlets of the pretraining world, each with a digest of its own, so that the byline is known to matter.
 PRETRAINING_OUTLETS = {

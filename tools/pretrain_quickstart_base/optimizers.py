@@ -1,6 +1,6 @@
 """Muon beside AdamW: on a small GPT-2 copying then appears after about 500 steps, where AdamW alone needs thousands.
 
-Muon (Jordan 2024) moves a weight matrix along its orthogonalised momentum. Written out here because torch's own runs
+Muon (Jordan 2024) moves a weight matrix along its orthogonalized momentum. Written out here because torch's own runs
 in bfloat16, which is five times slower on a CPU without such arithmetic.
 """
 
@@ -16,7 +16,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration in Jordan 
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised per square block, for the matrices inside the transformer's blocks."""
+    """Momentum, orthogonalized per square block, for the matrices inside the transformer's blocks."""
 
     def __init__(
         self, params: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.05
@@ -35,18 +35,18 @@ class Muon(torch.optim.Optimizer):
         momentum = self.state[param].setdefault("momentum", torch.zeros_like(param))
         momentum.mul_(group["momentum"]).add_(param.grad)
         direction = param.grad + group["momentum"] * momentum
-        param.mul_(1 - group["lr"] * group["weight_decay"]).sub_(orthogonalised_blocks(direction), alpha=group["lr"])
+        param.mul_(1 - group["lr"] * group["weight_decay"]).sub_(orthogonalized_blocks(direction), alpha=group["lr"])
 
 
-def orthogonalised_blocks(matrix: torch.Tensor) -> torch.Tensor:
+def orthogonalized_blocks(matrix: torch.Tensor) -> torch.Tensor:
     """[I, O] -> [I, O]; a fused query-key-value matrix, O = 3 I, is three matrices and is treated so."""
     inputs, outputs = matrix.shape
     blocks = matrix.split(inputs, dim=1) if outputs == 3 * inputs else (matrix,)
     # Scaled so that an update is about as large as AdamW's, and learning rates mean the same to both.
-    return torch.cat([orthogonalised(block) * (0.2 * max(block.shape) ** 0.5) for block in blocks], dim=1)
+    return torch.cat([orthogonalized(block) * (0.2 * max(block.shape) ** 0.5) for block in blocks], dim=1)
 
 
-def orthogonalised(matrix: torch.Tensor, *, num_iterations: int = 5) -> torch.Tensor:
+def orthogonalized(matrix: torch.Tensor, *, num_iterations: int = 5) -> torch.Tensor:
     """About the nearest matrix with all singular values near one (they end between .7 and 1.2)."""
     a, b, c = _COEFFICIENTS
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix

@@ -1,4 +1,4 @@
-"""Pretrain the embedded base from nothing: `python -m hf_peft_compare.embedded.pretraining --output-dir FOLDER`.
+"""Pretrain the embedded base from nothing: `python -m tools.pretrain_quickstart_base.pretraining --output-dir FOLDER`.
 
 First copying on random tokens, then stories and digests of the pretraining world. Interrupted, it goes on from its last
 checkpoint; the batches of a step depend on the seed and the step alone, so the base is the same either way.
@@ -24,9 +24,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from hf_peft_compare.embedded.copying import IGNORED, draw_copying_rows
-from hf_peft_compare.embedded.digests import generate_documents, generate_examination
-from hf_peft_compare.embedded.optimizers import Muon
+from tools.pretrain_quickstart_base.copying import IGNORED, draw_copying_rows
+from tools.pretrain_quickstart_base.digests import generate_documents, generate_examination
+from tools.pretrain_quickstart_base.optimizers import Muon
 
 EOS = "<|endoftext|>"
 
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def pretrain(recipe: Recipe, *, output_dir: Path, work_dir: Path, checkpoint_every: int = 500) -> None:
     """Train tokenizer and model by `recipe` and write the base to `output_dir`; log and checkpoint to `work_dir`."""
-    from hf_peft_compare.embedded.base_card import write_base
+    from tools.pretrain_quickstart_base.base_card import write_base
 
     work_dir.mkdir(parents=True, exist_ok=True)
     tokenizer = load_or_train_tokenizer(recipe, work_dir=work_dir)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_peft_compare.features.images import ImageEncoder
-from hf_peft_compare.features.pooling import Pooling, embed_texts, text_width
-from hf_peft_compare.trainables import load_trainables, save_trainables
-from hf_peft_compare.trunk import Trunk
+from hf_peft_compare.models.features.images import ImageEncoder
+from hf_peft_compare.models.features.pooling import Pooling, embed_texts, text_width
+from hf_peft_compare.models.frozen_trunk import Trunk
+from hf_peft_compare.models.trainable_parameters import load_trainables, save_trainables
 
 WEIGHTS_FILE, CONFIG_FILE = "head.safetensors", "features.json"
 

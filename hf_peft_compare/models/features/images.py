@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hf_peft_compare.errors import UserError
-from hf_peft_compare.hub import explain
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.hub_errors import explain
 
 MOST_NAMED = 5
 IMAGES_AT_ONCE = 32
@@ -42,7 +42,7 @@ class ImageEncoder(nn.Module):
 
     @cached_property
     def processor(self) -> Any:
-        """What crops, scales and normalises images as the model was pretrained with.
+        """What crops, scales and normalizes images as the model was pretrained with.
 
         Raises:
             UserError: it cannot be had.

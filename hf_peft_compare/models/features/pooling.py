@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 
 Pooling = Literal["auto", "last", "cls", "mean"]
 

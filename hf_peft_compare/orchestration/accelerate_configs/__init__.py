@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_peft_compare.errors import UserError
+from hf_peft_compare.core.errors import UserError
 
 FOLDER = Path(__file__).parent
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
-from hf_peft_compare.comparison.examples import LOSS
-from hf_peft_compare.comparison.formatting import format_percent, format_score
+from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
+from hf_peft_compare.utils.formatting import format_percent, format_score
 
 
 def render_analysis(material: Material) -> list[Block]:

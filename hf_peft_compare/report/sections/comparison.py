@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns, main_scores
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_interval, format_score
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
+from hf_peft_compare.utils.formatting import UNKNOWN, format_interval, format_score
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
 
@@ -35,7 +35,7 @@ def figure_table(
     best = {column.key: _best(comparison, column) for column in columns}
     rows = [
         [
-            Cell(text=row.label, details=_row_details(row), accent=material.colours[row.row]),
+            Cell(text=row.label, details=_row_details(row), accent=material.colors[row.row]),
             *(_cell(material, row, column, best[column.key]) for column in columns),
         ]
         for row in comparison.rows

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.comparison.examples import Predictions
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_score
-from hf_peft_compare.formats.answers import NO_ANSWER
+from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +89,7 @@ def _chart(material: Material, place: int, row: MethodRow, confusion: Confusion)
     return Chart(
         name=f"confusion_{place}",
         alt=f"Confusion matrix of {row.label}: {words}",
-        draw=lambda figure: draw_confusion(figure, row.label, confusion, colour=material.colours[row.row]),
+        draw=lambda figure: draw_confusion(figure, row.label, confusion, color=material.colors[row.row]),
         size=(max(SHORTEST_WIDTH, 2.0 + CELL_WIDTH * len(confusion.labels)), 1.1 + 0.42 * len(confusion.labels)),
     )
 
@@ -99,7 +99,7 @@ def _answers(confusion: Confusion) -> list[str]:
     return [*confusion.labels, *([NO_ANSWER] if confusion.answered(NO_ANSWER) else [])]
 
 
-def draw_confusion(figure: Figure, title: str, confusion: Confusion, *, colour: str) -> None:
+def draw_confusion(figure: Figure, title: str, confusion: Confusion, *, color: str) -> None:
     """Draw a line per class and a column per answer."""
     from matplotlib.patches import Rectangle
 
@@ -108,7 +108,7 @@ def draw_confusion(figure: Figure, title: str, confusion: Confusion, *, colour: 
         for x, answer in enumerate(answers):
             number = confusion.counts[label, answer]
             share = number / max(confusion.labelled(label), 1)
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=DARKEST * share, linewidth=0))
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, alpha=DARKEST * share, linewidth=0))
             axes.text(x, y, f"{number:,}", ha="center", va="center", color=INK)
     axes.set(xlim=(-0.5, len(answers) - 0.5), ylim=(len(confusion.labels) - 0.5, -0.5), ylabel="class")
     axes.set_xticks(range(len(answers)), list(map(chart_label, answers)), rotation=30 if len(answers) > 5 else 0)

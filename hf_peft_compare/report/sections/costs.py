@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hf_peft_compare.comparison.columns import CHECKPOINT, LATENCY, FigureColumn
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_difference, format_milliseconds, format_significant
 from hf_peft_compare.report.blocks import Block, Material, Section
 from hf_peft_compare.report.sections.comparison import figure_table
+from hf_peft_compare.utils.formatting import UNKNOWN, format_difference, format_milliseconds, format_significant
 
 
 def _write_rate(value: float | None) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import FigureColumn, has_cuda, memory_column, score_column
-from hf_peft_compare.comparison.formatting import format_count, format_megabytes, format_seconds
 from hf_peft_compare.report.blocks import Block, Chart, Charts, Material, Section
 from hf_peft_compare.report.charts import INK, chart_label
 from hf_peft_compare.report.sections.comparison import figure_table
 from hf_peft_compare.report.vega import live_scatter
+from hf_peft_compare.utils.formatting import format_count, format_megabytes, format_seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,14 +68,14 @@ def draw_scatter(
     """Draw one point per trained row and one dashed line per floor; parameters on a logarithmic axis."""
     axes, comparison = figure.subplots(), material.comparison
     for place, row in enumerate(rows):
-        colour, marker = material.colours[row.row], material.markers[row.row]
+        color, marker = material.colors[row.row], material.markers[row.row]
         if row.floor:
             value = row.figures[str(comparison.ranking_score)]
             axes.axhline(
-                value, color=colour, linestyle=("--", ":")[place % 2], linewidth=1.4, label=chart_label(row.label)
+                value, color=color, linestyle=("--", ":")[place % 2], linewidth=1.4, label=chart_label(row.label)
             )
         elif cost := _cost(row, key):
-            _draw_point(axes, comparison, row, cost * scale, color=colour, marker=marker)
+            _draw_point(axes, comparison, row, cost * scale, color=color, marker=marker)
     if key == "trainable_params":
         axes.set_xscale("log")
     elif costs := [cost * scale for row in rows if (cost := _cost(row, key))]:

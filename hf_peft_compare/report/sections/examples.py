@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_peft_compare.comparison.examples import example_values
-from hf_peft_compare.comparison.formatting import format_score
+from hf_peft_compare.comparison.example_scores import example_values
 from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
 from hf_peft_compare.report.charts import short_label
 from hf_peft_compare.report.escaping import cap, visible
+from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EXAMPLES = 5_000  # to be searched; with the answers of 50 runs some 20 MB of page
@@ -62,7 +62,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
             label=row.label,
             text=str(lines[row.row][key].get("prediction", "")),
             score=f"{title} {format_score(lines[row.row][key].get('scores', {}).get(score))}",
-            accent=material.colours[row.row],
+            accent=material.colors[row.row],
         )
         for row in material.comparison.rows
         if row.row in lines
@@ -87,7 +87,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
             "title": short_label(str(about.get("title") or material.comparison.ranking_score)),
             "greater_is_better": bool(about.get("greater_is_better", True)),
         },
-        "rows": [{"label": short_label(row.label), "accent": material.colours[row.row]} for row in shown],
+        "rows": [{"label": short_label(row.label), "accent": material.colors[row.row]} for row in shown],
         "examples": {
             "in_all": len(by_id),
             "ids": [_clean(key, 200) for key in ids],

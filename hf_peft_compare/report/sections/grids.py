@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_peft_compare import grids
 from hf_peft_compare.comparison.columns import ranking_column
-from hf_peft_compare.comparison.formatting import format_difference, format_score
+from hf_peft_compare.config import grids
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import chart_label
+from hf_peft_compare.utils.formatting import format_difference, format_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own colour, whatever the page's
+DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own color, whatever the page's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +122,14 @@ def _charts(grid: Grid, title: str) -> Charts:
 
 
 def draw_heat_maps(figure: Figure, grid: Grid, panels: Sequence[tuple[str, Mapping[str, float]]]) -> None:
-    """Draw scores in one scale of colours side by side, and differences in one that is white at zero."""
+    """Draw scores in one scale of colors side by side, and differences in one that is white at zero."""
     scores = [*grid.ours.values(), *grid.theirs.values()]
     widest = max(map(abs, grid.differences.values()), default=0) or 1
     for axes, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         if name == "difference":
-            _draw_panel(axes, grid, values, colours="PuOr", limits=(-widest, widest), write=format_difference)
+            _draw_panel(axes, grid, values, colors="PuOr", limits=(-widest, widest), write=format_difference)
         else:
-            _draw_panel(axes, grid, values, colours="cividis", limits=(min(scores), max(scores)), write=format_score)
+            _draw_panel(axes, grid, values, colors="cividis", limits=(min(scores), max(scores)), write=format_score)
         axes.set_title(name, fontsize=9)
 
 
@@ -138,7 +138,7 @@ def _draw_panel(
     grid: Grid,
     values: Mapping[str, float],
     *,
-    colours: str,
+    colors: str,
     limits: tuple[float, float],
     write: Any,
 ) -> None:
@@ -147,12 +147,12 @@ def _draw_panel(
 
     (down, across), (height, width) = grid.values, map(len, grid.values.values())
     numbers = np.array([values.get(row, math.nan) for row in grid.cells]).reshape(height, width)
-    mesh = axes.pcolormesh(np.ma.masked_invalid(numbers), cmap=colours, vmin=limits[0], vmax=limits[1])
+    mesh = axes.pcolormesh(np.ma.masked_invalid(numbers), cmap=colors, vmin=limits[0], vmax=limits[1])
     for (line, column), number in np.ndenumerate(numbers):
         if math.isfinite(number):
             red, green, blue, _ = mesh.cmap(mesh.norm(number))
-            colour = DARK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else LIGHT
-            axes.text(column + 0.5, line + 0.5, write(number), ha="center", va="center", color=colour, fontsize=8)
+            color = DARK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else LIGHT
+            axes.text(column + 0.5, line + 0.5, write(number), ha="center", va="center", color=color, fontsize=8)
     axes.set_xticks(np.arange(width) + 0.5, [chart_label(str(value)) for value in grid.values[across]])
     axes.set_yticks(np.arange(height) + 0.5, [chart_label(str(value)) for value in grid.values[down]])
     axes.set(xlabel=chart_label(across), ylabel=chart_label(down))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.comparison.formatting import format_score
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+from hf_peft_compare.utils.formatting import format_score
 
 
 def render_groups(material: Material) -> list[Block]:
@@ -29,7 +29,7 @@ def render_groups(material: Material) -> list[Block]:
             columns=_columns("Method", groups),
             rows=[
                 [
-                    Cell(text=row.label, accent=material.colours[row.row]),
+                    Cell(text=row.label, accent=material.colors[row.row]),
                     *(
                         Cell(text=format_score(rows[row.row].get(group)), best=row.row in best[group])
                         for group in groups

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.comparison import MethodRow, RunRow
-from hf_peft_compare.comparison.examples import LOSS
-from hf_peft_compare.comparison.formatting import format_count, format_score, format_significant
+from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts import INK, chart_label
 from hf_peft_compare.report.vega import live_losses
+from hf_peft_compare.utils.formatting import format_count, format_score, format_significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material, *
     axes = figure.subplots()
     handles = []
     for row in rows:
-        style: dict[str, Any] = {"color": material.colours[row.row], "marker": material.markers[row.row]}
+        style: dict[str, Any] = {"color": material.colors[row.row], "marker": material.markers[row.row]}
         for run in row.runs:
             _draw_run(axes, run.record.history if run.record else [], **style)
         handles.append(Line2D([], [], linewidth=1.8, markersize=5, label=chart_label(row.label), **style))
@@ -92,7 +92,7 @@ def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table
         caption=f"Facts of training; losses in {unit}, the state with the best validation loss is kept.",
         columns=[Column(title=title, numeric=place > 0) for place, title in enumerate(titles)],
         rows=[
-            _fact_cells(row, run, material.colours)
+            _fact_cells(row, run, material.colors)
             for row in rows
             for run in row.runs
             if run.record and run.record.history
@@ -100,13 +100,13 @@ def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table
     )
 
 
-def _fact_cells(row: MethodRow, run: RunRow, colours: Mapping[str, str]) -> list[Cell]:
+def _fact_cells(row: MethodRow, run: RunRow, colors: Mapping[str, str]) -> list[Cell]:
     history: list[dict[str, Any]] = run.record.history if run.record else []
     losses = [entry["loss"] for entry in history if "loss" in entry]
     last = {key: max((entry[key] for entry in history if key in entry), default=None) for key in ("step", "epoch")}
     label = row.label if len(row.runs) == 1 else f"{row.label}, seed {run.seed}"
     return [
-        Cell(text=label, accent=colours[row.row]),
+        Cell(text=label, accent=colors[row.row]),
         *_texts(format_count(last["step"]), _short(last["epoch"])),
         *_texts(*(format_score(loss) for loss in (losses[0], losses[-1])) if losses else ("–", "–")),
         *_texts(format_score(run.figures.get("best_validation_loss")), format_count(run.figures.get("best_step"))),

@@ -20,7 +20,7 @@ def render_methods(material: Material) -> list[Block]:
     for row in material.comparison.rows:
         if row.record and row.record.card:
             by_card.setdefault(tuple(sorted(row.record.card.items())), []).append(row)
-    return [_card(dict(card), rows, material.colours[rows[0].row]) for card, rows in by_card.items()]
+    return [_card(dict(card), rows, material.colors[rows[0].row]) for card, rows in by_card.items()]
 
 
 def _card(card: dict[str, str], rows: list[MethodRow], accent: str) -> CardBlock:

@@ -57,7 +57,7 @@ def _outputs(
             label=row.label,
             text=str(line.get("prediction", "")),
             score=f"read as: {line['answer']}" if "answer" in line else "a class, as told",
-            accent=material.colours[row.row],
+            accent=material.colors[row.row],
         )
         for row in rows
         if (line := lines[row.row].get(key)) is not None

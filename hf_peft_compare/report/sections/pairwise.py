@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import ranking_column
-from hf_peft_compare.comparison.formatting import (
+from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
+from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.vega import live_differences
+from hf_peft_compare.utils.formatting import (
     UNKNOWN,
     format_about,
     format_difference,
@@ -17,9 +20,6 @@ from hf_peft_compare.comparison.formatting import (
     format_percent,
     format_score,
 )
-from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
-from hf_peft_compare.report.charts import INK, chart_label
-from hf_peft_compare.report.vega import live_differences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,14 +71,14 @@ def draw_differences(
     ordered = sorted(pairs, key=lambda entry: -abs(entry[1].mean or 0.0))
     for height, (row, pair) in enumerate(ordered):
         mean, low, high = (float(value or 0.0) for value in (pair.mean, pair.interval.low, pair.interval.high))
-        colour = material.colours[row.row]
+        color = material.colors[row.row]
         axes.errorbar(
             [mean],
             [height],
             xerr=[[mean - low], [high - mean]],
             fmt=material.markers[row.row],
-            color=colour,
-            markerfacecolor=colour if pair.told_apart else "none",
+            color=color,
+            markerfacecolor=color if pair.told_apart else "none",
             markersize=7,
             capsize=3,
             linewidth=1.4,
@@ -119,7 +119,7 @@ def _cells(material: Material, pair: PairedDifference) -> list[Cell]:
     reason = [] if pair.interval.known or not pair.interval.reason else [pair.interval.reason]
     needed = (pair.num_seeds_needed, pair.num_examples_needed)
     return [
-        Cell(text=labels[pair.row], accent=material.colours[pair.row]),
+        Cell(text=labels[pair.row], accent=material.colors[pair.row]),
         Cell(text=labels[pair.other]),
         Cell(text=format_difference(pair.mean), best=pair.told_apart, details=reason),
         Cell(text=format_interval(pair.interval, signed=True)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hf_peft_compare.comparison.columns import ranking_column
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_percent
 from hf_peft_compare.comparison.pareto import NUM_RESAMPLES, Front, pareto_fronts
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+from hf_peft_compare.utils.formatting import UNKNOWN, format_percent
 
 
 def render_pareto(material: Material) -> list[Block]:
@@ -21,7 +21,7 @@ def render_pareto(material: Material) -> list[Block]:
             caption=f"How often each row is on the front of {ranking_column(comparison).title} against a cost.",
             columns=[Column(title="Method", numeric=False), *(Column(title=title) for title in titles)],
             rows=[
-                [Cell(text=row.label, accent=material.colours[row.row]), *(_cell(front, row.row) for front in fronts)]
+                [Cell(text=row.label, accent=material.colors[row.row]), *(_cell(front, row.row) for front in fronts)]
                 for row in comparison.finished_rows
             ],
             notes=[

@@ -8,9 +8,9 @@ from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.columns import CUDA_PEAK
-from hf_peft_compare.comparison.formatting import UNKNOWN, format_count, format_megabytes, format_seconds
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_megabytes, format_seconds
 
 HELD = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
 
@@ -39,7 +39,7 @@ def render_plan(material: Material) -> list[Block]:
     shown = [estimate for estimate in estimates(records) if any(estimate.measured(r) is not None for r in records)]
     rows = [
         [
-            Cell(text=_label(row, record), accent=material.colours[row.row]),
+            Cell(text=_label(row, record), accent=material.colors[row.row]),
             *(_cell(estimate, record) for estimate in shown),
         ]
         for row, record in runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_peft_compare.records import RunRecord
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section, text_table
 from hf_peft_compare.report.sections.settings import flatten, split_common, write_value
 

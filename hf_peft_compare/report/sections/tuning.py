@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.comparison.formatting import format_count, format_score, format_seconds, format_significant
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Paragraph, Section, Table
 from hf_peft_compare.report.charts import chart_label
+from hf_peft_compare.utils.formatting import format_count, format_score, format_seconds, format_significant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,11 +55,11 @@ def draw_rates(figure: Figure, rows: Tuned, material: Material) -> None:
         points = _points(tuning)
         if not points:
             continue
-        colour, marker = material.colours[row.row], material.markers[row.row]
+        color, marker = material.colors[row.row], material.markers[row.row]
         rates, losses = zip(*sorted(points), strict=True)
-        axes.plot(rates, losses, color=colour, marker=marker, linewidth=1, markersize=5, label=chart_label(row.label))
+        axes.plot(rates, losses, color=color, marker=marker, linewidth=1, markersize=5, label=chart_label(row.label))
         rate, loss = min(points, key=lambda point: point[1])
-        axes.plot([rate], [loss], marker="o", markersize=13, fillstyle="none", color=colour)
+        axes.plot([rate], [loss], marker="o", markersize=13, fillstyle="none", color=color)
     axes.set_xscale("log")
     axes.set(xlabel="learning rate", ylabel="best validation loss")
     figure.legend(loc="outside lower center", ncols=4)
@@ -76,12 +76,12 @@ def _table(material: Material, rows: Tuned) -> Table:
         name="tuning",
         caption="Tuning: its cost is part of what a method costs.",
         columns=[Column(title=title, numeric=0 < place < 6) for place, title in enumerate(titles)],
-        rows=[_cells(row, tuning, material.colours) for row, tuning in rows],
+        rows=[_cells(row, tuning, material.colors) for row, tuning in rows],
         notes=_notes(rows),
     )
 
 
-def _cells(row: MethodRow, tuning: Mapping[str, Any], colours: Mapping[str, str]) -> list[Cell]:
+def _cells(row: MethodRow, tuning: Mapping[str, Any], colors: Mapping[str, str]) -> list[Cell]:
     trials: Sequence[Mapping[str, Any]] = tuning["trials"]
     losses = [trial["validation_loss"] for trial in trials if trial["validation_loss"] is not None]
     texts = [
@@ -93,7 +93,7 @@ def _cells(row: MethodRow, tuning: Mapping[str, Any], colours: Mapping[str, str]
         ", ".join(f"{_short(key)} {_value(value)}" for key, value in tuning["best"].items()),
         _range(tuning),
     ]
-    return [Cell(text=row.label, accent=colours[row.row]), *(Cell(text=text) for text in texts)]
+    return [Cell(text=row.label, accent=colors[row.row]), *(Cell(text=text) for text in texts)]
 
 
 def _range(tuning: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@
     }
   }
 
-  // --- Charts: Vega-Lite in the place of the drawings, in the page's own colours ---
+  // --- Charts: Vega-Lite in the place of the drawings, in the page's own colors ---
 
   function theme(width) {
     const style = getComputedStyle(document.documentElement);

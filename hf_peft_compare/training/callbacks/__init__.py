@@ -3,23 +3,23 @@
 Those that measure are exported into checkpoints, so that a resumed run goes on counting where it was.
 """
 
-from hf_peft_compare.callbacks.best_state import BestState
-from hf_peft_compare.callbacks.checkpoints import CheckpointMarker
-from hf_peft_compare.callbacks.finite_loss import FiniteLoss
-from hf_peft_compare.callbacks.hopeless import Hopeless
-from hf_peft_compare.callbacks.memory_breakdown import MemoryBreakdown
-from hf_peft_compare.callbacks.peak_cuda_memory import PeakCudaMemory
-from hf_peft_compare.callbacks.progress import ProgressFile
-from hf_peft_compare.callbacks.train_flops import TrainFlops
-from hf_peft_compare.callbacks.trainable_parameters import TrainableParameters
-from hf_peft_compare.callbacks.wall_clock import WallClock
-from hf_peft_compare.callbacks.wandb_sink import WandbSink
+from hf_peft_compare.training.callbacks.best_state import BestState
+from hf_peft_compare.training.callbacks.checkpoints import CheckpointMarker
+from hf_peft_compare.training.callbacks.finite_loss import FiniteLoss
+from hf_peft_compare.training.callbacks.median_stopping import MedianStopping
+from hf_peft_compare.training.callbacks.memory_breakdown import MemoryBreakdown
+from hf_peft_compare.training.callbacks.peak_cuda_memory import PeakCudaMemory
+from hf_peft_compare.training.callbacks.progress import ProgressFile
+from hf_peft_compare.training.callbacks.train_flops import TrainFlops
+from hf_peft_compare.training.callbacks.trainable_parameters import TrainableParameters
+from hf_peft_compare.training.callbacks.wall_clock import WallClock
+from hf_peft_compare.training.callbacks.wandb import WandbSink
 
 __all__ = [
     "BestState",
     "CheckpointMarker",
     "FiniteLoss",
-    "Hopeless",
+    "MedianStopping",
     "MemoryBreakdown",
     "PeakCudaMemory",
     "ProgressFile",

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from hf_peft_compare.trainables import save_trainables
+from hf_peft_compare.models.trainable_parameters import save_trainables
 
 METRIC = "eval_nats_per_label"
 BEST_FILE = "best.safetensors"

@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hf_peft_compare.callbacks.best_state import METRIC
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.training.callbacks.best_state import METRIC
 
 
 class FiniteLoss(TrainerCallback):

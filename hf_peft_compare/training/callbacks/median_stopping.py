@@ -7,10 +7,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hf_peft_compare.callbacks.best_state import METRIC
+from hf_peft_compare.training.callbacks.best_state import METRIC
 
 
-class Hopeless(TrainerCallback):
+class MedianStopping(TrainerCallback):
     """Stop training once a validation loss is above what it has to stay below.
 
     Args:

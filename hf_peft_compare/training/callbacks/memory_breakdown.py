@@ -11,7 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from hf_peft_compare.sharding import is_sharded, part
+from hf_peft_compare.utils.sharding import is_sharded, part
 
 KEYS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
 ENOUGH = 3  # of equal size, since attention keeps more of a padded batch than of one without padding
@@ -22,7 +22,7 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
 
     | key               | what is counted                                                                          |
     |-------------------|------------------------------------------------------------------------------------------|
-    | weights_bytes     | parameters and buffers, quantised ones as they are stored                                |
+    | weights_bytes     | parameters and buffers, quantized ones as they are stored                                |
     | gradients_bytes   | gradients before the first optimizer step                                                |
     | optimizer_bytes   | the optimizer's tensors after it                                                         |
     | activations_bytes | what autograd saved for the backward pass of the largest micro-batch, beside the weights |

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from hf_peft_compare.callbacks.phases import EVALUATION, TRAIN, PhaseCallback
+from hf_peft_compare.training.callbacks.phases import EVALUATION, TRAIN, PhaseCallback
 
 
 class PeakCudaMemory(PhaseCallback):

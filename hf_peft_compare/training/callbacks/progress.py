@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hf_peft_compare.records import PROGRESS_FILE
+from hf_peft_compare.records.run_folder import PROGRESS_FILE
 
 SECONDS_BETWEEN_WRITES = 0.3
 

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from hf_peft_compare.planning.tracing import FlopCounter
+from hf_peft_compare.utils.flops import FlopCounter
 
 ENOUGH = 3  # micro-batches to count in, since counting slows them
 

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from hf_peft_compare.trainables import count_parameters, hash_trainables
+from hf_peft_compare.models.trainable_parameters import count_parameters, hash_trainables
 
 
 class TrainableParameters(TrainerCallback, ExportableState):

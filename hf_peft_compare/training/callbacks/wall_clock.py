@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hf_peft_compare.callbacks.phases import PHASES, PhaseCallback
+from hf_peft_compare.training.callbacks.phases import PHASES, PhaseCallback
 
 
 class WallClock(PhaseCallback):
@@ -20,7 +20,7 @@ class WallClock(PhaseCallback):
     | seconds["train"]     | optimizer steps: data, forward, backward, update         |
     | seconds["evaluation"]| validation loss during training, test loss, generation   |
     | seconds["save"]      | checkpoints, the best state, the tuned model             |
-    | seconds["load"]      | data, tokenisation, model                                |
+    | seconds["load"]      | data, tokenization, model                                |
 
     The GPU is waited for where a phase ends, and only there.
     """

@@ -12,11 +12,11 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hf_peft_compare.callbacks.best_state import METRIC
-from hf_peft_compare.config import RunConfig
-from hf_peft_compare.processes import process_state
-from hf_peft_compare.records import RunRecord
-from hf_peft_compare.weights_and_biases import is_disabled, open_run
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.training.callbacks.best_state import METRIC
+from hf_peft_compare.utils.distributed import process_state
+from hf_peft_compare.utils.wandb_run import is_disabled, open_run
 
 ID_FILE = "run_id"
 STEP = "train/global_step"
@@ -76,7 +76,7 @@ class WandbSink(TrainerCallback):
         if not self._logs:
             return
         with self._tolerating("writing the results"):
-            self._run.summary.update(summarise(record))
+            self._run.summary.update(summarize(record))
             if predictions:
                 self._run.log({"predictions": _table(predictions)})
             if record.finished:
@@ -133,7 +133,7 @@ class WandbSink(TrainerCallback):
         return run_id
 
 
-def summarise(record: RunRecord) -> dict[str, float | str]:
+def summarize(record: RunRecord) -> dict[str, float | str]:
     """Give a record's final figures under W&B's slashed names; what is unknown is left out."""
     parameters: dict[str, float] = dict(record.parameters or {})
     if parameters:

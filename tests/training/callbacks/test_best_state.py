@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerControl
 
-from hf_peft_compare.callbacks import BestState
+from hf_peft_compare.training.callbacks import BestState
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from hf_peft_compare.callbacks import CheckpointMarker
-from hf_peft_compare.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.training.callbacks import CheckpointMarker
+from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 
 
 def test_the_newest_whole_checkpoint_is_found_by_number(tmp_path):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_peft_compare.callbacks import FiniteLoss
-from hf_peft_compare.errors import RunFailed
+from hf_peft_compare.core.errors import RunFailed
+from hf_peft_compare.training.callbacks import FiniteLoss
 
 ARGS, STATE = SimpleNamespace(learning_rate=0.5), SimpleNamespace(global_step=7)
 

@@ -8,10 +8,10 @@ import torch
 from tiny import NO_DROPOUT
 from torch import nn
 
-from hf_peft_compare import training
-from hf_peft_compare.callbacks import MemoryBreakdown
-from hf_peft_compare.callbacks.memory_breakdown import ENOUGH, KEYS
-from hf_peft_compare.callbacks.wandb_sink import summarise
+from hf_peft_compare.training import run as training
+from hf_peft_compare.training.callbacks import MemoryBreakdown
+from hf_peft_compare.training.callbacks.memory_breakdown import ENOUGH, KEYS
+from hf_peft_compare.training.callbacks.wandb import summarize
 
 FLOAT = 4  # bytes
 B, I, H, O = 5, 7, 11, 3  # noqa: E741  rows, and the widths of input, hidden layer and output
@@ -111,7 +111,7 @@ def test_a_run_records_what_its_training_took(row, train):
     assert record.memory["gradients_bytes"] == FLOAT * trained
     assert 0 <= record.memory["optimizer_bytes"] - 2 * FLOAT * trained < 4 * 1000  # two moments, and step counts
     assert record.memory["activations_bytes"] > 0
-    assert {f"memory/{key}" for key in KEYS} <= summarise(record).keys()  # W&B has them too
+    assert {f"memory/{key}" for key in KEYS} <= summarize(record).keys()  # W&B has them too
 
 
 def test_what_is_trained_at_the_top_needs_fewer_activations(train):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import TrainerControl
 
-from hf_peft_compare import training
-from hf_peft_compare.callbacks import PeakCudaMemory, WallClock, best_state, peak_cuda_memory, wall_clock
-from hf_peft_compare.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
+from hf_peft_compare.training import run as training
+from hf_peft_compare.training.callbacks import PeakCudaMemory, WallClock, best_state, peak_cuda_memory, wall_clock
+from hf_peft_compare.training.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
 
 
 class Phases(PhaseCallback):

@@ -3,7 +3,7 @@
 import json
 from types import SimpleNamespace
 
-from hf_peft_compare.callbacks import ProgressFile
+from hf_peft_compare.training.callbacks import ProgressFile
 
 
 def read(folder):

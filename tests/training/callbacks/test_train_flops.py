@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hf_peft_compare.callbacks.train_flops import ENOUGH, TrainFlops
+from hf_peft_compare.training.callbacks.train_flops import ENOUGH, TrainFlops
 
 
 def batch(num_columns):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny import METHODS
 
-from hf_peft_compare.callbacks import TrainableParameters
-from hf_peft_compare.trainables import hash_trainables
+from hf_peft_compare.models.trainable_parameters import hash_trainables
+from hf_peft_compare.training.callbacks import TrainableParameters
 
 
 @pytest.fixture

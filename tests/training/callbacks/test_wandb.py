@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from hf_peft_compare.callbacks import wandb_sink
-from hf_peft_compare.callbacks.wandb_sink import WandbSink, summarise
-from hf_peft_compare.config import RunConfig, TrainingConfig
-from hf_peft_compare.records import RunRecord
-from hf_peft_compare.weights_and_biases import PROJECT, has_account
+from hf_peft_compare.config.schema import RunConfig, TrainingConfig
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.training.callbacks import wandb_sink
+from hf_peft_compare.training.callbacks.wandb import WandbSink, summarize
+from hf_peft_compare.utils.wandb_run import PROJECT, has_account
 
 WANDB = Path(sys.executable).with_name("wandb")
 PREDICTIONS = [
@@ -202,7 +202,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from test_wandb_sink import log_steps, make_config, make_record
-from hf_peft_compare.callbacks.wandb_sink import WandbSink
+from hf_peft_compare.training.callbacks.wandb import WandbSink
 
 sink = WandbSink(config=make_config(), folder=Path(sys.argv[1]))
 sink.start()
@@ -328,5 +328,5 @@ def test_a_broken_wandb_is_noted_once_and_never_raises(
 
 def test_the_summary_leaves_out_what_is_unknown() -> None:
     lead = make_record(make_config(), parameters=None, validation=None, memory={"baseline_bytes": None})
-    assert not any(name.startswith(("parameters/", "validation/", "memory/")) for name in summarise(lead))
-    assert summarise(lead)["test/test_loss"] == 2.5
+    assert not any(name.startswith(("parameters/", "validation/", "memory/")) for name in summarize(lead))
+    assert summarize(lead)["test/test_loss"] == 2.5

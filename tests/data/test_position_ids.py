@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from hf_peft_compare.positions import count_positions_from_mask, positions_from_mask
+from hf_peft_compare.data.position_ids import count_positions_from_mask, positions_from_mask
 
 
 @pytest.mark.parametrize(

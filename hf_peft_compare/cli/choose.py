@@ -1,0 +1,46 @@
+"""`choose`: recommend a method under a budget."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_peft_compare.cli.options import Commands, add_command, add_output_dir, number, study_folder
+from hf_peft_compare.core.errors import FAILED, OK
+from hf_peft_compare.records.record import read_runs
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    choose = add_command(commands, "choose", choose_command, "recommend a method under a budget, from finished studies")
+    choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a study that has run, or its folder")
+    choose.add_argument("--max-memory", metavar="SIZE", help="8GiB, 500MB: GPU memory of training, else the process's")
+    choose.add_argument("--max-minutes", type=number, metavar="N", help="of training")
+    choose.add_argument("--max-checkpoint", metavar="SIZE", help="of the files that keep what was tuned")
+    choose.add_argument("--max-latency", type=number, metavar="SECONDS", help="of one call for one example")
+    choose.add_argument("--min-quality", type=number, metavar="X", help="of the ranking score (a loss: at most)")
+    choose.add_argument("--mergeable", action="store_true", help="only what can become a plain transformers model")
+    add_output_dir(choose)
+
+
+def choose_command(options: argparse.Namespace) -> int:
+    """Print the row to take under a budget, study by study; the status is 1 where nothing fits."""
+    from hf_peft_compare.comparison import compare
+    from hf_peft_compare.comparison.recommendation import Budget, choose, parse_size, say_choice, say_over_studies
+
+    budget = Budget(
+        max_memory_bytes=None if options.max_memory is None else parse_size(options.max_memory),
+        max_minutes=options.max_minutes,
+        max_checkpoint_bytes=None if options.max_checkpoint is None else parse_size(options.max_checkpoint),
+        max_latency_seconds=options.max_latency,
+        min_quality=options.min_quality,
+        mergeable=options.mergeable,
+    )
+    choices = []
+    for study in options.study:
+        records, predictions = read_runs(study_folder(study, options.output_dir))
+        runs = [(record.row, record.seed) for record in records.values()]
+        choices.append(choose(compare(records, predictions, expected_runs=runs), budget))
+        print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in say_choice(choices[-1])), end="")
+    if len(choices) > 1:
+        print(say_over_studies(choices))
+    return OK if all(choice.row for choice in choices) else FAILED

@@ -1,0 +1,35 @@
+"""`doctor`: check what silently ruins comparisons, before a study runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, quieten
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import FAILED, OK
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    doctor = add_command(
+        commands, "doctor", doctor_command, "check what silently ruins comparisons, before a study runs"
+    )
+    add_study(doctor)
+    add_rows(doctor)
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+
+def doctor_command(options: argparse.Namespace) -> int:
+    """Check what silently ruins comparisons, row by row; the status is 1 where something was found."""
+    from hf_peft_compare.diagnostics.console import as_json, render_examination, say_sum
+    from hf_peft_compare.diagnostics.examining import examine
+    from hf_peft_compare.planning.planner import configs_of
+
+    quieten()
+    examinations = []
+    for examination in examine(configs_of(load_study(options.study, options.set), options.method)):
+        examinations.append(examination)
+        print(end="" if options.json else render_examination(examination) + "\n", flush=True)
+    print(json.dumps(as_json(examinations), indent=1, ensure_ascii=False) if options.json else say_sum(examinations))
+    return OK if all(examination.passed for examination in examinations) else FAILED

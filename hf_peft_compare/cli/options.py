@@ -1,0 +1,95 @@
+"""Options that several commands share, and the folders that they name."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.run_folder import RECORD_FILE
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    commands: Commands, name: str, function: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """Add a command whose function takes the parsed options and returns the exit status."""
+    hidden = text is argparse.SUPPRESS
+    parser = commands.add_parser(name) if hidden else commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(function=function)
+    return parser
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the study, its overrides and the output directory."""
+    parser.add_argument("study", metavar="STUDY", help="a name of `list`, or a YAML file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    add_output_dir(parser)
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of some rows of a study."""
+    parser.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
+
+
+def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
+    """Add a finished run and the output directory."""
+    parser.add_argument("run", metavar="RUN", nargs=nargs, help="study/row-seed0, or the run's folder")
+    add_output_dir(parser)
+
+
+def add_output_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the output directory."""
+    parser.add_argument("--output-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="output directory")
+
+
+def positive(text: str) -> int:
+    """Parse a positive whole number."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def number(text: str) -> float:
+    """Parse a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
+    return value
+
+
+def run_folder(run: str, output_dir: Path) -> Path:
+    """Find a run by `study/row-seed0` or by its folder."""
+    for folder in (output_dir / run, Path(run)):
+        if folder.is_dir():
+            return folder
+    raise UserError(
+        f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; give study/row-seed0 or a path."
+    )
+
+
+def study_folder(study: str, output_dir: Path) -> Path:
+    """Find the folder of a study's runs by the study's name or by the folder itself."""
+    for folder in (output_dir / study, Path(study)):
+        if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
+            return folder
+    raise UserError(f"no records in {output_dir / study} or {study}; give a study that has run, or a folder of runs.")
+
+
+def quieten() -> None:
+    """Keep the warnings and progress bars of libraries out of a command's output."""
+    import warnings
+
+    from transformers.utils import logging
+
+    warnings.simplefilter("ignore")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,32 @@
+"""`plan`: what a study will take, before anything is downloaded or trained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, quieten
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import OK
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    plan = add_command(commands, "plan", plan_command, "parameters, memory, FLOPs and time of a study before it runs")
+    add_study(plan)
+    add_rows(plan)
+    plan.add_argument("--device", metavar="NAME", help="h200, a100, l4, t4 or cpu (default: this machine's)")
+    plan.add_argument("--calibrate", action="store_true", help="time a few steps on this machine's device")
+    plan.add_argument("--json", action="store_true", help="print JSON, in bytes, seconds and FLOPs")
+
+
+def plan_command(options: argparse.Namespace) -> int:
+    """Print what every run of a study will take, before anything is downloaded or trained."""
+    from hf_peft_compare.planning.console import render_plan
+    from hf_peft_compare.planning.planner import configs_of, plan_study
+
+    quieten()
+    configs = configs_of(load_study(options.study, options.set), options.method)
+    plan = plan_study(configs, device=options.device, calibrate=options.calibrate)
+    print(json.dumps(plan.as_json(), indent=1) if options.json else render_plan(plan), end="\n" * options.json)
+    return OK

@@ -1,0 +1,56 @@
+"""`predict`: what finished runs predict of a text or a file of texts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, quieten, run_folder
+from hf_peft_compare.core.errors import OK, UserError
+from hf_peft_compare.utils.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from hf_peft_compare.inference.prediction import Text
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    predict = add_command(commands, "predict", predict_command, "use finished runs on a text or a file")
+    add_run(predict, nargs="?")
+    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run, of any study")
+    source = predict.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text")
+    source.add_argument("--file", type=Path, help="a .txt file (one text), or .jsonl, .csv, .parquet")
+    predict.add_argument("--column", help="the file's column of texts (default: those of each run's study)")
+    predict.add_argument("--batch-size", type=positive, default=8, metavar="N")
+    predict.add_argument("--output", type=Path, metavar="FILE", help="write JSON lines there instead of printing them")
+
+
+def predict_command(options: argparse.Namespace) -> int:
+    """Print what finished runs predict of a text or a file of texts, as JSON lines."""
+    from hf_peft_compare.inference.prediction import predict_each
+
+    runs = [*([options.run] if options.run else []), *options.adapter]
+    if not runs:
+        raise UserError("predict got no run; give RUN, or --adapter RUN once or more.")
+    quieten()
+    folders = [run_folder(run, options.output_dir) for run in runs]
+    asked = [(folder, _texts_of(folder, options)) for folder in folders]
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predict_each(asked, batch_size=options.batch_size))
+    if options.output is None:
+        sys.stdout.writelines(lines)
+    else:
+        write_text_atomically(options.output, "".join(lines))
+    return OK
+
+
+def _texts_of(folder: Path, options: argparse.Namespace) -> list[Text]:
+    """Return what a run is asked: the one text, or from the file what its own data had in these columns."""
+    from hf_peft_compare.inference.prediction import read_texts, text_columns
+
+    if options.text is not None:
+        return [options.text]
+    return read_texts(options.file, [options.column] if options.column else text_columns(folder))

@@ -1,0 +1,75 @@
+"""`run`: run all methods and seeds of a study, then write its report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, positive
+from hf_peft_compare.cli.report import print_report
+from hf_peft_compare.config.layers import flatten
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import FAILED, OK
+
+if TYPE_CHECKING:
+    from hf_peft_compare.orchestration.jobs import Job
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    run = add_command(commands, "run", run_command, "run all methods and seeds of a study, then write its report")
+    add_study(run)
+    add_rows(run)
+    run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
+    run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
+    run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
+    run.add_argument("--accelerate-config", metavar="NAME", help="how they share a model: fsdp, …, or a file")
+    run.add_argument("--one-run-per-gpu", action="store_true", help="runs side by side, one GPU each")
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run all methods and seeds of a study, then print its table and write its report."""
+    from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
+    from hf_peft_compare.orchestration.jobs import jobs_of
+
+    config = None if options.accelerate_config is None else find_accelerate_config(options.accelerate_config)
+    study = load_study(options.study, options.set)
+    jobs = jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed)
+    if options.dry_run:
+        return _print_configs(jobs)
+    from hf_peft_compare.orchestration.launcher import run_jobs
+    from hf_peft_compare.orchestration.progress_display import Live
+
+    with Live() as live:
+        launch = partial(
+            run_jobs,
+            num_processes=options.num_processes,
+            one_run_per_gpu=options.one_run_per_gpu,
+            accelerate_config=config,
+            say=live,
+        )
+        if study.config.tune is not None:
+            from hf_peft_compare.orchestration.tuning import tuned_jobs
+
+            jobs = tuned_jobs(study, jobs, launch)
+        outcomes = launch(jobs)
+    folder = options.output_dir / study.config.name
+    comparison = print_report(study.config, folder)
+    from hf_peft_compare.report.wandb_verdict import log_verdict
+
+    log_verdict(study.config.name, comparison, folder)
+    return FAILED if "failed" in outcomes.values() else OK
+
+
+def _print_configs(jobs: Sequence[Job]) -> int:
+    """Print the resolved config of every run, each value with the layer that set it."""
+    for job in jobs:
+        print(f"{job.config.study}/{job.config.run}")
+        values = flatten(asdict(job.config))
+        for key, layer in sorted(job.origins.items()):
+            print(f"  {key} = {json.dumps(values.get(key), ensure_ascii=False)}  [{layer}]")
+    return OK

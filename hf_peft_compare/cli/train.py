@@ -1,0 +1,73 @@
+"""`train`: one run in this process, or in those of `accelerate launch`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.cli.options import Commands, add_command, add_study
+from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
+
+if TYPE_CHECKING:
+    from hf_peft_compare.orchestration.jobs import Job
+
+
+def add(commands: Commands) -> None:
+    """Add the command, and the hidden one by which `run` starts several processes."""
+    train = add_command(commands, "train", train_command, "train one run here, or under accelerate launch")
+    add_study(train)
+    train.add_argument("--method", required=True, metavar="ROW", help="the row of the study")
+    train.add_argument("--seed", type=int, default=0)
+    job = add_command(commands, "train-job", train_job_command, argparse.SUPPRESS)
+    job.add_argument("job", type=Path)
+
+
+def train_command(options: argparse.Namespace) -> int:
+    """Do one run in this process; under `accelerate launch` in as many as it starts."""
+    from hf_peft_compare.orchestration.jobs import jobs_of
+    from hf_peft_compare.orchestration.worker import train_one
+
+    study = load_study(options.study, options.set)
+    job = jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
+    if study.config.tune is not None:
+        from hf_peft_compare.orchestration.tuning import tuned_jobs
+
+        (job,) = tuned_jobs(study, [job], _refuse_trials)
+    _check_device(os.environ.get("LOCAL_RANK"))
+    if os.environ.get("RANK", "0") != "0":
+        return train_one(job)
+    from hf_peft_compare.orchestration.progress_display import Live
+
+    with Live() as live:
+        return train_one(job, say=live)
+
+
+def train_job_command(options: argparse.Namespace) -> int:
+    """Do a run that `run` described in a file."""
+    from hf_peft_compare.orchestration.worker import train_job
+
+    return train_job(options.job)
+
+
+def _refuse_trials(jobs: Sequence[Job], *, check: bool) -> dict[str, str]:
+    """Raise UserError: one run is asked for, and its settings are not found yet."""
+    row = jobs[0].config.row
+    raise UserError(
+        f"{row} is not tuned yet. Begin with `hf-peft-compare run STUDY --method {row}`, or train it with its own "
+        f"settings: --set tune=null"
+    )
+
+
+def _check_device(local_rank: str | None) -> None:
+    """Refuse more processes than CUDA devices, before CUDA itself fails obscurely."""
+    if local_rank is None:
+        return
+    import torch
+
+    devices = torch.cuda.device_count()
+    if devices and int(local_rank) >= devices:
+        raise UserError(f"process {local_rank} has no GPU: there are {devices}; lower --num_processes to {devices}.")

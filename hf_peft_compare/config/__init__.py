@@ -1,0 +1,1 @@
+"""A study's YAML and overrides, resolved into the config of each run."""

@@ -1,0 +1,290 @@
+"""The settings of a study and of a run, as typed dataclasses: every key with its default and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as typed_dataclass
+
+from hf_peft_compare.core.registry import get_method, get_task
+from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
+from hf_peft_compare.records.run_folder import run_name
+from hf_peft_compare.utils.hashing import hash_json
+
+EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
+BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
+ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # what a row may set of its study's protocol
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingConfig:
+    """How a run trains; names and meanings are those of `transformers.TrainingArguments` unless said otherwise.
+
+    Args:
+        train_batch_size: examples per optimizer step over all devices (the effective batch). The micro-batch per
+            device is this divided by processes times `gradient_accumulation_steps`, so that the protocol does not
+            change with the hardware.
+        eval_batch_size: how many of the longest texts are evaluated at once per device. The test split's batches of
+            shorter texts have more of them, for no more tokens or logits; no score depends on it.
+        early_stopping_patience: evaluations without a better validation loss before training stops; None: never.
+        optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` to float rounding,
+            in less time.
+        bf16: None: where the GPU has it.
+        torch_compile: compile the model's training steps: fewer, larger kernels, after a minute or more of compiling,
+            and again for batches of other shapes; pays on a GPU in long runs. It rounds otherwise: losses agree to
+            float tolerance. Operations are not counted in compiled runs; evaluation is not compiled.
+        torch_compile_backend: None: inductor, which needs a compiler; "eager" only traces. To name one is to compile.
+        packing: put the texts of a micro-batch into one row without padding; losses are the same. For GPUs, with an
+            attention that skips what texts do not see of each other (`attn_implementation: flex_attention`, where the
+            architecture has it). With any other the mask of the long row costs more than
+            the padding it saves, of which texts of similar length have little: steps of 8 texts of 500 tokens took
+            five times as long on CPU. Methods with virtual tokens, runs that keep trunk states and architectures
+            that cannot tell packed texts apart go unpacked, and their records say so.
+        trunk_cache: keep the states of a frozen trunk on disk, so that it is computed once and not in every epoch.
+            None: on CPU only; a GPU computes a small trunk faster than its states are read (set true for large ones).
+        trunk_cache_max_bytes: what a study's caches may take; a run whose states are larger goes without.
+        dataloader_num_workers: processes that put batches together beside the training one. None: 2 where there is a
+            GPU, which then need not wait for a batch, else 0, since they would take the cores that train.
+    """
+
+    learning_rate: PositiveFloat = 5e-5
+    num_train_epochs: PositiveFloat = 3.0
+    max_steps: int = -1
+    train_batch_size: PositiveInt = 8
+    gradient_accumulation_steps: PositiveInt = 1
+    eval_batch_size: PositiveInt = 16
+    optim: str = "adamw_torch_fused"
+    lr_scheduler_type: str = "linear"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+    eval_strategy: Literal["epoch", "steps"] = "epoch"
+    eval_steps: PositiveInt = 500
+    logging_steps: PositiveInt = 10
+    early_stopping_patience: PositiveInt | None = 2
+    bf16: bool | None = None
+    gradient_checkpointing: bool = False
+    torch_compile: bool = False
+    torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = None
+    packing: bool = False
+    trunk_cache: bool | None = None
+    trunk_cache_max_bytes: PositiveInt = 50_000_000_000
+    dataloader_num_workers: NonNegativeInt | None = None
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class GenerationConfig:
+    """How test outputs are generated; names and meanings are those of `transformers.GenerationConfig`.
+
+    Args:
+        temperature: None: the likeliest token is taken; else tokens are drawn, sharper below 1 and flatter above, in an
+            order that the run's seed decides.
+        cache_implementation: "dynamic" grows with the text; "static" takes the memory of the longest at once, and on a
+            GPU each step is then compiled: a minute or more at first, less per token after. Text is the same. peft's
+            own prompt learning has no static cache and generates with a dynamic one.
+    """
+
+    max_new_tokens: PositiveInt = 64
+    min_new_tokens: NonNegativeInt = 0
+    num_beams: PositiveInt = 1
+    no_repeat_ngram_size: NonNegativeInt = 0
+    repetition_penalty: PositiveFloat = 1.0
+    temperature: PositiveFloat | None = None
+    cache_implementation: Literal["dynamic", "static"] = "dynamic"
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class References:
+    """Published figures of the experiment that a study reproduces.
+
+    Args:
+        source: a neutral label such as "course report, 2024".
+        rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
+        grids: {row with a grid: [[value]]} of the score that ranks, one level of lists for each key of the study file's
+            grid; read into `rows`.
+        differences: where our protocol differs from theirs, one sentence each.
+    """
+
+    source: str
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    grids: dict[str, list[Any]] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tune:
+    """How the settings of every method are tuned before its runs, with the same budget for each.
+
+    Args:
+        budget: of each row, such as "8 trials" or "30 minutes".
+        parameters: {row or method: {setting: [values] or {low, high, log}}}, over the methods' own ranges; a training
+            setting is named `training.…`.
+        seed: of the trials and of what proposes them.
+        prune: stop a trial whose validation loss is above the median of those before it.
+    """
+
+    budget: str
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    prune: bool = False
+
+    @property
+    def num_trials(self) -> int | None:
+        """Trials of each row; None where minutes are given."""
+        number, unit = self.budget.split()
+        return int(number) if unit.startswith("trial") else None
+
+    @property
+    def minutes(self) -> int | None:
+        """Minutes of each row; None where trials are given."""
+        number, unit = self.budget.split()
+        return int(number) if unit.startswith("minute") else None
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyProtocol:
+    """What every run of a study shares.
+
+    Args:
+        dataset: a hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
+        dataset_config: the hub's config name; a local dataset drops it.
+        train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
+            from train, seeded, with the labels in train's proportions where the task has labels.
+        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. No validation
+            (0) will do where nothing is trained.
+        balanced_train_samples: choose the train examples so that their labels are as even as the data allows.
+        data_seed: seed of the choice of samples, the same for every run of the study.
+        model_name_or_path: a hub id, a local folder, or "embedded".
+        init: "pretrained", or "config": the architecture with random weights.
+        architecture: fields of the model's config, over those of `model_name_or_path`; with `model_type` it is
+            enough for `init: config` without any download.
+        attn_implementation: "sdpa" takes the fastest kernel that torch has for a batch, "flex_attention" (GPU only)
+            skips what is masked, "eager" is slow and takes most memory; None: transformers' choice, sdpa where the
+            model has it. Flash Attention's own package works in half precision alone, and evaluation is in float32.
+        tokenizer_name_or_path: None: the model's own.
+        max_length: tokens of prompt, text and completion together, virtual tokens counted.
+        costs: measure latency, merging and forgetting of each run's model once it is scored.
+    """
+
+    task: dict[str, Any]
+    dataset: str
+    dataset_config: str | None = None
+    dataset_revision: str | None = None
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    num_train_samples: PositiveInt | None = None
+    num_validation_samples: NonNegativeInt | None = None
+    num_test_samples: PositiveInt | None = None
+    balanced_train_samples: bool = False
+    data_seed: int = 0
+    model_name_or_path: str
+    model_revision: str | None = None
+    init: Literal["pretrained", "config"] = "pretrained"
+    architecture: dict[str, Any] = field(default_factory=dict)
+    attn_implementation: str | None = None
+    tokenizer_name_or_path: str | None = None
+    max_length: PositiveInt = 512
+    costs: bool = True
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+
+    @property
+    def task_settings(self) -> Any:
+        """The task's settings as its own frozen dataclass."""
+        return parse_settings(get_task(self.task["name"]).settings, self.task, "task")
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class StudyConfig(StudyProtocol):
+    """One study: a task, a base model, the methods to compare, seeds.
+
+    Args:
+        methods: {row name: settings}. A row's `method` says which method it is (default: the row's name), its
+            `training` overrides the study's training settings, its `num_train_samples` and `max_length` the study's,
+            its `model_name_or_path` the study's base with its revision, tokenizer and architecture, and the rest are
+            the method's own settings. A row's `grid` varies any of these over lists, e.g.
+            {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` puts a row for each
+            combination in its place, named by its values, which win over whatever else sets their keys.
+    """
+
+    name: str
+    title: str
+    description: str = ""
+    methods: dict[str, dict[str, Any]]
+    seeds: list[int] = field(default_factory=lambda: [0])
+    tune: Tune | None = None
+    references: References | None = None
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """Every run as (row, seed), methods of one seed together."""
+        return [(row, seed) for seed in self.seeds for row in self.methods]
+
+
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig(StudyProtocol):
+    """One run, resolved: one row of a study with one seed.
+
+    Args:
+        method: the method's name and all its settings.
+        grid: {key: value} of what the row's grid varies; empty: it is of none.
+        trial: which trial of tuning it is, which trains and validates only; None: a run of the study.
+        stop_above: validation losses, one per evaluation, above which training is given up.
+    """
+
+    study: str
+    row: str
+    seed: int
+    method: dict[str, Any]
+    grid: dict[str, Any] = field(default_factory=dict)
+    trial: int | None = None
+    stop_above: list[float] = field(default_factory=list)
+
+    @property
+    def run(self) -> str:
+        """The run's name within its study."""
+        return run_name(row=self.row, seed=self.seed, trial=self.trial)
+
+    @property
+    def method_settings(self) -> Any:
+        """The method's settings as its own frozen dataclass."""
+        return parse_settings(get_method(self.method["name"]).settings, self.method, f"method {self.row}")
+
+    @property
+    def max_text_length(self) -> int:
+        """What the method's virtual tokens leave of `max_length` for prompt and completion."""
+        return self.max_length - get_method(self.method["name"]).num_virtual_tokens(self.method_settings)
+
+    @property
+    def max_prompt_length(self) -> int:
+        """What is left for the prompt when the longest completion is generated after it."""
+        return self.max_text_length - self.generation.max_new_tokens
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that decides the run's numbers."""
+        return hash_json(asdict(self))
+
+
+def run_key(key: str) -> str:
+    """Give the dotted key of a run's config that a row's setting stands under."""
+    return key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}"
+
+
+def method_name(row: str, settings: Mapping[str, Any]) -> str:
+    """Give the method of a study's row: as said, or `peft` for a bare `peft_type`, or the row's own name."""
+    return settings.get("method") or ("peft" if "peft_type" in settings else row)
+
+
+def local_path(dataset: str) -> Path:
+    """Give where a dataset stands if it is a local one; "embedded/…" is a folder of the package's own."""
+    return (
+        Path(__file__).parents[1] / dataset.replace(EMBEDDED, "quickstart", 1)
+        if dataset.startswith(f"{EMBEDDED}/")
+        else Path(dataset)
+    )

@@ -1,0 +1,69 @@
+"""Types of settings, and how a mapping becomes a typed dataclass of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from hf_peft_compare.core.errors import UserError
+
+STRICT = ConfigDict(extra="forbid")
+T = TypeVar("T")
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """Make a typed dataclass of a mapping.
+
+    Raises:
+        UserError: one line per unknown key (with the nearest valid one) and per wrong value.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem, kind) for problem in error.errors())
+        raise UserError(f"{where}: {problems}") from None
+
+
+def _describe(problem: Any, kind: type) -> str:
+    *parents, last = [str(part) for part in problem["loc"]] or [""]
+    key = ".".join([*parents, last])
+    if problem["type"] == "unexpected_keyword_argument":
+        valid = _valid_keys(kind, parents)
+        nearest = difflib.get_close_matches(last, valid, n=1, cutoff=0.5)
+        hint = f" Did you mean {'.'.join([*parents, nearest[0]])!r}?" if nearest else ""
+        return f"unknown key {key!r}.{hint} Valid: {', '.join(valid)}"
+    if problem["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"key {key!r} is missing; set it in the study file or with --set {key}=…"
+    return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:
+    """List the keys of a dataclass, or of the one that stands under its dotted key."""
+    for parent in parents:
+        hint = get_type_hints(kind).get(parent)
+        kind = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), kind)
+    return sorted(f.name for f in fields(kind))
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """Defaults of a dataclass as a tree; required fields are left out."""
+    tree: dict[str, Any] = {}
+    for f in fields(kind):
+        if f.default is not MISSING:
+            tree[f.name] = f.default
+        elif f.default_factory is not MISSING:
+            value: Any = f.default_factory()
+            tree[f.name] = asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
+    return tree
+
+
+def parse_settings(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Parse what a study says of a method or a task: its `name`, and settings of a dataclass of its own."""
+    return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)

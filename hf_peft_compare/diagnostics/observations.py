@@ -1,0 +1,77 @@
+"""What a model's outputs and a few training steps leave to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from hf_peft_compare.models.trainable_parameters import named_trainables
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOutput:
+    """What a model tells of the examples.
+
+    Args:
+        inputs: what it read, input_ids and attention_mask [B, T] among it.
+        logits: of the classes [B, C], or of each token that it wrote [B, N, V].
+        tokens: what it read and wrote [B, T + N]; None for classes.
+    """
+
+    inputs: dict[str, Any]
+    logits: Tensor
+    tokens: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a few steps of training left to see.
+
+    Args:
+        logged: loss and grad_norm of each step.
+        reached: the names of the trainables with a gradient, step by step.
+        changed: the names of frozen tensors that are not what they were.
+        num_frozen: how many frozen tensors there are.
+    """
+
+    logged: list[dict[str, float]]
+    reached: list[set[str]]
+    changed: list[str]
+    num_frozen: int
+
+
+class GradientWatch(TrainerCallback):
+    """Note at each step which trainables have a finite gradient that is not zero everywhere."""
+
+    def __init__(self) -> None:
+        self.reached: list[set[str]] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Look at all gradients of this step."""
+        self.reached.append({name for name, p in named_trainables(model).items() if _has_gradient(p)})
+
+
+def _has_gradient(parameter: nn.Parameter) -> bool:
+    gradient = parameter.grad
+    return gradient is not None and bool(gradient.any()) and bool(gradient.isfinite().all())
+
+
+class Recorder:
+    """Stand in a model's place where it generates, and keep what it reads and tells."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, **settings: Any) -> Tensor:
+        """Generate as the model does."""
+        output = self._model.generate(**settings, output_logits=True, return_dict_in_generate=True)
+        inputs = {name: settings[name] for name in ("input_ids", "attention_mask")}
+        self.told = ModelOutput(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)
+        return output.sequences

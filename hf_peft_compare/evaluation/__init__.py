@@ -1,0 +1,1 @@
+"""Losses, generation, predictions, and what inference costs."""

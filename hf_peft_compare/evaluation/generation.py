@@ -1,0 +1,78 @@
+"""Generated texts, one of each prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.data.collators import pad_left, to_device
+from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
+from hf_peft_compare.utils.sharding import is_sharded
+
+
+def generate_texts(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    generation: GenerationConfig,
+    batch_size: int,
+) -> list[str]:
+    """Generate a completion of each prompt, in batches, in the order of the prompts.
+
+    Args:
+        prompts: token ids of what the model reads; the completion is generated from them alone.
+    """
+    generated = generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=batch_size)
+    return decode(tokenizer, generated)
+
+
+def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
+    """Turn generated tokens into text without special tokens."""
+    return [tokenizer.decode(list(ids), skip_special_tokens=True).strip() for ids in completions]
+
+
+@torch.inference_mode()
+def generate_tokens(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    generation: GenerationConfig,
+    batch_size: int,
+) -> list[list[int]]:
+    """Generate the tokens of each prompt's completion, up to and without the end of text.
+
+    Where the study has a temperature, tokens are drawn from torch's generator; else the likeliest are taken.
+    """
+    model.eval()
+    sampling: dict[str, Any] = {"do_sample": False}
+    if generation.temperature is not None:
+        sampling = {"do_sample": True, "top_k": 0}  # transformers' own default would cut the vocabulary at 50
+    settings = {
+        **sampling,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        **{name: value for name, value in asdict(generation).items() if value is not None},
+    }
+    if is_sharded(model):
+        settings["synced_gpus"] = True  # until the longest of all processes' texts has ended
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        settings["cache_implementation"] = "dynamic"  # peft's own prompt learning cannot begin a static one
+
+    def generate(batch: list[Sequence[int]]) -> list[list[int]]:
+        input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)
+        inputs = to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
+        output = model.generate(**inputs, **settings)[:, input_ids.shape[1] :]
+        return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
+
+    lengths = [count_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]
+    return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size, together=is_sharded(model))
+
+
+def _until(row: list[int], end: int) -> list[int]:
+    return row[: row.index(end)] if end in row else row

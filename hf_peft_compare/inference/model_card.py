@@ -1,0 +1,188 @@
+"""The model card of an exported run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_peft_compare.config.schema import EMBEDDED, RunConfig
+from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+REPOSITORY = "hf-peft-compare"
+LOAD_ADAPTER = """\
+from peft import PeftModel
+from transformers import {auto_class}, AutoTokenizer
+
+base = {auto_class}.from_pretrained({base}{classes})
+model = PeftModel.from_pretrained(base, {name})
+tokenizer = AutoTokenizer.from_pretrained({name})"""
+LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base}", "BASE_FOLDER").replace(
+    "from peft", "from hf_peft_compare.quickstart import BASE_FOLDER\nfrom peft"
+)
+LOAD_UNTRAINED = """\
+from hf_peft_compare import load_run  # draws the random weights of the base anew
+
+run = load_run("runs/{study}/{run}")
+model, tokenizer = run.model, run.tokenizer"""
+LOAD_PLAIN = """\
+from transformers import {auto_class}, AutoTokenizer
+
+model = {auto_class}.from_pretrained({name})
+tokenizer = AutoTokenizer.from_pretrained({name})"""
+CARD = """\
+# {title} on {base}
+
+{idea}
+
+One run of `{repository}`: study {study}, method {row}, seed {seed}. {trainable} of {total} parameters ({share}) were
+trained in {seconds} seconds on {device}.
+
+## Results
+
+Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
+
+{results}
+
+## Use
+
+```python
+{load}
+```
+
+It reads prompts of the form that it was trained on:
+
+```json
+{task}
+```
+
+## Training
+
+```json
+{training}
+```
+
+## Provenance
+
+```json
+{provenance}
+```
+"""
+
+
+def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> str:
+    """Write a run's model card in the hub's format.
+
+    Args:
+        name: what the model is loaded by, a repository id or a folder.
+        plain: whether it is a plain transformers model, or else an adapter.
+    """
+    parameters = record.parameters or {"trainable_params": 0, "total_params": 1}
+    text = CARD.format(
+        title=record.card["title"],
+        idea=record.card["idea"],
+        base=_base_name(config),
+        study=record.study,
+        row=record.row,
+        seed=record.seed,
+        repository=REPOSITORY,
+        trainable=format_count(parameters["trainable_params"]),
+        total=format_count(parameters["total_params"]),
+        share=format_percent(parameters["trainable_params"] / parameters["total_params"]),
+        seconds=format_seconds(record.seconds.get("train")),
+        device=record.provenance.get("device", "an unknown device"),
+        results=_results_table(record),
+        load=_loading(config, name=name, plain=plain),
+        task=_json(config.task),
+        training=_json({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
+        provenance=_json({"config_hash": record.config_hash, **record.provenance}),
+    )
+    return f"---\n{_metadata(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
+
+
+def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
+    """Make the card's front matter; what is not on the hub is left out of it, since the hub refuses such a card."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    task = get_task(config.task["name"])
+    dataset = config.dataset if _is_hub_id(config.dataset) else None
+    results = [
+        EvalResult(
+            task_type=task.name,
+            dataset_type=dataset or REPOSITORY,
+            dataset_name=config.dataset,
+            dataset_split=config.test_split,
+            metric_type=score,
+            metric_name=record.scores[score]["title"],
+            metric_value=value,
+        )
+        for score, value in _ordered(record)
+    ]
+    return ModelCardData(
+        model_name=name.rsplit("/", 1)[-1],
+        base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
+        library_name="transformers" if plain else "peft",
+        datasets=[dataset] if dataset else None,
+        pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
+        tags=[REPOSITORY, record.method, task.name],
+        eval_results=results,
+    )
+
+
+def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
+    """Give the lines of Python that load the export."""
+    if plain:
+        template = LOAD_PLAIN
+    elif config.init == "config":
+        template = LOAD_UNTRAINED
+    else:
+        template = LOAD_EMBEDDED if config.model_name_or_path == EMBEDDED else LOAD_ADAPTER
+    head = head_of(config)
+    return template.format(
+        auto_class=head.auto_class.__name__,
+        classes="" if head.generates else f", num_labels={len(config.task['labels'])}",
+        base=_quote(config.model_name_or_path),
+        name=_quote(name),
+        study=config.study,
+        run=config.run,
+    )
+
+
+def _results_table(record: RunRecord) -> str:
+    rows = [f"| {record.scores[name]['title']} | {format_score(value)} |" for name, value in _ordered(record)]
+    return "\n".join(["| score | mean |", "|---|---|", *rows])
+
+
+def _ordered(record: RunRecord) -> Iterator[tuple[str, float]]:
+    return ((name, record.results[name]) for name in record.scores if name in record.results)
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def _quote(text: str) -> str:
+    """Write a text as Python code."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _base_name(config: RunConfig) -> str:
+    return (
+        config.architecture.get("model_type", config.model_name_or_path)
+        if config.init == "config"
+        else config.model_name_or_path
+    )
+
+
+def _is_pretrained_on_hub(config: RunConfig) -> bool:
+    return config.init == "pretrained" and _is_hub_id(config.model_name_or_path)
+
+
+def _is_hub_id(name: str) -> bool:
+    return name != EMBEDDED and HUB_ID.fullmatch(name) is not None and not Path(name).exists()

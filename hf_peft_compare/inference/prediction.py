@@ -1,0 +1,170 @@
+"""Predict with finished runs: several of them on one loaded base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import FILE_FORMATS
+from hf_peft_compare.evaluation.generation import generate_texts
+from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions
+from hf_peft_compare.inference.loading import (
+    Base,
+    FinishedRun,
+    adapt,
+    load_fresh_base,
+    read_finished,
+    take_off,
+)
+from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.trainable_parameters import hash_tensors
+
+Text: TypeAlias = str | tuple[str, str]
+
+
+def predict_texts(
+    run_folders: Sequence[str | Path], texts: Sequence[Text], *, batch_size: int = 8
+) -> Iterator[dict[str, str]]:
+    """Predict the same texts with every run; see `predict_each`."""
+    return predict_each([(folder, texts) for folder in run_folders], batch_size=batch_size)
+
+
+def predict_each(
+    asked: Sequence[tuple[str | Path, Sequence[Text]]], *, batch_size: int = 8
+) -> Iterator[dict[str, str]]:
+    """Predict each run's own texts, in order; runs that follow one another share a loaded base where they can.
+
+    The runs may be of different studies and tasks: what they share is the base.
+
+    Args:
+        asked: each run's folder and its texts: pairs of them where it reads pairs.
+
+    An adapter is put on the base and taken off again. After a run that changed the base itself, it is loaded anew.
+
+    Returns:
+        One {"id", "run", "prediction"} per run and text; the id counts the texts from 0. Where what a run generates is
+        read as a label, "output" is the text as it was.
+
+    Raises:
+        UserError: before anything is loaded, a folder without a finished run, no text, an empty one, or one text where
+            a run reads two.
+    """
+    todo = []
+    for folder, texts in asked:
+        run = read_finished(Path(folder))
+        examples = [_example(text, number) for number, text in enumerate(texts)]
+        if not examples:
+            raise UserError("no text to predict from; give --text or --file.")
+        _check_number(run, examples[0])
+        todo.append((run, examples))
+    return chain.from_iterable(_predict_all(todo, batch_size=batch_size))
+
+
+def text_columns(run_folder: str | Path) -> list[str]:
+    """Name the columns of texts, one or two, in the dataset that a finished run was trained on."""
+    config = read_finished(Path(run_folder)).config
+    return list(get_task(config.task["name"]).text_columns(config.task_settings))
+
+
+def _check_number(run: FinishedRun, example: Example) -> None:
+    columns = get_task(run.config.task["name"]).text_columns(run.config.task_settings)
+    came = 1 if example.source_pair is None else 2
+    if came != len(columns):
+        name = f"{run.record.study}/{run.record.run}"
+        raise UserError(
+            f"run {name} reads {' and '.join(columns)}, and {came} text(s) came each time; give a --file with "
+            f"{'this column' if len(columns) == 1 else 'these columns'}."
+        )
+
+
+def read_texts(path: str | Path, columns: Sequence[str]) -> list[Any]:
+    """Read texts from a file: a whole .txt, or one column of a .jsonl, .json, .csv or .parquet; pairs from two columns.
+
+    Raises:
+        UserError: no such file, an unknown format, a missing column (those that exist are named).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no file {path}; give a .txt, {', '.join(FILE_FORMATS)} file.")
+    if path.suffix == ".txt":
+        try:
+            return [path.read_text(encoding="utf-8")]
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} is not a text in UTF-8 ({error}).") from None
+    if path.suffix not in FILE_FORMATS:
+        raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected .txt, {', '.join(FILE_FORMATS)}.")
+    dataset = _read_rows(path)
+    for column in columns:
+        if column not in dataset.column_names:
+            raise UserError(f"{path} has no column {column!r}; it has {', '.join(dataset.column_names)}.")
+    return list(dataset[columns[0]]) if len(columns) == 1 else list(zip(*(dataset[c] for c in columns), strict=True))
+
+
+def _read_rows(path: Path) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(FILE_FORMATS[path.suffix], data_files=str(path), split="train")
+    except Exception as error:  # datasets raises many kinds; each is about the file
+        raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
+
+
+def _example(text: Any, number: int) -> Example:
+    texts = list(text) if isinstance(text, tuple) else [text]
+    for one in texts:
+        if not isinstance(one, str) or not one.strip():
+            raise UserError(f"text {number + 1} is {one!r}; expected a text that is not empty.")
+    return Example(id=str(number), source=texts[0], source_pair=texts[1] if len(texts) > 1 else None, reference="")
+
+
+def _predict_all(
+    todo: Sequence[tuple[FinishedRun, Sequence[Example]]], *, batch_size: int
+) -> Iterator[list[dict[str, str]]]:
+    """Give the predictions run by run, on the base of the run before where it is the same and untouched."""
+    base: Base | None = None
+    model: Any = None
+    untouched = ""
+    for run, examples in todo:
+        if run.method.predict is not None:
+            predict = run.method.predict(run.config.method_settings, run.train)
+            predictions = [{"prediction": predict(example.source)} for example in examples]
+        else:
+            if base is None or base.key != run.base or take_off(model, base) != untouched:
+                base = model = None  # the old one goes before the new one comes
+                base = load_fresh_base(run)
+                untouched = hash_tensors(dict(base.model.named_parameters())) if len(todo) > 1 else ""
+            model = adapt(run, base)
+            predictions = _predict(run, model, base.tokenizer, examples, batch_size=batch_size)
+        name = f"{run.record.study}/{run.record.run}"
+        yield [{"id": e.id, "run": name, **p} for e, p in zip(examples, predictions, strict=True)]
+
+
+def _predict(
+    run: FinishedRun, model: Any, tokenizer: Any, examples: Sequence[Example], *, batch_size: int
+) -> list[dict[str, str]]:
+    """Give what a run's model says of each example, asked as in the run's own evaluation."""
+    config, form, head = run.config, format_of(run.config, run.train), head_of(run.config)
+    if not head.generates:
+        rows = [form.encode(example, tokenizer, config.max_text_length) for example in examples]
+        scored = score_classes(model, rows, collate=head.collator(tokenizer), batch_size=batch_size)
+        assert run.labels is not None, "a head that tells classes has their names"
+        return [{"prediction": run.labels[predicted]} for _, _, predicted in scored]
+    if answers := form.candidates:
+        asked = [replace(example, reference=answer) for example in examples for answer in answers]
+        rows = [form.encode(example, tokenizer, config.max_text_length) for example in asked]
+        losses = score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
+        return [{"prediction": answers[i]} for i in likeliest(losses, len(answers))]
+    assert form.encode_prompt is not None, "a head that generates has prompts"
+    prompts = [form.encode_prompt(example, tokenizer, config.max_prompt_length) for example in examples]
+    torch.manual_seed(config.seed)  # as in the run, where tokens are drawn
+    texts = generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
+    return [{"prediction": form.read(text), "output": text} if form.read else {"prediction": text} for text in texts]

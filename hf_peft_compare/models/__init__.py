@@ -1,0 +1,1 @@
+"""The base model, its head, soft prompts; quantization, frozen parts."""

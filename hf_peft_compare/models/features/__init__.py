@@ -1,0 +1,1 @@
+"""Models that classify the embeddings of frozen encoders."""

@@ -1,0 +1,1 @@
+"""All runs of a study: jobs, processes, checks before them, tuning."""

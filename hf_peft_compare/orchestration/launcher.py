@@ -1,0 +1,231 @@
+"""Run jobs on this machine: one process each, finished ones skipped, failures survived."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import queue
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.orchestration.jobs import Job, Say, planned
+from hf_peft_compare.orchestration.study_folder import check_writable, locked
+from hf_peft_compare.orchestration.worker import note_death, train_in_child
+from hf_peft_compare.planning import RunPlan
+from hf_peft_compare.records.run_folder import LOG_FILE
+
+# What a child process would spend seconds to import, loaded once in the process that children are forked from.
+PRELOADED = [
+    "hf_peft_compare.orchestration.preflight",
+    "hf_peft_compare.training.run",
+    "peft",
+    "datasets",
+    "evaluate",
+    "rouge_score.rouge_scorer",
+]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    num_processes: int | None = None,
+    one_run_per_gpu: bool = False,
+    accelerate_config: Path | None = None,
+    check: bool = True,
+    say: Say = lambda job, message: None,
+) -> dict[str, str]:
+    """Do every run that is not finished yet.
+
+    Args:
+        check: look for bad input first, and plan; not needed for trials of rows that were checked before.
+        num_processes: processes per run; None: one per GPU, or one.
+        one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
+        accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
+        say: called with a job and "started", "skipped", "finished" or "failed".
+
+    Returns:
+        The outcome of each run by its name: "skipped", "finished" or "failed".
+
+    Raises:
+        UserError: bad input of any run; nothing was written.
+    """
+    waiting = [job for job in jobs if job.state != "finished"]
+    outcomes = {job.config.run: "skipped" for job in jobs}
+    for job in jobs:
+        if job not in waiting:
+            say(job, "skipped")
+    if not waiting:
+        return outcomes
+    context = _context()
+    if one_run_per_gpu:
+        num_processes = 1
+    study_folder = waiting[0].study_folder
+    configs = [job.config for job in waiting]
+    num_gpus, processes, plans = _in_child(context, _check_in_child, configs, num_processes, study_folder, check)
+    if accelerate_config is not None and processes < 2:
+        raise UserError(
+            f"{accelerate_config.name} is for several processes, and a run has one here: there are {num_gpus} GPU(s). "
+            f"Give --num-processes 2 or more, without --one-run-per-gpu."
+        )
+    waiting = [planned(job, plans) for job in waiting]
+    check_writable(study_folder)
+    slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
+    with locked(study_folder):
+        how = {"num_processes": processes, "accelerate_config": accelerate_config}
+        outcomes |= _do_all(waiting, context, slots=slots, **how, say=say)
+    return outcomes
+
+
+def _do_all(
+    jobs: Sequence[Job],
+    context: Any,
+    *,
+    slots: Sequence[str | None],
+    num_processes: int,
+    accelerate_config: Path | None = None,
+    say: Say,
+) -> dict[str, str]:
+    """Do jobs on as many slots (GPU numbers, or None for whatever there is) as are given."""
+    free: queue.Queue[str | None] = queue.Queue()
+    for slot in slots:
+        free.put(slot)
+    children = Children(accelerate_config)
+
+    def do(job: Job) -> str:
+        slot = free.get()
+        try:
+            say(job, "started")
+            status = children.run(job, context, gpu=slot, num_processes=num_processes)
+            if status == INTERRUPTED or children.stopped:
+                raise KeyboardInterrupt
+            if status != OK:
+                note_death(job, status)
+            outcome = "finished" if status == OK else "failed"
+            say(job, outcome)
+            return outcome
+        finally:
+            free.put(slot)
+
+    with ThreadPoolExecutor(max_workers=len(slots)) as pool:
+        futures = {job.config.run: pool.submit(do, job) for job in jobs}
+        try:
+            return {run: future.result() for run, future in futures.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            children.stop()
+            raise
+
+
+class Children:
+    """The processes that run jobs now, so that all of them can be stopped.
+
+    Args:
+        accelerate_config: the file by which `accelerate launch` starts several; None: each has the whole model.
+    """
+
+    def __init__(self, accelerate_config: Path | None = None) -> None:
+        self._how = ["--multi_gpu"] if accelerate_config is None else ["--config_file", str(accelerate_config)]
+        self.stopped = False
+        self._stops: list[Callable[[], None]] = []
+
+    def run(self, job: Job, context: Any, *, gpu: str | None, num_processes: int) -> int:
+        """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
+        job.prepare()
+        if num_processes > 1:
+            return self._launch(job, num_processes)
+        process = context.Process(target=train_in_child, args=(job, gpu))
+        process.start()
+        self._stops.append(process.terminate)
+        process.join()
+        return process.exitcode
+
+    def _launch(self, job: Job, num_processes: int) -> int:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file, (job.folder / LOG_FILE).open("a") as log:
+            json.dump({**asdict(job), "folder": str(job.folder)}, file)
+            file.flush()
+            command = [sys.executable, "-m", "accelerate.commands.launch", *self._how]
+            command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
+            command += ["-m", "hf_peft_compare", "train-job", file.name]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            self._stops.append(process.terminate)
+            return process.wait()
+
+    def stop(self) -> None:
+        """End every process."""
+        self.stopped = True
+        for stop in self._stops:
+            with contextlib.suppress(Exception):
+                stop()
+
+
+def _context() -> Any:
+    """The way children start: forked from a process that has the heavy imports loaded but has done nothing yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _check_in_child(
+    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path, check: bool
+) -> tuple[int, int, dict[str, RunPlan]]:
+    """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
+    import torch
+    from transformers.utils import logging
+
+    from hf_peft_compare.orchestration import preflight
+
+    warnings.simplefilter("ignore")  # what libraries warn of is in the logs of the runs
+    logging.set_verbosity_error()
+    num_gpus = torch.cuda.device_count()
+    if num_gpus and (num_processes or 0) > num_gpus:
+        raise UserError(
+            f"{num_processes} processes were asked for, but there are {num_gpus} GPU(s); ask for at most {num_gpus}."
+        )
+    if num_processes is None:
+        num_processes = most_processes(configs, num_gpus)
+    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if check else {}
+    return num_gpus, num_processes, plans
+
+
+def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
+    """Give the most processes, at most one per GPU, into which the effective batch of every run divides."""
+    batches = [c.training.train_batch_size / c.training.gradient_accumulation_steps for c in configs]
+    return next((n for n in range(num_gpus, 1, -1) if all(batch % n == 0 for batch in batches)), 1)
+
+
+def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a child process; its result or error is passed on."""
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        result, error = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RunFailed(f"the check of the study ended with status {process.exitcode}.") from None
+    process.join()
+    if error is not None:
+        raise error
+    return result
+
+
+def _answer(sender: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    try:
+        sender.send((function(*arguments), None))
+    except UserError as error:
+        sender.send((None, error))
+    except Exception as error:
+        traceback.print_exc()
+        sender.send((None, RunFailed(f"{type(error).__name__}: {error}")))

@@ -1,0 +1,46 @@
+"""A study's folder: held by one process, and nothing in it is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hf_peft_compare.core.errors import UserError
+
+SUPERSEDED = "superseded"
+
+
+def supersede(folder: Path) -> Path:
+    """Move a run of another config out of the way; it is kept."""
+    for number in range(1, sys.maxsize):
+        target = folder.parent / SUPERSEDED / f"{folder.name}-{number}"
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            return folder.rename(target)
+    raise AssertionError
+
+
+def check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}. Choose another --output-dir.") from None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a study's folder; a second process that wants it gets a UserError. The lock goes with the process."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"another process is running this study in {folder}; wait for it, or choose --output-dir."
+            ) from None
+        yield

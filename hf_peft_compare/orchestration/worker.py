@@ -1,0 +1,112 @@
+"""One run in a process of its own, which ends when its parent ends."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import threading
+import traceback
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.settings import parse
+from hf_peft_compare.orchestration.jobs import Job, Say, planned
+from hf_peft_compare.orchestration.study_folder import check_writable, locked
+from hf_peft_compare.records.record import RunRecord, identity, write_record
+from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
+
+
+def note_death(job: Job, status: int) -> None:
+    """Leave a record of a process that ended without one, as one does that the system kills for its memory."""
+    if not (job.folder / RECORD_FILE).exists():
+        reason = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        error = f"the run's process was {reason}; see {job.folder / LOG_FILE}"
+        write_record(_failed(job, error), job.folder)
+
+
+def _failed(job: Job, error: str) -> RunRecord:
+    plan = None if job.plan is None else dict(job.plan)
+    return RunRecord(status="failed", error=error, plan=plan, **identity(job.config, job.origins))
+
+
+def train_job(path: Path) -> int:
+    """Do a run that another process described in a file; end when that process ends."""
+    job = json.loads(path.read_text())
+    threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
+    config = parse(RunConfig, job["config"], where="job")
+    return train_here(Job(**{**job, "config": config, "folder": Path(job["folder"])}))
+
+
+def train_here(job: Job) -> int:
+    """Do a run in this process; give the exit status, the error printed."""
+    from hf_peft_compare.training.run import train_run
+
+    try:
+        train_run(job.config, job.origins, folder=job.folder, plan=job.plan, tuning=job.tuning)
+        return OK
+    except RunFailed as error:
+        traceback.print_exc()
+        print(error, file=sys.stderr, flush=True)
+        return FAILED
+
+
+def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
+    """Do a run in this process, checked and locked as a study is; give the exit status."""
+    from hf_peft_compare.orchestration import preflight
+    from hf_peft_compare.utils.distributed import process_state
+
+    state = process_state()
+    if job.state == "finished":
+        say(job, "skipped")
+        return OK
+    study_folder = job.folder.parent
+    plans = preflight.check([job.config], num_processes=state.num_processes, study_folder=study_folder)
+    job = planned(job, plans)
+    if not state.is_main_process:
+        state.wait_for_everyone()
+        return train_here(job)
+    check_writable(job.folder.parent)
+    with locked(job.folder.parent):
+        job.prepare()
+        state.wait_for_everyone()
+        say(job, "started")
+        status = train_here(job)
+        say(job, "finished" if status == OK else "failed")
+        return status
+
+
+def train_in_child(job: Job, gpu: str | None) -> None:
+    """The life of a child process: output to the run's log, an end when the parent ends, one run."""
+    log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        status = train_here(job)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        write_record(_failed(job, str(error)), job.folder)
+        status = BAD_INPUT
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _exit_with(sentinel: Any) -> None:
+    """End this process as soon as its parent has ended, however that ended: an orphan would train on unseen."""
+    wait([sentinel])
+    os._exit(1)
+
+
+def _exit_at_end_of(stream: Any) -> None:
+    stream.read()
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""One run: the factory, the Trainer, its callbacks, the record."""

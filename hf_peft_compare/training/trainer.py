@@ -1,0 +1,192 @@
+"""The standard Trainer with what every run needs: similar lengths together, packing, small checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate.utils import save_fsdp_optimizer
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback
+from transformers.trainer import SCHEDULER_NAME
+
+from hf_peft_compare.data.packing import can_pack, pack
+from hf_peft_compare.data.sampler import SimilarLengthSampler
+from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.models.heads import Head
+from hf_peft_compare.models.trainable_parameters import (
+    load_trainables,
+    save_trainables,
+)
+from hf_peft_compare.training.callbacks import (
+    BestState,
+    CheckpointMarker,
+    FiniteLoss,
+    MedianStopping,
+    MemoryBreakdown,
+    TrainableParameters,
+    TrainFlops,
+)
+from hf_peft_compare.training.callbacks.best_state import METRIC
+from hf_peft_compare.training.factory import RunComponents
+from hf_peft_compare.training.hidden_state_cache import TrunkStates
+from hf_peft_compare.training.run_state import Run
+
+TRAINABLES_FILE = "trainables.safetensors"
+C = TypeVar("C", bound=TrainerCallback)
+
+
+class ComparisonTrainer(Trainer):
+    """The standard Trainer, but for the order of examples, packing, and checkpoints of what is trained alone."""
+
+    packs = False
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Take one micro-batch, packed if the run packs, and see what it computes and keeps in memory."""
+        inputs = pack(inputs) if self.packs else inputs
+        # torch.compile gives up for good on what it meets under a counter of operations.
+        compiled = hasattr(model, "_orig_mod")
+        flops = nullcontext() if compiled else find_callback(self, TrainFlops).watching(inputs)
+        with flops, find_callback(self, MemoryBreakdown).watching(model, inputs):
+            return super().training_step(model, inputs, num_items_in_batch)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengthSampler:
+        dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
+        chunk_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what is trained, the parts of it from every process."""
+        path = Path(output_dir or self.args.output_dir or ".") / TRAINABLES_FILE
+        save_trainables(_module(self), path, writes=self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        # The Trainer would save the frozen base beside them, in every checkpoint.
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            assert self.lr_scheduler is not None
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_trainables(_module(self), Path(resume_from_checkpoint) / TRAINABLES_FILE)
+
+
+def _module(trainer: Trainer) -> nn.Module:
+    assert trainer.model is not None
+    return trainer.model
+
+
+class EncodedExamples(Dataset[dict[str, Any]]):
+    """Encoded examples as a torch dataset that knows its lengths, and the states of a frozen trunk if it has them."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], trunk_states: Sequence[Tensor] | None = None):
+        self.rows = rows
+        self.trunk_states = trunk_states
+        self.lengths = [len(row["input_ids"]) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if self.trunk_states is None:
+            return self.rows[index]
+        return {**self.rows[index], "trunk_states": self.trunk_states[index]}
+
+
+def make_trainer(
+    run: Run,
+    built: RunComponents,
+    encoded: Encoded,
+    *,
+    extra: Sequence[TrainerCallback] = (),
+    trunk_states: Mapping[str, TrunkStates] | None = None,
+) -> ComparisonTrainer:
+    """Put the standard Trainer around a run's model, data and callbacks."""
+    states = trunk_states or {}
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    trainer = ComparisonTrainer(
+        model=built.model,
+        args=built.arguments,
+        train_dataset=EncodedExamples(encoded.splits["train"], states.get("train")),
+        eval_dataset=EncodedExamples(longest_first(encoded.splits["validation"]), states.get("validation")),
+        data_collator=run.head.collator(built.tokenizer),
+        compute_loss_func=run.head.loss,
+        preprocess_logits_for_metrics=partial(_reduce_logits, run.head),
+        compute_metrics=_nats_per_label,
+        callbacks=[
+            run.clock,
+            run.memory,
+            run.breakdown,
+            TrainFlops(),
+            TrainableParameters(),
+            FiniteLoss(),
+            BestState(str(run.checkpoints), run.config.training.early_stopping_patience),
+            CheckpointMarker(),
+            MedianStopping(run.config.stop_above),
+            *extra,
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)  # the log is in the record
+    trainer.packs = _packs(run, built, encoded.splits["train"], keeps_states=bool(states))
+    return trainer
+
+
+def _packs(run: Run, built: RunComponents, rows: Sequence[dict[str, Any]], *, keeps_states: bool) -> bool:
+    """Whether micro-batches are packed, as the run asks for; where they cannot be, a note says why."""
+    if not run.config.training.packing:
+        return False
+    some = [rows[i] for i in range(min(2, len(rows)))]
+    if not run.head.generates:
+        reason = "a class head reads one text of each row"
+    elif run.config.max_text_length < run.config.max_length:
+        reason = "virtual tokens stand before each of them"
+    elif keeps_states:
+        reason = "the states of the frozen trunk are kept"
+    elif not can_pack(built.model, some, pad_token_id=built.tokenizer.pad_token_id):
+        reason = "this architecture does not tell them apart in one row"
+    else:
+        return True
+    run.note(f"Texts were not packed: {reason}.")
+    return False
+
+
+def longest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: -len(row["input_ids"]))
+
+
+def _reduce_logits(head: Head, logits: Any, labels: Tensor) -> Tensor:
+    """Reduce a batch's logits to nats and number of labels [B, 2], so that no one keeps them."""
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    return torch.stack(head.nll(logits, labels), dim=1)
+
+
+def _nats_per_label(prediction: EvalPrediction) -> dict[str, float]:
+    """Give the loss over all labels, tokens or classes: padding and batches do not weigh in it as in the Trainer's."""
+    nats, num_labels = prediction.predictions.astype("float64").sum(axis=0)  # type: ignore[union-attr]
+    return {"nats_per_label": float(nats / num_labels)}
+
+
+def find_callback(trainer: Trainer, kind: type[C]) -> C:
+    return next(c for c in trainer.callback_handler.callbacks if isinstance(c, kind))
+
+
+def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Keep the loss curves of a Trainer's log, without what depends on the clock."""
+    names = {
+        "step": "step",
+        "epoch": "epoch",
+        "loss": "loss",
+        "learning_rate": "learning_rate",
+        "grad_norm": "grad_norm",
+        METRIC: "eval_loss",
+    }
+    kept = ({new: entry[old] for old, new in names.items() if old in entry} for entry in log_history)
+    return [entry for entry in kept if "loss" in entry or "eval_loss" in entry]

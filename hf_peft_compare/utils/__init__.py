@@ -1,0 +1,1 @@
+"""Files, hashes, formatting, processes, errors of the hub."""

@@ -1,0 +1,12 @@
+"""Hashes of values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def hash_json(value: Any) -> str:
+    """Hash a JSON value; equal values have equal hashes whatever their key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
