@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 
+from hf_peft_compare.training.trainer import ComparisonTrainer
+
 # Read when their libraries are imported, hence before anything else; torch itself is imported by the fixtures only.
 os.environ |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -141,10 +143,9 @@ def train(tiny_study, tmp_path):
 @pytest.fixture
 def interrupt_at(monkeypatch):
     """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; gives the step of every one that is begun."""
-    from hf_peft_compare.training import run as training
 
     def arrange(number):
-        steps, original = [], training.ComparisonTrainer.training_step
+        steps, original = [], ComparisonTrainer.training_step
 
         def step(self, *args, **kwargs):
             steps.append(self.state.global_step)
@@ -152,7 +153,7 @@ def interrupt_at(monkeypatch):
                 raise KeyboardInterrupt
             return original(self, *args, **kwargs)
 
-        monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+        monkeypatch.setattr(ComparisonTrainer, "training_step", step)
         return steps
 
     return arrange

@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 from hf_peft_compare.config.schema import GenerationConfig
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.training import run as training
+from hf_peft_compare.training.trainer import make_trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -43,7 +44,7 @@ class WarnOfWaiting(TrainerCallback):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_no_step_waits_for_the_device_but_for_transformers_look_at_the_mask(row, train, monkeypatch):
-    original = training.make_trainer
+    original = make_trainer
 
     def warning(*args, extra=(), **kwargs):
         return original(*args, extra=[*extra, WarnOfWaiting()], **kwargs)

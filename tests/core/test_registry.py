@@ -69,7 +69,7 @@ def test_reading_all_entries_and_studies_needs_no_torch():
         "import sys\n"
         "from hf_peft_compare.config.study import load_study\n"
         "from hf_peft_compare import entries\n"
-        "for room, kind in (('methods', entries.Method), ('metrics', entries.Metric), ('tasks', entries.Task)):\n"
+        "for room, kind in (('methods', Method), ('metrics', entries.Metric), ('tasks', entries.Task)):\n"
         "    assert entries.discover(f'hf_peft_compare.{room}', kind)\n"
         "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"

@@ -9,7 +9,7 @@ from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.evaluation.scoring import completion_nll
-from hf_peft_compare.training import run as training
+from hf_peft_compare.training.trainer import ComparisonTrainer
 
 PAD = 0
 ROWS = token_rows([9, 30, 17, 25])
@@ -104,14 +104,14 @@ def test_training_packed_equals_training_padded(row, train):
 def rows_of_steps(monkeypatch):
     """How many rows the model saw in each training step."""
     seen = []
-    original = training.ComparisonTrainer.compute_loss
+    original = ComparisonTrainer.compute_loss
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         if model.training:
             seen.append(len(inputs["input_ids"]))
         return original(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(training.ComparisonTrainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(ComparisonTrainer, "compute_loss", compute_loss)
     return seen
 
 
@@ -139,14 +139,14 @@ def test_runs_that_keep_the_states_of_a_trunk_are_not_packed(train, rows_of_step
 
 
 def test_a_note_is_made_once_however_often_the_model_is_built(train, monkeypatch):
-    original = training.ComparisonTrainer.training_step
+    original = ComparisonTrainer.training_step
 
     def step(self, model, inputs, *args, **kwargs):
         if len(inputs["input_ids"]) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return original(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    monkeypatch.setattr(ComparisonTrainer, "training_step", step)
     notes = train("prompt_tuning", "training={num_train_epochs: 1, packing: true}").notes
     assert len(notes) == 3 and sum("not packed" in note for note in notes) == 1  # two were of halving
 

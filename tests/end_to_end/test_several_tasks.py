@@ -7,6 +7,7 @@ import yaml
 from tiny import reviews
 
 from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.inference.prediction import predict_each, predict_texts
 from hf_peft_compare.models.loading import load_base
 
 METHODS = {
@@ -81,9 +82,9 @@ def test_adapters_of_two_tasks_serve_one_base(runs, loads):
     texts = {"tweets": [row["text"] for row in rows], "pairs": [(row["text"], row["claim"]) for row in rows]}
     asked = [(folder, texts[folder.parent.name]) for folder in [*folders, *folders[:2]]]
 
-    together = list(finished_runs.predict_each(asked))
+    together = list(predict_each(asked))
     assert loads == ["tweets"], "one base for six runs of two tasks, and for the first two again"
-    alone = [row for one in asked for row in finished_runs.predict_each([one])]
+    alone = [row for one in asked for row in predict_each([one])]
     assert together == alone
     for row in together:
         assert row["prediction"] in TASKS[row["run"].split("/")[0]][1]
@@ -95,7 +96,7 @@ def test_adapters_of_two_tasks_serve_one_base(runs, loads):
 
 def test_heads_of_as_many_classes_share_a_base_and_others_do_not(runs, loads):
     folders = [runs / f"{run}-seed0" for run in ("tweets/lora", "two_classes/lora", "two_classes/prompt_tuning")]
-    rows = finished_runs.predict_texts(folders, [row["text"] for row in reviews(4, seed=7)])
+    rows = predict_texts(folders, [row["text"] for row in reviews(4, seed=7)])
     assert {row["prediction"] for row in rows} <= {*TASKS["tweets"][1], *TASKS["two_classes"][1]}
     assert loads == ["tweets", "two_classes"]
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from hf_peft_compare.orchestration.launcher import _do_all
 from hf_peft_compare.records.record import read_record, read_records
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -207,7 +208,7 @@ def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_p
 
     jobs = orchestration.jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
     said = []
-    outcomes = orchestration._do_all(
+    outcomes = _do_all(
         jobs,
         orchestration._context(),
         slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them

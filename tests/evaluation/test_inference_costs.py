@@ -17,6 +17,7 @@ from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.models.loading import load_base, prepare_base
+from hf_peft_compare.quickstart import OUTSIDE_TEXT
 from hf_peft_compare.records.record import RunRecord, read_record
 
 PLAIN = ("last_layer_head", "last_layers", "full")
@@ -90,7 +91,7 @@ def test_the_untouched_loss_is_that_of_the_base_over_all_tokens_but_the_first(me
     base = load_base(mine.config)
     prepare_base(base, mine.tokenizer)
     nats = num_tokens = 0.0
-    for text in costs.OUTSIDE_TEXT.read_text().split("\n\n"):
+    for text in OUTSIDE_TEXT.read_text().split("\n\n"):
         limit = min(costs.MAX_OUTSIDE_TOKENS, mine.config.max_text_length)
         ids = torch.tensor([mine.tokenizer(text.strip())["input_ids"][:limit]])
         with torch.no_grad():

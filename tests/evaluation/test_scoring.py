@@ -192,7 +192,7 @@ def test_running_out_of_memory_leaves_less_room_for_shorter_texts_too():
 @pytest.mark.parametrize("row", ["full", "prompt_tuning", "prefix_tuning", "p_tuning"])
 def test_virtual_tokens_take_room_in_a_batch(row, build, monkeypatch):
     seen = []
-    original = evaluation.map_batches
+    original = map_batches
 
     def remember(*args, **kwargs):
         seen.append(kwargs["lengths"])

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference import export as exporting
 from hf_peft_compare.inference.export import export_run
+from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.inference.model_card import model_card
 
 ROWS = ("soft", "lora", "ia3", "last_layers", "full", "zero_shot", "lead")
@@ -33,7 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def wanted_logits(runs: dict[str, Path], row: str) -> torch.Tensor:
-    loaded = exporting.load_run(runs[row])
+    loaded = load_run(runs[row])
     return logits(loaded.model, loaded.tokenizer)
 
 

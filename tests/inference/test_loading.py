@@ -15,10 +15,12 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from hf_peft_compare.config.schema import GenerationConfig, RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.evaluation.generation import generate_texts
 from hf_peft_compare.inference import loading as finished_runs
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.inference.prediction import predict_texts, read_texts, text_columns
+from hf_peft_compare.models.loading import load_base, load_tokenizer
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.training import factory
@@ -101,8 +103,8 @@ def make_run(folder: Path, config: RunConfig) -> Any:
     if method.predict is not None:
         return None
     torch.manual_seed(config.seed)
-    tokenizer, base = factory.load_tokenizer(config), factory.load_base(config)
-    factory.count_positions_from_mask(base)
+    tokenizer, base = load_tokenizer(config), load_base(config)
+    count_positions_from_mask(base)
     model = factory.apply_method(base, config, tokenizer)
     noise = torch.Generator().manual_seed(len(config.row))
     with torch.no_grad():
@@ -176,7 +178,7 @@ def test_runs_that_share_a_base_predict_as_if_alone(
 
     def count_loads(config: RunConfig) -> Any:
         loads.append(config.row)
-        return factory.load_base(config)
+        return load_base(config)
 
     monkeypatch.setattr(finished_runs, "load_base", count_loads)
     order = ["lora", "soft", "ia3", "prefix", "lora_norm", "zero_shot", "lead", "p_tuning", "lora", "full"]

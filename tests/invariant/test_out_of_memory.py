@@ -6,7 +6,7 @@ from tiny import NO_DROPOUT
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.evaluation.batching import map_batches
-from hf_peft_compare.training import run as training
+from hf_peft_compare.training.trainer import ComparisonTrainer
 
 
 @pytest.fixture
@@ -14,14 +14,14 @@ def room_for(monkeypatch):
     """`room_for(2)`: simulate a device that holds micro-batches of at most two rows."""
 
     def install(num_rows):
-        original = training.ComparisonTrainer.training_step
+        original = ComparisonTrainer.training_step
 
         def step(self, model, inputs, *args, **kwargs):
             if len(inputs["input_ids"]) > num_rows:
                 raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
             return original(self, model, inputs, *args, **kwargs)
 
-        monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+        monkeypatch.setattr(ComparisonTrainer, "training_step", step)
 
     return install
 
@@ -48,7 +48,7 @@ def test_a_model_that_does_not_fit_with_one_row_fails(train, room_for):
 
 def test_a_long_batch_late_in_training_costs_no_more_than_its_epoch(train, monkeypatch):
     small = train("lora", NO_DROPOUT, "training.gradient_accumulation_steps=2", folder="small")
-    original = training.ComparisonTrainer.training_step
+    original = ComparisonTrainer.training_step
     steps = []
 
     def step(self, model, inputs, *args, **kwargs):
@@ -57,7 +57,7 @@ def test_a_long_batch_late_in_training_costs_no_more_than_its_epoch(train, monke
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return original(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    monkeypatch.setattr(ComparisonTrainer, "training_step", step)
     halved = train("lora", NO_DROPOUT, folder="halved")
     assert steps == [0, 1, 2, 3, 4, 3, 3, 4, 4, 5, 5]  # again from the checkpoint of step 3, in two halves each
     assert len(halved.history) == len(small.history)
@@ -67,14 +67,14 @@ def test_a_long_batch_late_in_training_costs_no_more_than_its_epoch(train, monke
 
 def test_validation_that_does_not_fit_gets_smaller_batches(train, monkeypatch):
     whole = train("lora", NO_DROPOUT, folder="whole")
-    original = training.ComparisonTrainer.prediction_step
+    original = ComparisonTrainer.prediction_step
 
     def step(self, model, inputs, *args, **kwargs):
         if len(inputs["input_ids"]) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return original(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(training.ComparisonTrainer, "prediction_step", step)
+    monkeypatch.setattr(ComparisonTrainer, "prediction_step", step)
     halved = train("lora", NO_DROPOUT, folder="halved")
     assert halved.validation["best_loss"] == pytest.approx(whole.validation["best_loss"], abs=1e-5)
 

@@ -1,10 +1,12 @@
 """A run that was interrupted and started again ends as if nothing had happened."""
 
 import pytest
+from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.training import run as training
 from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
 
 EPOCHS = "training.num_train_epochs=3"  # of three steps each
 KEYS = ("initial_trainables_sha256", "final_trainables_sha256", "history", "validation", "results", "parameters")
@@ -21,7 +23,7 @@ def interrupt(monkeypatch):
 
     def install(*, after, error=KeyboardInterrupt):
         steps = []
-        original = training.ComparisonTrainer.training_step
+        original = ComparisonTrainer.training_step
 
         def step(self, *args, **kwargs):
             steps.append(self.state.global_step)
@@ -29,7 +31,7 @@ def interrupt(monkeypatch):
                 raise error("interrupted by the test")
             return original(self, *args, **kwargs)
 
-        monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+        monkeypatch.setattr(ComparisonTrainer, "training_step", step)
         return steps
 
     return install
@@ -80,9 +82,7 @@ def test_seconds_of_both_halves_are_added(train, interrupt, tmp_path):
     interrupt(after=4)
     with pytest.raises(KeyboardInterrupt):
         train("lora", EPOCHS, folder="interrupted")
-    saved = training.TrainerState.load_from_json(
-        str(tmp_path / "interrupted/checkpoints/checkpoint-3/trainer_state.json")
-    )
+    saved = TrainerState.load_from_json(str(tmp_path / "interrupted/checkpoints/checkpoint-3/trainer_state.json"))
     before = saved.stateful_callbacks["WallClock"]["attributes"]["seconds"]["train"]
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert before > 0
@@ -97,7 +97,7 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
     newest = latest_checkpoint(tmp_path / "interrupted/checkpoints")
     assert newest.name == "checkpoint-6"
     (newest / MARKER).unlink()
-    (newest / training.TRAINABLES_FILE).write_bytes(b"cut")
+    (newest / TRAINABLES_FILE).write_bytes(b"cut")
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert steps[8] == 3
     assert numbers(resumed) == numbers(whole)

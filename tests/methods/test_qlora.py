@@ -11,7 +11,8 @@ from tiny import shake_trainables, tiny_config, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.inference.prediction import predict_texts
+from hf_peft_compare.models.loading import load_base
 from hf_peft_compare.models.quantization import unpack
 from hf_peft_compare.models.trainable_parameters import hash_tensors, named_trainables
 from hf_peft_compare.orchestration import preflight
@@ -141,7 +142,7 @@ def test_a_finished_run_writes_what_it_wrote(settings, base, train, tmp_path, mo
     train("qlora", base, settings, "training.num_train_epochs=1", folder="run", methods=ROWS)
     train("lora", base, settings, "training.num_train_epochs=1", folder="plain", methods=ROWS)
     wrote = list(read_predictions(tmp_path / "run"))
-    again = finished_runs.predict_texts([tmp_path / "run", tmp_path / "plain"], [p["source"] for p in wrote])
+    again = predict_texts([tmp_path / "run", tmp_path / "plain"], [p["source"] for p in wrote])
     predicted = [p["prediction"] for p in again]
     assert predicted[: len(wrote)] == [p["prediction"] for p in wrote]
     assert predicted[len(wrote) :] == [p["prediction"] for p in read_predictions(tmp_path / "plain")]
@@ -153,7 +154,7 @@ def test_a_base_of_random_weights_is_packed_too(base, tiny_study):
     loaded = {}
     for row in ROWS:
         torch.manual_seed(0)
-        loaded[row] = factory.load_base(study.resolve(row=row, seed=0)[0])
+        loaded[row] = load_base(study.resolve(row=row, seed=0)[0])
     assert any(hasattr(p, "quant_state") for p in loaded["qlora"].parameters())
     unpacked = unpack(loaded["qlora"]).state_dict()
     for name, weight in loaded["lora"].state_dict().items():
@@ -183,10 +184,10 @@ def test_without_bitsandbytes_a_run_says_what_to_install_and_a_plan_does_not_nee
         importlib.util, "find_spec", lambda name, *args: None if name == "bitsandbytes" else find_spec(name, *args)
     )
     config, _ = study.resolve(row="qlora", seed=0)
-    for attempt in (lambda: factory.load_base(config), lambda: preflight.check([config], num_processes=1)):
+    for attempt in (lambda: load_base(config), lambda: preflight.check([config], num_processes=1)):
         with pytest.raises(UserError, match=r'pip install "hf_peft_compare\[qlora\]"'):
             attempt()
-    factory.load_base(study.resolve(row="lora", seed=0)[0])
+    load_base(study.resolve(row="lora", seed=0)[0])
     assert plan_study(configs_of(study, ["qlora"])).runs[0].memory is not None
 
 

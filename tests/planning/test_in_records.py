@@ -4,6 +4,7 @@ import pytest
 
 from hf_peft_compare.orchestration import jobs as orchestration
 from hf_peft_compare.orchestration import preflight
+from hf_peft_compare.orchestration.worker import train_one
 from hf_peft_compare.planning.devices import MEASURED_RATE
 from hf_peft_compare.records.record import read_record
 
@@ -36,7 +37,7 @@ def test_more_processes_have_smaller_micro_batches(tiny_study):
 
 def test_the_record_of_a_run_holds_its_plan(job):
     planned = job("lora")
-    assert orchestration.train_one(planned) == 0
+    assert train_one(planned) == 0
     record = read_record(planned.folder)
     assert (record.plan["row"], record.plan["seed"]) == ("lora", 3)
     assert record.plan["trainable_params"] == record.parameters["trainable_params"]

@@ -10,13 +10,14 @@ from safetensors.torch import load_file
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import TRUNK_CACHE_FOLDER
 from hf_peft_compare.training import hidden_state_cache as trunk_cache
+from hf_peft_compare.training.state_files import META_FILE, STATES_FILE, Meta
 
 ROWS = ["last_layers", "last_layer_head"]
 OFF = "training.trunk_cache=false"
 
 
 def caches(folder):
-    return sorted(path.parent for path in (folder / TRUNK_CACHE_FOLDER).glob(f"*/{trunk_cache.META_FILE}"))
+    return sorted(path.parent for path in (folder / TRUNK_CACHE_FOLDER).glob(f"*/{META_FILE}"))
 
 
 def weights(folder):
@@ -101,7 +102,7 @@ def test_another_boundary_has_its_own_cache(train, forward_passes):
 def test_a_broken_cache_is_made_anew(train, forward_passes, tmp_path, harm):
     whole = train("last_layers", folder="a/one")
     for cache in caches(tmp_path / "a"):
-        states, meta = cache / trunk_cache.STATES_FILE, cache / trunk_cache.META_FILE
+        states, meta = cache / STATES_FILE, cache / META_FILE
         if harm == "cut short":
             states.write_bytes(states.read_bytes()[:-100])
         elif harm == "meta gone":
@@ -127,8 +128,8 @@ def test_old_caches_make_room_for_new_ones(train, tmp_path):
     size = train("last_layers", folder="a/one").trunk_cache["bytes"]
     bound = f"training.trunk_cache_max_bytes={int(size * 1.2)}"
     record = train("last_layers", "max_length=64", bound, folder="a/two")
-    kept = [json.loads((cache / trunk_cache.META_FILE).read_text()) for cache in caches(tmp_path / "a")]
-    total = sum(trunk_cache.Meta(**meta).num_bytes for meta in kept)
+    kept = [json.loads((cache / META_FILE).read_text()) for cache in caches(tmp_path / "a")]
+    total = sum(Meta(**meta).num_bytes for meta in kept)
     assert record.trunk_cache["bytes"] <= total <= size * 1.2
 
 

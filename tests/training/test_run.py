@@ -11,12 +11,14 @@ from tiny import METHODS
 from hf_peft_compare.core.errors import RunFailed, UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.loading import load_base, load_tokenizer
 from hf_peft_compare.models.trainable_parameters import hash_tensors, load_trainables
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.training import run as training
+from hf_peft_compare.training.trainer import ComparisonTrainer, _nats_per_label, history, make_trainer
 
 
 @pytest.mark.parametrize("row", ["lead", "zero_shot", *METHODS])
@@ -65,7 +67,7 @@ def eval_losses(record):
 
 
 def validation_loss(config, model, tokenizer):
-    rows = training.encode(config, training.data.load_examples(config), tokenizer).splits["validation"]
+    rows = encode(config, training.data.load_examples(config), tokenizer).splits["validation"]
     nats, tokens = zip(*score_completions(model, rows, pad_token_id=0, batch_size=4), strict=True)
     return sum(nats) / sum(tokens)
 
@@ -76,7 +78,7 @@ def validation_losses(monkeypatch):
 
     def install(*losses):
         given, found = iter(losses), []
-        original = training._nats_per_label
+        original = _nats_per_label
 
         def nats_per_label(prediction):
             found.append(original(prediction)["nats_per_label"])
@@ -161,14 +163,14 @@ def test_evaluation_every_few_steps_keeps_the_best_of_all(train):
 
 def test_each_epoch_visits_the_same_examples_in_another_order(train, monkeypatch):
     seen = []
-    original = training.ComparisonTrainer.training_step
+    original = ComparisonTrainer.training_step
 
     def step(self, model, inputs, *args, **kwargs):
         rows = zip(inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True)
         seen.append(sorted(str([i for i, m in zip(ids, mask, strict=True) if m]) for ids, mask in rows))
         return original(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(training.ComparisonTrainer, "training_step", step)
+    monkeypatch.setattr(ComparisonTrainer, "training_step", step)
     train("ia3", "training.num_train_epochs=2")
     first, second = seen[:3], seen[3:]
     assert sorted(sum(first, [])) == sorted(sum(second, []))
@@ -229,7 +231,7 @@ def test_a_finished_run_takes_the_place_of_a_failed_one(train, monkeypatch, tmp_
 def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
     record = train("lora", "training.num_train_epochs=2")
     config, _ = tiny_study().resolve(row="lora", seed=0)
-    rows = training.encode(config, training.data.load_examples(config), load_tokenizer(config)).splits["train"]
+    rows = encode(config, training.data.load_examples(config), load_tokenizer(config)).splits["train"]
     assert len(rows) % 8 == 0  # every row is visited in every epoch
     assert record.throughput["num_train_tokens"] == 2 * sum(len(row["input_ids"]) for row in rows)
 
@@ -249,7 +251,7 @@ def test_num_train_tokens_is_what_the_trainer_would_count_on_the_device(
 ):
     validation_losses(3.0, 4.0, 5.0, 6.0, 7.0)
     trainers = []
-    original = training.make_trainer
+    original = make_trainer
 
     def counting(*args, **kwargs):
         trainers.append(original(*args, **kwargs))
@@ -278,7 +280,7 @@ def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
     lengths = {}
     for row in ("full", "prompt_tuning", "p_tuning"):
         config, _ = tiny_study("max_length=64").resolve(row=row, seed=0)
-        encoded = training.encode(config, training.data.load_examples(config), load_tokenizer(config))
+        encoded = encode(config, training.data.load_examples(config), load_tokenizer(config))
         lengths[row] = max(len(r["input_ids"]) for r in encoded.splits["train"]), max(map(len, encoded.prompts))
     assert lengths["full"] == (64, 64 - 8)  # 8 new tokens are generated after a prompt
     assert lengths["prompt_tuning"] == lengths["p_tuning"] == (64 - 4, 64 - 8 - 4)
@@ -290,7 +292,7 @@ def test_history_keeps_the_loss_curves_and_nothing_of_the_clock():
         {"eval_loss": 9.0, "eval_nats_per_label": 1.5, "eval_runtime": 3.0, "epoch": 1.0, "step": 2},
         {"train_runtime": 10.0, "train_loss": 1.0, "epoch": 1.0, "step": 2},
     ]
-    assert training.history(log) == [
+    assert history(log) == [
         {"step": 1, "epoch": 0.5, "loss": 2.0, "learning_rate": 0.1, "grad_norm": 1.0},
         {"step": 2, "epoch": 1.0, "eval_loss": 1.5},
     ]

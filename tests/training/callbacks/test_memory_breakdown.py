@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import NO_DROPOUT
 from torch import nn
+from transformers import Trainer
 
-from hf_peft_compare.training import run as training
 from hf_peft_compare.training.callbacks import MemoryBreakdown
 from hf_peft_compare.training.callbacks.memory_breakdown import ENOUGH, KEYS
 from hf_peft_compare.training.callbacks.wandb import summarize
@@ -130,7 +130,7 @@ def test_smaller_micro_batches_need_fewer_activations_and_nothing_else(train):
 
 def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monkeypatch):
     small = train("lora", NO_DROPOUT, "training.gradient_accumulation_steps=2", folder="small")
-    original = training.Trainer.training_step
+    original = Trainer.training_step
 
     def step(self, model, inputs, *args, **kwargs):
         loss = original(self, model, inputs, *args, **kwargs)
@@ -138,7 +138,7 @@ def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monke
             raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
         return loss
 
-    monkeypatch.setattr(training.Trainer, "training_step", step)
+    monkeypatch.setattr(Trainer, "training_step", step)
     halved = train("lora", NO_DROPOUT, folder="halved")
     assert len(halved.notes) == 1
     assert [halved.memory[key] for key in KEYS] == [small.memory[key] for key in KEYS]

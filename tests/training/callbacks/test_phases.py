@@ -9,6 +9,7 @@ from transformers import TrainerControl
 from hf_peft_compare.training import run as training
 from hf_peft_compare.training.callbacks import PeakCudaMemory, WallClock, best_state, peak_cuda_memory, wall_clock
 from hf_peft_compare.training.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
+from hf_peft_compare.training.trainer import ComparisonTrainer, make_trainer
 
 
 class Phases(PhaseCallback):
@@ -42,7 +43,7 @@ def test_evaluation_and_saving_are_no_training():
 
 def test_phases_of_a_real_run_come_in_this_order(train, monkeypatch):
     phases = Phases()
-    original = training.make_trainer
+    original = make_trainer
 
     def with_phases(run, built, encoded, *, extra=(), **kwargs):
         return original(run, built, encoded, extra=[*extra, phases], **kwargs)
@@ -109,7 +110,7 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
         (best_state, "save_trainables", SAVE, 2),  # the validation loss gets better twice
         (training, "encode", LOAD, 1),
         (training, "build", LOAD, 1),
-        (training.ComparisonTrainer, "training_step", TRAIN, 6),  # two epochs of three steps
+        (ComparisonTrainer, "training_step", TRAIN, 6),  # two epochs of three steps
     ],
 )
 def test_what_takes_time_is_on_its_own_clock_and_on_no_other(module, slow, phase, calls, train, monkeypatch, time):
