@@ -148,7 +148,7 @@ def is_mergeable(row: MethodRow) -> bool:
     if row.floor or row.record is None:
         return row.floor
     virtual_tokens = row.record.config.get("method", {}).get("num_virtual_tokens")  # no weights can hold these
-    return get_method(row.record.method).merge is not None and not virtual_tokens
+    return get_method(row.record.method).mergeable and not virtual_tokens
 
 
 def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[tuple[float, str]]:

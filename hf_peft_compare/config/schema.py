@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
+from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
+from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
 
@@ -193,10 +196,24 @@ class StudyProtocol:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 
-    @property
+    @cached_property
+    def task_type(self) -> AnyTask:
+        """The task."""
+        return get_task(self.task["name"])
+
+    @cached_property
     def task_settings(self) -> Any:
         """The task's settings as its own frozen dataclass."""
-        return parse_settings(get_task(self.task["name"]).settings, self.task, "task")
+        return parse_settings(self.task_type.settings, self.task, "task")
+
+    @property
+    def head_name(self) -> str:
+        """The head on top of the base, a name of `models.heads.HEADS`: the task's."""
+        return self.task_type.head
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: what is found by them is found again where they are unpickled."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -250,15 +267,25 @@ class RunConfig(StudyProtocol):
         """The run's name within its study."""
         return run_name(row=self.row, seed=self.seed, trial=self.trial)
 
-    @property
+    @cached_property
+    def method_type(self) -> AnyMethod:
+        """The method."""
+        return get_method(self.method["name"])
+
+    @cached_property
     def method_settings(self) -> Any:
         """The method's settings as its own frozen dataclass."""
-        return parse_settings(get_method(self.method["name"]).settings, self.method, f"method {self.row}")
+        return parse_settings(self.method_type.settings, self.method, f"method {self.row}")
 
-    @property
+    @cached_property
+    def head_name(self) -> str:
+        """The head on top of the base: what the method needs, else the task's."""
+        return self.method_type.head(self.method_settings) or self.task_type.head
+
+    @cached_property
     def max_text_length(self) -> int:
         """What the method's virtual tokens leave of `max_length` for prompt and completion."""
-        return self.max_length - get_method(self.method["name"]).num_virtual_tokens(self.method_settings)
+        return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
 
     @property
     def max_prompt_length(self) -> int:

@@ -20,7 +20,7 @@ from hf_peft_compare.config.schema import (
     run_key,
 )
 from hf_peft_compare.core.errors import unknown
-from hf_peft_compare.core.registry import get_method, get_task
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.settings import defaults_of, parse
 
 LAYERS = ("default", "method", "study", "study method", "command line")
@@ -53,7 +53,7 @@ class Study:
 
     def _run_layers(self, row: str) -> list[tuple[str, dict[str, Any]]]:
         method = get_method(method_name(row, self.config.methods[row]))
-        task = get_task(self.config.task["name"])
+        task = self.config.task_type
         shared = {f.name for f in fields(StudyProtocol)}
         layers: list[tuple[str, dict[str, Any]]] = [
             (

@@ -1,9 +1,11 @@
-"""Scores of predictions against references."""
+"""A metric: scores of predictions against references, one per example."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +19,17 @@ class Score:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """Scores of predictions against references.
+class Metric(ABC):
+    """Scores of predictions. A subclass in a file of `hf_peft_compare/metrics/` is found by its name.
 
-    Args:
+    Attributes:
         name: the key used in studies.
         scores: every score that `compute` returns; the first is the one a ranking uses.
-        compute: `compute(predictions, references) -> {score name: [one float per example]}`.
     """
 
-    name: str
-    scores: Sequence[Score]
-    compute: Callable[[Sequence[str], Sequence[str]], dict[str, list[float]]]
+    name: ClassVar[str]
+    scores: ClassVar[Sequence[Score]]
+
+    @abstractmethod
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return {score name: one float per example}."""

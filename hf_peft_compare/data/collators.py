@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+
+from hf_peft_compare.core.task import Features
+
+Batch: TypeAlias = dict[str, Any]  # tensors by the name of the model's argument, and what else it takes
 
 
 class CompletionCollator:
@@ -23,14 +27,14 @@ class CompletionCollator:
     def __init__(self, *, pad_token_id: int):
         self.pad_token_id = pad_token_id
 
-    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, features: Sequence[Features]) -> Batch:
         width = max(len(f["input_ids"]) for f in features)
         kept = max(f["num_completion_tokens"] for f in features) + 1
         input_ids, attention_mask = pad_left([f["input_ids"] for f in features], pad_token_id=self.pad_token_id)
         labels = input_ids[:, width - kept :].clone()
         for row, f in enumerate(features):
             labels[row, : kept - f["num_completion_tokens"]] = -100
-        batch = {
+        batch: Batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": labels,
@@ -53,10 +57,10 @@ class ClassificationCollator:
         self.pad_token_id = pad_token_id
         self.padding_side = padding_side
 
-    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, features: Sequence[Features]) -> Batch:
         side = self.padding_side
         input_ids, attention_mask = pad([f["input_ids"] for f in features], pad_token_id=self.pad_token_id, side=side)
-        batch: dict[str, Any] = {
+        batch: Batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": torch.tensor([f["label"] for f in features]),

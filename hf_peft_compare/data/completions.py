@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.core.task import Example, Features, Format, PromptParts
 
-# The prompt's text before the part that may be cut, that part, and what comes after it.
-Parts = tuple[str, str, str]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def completion_format(
-    parts: Callable[[Example], Parts],
+    parts: Callable[[Example], PromptParts],
     *,
     key: Any,
     completion: Callable[[Example], str] = lambda example: example.reference,
@@ -27,7 +27,7 @@ def completion_format(
         others: further fields of the format.
     """
 
-    def encode(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
         ids = [*token_ids(tokenizer, f" {completion(example)}"), tokenizer.eos_token_id]
         try:
             prompt = encode_prompt(example, tokenizer, max_length - len(ids))
@@ -38,13 +38,13 @@ def completion_format(
             ) from None
         return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
 
-    def encode_prompt(example: Example, tokenizer: Any, max_length: int) -> list[int]:
+    def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
         return prompt_ids(tokenizer, parts(example), max_length)
 
     return Format(key=key, encode=encode, encode_prompt=encode_prompt, prompt=parts, completion=completion, **others)
 
 
-def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_length: int) -> list[int]:
     """Tokenize a prompt to at most `max_length` tokens; only its middle part is cut, at its end.
 
     Raises:
@@ -62,12 +62,12 @@ def prompt_ids(tokenizer: Any, parts: Parts, max_length: int) -> list[int]:
     return prefix + token_ids(tokenizer, parts[1])[:room] + suffix
 
 
-def token_ids(tokenizer: Any, text: str) -> list[int]:
+def token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokenize a text without special tokens."""
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
 
 
-def _beginning(tokenizer: Any) -> list[int]:
+def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The beginning-of-text token where the tokenizer itself puts one (Llama does, GPT-2 does not)."""
     first = tokenizer("a", verbose=False)["input_ids"][:1]
     return first if first == [tokenizer.bos_token_id] else []

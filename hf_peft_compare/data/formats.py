@@ -9,7 +9,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.task import Example, Format
 
 
@@ -22,7 +21,7 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
     Raises:
         UserError: settings from which no format can be made.
     """
-    method, task = get_method(config.method["name"]), get_task(config.task["name"])
+    method, task = config.method_type, config.task_type
     settings = task.complete(config.task_settings, train)
     own = None
     if method.format is not None:
@@ -35,13 +34,13 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:
     """Give the splits that a run's model reads: the test split alone where nothing is trained."""
-    trains = get_method(config.method["name"]).trains
+    trains = config.method_type.trains
     return {name: split for name, split in examples.items() if trains or name == "test"}
 
 
 def source_of(config: RunConfig, form: Format) -> list[Any]:
     """Give the code that decides a run's tokens, for the name that they are kept under."""
-    method, task = get_method(config.method["name"]), get_task(config.task["name"])
+    method, task = config.method_type, config.task_type
     modules = {form.encode.__module__, task.format.__module__}
     if method.format is not None:
         modules.add(method.format.__module__)

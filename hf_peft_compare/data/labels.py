@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.core.task import Example
+from hf_peft_compare.core.task import Example, Task
 from hf_peft_compare.data.columns import check_columns, row_ids, text_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -31,6 +34,9 @@ class ClassificationSettings:
     label_column: str = "label"
     id_column: str = "id"
     labels: list[str] = field(default_factory=list)
+
+
+S = TypeVar("S", bound=ClassificationSettings)
 
 
 def labels_of(settings: ClassificationSettings) -> list[str]:
@@ -127,3 +133,29 @@ def check_labels(examples: Mapping[str, Sequence[Example]], settings: Any) -> No
                 f"{name} has labels that train never shows: {listed}. Raise num_train_samples, set "
                 f"balanced_train_samples=true, or leave these rows out."
             )
+
+
+class ClassificationTask(Task[S]):
+    """A task of labelled texts: all but how the model is asked for the class."""
+
+    metrics = ("accuracy", "f1")
+
+    def examples(self, dataset: Dataset, settings: S) -> list[Example]:
+        """Return the texts and labels of a split; raises UserError as `labelled_examples`."""
+        return labelled_examples(dataset, settings)
+
+    def text_columns(self, settings: S) -> list[str]:
+        """Return the columns of the texts, one or two."""
+        return text_columns(settings)
+
+    def label_column(self, settings: S) -> str:
+        """Return the column of the labels."""
+        return settings.label_column
+
+    def labels(self, settings: S) -> list[str]:
+        """Return the names of the classes; raises UserError as `labels_of`."""
+        return labels_of(settings)
+
+    def check(self, examples: Mapping[str, Sequence[Example]], settings: S) -> None:
+        """Raise UserError for splits whose labels do not match, as `check_labels`."""
+        check_labels(examples, settings)

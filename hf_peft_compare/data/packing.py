@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import CompletionCollator, to_device
 from hf_peft_compare.data.position_ids import positions_from_mask
 
@@ -41,7 +42,7 @@ def pack(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def can_pack(model: Any, rows: Sequence[dict[str, Any]], *, pad_token_id: int) -> bool:
+def can_pack(model: Any, rows: Sequence[Features], *, pad_token_id: int) -> bool:
     """Whether the model gives the texts of some encoded examples the same logits packed as padded."""
     batch = to_device(CompletionCollator(pad_token_id=pad_token_id)(rows), model.device)
     model.eval()

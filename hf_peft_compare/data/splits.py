@@ -9,7 +9,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.core.task import Example
 
 SPLITS = ("train", "validation", "test")
@@ -22,7 +21,7 @@ def load_examples(config: StudyProtocol) -> dict[str, list[Example]]:
     Raises:
         UserError: no such dataset, split or column; fewer rows than asked for; empty texts.
     """
-    task, settings = get_task(config.task["name"]), config.task_settings
+    task, settings = config.task_type, config.task_settings
     splits = load_splits(config)
     examples = {name: task.examples(splits[name], settings) for name in SPLITS}
     task.check(examples, settings)
@@ -95,7 +94,7 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
         raise UserError(f"dataset embedded is generated to measure; set {', '.join(sorted(missing))}.")
     if config.balanced_train_samples:
         raise UserError("dataset embedded is generated, not chosen from; leave balanced_train_samples out.")
-    load = load_stories if get_task(config.task["name"]).labels is None else load_outcomes
+    load = load_stories if config.task_type.labels is None else load_outcomes
     return load(**counts, seed=config.data_seed)
 
 
@@ -103,7 +102,7 @@ def _load(config: StudyProtocol) -> Any:
     """Load every split that a local or hub dataset has, as a dictionary by name."""
     import datasets
 
-    task = get_task(config.task["name"])
+    task = config.task_type
     if task.load is not None:
         return task.load(config)
     path = local_path(config.dataset)
@@ -134,7 +133,7 @@ def _guarded(config: StudyProtocol, *args: Any, **kwargs: Any) -> Any:
 
 def _label_column(config: StudyProtocol) -> str | None:
     """Name the column by which splits are stratified; None where the task has no labels."""
-    task = get_task(config.task["name"])
+    task = config.task_type
     if task.label_column is not None:
         return task.label_column(config.task_settings)
     if config.balanced_train_samples:

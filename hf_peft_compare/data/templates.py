@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.core.task import Example, Format, PromptParts
 from hf_peft_compare.data.answers import read_answer
-from hf_peft_compare.data.completions import Parts, completion_format
+from hf_peft_compare.data.completions import completion_format
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -62,7 +62,7 @@ def all_answers(
     return spellings
 
 
-def template_parts(template: str, columns: Sequence[str], *, key: str) -> Callable[[Example], Parts]:
+def template_parts(template: str, columns: Sequence[str], *, key: str) -> Callable[[Example], PromptParts]:
     """Give what fills a template with an example's texts.
 
     Args:
@@ -87,7 +87,7 @@ def check_template(template: str, columns: Sequence[str], *, key: str) -> None:
         raise UserError(f"{key} {problem}; expected {expected}, where the texts of an example go: {template!r}")
 
 
-def fill(template: str, columns: Sequence[str], example: Example) -> Parts:
+def fill(template: str, columns: Sequence[str], example: Example) -> PromptParts:
     """Fill in an example's texts; the first placeholder's is the part that may be cut.
 
     Spaces before a text go with it, as they do for a tokenizer that reads the whole.

@@ -20,14 +20,31 @@ import transformers
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.core.task import Example, Features, Format
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.hashing import hash_json
 
 TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
-PROMPTS, CANDIDATES = "prompts", "candidates"
+ROWS, PROMPTS, CANDIDATES = "rows", "prompts", "candidates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a model reads to predict some examples.
+
+    Args:
+        rows: the examples with their references; empty where neither loss nor class is asked for.
+        prompts: input_ids that a text is generated from; empty where nothing is generated.
+        candidates: the rows of every candidate of the first example, then of the second, and so on.
+        form: the format that they were made by.
+    """
+
+    rows: Sequence[Features]
+    prompts: Sequence[list[int]]
+    candidates: Sequence[Features]
+    form: Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +65,11 @@ class Encoded:
     form: Format
     notes: list[str]
 
+    @property
+    def test(self) -> Inputs:
+        """What is read to predict the test split, with its references."""
+        return Inputs(rows=self.splits["test"], prompts=self.prompts, candidates=self.candidates, form=self.form)
+
 
 def encode(
     config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
@@ -64,20 +86,8 @@ def encode(
     """
     form = format_of(config, examples["train"])
 
-    def row(example: Example) -> dict[str, Any]:
-        return form.encode(example, tokenizer, config.max_text_length)
-
-    def prompt(example: Example) -> dict[str, Any]:
-        assert form.encode_prompt is not None
-        return {"input_ids": form.encode_prompt(example, tokenizer, config.max_prompt_length)}
-
-    texts = splits_read(config, examples)
-    encoders = dict.fromkeys(texts, row)
-    if form.candidates:
-        texts[CANDIDATES] = [replace(e, reference=answer) for e in examples["test"] for answer in form.candidates]
-        encoders[CANDIDATES] = row
-    elif form.encode_prompt is not None:
-        texts[PROMPTS], encoders[PROMPTS] = examples["test"], prompt
+    texts = splits_read(config, examples) | _asked(form, examples["test"])
+    encoders = {name: _encoder(name, config, form, tokenizer) for name in texts}
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars():
         tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
@@ -89,7 +99,34 @@ def encode(
     )
 
 
-def _check_answers(config: RunConfig, form: Format, rows: Sequence[dict[str, Any]]) -> None:
+def tokenize_inputs(config: RunConfig, form: Format, examples: Sequence[Example], tokenizer: Any) -> Inputs:
+    """Tokenize what a run's model reads to predict these examples.
+
+    Raises:
+        UserError: a text that does not fit.
+    """
+    asked = _asked(form, examples) or {ROWS: list(examples)}
+    made = {name: list(map(_encoder(name, config, form, tokenizer), texts)) for name, texts in asked.items()}
+    prompts = [row["input_ids"] for row in made.get(PROMPTS, [])]
+    return Inputs(rows=made.get(ROWS, []), prompts=prompts, candidates=made.get(CANDIDATES, []), form=form)
+
+
+def _asked(form: Format, examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return what is read to predict, beside the examples themselves: each with every candidate, or its prompt."""
+    if form.candidates:
+        return {CANDIDATES: [replace(e, reference=answer) for e in examples for answer in form.candidates]}
+    return {PROMPTS: list(examples)} if form.encode_prompt is not None else {}
+
+
+def _encoder(name: str, config: RunConfig, form: Format, tokenizer: Any) -> Callable[[Example], Features]:
+    if name != PROMPTS:
+        return lambda example: form.encode(example, tokenizer, config.max_text_length)
+    encode_prompt = form.encode_prompt
+    assert encode_prompt is not None, "only what generates has prompts"
+    return lambda example: {"input_ids": encode_prompt(example, tokenizer, config.max_prompt_length)}
+
+
+def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) -> None:
     """Refuse to generate fewer tokens than the answers have that are looked for: none would ever be read."""
     if form.read is None or form.candidates:
         return
@@ -138,7 +175,7 @@ def _read(path: Path | None, texts: Sequence[Example]) -> datasets.Dataset | Non
     return tokens if len(tokens) == len(texts) else None
 
 
-def _tokenize(texts: Sequence[Example], encode: Callable[[Example], dict[str, Any]]) -> datasets.Dataset:
+def _tokenize(texts: Sequence[Example], encode: Callable[[Example], Features]) -> datasets.Dataset:
     """Tokenize a split into memory, four bytes per token; an error of `encode` comes out as it is."""
     rows = datasets.Dataset.from_dict({"row": range(len(texts))})
     return rows.map(

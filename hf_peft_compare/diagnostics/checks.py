@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +11,12 @@ from torch.nn.functional import pad
 from transformers import AutoModel
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import to_device
 from hf_peft_compare.diagnostics.context import NUM_EXAMPLES, NUM_STEPS, CheckContext
 from hf_peft_compare.diagnostics.observations import ModelOutput
 from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, judged
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import named_trainables
 
 NUM_PADDING = 16
@@ -29,7 +30,7 @@ def of_trained(check: Check) -> Check:
 
     @functools.wraps(check)
     def checked(patient: CheckContext) -> CheckResult:
-        return check(patient) if patient.method.trains else does_not_apply("nothing is trained")
+        return check(patient) if patient.config.method_type.trains else does_not_apply("nothing is trained")
 
     return checked
 
@@ -79,7 +80,7 @@ def frozen_base(patient: CheckContext) -> CheckResult:
 @of_trained
 def tied_head(patient: CheckContext) -> CheckResult:
     """A head that is trained while the rest is frozen has weights of its own."""
-    head = patient.model.get_output_embeddings() if patient.head.generates else None
+    head = patient.model.get_output_embeddings() if head_of(patient.config).generates else None
     trained = [p for p in head.parameters() if p.requires_grad] if head is not None else []
     if not trained:
         return does_not_apply("no language-modelling head is trained")
@@ -97,12 +98,12 @@ def tied_head(patient: CheckContext) -> CheckResult:
 @of_trained
 def effect(patient: CheckContext) -> CheckResult:
     """What was trained acts where the model is used."""
-    if patient.head.auto_class is AutoModel:
+    if head_of(patient.config).auto_class is AutoModel:
         return does_not_apply("the untouched base has no head that tells classes")
     base, told = patient.told_untouched, patient.told
-    before, after = (t.logits[:, 0] if patient.head.generates else t.logits for t in (base, told))
+    before, after = (t.logits[:, 0] if head_of(patient.config).generates else t.logits for t in (base, told))
     largest, spread = _largest(after, before), before.std().item()
-    what = "first token generated" if patient.head.generates else "classes"
+    what = "first token generated" if head_of(patient.config).generates else "classes"
     return judged(
         largest > NOISE * spread,
         expected=f"after {NUM_STEPS} steps other logits of the {what} than the untouched model's",
@@ -112,7 +113,7 @@ def effect(patient: CheckContext) -> CheckResult:
 
 def cache(patient: CheckContext) -> CheckResult:
     """Generation token by token, with a cache, is what the model says when it reads the whole text at once."""
-    if not patient.head.generates:
+    if not head_of(patient.config).generates:
         return does_not_apply("nothing is generated")
     told = patient.told
     assert told.tokens is not None
@@ -163,12 +164,12 @@ def accumulation(patient: CheckContext) -> CheckResult:
 @of_trained
 def merging(patient: CheckContext) -> CheckResult:
     """Merged into a plain model it tells the same; what is merged into few bits cannot, and shows by how much."""
-    if patient.method.merge is None:
+    if not patient.config.method_type.mergeable:
         return does_not_apply("the method cannot be merged")
     model, exact = patient.adapted, patient.is_exact
     before = patient.logits(model)
     try:
-        merged = patient.method.merge(model)
+        merged = patient.config.method_type.merge(model)
     except UserError as error:
         return does_not_apply(str(error))
     if merged is model:
@@ -195,14 +196,14 @@ CHECKS: Sequence[Check] = (
 
 
 @torch.no_grad()
-def _nats(patient: CheckContext, rows: Sequence[dict[str, Any]], *, num_padding: int = 0) -> Tensor:
+def _nats(patient: CheckContext, rows: Sequence[Features], *, num_padding: int = 0) -> Tensor:
     """Give the nats per label [B] of rows in one batch, with so many more columns of padding than it needs."""
     columns = (num_padding, 0) if patient.tokenizer.padding_side == "left" else (0, num_padding)
     values = {"input_ids": patient.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
     batch = patient.collate(rows)
     batch |= {name: pad(batch[name], columns, value=value) for name, value in values.items() if name in batch}
     inputs = to_device(batch, patient.model.device)
-    nats, num_labels = patient.head.nll(patient.adapted(**inputs).logits, inputs["labels"])
+    nats, num_labels = head_of(patient.config).nll(patient.adapted(**inputs).logits, inputs["labels"])
     return nats / num_labels.clamp(min=1)  # a class may be unknown
 
 

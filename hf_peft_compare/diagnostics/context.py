@@ -15,13 +15,13 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_peft_compare.config.schema import BASE, GenerationConfig, RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example, Format
-from hf_peft_compare.data.collators import to_device
+from hf_peft_compare.core.task import Example, Features, Format
+from hf_peft_compare.data.collators import Batch, to_device
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.tokenization import Encoded
 from hf_peft_compare.diagnostics.observations import GradientWatch, ModelOutput, Recorder, Training
 from hf_peft_compare.evaluation.generation import generate_tokens
-from hf_peft_compare.models.heads import OfRun
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors, hash_trainables, named_trainables
 from hf_peft_compare.training import factory
@@ -41,7 +41,7 @@ EXACT, ROUGH = 3e-4, 5e-2
 
 
 @dataclass
-class CheckContext(OfRun):
+class CheckContext:
     """One row of a study; what checks need of it is made when the first one asks, and kept.
 
     Training is of float32, without dropout and schedule, so that what must be equal is.
@@ -74,7 +74,7 @@ class CheckContext(OfRun):
         return format_of(self.config, self.train)
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Features]:
         """Encoded train examples of various lengths, cut short."""
         return self._encoded(self.form.encode, self.config.max_text_length)
 
@@ -90,9 +90,9 @@ class CheckContext(OfRun):
         return to_device(self.collate(self.rows), self.model.device)
 
     @property
-    def collate(self) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
+    def collate(self) -> Callable[[Sequence[Features]], Batch]:
         """Put encoded rows into a batch as training does."""
-        return self.head.collator(self.tokenizer)
+        return head_of(self.config).collator(self.tokenizer)
 
     @cached_property
     def tolerance(self) -> float:
@@ -122,7 +122,7 @@ class CheckContext(OfRun):
     @property
     def adapted(self) -> Any:
         """The row's model, trained if its method trains."""
-        if self.method.trains:
+        if self.config.method_type.trains:
             _ = self.training
         return self.model
 
@@ -172,11 +172,11 @@ class CheckContext(OfRun):
     def logits(self, model: Any) -> Tensor:
         """Give the logits of the classes [B, C], or those that labels are predicted from [number of tokens, V]."""
         logits, labels = model(**self.batch).logits, self.batch["labels"]
-        return logits[:, -labels.shape[1] :][labels != -100] if self.head.generates else logits
+        return logits[:, -labels.shape[1] :][labels != -100] if head_of(self.config).generates else logits
 
     def tell(self, model: Any) -> ModelOutput:
         """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
-        if not self.head.generates:
+        if not head_of(self.config).generates:
             return ModelOutput(inputs=self.batch, logits=self.logits(model))
         recorder: Any = Recorder(model)
         num_tokens = min(NUM_NEW_TOKENS, self.config.generation.max_new_tokens)
@@ -194,8 +194,8 @@ class CheckContext(OfRun):
     def told_untouched(self) -> ModelOutput:
         """What the untouched base tells of the same."""
         base = [getattr(self.config, name) for name in ("seed", "init", *BASE)]
-        read = self.prompts if self.head.generates else self.rows
-        key = hash_json([self.head.name, quantization_of(self.config), base, read])
+        read = self.prompts if head_of(self.config).generates else self.rows
+        key = hash_json([head_of(self.config).name, quantization_of(self.config), base, read])
         if key not in self.untouched:
             self.untouched[key] = self.tell(self._untouched_base().to(self.model.device))
         return self.untouched[key]

@@ -40,12 +40,14 @@ def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[st
     with TemporaryDirectory() as folder:
         patient = CheckContext(config=config, train=train, folder=Path(folder), untouched=untouched)
         findings = {check.__name__: _find(check, patient) for check in CHECKS}
-    return Examination(row=config.row, method=patient.method.title, findings=findings, seconds=perf_counter() - start)
+    return Examination(
+        row=config.row, method=patient.config.method_type.title, findings=findings, seconds=perf_counter() - start
+    )
 
 
 def _find(check: Check, patient: CheckContext) -> CheckResult:
     """Make one check; one that cannot be carried out to its end is a problem of its own."""
-    if patient.method.predict is not None:
+    if not patient.config.method_type.uses_model:
         return does_not_apply("no model is loaded")
     try:
         return check(patient)

@@ -16,10 +16,11 @@ import torch
 
 from hf_peft_compare.config.schema import BASE, GenerationConfig, RunConfig
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.tokenization import Encoded
 from hf_peft_compare.evaluation.generation import generate_tokens
-from hf_peft_compare.evaluation.scoring import score_classes, score_completions
-from hf_peft_compare.models.heads import OfRun
+from hf_peft_compare.evaluation.prediction import score_losses
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.quickstart import OUTSIDE_TEXT
@@ -35,7 +36,7 @@ UNTOUCHED_FOLDER = "cache/untouched"  # in a study's folder, beside its runs
 
 
 @dataclass
-class Measuring(OfRun):
+class Measuring:
     """A finished run whose costs are measured.
 
     Args:
@@ -54,18 +55,13 @@ class Measuring(OfRun):
     cache: Path
     notes: list[str] = field(default_factory=list)
 
-    def losses(self, model: Any, rows: Sequence[dict[str, Any]], *, batch_size: int = 4) -> tuple[float, int]:
+    def losses(self, model: Any, rows: Sequence[Features], *, batch_size: int = 4) -> tuple[float, int]:
         """Give nats and number of labels of all rows."""
-        if self.head.generates:
-            pad_token_id = self.tokenizer.pad_token_id
-            scored = score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
-        else:
-            collate = self.head.collator(self.tokenizer)
-            scored = [s[:2] for s in score_classes(model, rows, collate=collate, batch_size=batch_size)]
+        scored = score_losses(model, self.tokenizer, rows, self.config, batch_size=batch_size)
         return sum(nats for nats, _ in scored), sum(number for _, number in scored)
 
     @cached_property
-    def outside_rows(self) -> list[dict[str, Any]]:
+    def outside_rows(self) -> list[Features]:
         """The paragraphs of the text outside of every task, encoded; all tokens but the first are predicted."""
         texts = OUTSIDE_TEXT.read_text(encoding="utf-8").split("\n\n")
         most = min(MAX_OUTSIDE_TOKENS, self.config.max_text_length)
@@ -97,7 +93,7 @@ def measure_costs(measuring: Measuring) -> dict[str, Any]:
 
 def checkpoint_size(measuring: Measuring) -> Mapping[str, Any]:
     """Give "checkpoint_bytes", the size of all files that keep what was tuned; nothing where nothing was."""
-    if measuring.method.save is None:
+    if not measuring.config.method_type.trains:
         return {}
     files = (path for path in measuring.model_folder.rglob("*") if path.is_file())
     return {"checkpoint_bytes": sum(path.stat().st_size for path in files)}
@@ -117,10 +113,10 @@ def forgetting(measuring: Measuring) -> Mapping[str, Any]:
     They are of the package's own page of plain English, which no task is about. The untouched model is the base as
     the run loaded it, quantized where it was.
     """
-    if not measuring.head.generates:
+    if not head_of(measuring.config).generates:
         return {}
     loss = _mean_loss(measuring, measuring.model)
-    untouched = _untouched_loss(measuring, loss if not measuring.method.trains else None)
+    untouched = _untouched_loss(measuring, loss if not measuring.config.method_type.trains else None)
     return {"outside_loss": loss, "untouched_outside_loss": untouched}
 
 
@@ -130,10 +126,10 @@ def merging(measuring: Measuring) -> Mapping[str, Any]:
     The losses are of the references of the first test examples, at most 32, in nats per label.
     """
     model = measuring.model
-    if not measuring.method.trains or measuring.method.merge is None:
+    if not measuring.config.method_type.trains or not measuring.config.method_type.mergeable:
         return {}
     try:
-        merged = measuring.method.merge(model)
+        merged = measuring.config.method_type.merge(model)
     except UserError:  # of this kind of adapter
         return {}
     if merged is model:  # a plain one already

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.data.collators import CompletionCollator, to_device
+from hf_peft_compare.core.task import Features
+from hf_peft_compare.data.collators import Batch, CompletionCollator, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
 from hf_peft_compare.models.heads import class_nll, completion_nll
 from hf_peft_compare.utils.sharding import is_sharded
@@ -16,7 +17,7 @@ from hf_peft_compare.utils.sharding import is_sharded
 
 @torch.inference_mode()
 def score_completions(
-    model: Any, rows: Sequence[dict[str, Any]], *, pad_token_id: int, batch_size: int
+    model: Any, rows: Sequence[Features], *, pad_token_id: int, batch_size: int
 ) -> list[tuple[float, int]]:
     """Give (nats, number of tokens) of each row's completion, in the order of the rows.
 
@@ -26,7 +27,7 @@ def score_completions(
     model.eval()
     collate = CompletionCollator(pad_token_id=pad_token_id)
 
-    def score(batch: list[dict[str, Any]]) -> list[tuple[float, int]]:
+    def score(batch: Sequence[Features]) -> list[tuple[float, int]]:
         inputs = to_device(collate(batch), model.device)
         nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
@@ -39,9 +40,9 @@ def score_completions(
 @torch.inference_mode()
 def score_classes(
     model: Any,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Features],
     *,
-    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
+    collate: Callable[[Sequence[Features]], Batch],
     batch_size: int,
 ) -> list[tuple[float, int, int]]:
     """Give (nats, 1 if the class is known, the likeliest class) of each row, in the order of the rows.
@@ -52,7 +53,7 @@ def score_classes(
     """
     model.eval()
 
-    def score(batch: list[dict[str, Any]]) -> list[tuple[float, int, int]]:
+    def score(batch: Sequence[Features]) -> list[tuple[float, int, int]]:
         inputs = to_device(collate(batch), model.device)
         labels = inputs.pop("labels")
         logits = model(**inputs).logits  # [B, C]
@@ -72,7 +73,7 @@ def likeliest(losses: Sequence[tuple[float, int]], num_candidates: int) -> list[
     return [min(range(num_candidates), key=lambda i: group[i][0]) for group in groups]
 
 
-def _lengths(model: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
+def _lengths(model: Any, rows: Sequence[Features]) -> list[int]:
     return [count_virtual_tokens(model) + len(row["input_ids"]) for row in rows]
 
 

@@ -37,12 +37,12 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
     run, target = read_finished(Path(run_folder)), Path(target)
     _check(run, target, push_to_hub)
     plain = merge or not (run.folder / MODEL_FOLDER / ADAPTER_CONFIG).is_file()
-    if plain and run.method.merge is None:
+    if plain and not run.config.method_type.mergeable:
         raise UserError(
-            f"{run.method.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
+            f"{run.config.method_type.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
         )
     loaded = load_run(run.folder)
-    model = run.method.merge(loaded.model) if plain and run.method.merge else None
+    model = run.config.method_type.merge(loaded.model) if plain else None
     with _appearing(target) as folder:
         if model is not None:
             model.save_pretrained(folder)
@@ -58,8 +58,10 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
 
 def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:
     """Raise UserError for what cannot succeed, before anything is loaded or written."""
-    if run.method.save is None:
-        raise UserError(f"{run.method.title} trains nothing, so there is nothing to export; choose another run.")
+    if not run.config.method_type.trains:
+        raise UserError(
+            f"{run.config.method_type.title} trains nothing, so there is nothing to export; choose another run."
+        )
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists already; give a folder that does not exist or is empty.")
     if push_to_hub is not None:

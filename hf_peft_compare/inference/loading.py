@@ -13,11 +13,10 @@ from torch import Tensor
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Method
-from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import class_names, head_of
 from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
 from hf_peft_compare.models.prompt_tuning import class_head
 from hf_peft_compare.models.quantization import quantization_of
@@ -53,7 +52,7 @@ class FinishedRun:
 
     @property
     def method(self) -> Method:
-        return get_method(self.config.method["name"])
+        return self.config.method_type
 
     @property
     def base(self) -> tuple[Any, ...]:
@@ -71,15 +70,13 @@ class FinishedRun:
     @property
     def labels(self) -> list[str] | None:
         """The classes of the run's class head, in its order; None: the head writes text."""
-        task = get_task(self.config.task["name"])
-        if head_of(self.config).generates or task.labels is None:
-            return None
-        return list(self.record.provenance.get("labels") or task.labels(self.config.task_settings))
+        names = class_names(self.config)
+        return names and list(self.record.provenance.get("labels") or names)
 
     @property
     def train(self) -> list[Example]:
         """The train examples, where the method reads them when it predicts."""
-        return load_examples(self.config)["train"] if self.method.reads_train else []
+        return load_examples(self.config)["train"] if self.config.method_type.reads_train else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +96,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         UserError: no finished run there, its model is missing, or its base model cannot be had.
     """
     run = read_finished(Path(folder))
-    if run.method.predict is not None:
+    if not run.config.method_type.uses_model:
         return LoadedRun(record=run.record, config=run.config, model=None, tokenizer=None)
     base = load_fresh_base(run)
     return LoadedRun(record=run.record, config=run.config, model=adapt(run, base), tokenizer=base.tokenizer)
@@ -111,7 +108,7 @@ def read_finished(folder: Path) -> FinishedRun:
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
     run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
-    if run.method.save is not None and not (folder / MODEL_FOLDER).is_dir():
+    if run.config.method_type.trains and not (folder / MODEL_FOLDER).is_dir():
         raise UserError(
             f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its tuned parameters were not kept. "
             f"Delete {folder} and run the study again."
@@ -134,10 +131,10 @@ def load_fresh_base(run: FinishedRun) -> Base:
 
 def adapt(run: FinishedRun, base: Base) -> Any:
     """Put the run's tuned parameters on a base."""
-    if run.method.load is None:
+    if not run.config.method_type.trains:
         return base.model.eval()
     with torch.random.fork_rng(devices=[]):  # peft draws an adapter before it reads the saved one
-        model = run.method.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
+        model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
     return model.eval()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig
-from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
@@ -110,7 +109,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
     """Make the card's front matter; what is not on the hub is left out of it, since the hub refuses such a card."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    task = get_task(config.task["name"])
+    task = config.task_type
     dataset = config.dataset if _is_hub_id(config.dataset) else None
     results = [
         EvalResult(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
-
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import FILE_FORMATS
-from hf_peft_compare.evaluation.generation import generate_texts
-from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions
+from hf_peft_compare.data.tokenization import tokenize_inputs
+from hf_peft_compare.evaluation.prediction import predict
 from hf_peft_compare.inference.loading import (
     Base,
     FinishedRun,
@@ -25,7 +22,6 @@ from hf_peft_compare.inference.loading import (
     read_finished,
     take_off,
 )
-from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 
 Text: TypeAlias = str | tuple[str, str]
@@ -72,11 +68,11 @@ def predict_each(
 def text_columns(run_folder: str | Path) -> list[str]:
     """Name the columns of texts, one or two, in the dataset that a finished run was trained on."""
     config = read_finished(Path(run_folder)).config
-    return list(get_task(config.task["name"]).text_columns(config.task_settings))
+    return list(config.task_type.text_columns(config.task_settings))
 
 
 def _check_number(run: FinishedRun, example: Example) -> None:
-    columns = get_task(run.config.task["name"]).text_columns(run.config.task_settings)
+    columns = run.config.task_type.text_columns(run.config.task_settings)
     came = 1 if example.source_pair is None else 2
     if came != len(columns):
         name = f"{run.record.study}/{run.record.run}"
@@ -134,9 +130,9 @@ def _predict_all(
     model: Any = None
     untouched = ""
     for run, examples in todo:
-        if run.method.predict is not None:
-            predict = run.method.predict(run.config.method_settings, run.train)
-            predictions = [{"prediction": predict(example.source)} for example in examples]
+        if isinstance(method := run.config.method_type, Floor):
+            answer = method.predictor(run.config.method_settings, run.train)
+            predictions = [{"prediction": answer(example.source)} for example in examples]
         else:
             if base is None or base.key != run.base or take_off(model, base) != untouched:
                 base = model = None  # the old one goes before the new one comes
@@ -151,20 +147,9 @@ def _predict_all(
 def _predict(
     run: FinishedRun, model: Any, tokenizer: Any, examples: Sequence[Example], *, batch_size: int
 ) -> list[dict[str, str]]:
-    """Give what a run's model says of each example, asked as in the run's own evaluation."""
-    config, form, head = run.config, format_of(run.config, run.train), head_of(run.config)
-    if not head.generates:
-        rows = [form.encode(example, tokenizer, config.max_text_length) for example in examples]
-        scored = score_classes(model, rows, collate=head.collator(tokenizer), batch_size=batch_size)
-        assert run.labels is not None, "a head that tells classes has their names"
-        return [{"prediction": run.labels[predicted]} for _, _, predicted in scored]
-    if answers := form.candidates:
-        asked = [replace(example, reference=answer) for example in examples for answer in answers]
-        rows = [form.encode(example, tokenizer, config.max_text_length) for example in asked]
-        losses = score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
-        return [{"prediction": answers[i]} for i in likeliest(losses, len(answers))]
-    assert form.encode_prompt is not None, "a head that generates has prompts"
-    prompts = [form.encode_prompt(example, tokenizer, config.max_prompt_length) for example in examples]
-    torch.manual_seed(config.seed)  # as in the run, where tokens are drawn
-    texts = generate_texts(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
-    return [{"prediction": form.read(text), "output": text} if form.read else {"prediction": text} for text in texts]
+    """Return what a run's model predicts of each example, asked as in the run's own evaluation."""
+    inputs = tokenize_inputs(run.config, format_of(run.config, run.train), examples, tokenizer)
+    predicted = predict(model, tokenizer, inputs, run.config, labels=run.labels, batch_size=batch_size)
+    return [
+        {"prediction": p.text} if p.answer is None else {"prediction": p.answer, "output": p.text} for p in predicted
+    ]

@@ -1,14 +1,16 @@
-"""Few-shot: solved examples before the question, and nothing trained."""
+"""Few-shot and one-shot: solved examples before the question, and nothing trained."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.method import Card, PromptingMethod
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.core.task import AnyTask, Example, Format
 from hf_peft_compare.methods.hard_prompt import ShotsSettings, ask_after_shots
 
 
@@ -19,10 +21,12 @@ class FewShotSettings(ShotsSettings):
     shots: PositiveInt | Annotated[list[dict[str, Any]], Field(min_length=1)] = 4
 
 
-FEW_SHOT = Method(
-    name="few_shot",
-    title="Few-shot",
-    card=Card(
+class FewShot(PromptingMethod[FewShotSettings]):
+    """Ask after solved examples."""
+
+    name = "few_shot"
+    title = "Few-shot"
+    card = Card(
         idea=(
             "Solved examples stand before the question, and the model goes on in their manner: it learns within its "
             "context, for one question, and no weight changes."
@@ -45,9 +49,60 @@ FEW_SHOT = Method(
             "lean to frequent and to recent labels (Zhao et al. 2021), so drawn examples have even classes here, "
             "and another draw for each seed."
         ),
-    ),
-    settings=FewShotSettings,
-    head=lambda settings: "causal_lm",
-    format=ask_after_shots,
-    reads_train=True,
-)
+    )
+    settings = FewShotSettings
+    reads_train = True
+
+    def head(self, settings: FewShotSettings) -> str:
+        """Return the head of a language model."""
+        return "causal_lm"
+
+    def format(
+        self, settings: FewShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
+    ) -> Format:
+        """Ask after solved examples; raises UserError as `ask_after_shots`."""
+        return ask_after_shots(settings, task, task_settings, train, seed)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class OneShotSettings(ShotsSettings):
+    """Settings of one-shot.
+
+    Args:
+        shots: 1, to draw it from train by the run's seed; or a list of one solved example.
+    """
+
+    shots: Literal[1] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1)] = 1
+
+
+class OneShot(PromptingMethod[OneShotSettings]):
+    """Ask after one solved example."""
+
+    name = "one_shot"
+    title = "One-shot"
+    card = Card(
+        idea=(
+            "One solved example stands before the question. It shows the form of an answer more than the task itself: "
+            "a model that rambled without it now answers with one of the words that were asked for."
+        ),
+        formula=r"p_\theta(y \mid x_1, y_1, x), \quad \theta \text{ as pretrained}",
+        parameter_count="0",
+        when_to_use=(
+            "When zero-shot answers cannot be read. Each question costs the tokens of the example too, and which "
+            "example it is can matter much: run several seeds."
+        ),
+        paper="Brown et al. (2020), Language Models are Few-Shot Learners",
+        url="https://arxiv.org/abs/2005.14165",
+    )
+    settings = OneShotSettings
+    reads_train = True
+
+    def head(self, settings: OneShotSettings) -> str:
+        """Return the head of a language model."""
+        return "causal_lm"
+
+    def format(
+        self, settings: OneShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
+    ) -> Format:
+        """Ask after solved examples; raises UserError as `ask_after_shots`."""
+        return ask_after_shots(settings, task, task_settings, train, seed)

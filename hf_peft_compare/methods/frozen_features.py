@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.core.task import AnyTask, Example, Format
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_peft_compare.models.features.feature_model import FeatureModel
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -25,39 +33,24 @@ class FrozenFeaturesSettings:
     hidden_size: PositiveInt | None = None
 
 
-def build_frozen_features(base: Any, settings: FrozenFeaturesSettings, tokenizer: Any) -> Any:
+def build_frozen_features(
+    base: PreTrainedModel, settings: FrozenFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
+) -> FeatureModel:
     """Freeze the base as a whole and put a fresh head on its embeddings [H]."""
     from hf_peft_compare.models.features.feature_model import FeatureModel
     from hf_peft_compare.models.features.heads import classifier
-    from hf_peft_compare.models.features.pooling import choose_pooling, text_width
+    from hf_peft_compare.models.features.pooling import choose_pooling, num_classes, text_width
 
-    head = classifier(text_width(base), base.config.num_labels, hidden_size=settings.hidden_size)
+    head = classifier(text_width(base), num_classes(base), hidden_size=settings.hidden_size)
     return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer))
 
 
-def frozen_features_format(settings: FrozenFeaturesSettings, task: Any, task_settings: Any, *others: Any) -> Any:
-    """Let the model read the texts as they are, where the task would ask for the class in a prompt."""
-    if task.head != "causal_lm":
-        return None
-    from hf_peft_compare.tasks.sequence_classification import sequence_classification_format
+class FrozenFeatures(Method[FrozenFeaturesSettings]):
+    """Train a small classifier on frozen embeddings."""
 
-    return sequence_classification_format(task_settings)
-
-
-def save_frozen_features(model: Any, folder: Path) -> None:
-    """Write the head."""
-    model.save_head(folder)
-
-
-def load_frozen_features(base: Any, folder: Path, settings: FrozenFeaturesSettings) -> Any:
-    """Load a saved head onto its base."""
-    return build_frozen_features(base, settings, None).load_head(folder)
-
-
-FROZEN_FEATURES = Method(
-    name="frozen_features",
-    title="Frozen features",
-    card=Card(
+    name = "frozen_features"
+    title = "Frozen features"
+    card = Card(
         idea=(
             "The model is a fixed function from texts to vectors. It embeds every text once; only a small classifier "
             "of the vectors is trained, whose steps cost next to nothing."
@@ -71,13 +64,40 @@ FROZEN_FEATURES = Method(
         ),
         paper="Peters et al. (2019), To Tune or Not to Tune? Adapting Pretrained Representations to Diverse Tasks",
         url="https://arxiv.org/abs/1903.05987",
-    ),
-    settings=FrozenFeaturesSettings,
-    build=build_frozen_features,
-    save=save_frozen_features,
-    load=load_frozen_features,
-    training_defaults={"learning_rate": 1e-3},
-    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
-    head=lambda settings: "features",
-    format=frozen_features_format,
-)
+    )
+    settings = FrozenFeaturesSettings
+    training_defaults = {"learning_rate": 1e-3}
+    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
+
+    def head(self, settings: FrozenFeaturesSettings) -> str:
+        """Return a base without a head: what classifies is the method's own."""
+        return "features"
+
+    def build(
+        self, base: PreTrainedModel, settings: FrozenFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
+    ) -> FeatureModel:
+        """Return the frozen base with a fresh head; raises UserError for an encoder that cannot be had."""
+        return build_frozen_features(base, settings, tokenizer)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the head."""
+        cast("FeatureModel", model).save_head(folder)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: FrozenFeaturesSettings) -> nn.Module:
+        """Return the base with the saved head."""
+        return self.build(base, settings, None).load_head(folder)
+
+    def format(
+        self,
+        settings: FrozenFeaturesSettings,
+        task: AnyTask,
+        task_settings: Any,
+        train: Sequence[Example],
+        seed: int,
+    ) -> Format | None:
+        """Return the texts as they are, where the task would ask for the class in a prompt."""
+        if task.head != "causal_lm":
+            return None
+        from hf_peft_compare.tasks.sequence_classification import sequence_classification_format
+
+        return sequence_classification_format(task_settings)

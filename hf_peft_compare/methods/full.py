@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import STRICT
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -16,30 +20,12 @@ class FullSettings:
     """Full fine-tuning has no settings of its own."""
 
 
-def build_full(base: Any, settings: FullSettings, tokenizer: Any) -> Any:
-    """Make every parameter of the base trainable."""
-    return base.requires_grad_(True)
+class Full(Method[FullSettings]):
+    """Full fine-tuning."""
 
-
-def save_full(model: Any, folder: Path) -> None:
-    """Write a plain transformers model."""
-    model.save_pretrained(folder)
-
-
-def load_full(base: Any, folder: Path, settings: FullSettings) -> Any:
-    """Load the saved weights into the base's architecture."""
-    from hf_peft_compare.data.position_ids import count_positions_from_mask, counts_positions
-
-    model = type(base).from_pretrained(folder, dtype=base.dtype).to(base.device)
-    if counts_positions(base):
-        count_positions_from_mask(model)
-    return model
-
-
-FULL = Method(
-    name="full",
-    title="Full fine-tuning",
-    card=Card(
+    name = "full"
+    title = "Full fine-tuning"
+    card = Card(
         idea="Every parameter of the model is trained; the yardstick of quality, and of cost.",
         formula=r"\theta^\ast = \arg\min_\theta \sum_{(x, y)} -\log p_\theta(y \mid x)",
         parameter_count="all of them",
@@ -55,12 +41,33 @@ FULL = Method(
             "within (Kumar et al. 2022). Hence its small learning rates. In float32 with AdamW every parameter takes "
             "16 bytes: weight, gradient and two moments."
         ),
-    ),
-    settings=FullSettings,
-    build=build_full,
-    save=save_full,
-    load=load_full,
-    merge=lambda model: model,
-    training_defaults={"learning_rate": 5e-5},
-    tunables={"training.learning_rate": Range(low=5e-6, high=5e-3)},
-)
+    )
+    settings = FullSettings
+    training_defaults = {"learning_rate": 5e-5}
+    tunables = {"training.learning_rate": Range(low=5e-6, high=5e-3)}
+
+    mergeable = True
+
+    def build(self, base: PreTrainedModel, settings: FullSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+        """Return the base, every parameter of it trainable."""
+        return base.requires_grad_(True)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write a plain transformers model."""
+        cast("PreTrainedModel", model).save_pretrained(folder)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: FullSettings) -> nn.Module:
+        """Return the saved weights in the base's architecture."""
+        from torch import nn
+
+        from hf_peft_compare.data.position_ids import count_positions_from_mask, counts_positions
+
+        model = type(base).from_pretrained(folder, dtype=base.dtype)
+        nn.Module.to(model, base.device)
+        if counts_positions(base):
+            count_positions_from_mask(model)
+        return model
+
+    def merge(self, model: nn.Module) -> PreTrainedModel:
+        """Return the model, which is a plain one."""
+        return cast("PreTrainedModel", model)

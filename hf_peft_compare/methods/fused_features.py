@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_peft_compare.models.features.feature_model import FeatureModel
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -32,7 +38,9 @@ class FusedFeaturesSettings:
     hidden_size: PositiveInt = 256
 
 
-def build_fused_features(base: Any, settings: FusedFeaturesSettings, tokenizer: Any) -> Any:
+def build_fused_features(
+    base: PreTrainedModel, settings: FusedFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
+) -> FeatureModel:
     """Freeze both encoders and put a fresh head on their embeddings.
 
     Raises:
@@ -41,12 +49,12 @@ def build_fused_features(base: Any, settings: FusedFeaturesSettings, tokenizer: 
     from hf_peft_compare.models.features.feature_model import FeatureModel
     from hf_peft_compare.models.features.heads import FusedClassifier
     from hf_peft_compare.models.features.images import ImageEncoder
-    from hf_peft_compare.models.features.pooling import choose_pooling, text_width
+    from hf_peft_compare.models.features.pooling import choose_pooling, num_classes, text_width
 
     model = _image_model(base, settings)
     images = ImageEncoder(model, settings.image_encoder or base.config._name_or_path)
     widths = [images.width, text_width(base)]
-    head = FusedClassifier(widths, base.config.num_labels, hidden_size=settings.hidden_size)
+    head = FusedClassifier(widths, num_classes(base), hidden_size=settings.hidden_size)
     return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer), images=images)
 
 
@@ -79,20 +87,12 @@ def _image_model(base: Any, settings: FusedFeaturesSettings) -> Any:
         raise UserError(explain("model", settings.image_encoder, error)) from None
 
 
-def save_fused_features(model: Any, folder: Path) -> None:
-    """Write the head."""
-    model.save_head(folder)
+class FusedFeatures(Method[FusedFeaturesSettings]):
+    """Train a small classifier on frozen embeddings of image and text."""
 
-
-def load_fused_features(base: Any, folder: Path, settings: FusedFeaturesSettings) -> Any:
-    """Load a saved head onto its encoders."""
-    return build_fused_features(base, settings, None).load_head(folder)
-
-
-FUSED_FEATURES = Method(
-    name="fused_features",
-    title="Fused features",
-    card=Card(
+    name = "fused_features"
+    title = "Fused features"
+    card = Card(
         idea=(
             "Two pretrained encoders, one of images and one of texts, embed each picture and each question once. A "
             "linear layer with ReLU brings either embedding to one size; a linear classifier of both tells the answer."
@@ -108,12 +108,25 @@ FUSED_FEATURES = Method(
         ),
         paper="Antol et al. (2015), VQA: Visual Question Answering",
         url="https://arxiv.org/abs/1505.00468",
-    ),
-    settings=FusedFeaturesSettings,
-    build=build_fused_features,
-    save=save_fused_features,
-    load=load_fused_features,
-    training_defaults={"learning_rate": 1e-3},
-    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
-    head=lambda settings: "features",
-)
+    )
+    settings = FusedFeaturesSettings
+    training_defaults = {"learning_rate": 1e-3}
+    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
+
+    def head(self, settings: FusedFeaturesSettings) -> str:
+        """Return a base without a head: what classifies is the method's own."""
+        return "features"
+
+    def build(
+        self, base: PreTrainedModel, settings: FusedFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
+    ) -> FeatureModel:
+        """Return the frozen encoders with a fresh head; raises UserError for an encoder that cannot be had."""
+        return build_fused_features(base, settings, tokenizer)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the head."""
+        cast("FeatureModel", model).save_head(folder)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: FusedFeaturesSettings) -> nn.Module:
+        """Return the base with the saved head."""
+        return self.build(base, settings, None).load_head(folder)

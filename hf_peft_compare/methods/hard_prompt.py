@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT, PositiveInt
-from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.core.task import AnyTask, Example, Format
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.completions import completion_format
 from hf_peft_compare.data.templates import answer_format, template_parts
@@ -49,24 +49,25 @@ class ShotsSettings(HardPromptSettings):
     separator: str = "\n\n"
 
 
-def ask(settings: HardPromptSettings, task: Task, task_settings: Any, train: Sequence[Example], seed: int) -> Format:
+def ask(settings: HardPromptSettings, task: AnyTask, task_settings: Any) -> Format:
     """Ask by the template, or by the task's own prompt, and read the answer as the task does.
 
     Raises:
         UserError: a task without a prompt and no template for it, a template without a placeholder, answers of no
             label.
     """
-    if settings.answers and task.labels is None:
+    labels = task.labels(task_settings)
+    if settings.answers and labels is None:
         raise UserError(f"method.answers are the words of labels, and {task.name} has none; leave them out.")
     if settings.template is None:
         return _own_prompt(settings, task, task_settings)
     columns, key = task.text_columns(task_settings), [asdict(task_settings), settings.template, settings.answers]
-    if task.labels is None:
+    if labels is None:
         return completion_format(template_parts(settings.template, columns, key="method.template"), key=key)
     return answer_format(
         settings.template,
         columns=columns,
-        labels=task.labels(task_settings),
+        labels=labels,
         answers={**getattr(task_settings, "answers", {}), **settings.answers},
         scoring=getattr(task_settings, "scoring", "generate"),
         key=key,
@@ -74,7 +75,7 @@ def ask(settings: HardPromptSettings, task: Task, task_settings: Any, train: Seq
     )
 
 
-def _own_prompt(settings: HardPromptSettings, task: Task, task_settings: Any) -> Format:
+def _own_prompt(settings: HardPromptSettings, task: AnyTask, task_settings: Any) -> Format:
     form = task.format(task_settings)
     if form.prompt is None:
         placeholders = " ".join(f"{{{column}}}" for column in task.text_columns(task_settings))
@@ -88,14 +89,14 @@ def _own_prompt(settings: HardPromptSettings, task: Task, task_settings: Any) ->
 
 
 def ask_after_shots(
-    settings: ShotsSettings, task: Task, task_settings: Any, train: Sequence[Example], seed: int
+    settings: ShotsSettings, task: AnyTask, task_settings: Any, train: Sequence[Example], seed: int
 ) -> Format:
     """Ask after solved examples; only the text that is asked about is ever cut.
 
     Raises:
         UserError: as `ask`; more shots than examples, or one that is not whole.
     """
-    form = ask(settings, task, task_settings, train, seed)
+    form = ask(settings, task, task_settings)
     if isinstance(settings.shots, int):
         assert form.completion is not None
         solved = [(example, form.completion(example)) for example in draw_shots(train, settings.shots, seed=seed)]
@@ -147,7 +148,7 @@ def draw_shots(train: Sequence[Example], num_shots: int, *, seed: int) -> list[E
 
 
 def _given_shots(
-    shots: Sequence[dict[str, Any]], task: Task, task_settings: Any, form: Format
+    shots: Sequence[dict[str, Any]], task: AnyTask, task_settings: Any, form: Format
 ) -> Iterator[tuple[Example, str]]:
     """Check the solved examples that a study gives, and give each with its answer."""
     columns = task.text_columns(task_settings)
@@ -159,7 +160,7 @@ def _given_shots(
             raise UserError(f"{where} is {shot}; expected texts for {expected}. Quote what YAML reads as true or 1.")
         *sources, answer = map(str, texts)
         if form.read is not None and form.read(answer) == NO_ANSWER:
-            labels = ", ".join(task.labels(task_settings)) if task.labels else ""
+            labels = ", ".join(task.labels(task_settings) or ())
             raise UserError(f"{where} answers {answer!r}, which is not one answer of {labels}; add it to answers.")
         pair = sources[1] if len(sources) > 1 else None
         yield Example(id=str(number), source=sources[0], source_pair=pair, reference=answer), answer

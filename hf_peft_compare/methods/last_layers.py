@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Card, Choices, Method, Range
 from hf_peft_compare.core.settings import STRICT, NonNegativeInt
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+TRAINED_FILE = "trainables.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -23,7 +30,7 @@ class LastLayersSettings:
     num_layers: NonNegativeInt = 1
 
 
-def build_last_layers(base: Any, settings: LastLayersSettings, tokenizer: Any) -> Any:
+def build_last_layers(base: PreTrainedModel, settings: LastLayersSettings) -> PreTrainedModel:
     """Freeze all but the head and the last blocks; a tied LM head is untied first.
 
     The head of a classifier is its class head, and the pooler that stands below it where there is one.
@@ -68,26 +75,12 @@ def _blocks(model: Any) -> Any:
     return blocks
 
 
-def save_trained(model: Any, folder: Path) -> None:
-    """Write the trained tensors, and only those, by name."""
-    from hf_peft_compare.models.trainable_parameters import save_trainables
+class LastLayers(Method[LastLayersSettings]):
+    """Train the head and the last blocks."""
 
-    save_trainables(model, folder / "trainables.safetensors")
-
-
-def load_last_layers(base: Any, folder: Path, settings: LastLayersSettings) -> Any:
-    """Load the trained tensors onto the base, untied as in training."""
-    from hf_peft_compare.models.trainable_parameters import load_trainables
-
-    model = build_last_layers(base, settings, None)
-    load_trainables(model, folder / "trainables.safetensors")
-    return model
-
-
-LAST_LAYERS = Method(
-    name="last_layers",
-    title="Last layers",
-    card=Card(
+    name = "last_layers"
+    title = "Last layers"
+    card = Card(
         idea=(
             "The classic transfer recipe: the lower layers keep what they learned, only the head and the last blocks "
             "adapt. A language-modelling head is untied from the input embedding first."
@@ -109,12 +102,33 @@ LAST_LAYERS = Method(
             "is where adapters in every layer win. Nothing is differentiated below the boundary, and the trunk's "
             "states never change: they can be computed once and kept."
         ),
-    ),
-    settings=LastLayersSettings,
-    build=build_last_layers,
-    save=save_trained,
-    load=load_last_layers,
-    merge=lambda model: model,
-    training_defaults={"learning_rate": 5e-4},
-    tunables={"training.learning_rate": Range(low=5e-5, high=5e-2), "num_layers": Choices(values=(0, 1, 2))},
-)
+    )
+    settings = LastLayersSettings
+    training_defaults = {"learning_rate": 5e-4}
+    tunables = {"training.learning_rate": Range(low=5e-5, high=5e-2), "num_layers": Choices(values=(0, 1, 2))}
+
+    mergeable = True
+
+    def build(
+        self, base: PreTrainedModel, settings: LastLayersSettings, tokenizer: PreTrainedTokenizerBase
+    ) -> nn.Module:
+        """Return the base, frozen below its last blocks; raises UserError as `build_last_layers`."""
+        return build_last_layers(base, settings)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the trained tensors, and only those, by name."""
+        from hf_peft_compare.models.trainable_parameters import save_trainables
+
+        save_trainables(model, folder / TRAINED_FILE)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: LastLayersSettings) -> nn.Module:
+        """Return the base with the trained tensors, untied as in training."""
+        from hf_peft_compare.models.trainable_parameters import load_trainables
+
+        model = build_last_layers(base, settings)
+        load_trainables(model, folder / TRAINED_FILE)
+        return model
+
+    def merge(self, model: nn.Module) -> PreTrainedModel:
+        """Return the model, which is a plain one."""
+        return cast("PreTrainedModel", model)

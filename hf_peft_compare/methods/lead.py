@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Method
+from hf_peft_compare.core.method import Card, Floor
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.core.task import Example
 
 # A sentence ends at . ! or ?, perhaps followed by a closing quote or bracket, before white space and a new beginning.
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
@@ -35,17 +37,21 @@ def lead(source: str, settings: LeadSettings) -> str:
     return "\n".join([sentence for sentence in sentences if sentence][: settings.num_sentences])
 
 
-LEAD = Method(
-    name="lead",
-    title="Lead",
-    card=Card(
+class Lead(Floor[LeadSettings]):
+    """Predict the first sentences of the source."""
+
+    name = "lead"
+    title = "Lead"
+    card = Card(
         idea="The first sentences of the source, no model at all: newspapers put the news first.",
         formula=r"y = (s_1, \dots, s_k)",
         parameter_count="0",
         when_to_use="Always, as the floor of news summarization, where it is hard to beat.",
         paper="See et al. (2017), Get To The Point: Summarization with Pointer-Generator Networks",
         url="https://arxiv.org/abs/1704.04368",
-    ),
-    settings=LeadSettings,
-    predict=lambda settings, train: lambda source: lead(source, settings),
-)
+    )
+    settings = LeadSettings
+
+    def predictor(self, settings: LeadSettings, train: Sequence[Example]) -> Callable[[str], str]:
+        """Return a function that takes the first sentences of a text."""
+        return lambda source: lead(source, settings)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Range
 from hf_peft_compare.core.settings import STRICT, PositiveInt
-from hf_peft_compare.methods import peft_method
+from hf_peft_compare.methods.peft_method import PeftBased, PeftSettings, build_peft
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -30,15 +35,17 @@ class LoraSettings:
     use_dora: bool = False
 
 
-def build_lora(base: Any, settings: LoraSettings, tokenizer: Any) -> Any:
+def build_lora(base: PreTrainedModel, settings: LoraSettings) -> PeftModel:
     """Add low-rank adapters to the frozen base."""
-    return peft_method.build_peft(base, peft_method.PeftSettings(peft_type="LORA", **asdict(settings)), tokenizer)
+    return build_peft(base, PeftSettings(peft_type="LORA", **asdict(settings)))
 
 
-LORA = Method(
-    name="lora",
-    title="LoRA",
-    card=Card(
+class Lora(PeftBased[LoraSettings]):
+    """LoRA, through peft."""
+
+    name = "lora"
+    title = "LoRA"
+    card = Card(
         idea=(
             "The change that fine-tuning makes to a weight matrix has low rank, so it is learned as the product of two "
             "thin matrices beside the frozen weight. B starts at zero: training starts at the untouched model."
@@ -62,12 +69,11 @@ LORA = Method(
             "are few; where there is much to learn, low rank learns less than full fine-tuning and forgets less of "
             "what the base could do (Biderman et al. 2024)."
         ),
-    ),
-    settings=LoraSettings,
-    build=build_lora,
-    save=peft_method.save_peft,
-    load=peft_method.load_peft,
-    merge=peft_method.merge_peft,
-    training_defaults={"learning_rate": 2e-4},
-    tunables={"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))},
-)
+    )
+    settings = LoraSettings
+    training_defaults = {"learning_rate": 2e-4}
+    tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
+
+    def build(self, base: PreTrainedModel, settings: LoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+        """Return the frozen base with low-rank adapters."""
+        return build_lora(base, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
@@ -12,6 +12,14 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.methods.peft_cards import CARDS
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
@@ -52,7 +60,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise UserError(f"peft's {config_class.__name__} refuses its settings: {error}") from None
 
 
-def build_peft(base: Any, settings: PeftSettings, tokenizer: Any) -> Any:
+def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     """Wrap the base in a `PeftModel` whose adapter is trainable.
 
     Raises:
@@ -114,19 +122,7 @@ def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     return args, kwargs
 
 
-def save_peft(model: Any, folder: Path) -> None:
-    """Write the adapter in peft's format."""
-    model.save_pretrained(folder)
-
-
-def load_peft(base: Any, folder: Path, settings: Any) -> Any:
-    """Load an adapter onto its base."""
-    from peft import PeftModel
-
-    return _with_wide_labels(PeftModel.from_pretrained(base, folder))
-
-
-def merge_peft(model: Any) -> Any:
+def merge_peft(model: PeftModel) -> PreTrainedModel:
     """Merge the adapter into a plain transformers model.
 
     Raises:
@@ -138,24 +134,51 @@ def merge_peft(model: Any) -> Any:
     return model.merge_and_unload()
 
 
-PEFT = Method(
-    name="peft",
-    title="peft",
-    card=Card(
+class PeftBased(Method[S]):
+    """A method whose adapter peft saves, loads and merges."""
+
+    mergeable = True
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the adapter in peft's format."""
+        cast("PeftModel", model).save_pretrained(str(folder))
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
+        """Return the base with the saved adapter."""
+        from peft import PeftModel
+
+        return _with_wide_labels(PeftModel.from_pretrained(base, folder))
+
+    def merge(self, model: nn.Module) -> PreTrainedModel:
+        """Return a plain transformers model with the adapter merged; raises UserError where the type has no merge."""
+        return merge_peft(cast("PeftModel", model))
+
+
+class Peft(PeftBased[PeftSettings]):
+    """Any method of peft."""
+
+    name = "peft"
+    title = "peft"
+    card = Card(
         idea="A method of the peft library, chosen by its peft_type and set by the fields of its config class.",
         formula=r"f_{\theta, \phi}(x), \quad \phi \text{ trained}, \ \theta \text{ frozen}",
         parameter_count="as the peft type has it",
         when_to_use="To compare what peft offers without writing code: IA3, DoRA, prefix tuning, P-tuning and others.",
         paper="Mangrulkar et al. (2022), PEFT: State-of-the-art Parameter-Efficient Fine-Tuning methods",
         url="https://github.com/huggingface/peft",
-    ),
-    variant=lambda settings: CARDS.get(settings.peft_type.upper()),
-    settings=PeftSettings,
-    build=build_peft,
-    save=save_peft,
-    load=load_peft,
-    merge=merge_peft,
-    training_defaults={"learning_rate": 1e-3},
-    tunables={"training.learning_rate": Range(low=1e-4, high=1e-1)},
-    num_virtual_tokens=lambda settings: int(_given(settings).get("num_virtual_tokens") or 0),
-)
+    )
+    settings = PeftSettings
+    training_defaults = {"learning_rate": 1e-3}
+    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
+
+    def variant(self, settings: PeftSettings) -> tuple[str, Card] | None:
+        """Return title and card of a well-known peft type."""
+        return CARDS.get(settings.peft_type.upper())
+
+    def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+        """Return the base as a `PeftModel`; raises UserError as `build_peft`."""
+        return build_peft(base, settings)
+
+    def num_virtual_tokens(self, settings: PeftSettings) -> int:
+        """Return the virtual tokens of prompt learning, 0 for other types."""
+        return int(_given(settings).get("num_virtual_tokens") or 0)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Choices, Method, Range
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -25,15 +32,17 @@ class PromptTuningSettings:
     prompt_tuning_init_text: str = "[SUMMARIZE]"
 
 
-def build_prompt_tuning(base: Any, settings: PromptTuningSettings, tokenizer: Any) -> Any:
+def build_prompt_tuning(
+    base: PreTrainedModel, settings: PromptTuningSettings, tokenizer: PreTrainedTokenizerBase
+) -> PromptTuningModel:
     """Put a soft prompt [P, H], initialized as the settings say, before the text of a frozen base.
 
     A class head is trained along, and an encoder reads the prompt after its first token.
     """
+    from hf_peft_compare.models import prompt_initializers as initializers
     from hf_peft_compare.models.prompt_tuning import PromptTuningModel
-    from hf_peft_compare.prompts import initializers
 
-    embeddings = base.get_input_embeddings().weight
+    embeddings = cast("Tensor", base.get_input_embeddings().weight)
     shape = {"num_virtual_tokens": settings.num_virtual_tokens}
     if settings.prompt_tuning_init == "TEXT":
         text = settings.prompt_tuning_init_text
@@ -46,22 +55,12 @@ def build_prompt_tuning(base: Any, settings: PromptTuningSettings, tokenizer: An
     return PromptTuningModel(base, prompt, prompt_tuning_init="RANDOM")
 
 
-def save_prompt_tuning(model: Any, folder: Any) -> None:
-    """Write the soft prompt in peft's format."""
-    model.save_pretrained(folder)
+class PromptTuning(Method[PromptTuningSettings]):
+    """Prompt tuning with the package's own model."""
 
-
-def load_prompt_tuning(base: Any, folder: Any, settings: PromptTuningSettings) -> Any:
-    """Load a soft prompt onto its base."""
-    from hf_peft_compare.models.prompt_tuning import PromptTuningModel
-
-    return PromptTuningModel.from_pretrained(base, folder)
-
-
-PROMPT_TUNING = Method(
-    name="prompt_tuning",
-    title="Prompt tuning",
-    card=Card(
+    name = "prompt_tuning"
+    title = "Prompt tuning"
+    card = Card(
         idea=(
             "A few vectors in the model's embedding space stand in front of every input and are learned by gradient "
             "descent; the model itself is frozen. A discrete prompt must be made of words that exist, a soft prompt "
@@ -87,15 +86,30 @@ PROMPT_TUNING = Method(
             "fine-tuning closes, near 10 billion parameters in the paper, where length and initialization no longer "
             "matter much either (Lester et al. 2021)."
         ),
-    ),
-    settings=PromptTuningSettings,
-    build=build_prompt_tuning,
-    save=save_prompt_tuning,
-    load=load_prompt_tuning,
-    training_defaults={"learning_rate": 0.03},
-    tunables={
+    )
+    settings = PromptTuningSettings
+    training_defaults = {"learning_rate": 0.03}
+    tunables = {
         "training.learning_rate": Range(low=1e-3, high=1.0),
         "num_virtual_tokens": Choices(values=(5, 10, 20, 50)),
-    },
-    num_virtual_tokens=lambda settings: settings.num_virtual_tokens,
-)
+    }
+
+    def num_virtual_tokens(self, settings: PromptTuningSettings) -> int:
+        """Return the length of the soft prompt."""
+        return settings.num_virtual_tokens
+
+    def build(
+        self, base: PreTrainedModel, settings: PromptTuningSettings, tokenizer: PreTrainedTokenizerBase
+    ) -> nn.Module:
+        """Return the frozen base behind a soft prompt."""
+        return build_prompt_tuning(base, settings, tokenizer)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the soft prompt in peft's format."""
+        cast("PromptTuningModel", model).save_pretrained(folder)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: PromptTuningSettings) -> nn.Module:
+        """Return the base behind the saved soft prompt."""
+        from hf_peft_compare.models.prompt_tuning import PromptTuningModel
+
+        return PromptTuningModel.from_pretrained(base, folder)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Range, Value
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.methods import peft_method
 from hf_peft_compare.methods.lora import LoraSettings, build_lora
+from hf_peft_compare.methods.peft_method import PeftBased, merge_peft
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -32,44 +37,12 @@ class QLoraSettings(LoraSettings):
     bnb_4bit_compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
 
 
-def quantization(settings: QLoraSettings) -> dict[str, Any]:
-    """Give the fields of the base's quantization config; the automatic type is left to who loads it."""
-    own = {key: value for key, value in asdict(settings).items() if key.startswith("bnb_") and value != "auto"}
-    return {"quant_method": "bitsandbytes", "load_in_4bit": True, **own}
+class QLora(PeftBased[QLoraSettings]):
+    """QLoRA, through peft and bitsandbytes."""
 
-
-def build_qlora(base: Any, settings: QLoraSettings, tokenizer: Any) -> Any:
-    """Add low-rank adapters to the frozen base, whose linear layers are 4-bit ones already.
-
-    Raises:
-        UserError: none of them could be one.
-    """
-    from hf_peft_compare.models.quantization import check_packable
-
-    check_packable(base)
-    shared = {field.name: getattr(settings, field.name) for field in fields(LoraSettings)}
-    return build_lora(base, LoraSettings(**shared), tokenizer)
-
-
-def merge_qlora(model: Any) -> Any:
-    """Unpack the base into a plain float32 model, then merge the adapter into it.
-
-    What peft's own merging would pack again loses part of what was learned.
-    """
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-
-    from hf_peft_compare.models.quantization import unpack
-
-    adapter, config = get_peft_model_state_dict(model), model.active_peft_config
-    plain = get_peft_model(unpack(model.unload()), config)
-    set_peft_model_state_dict(plain, adapter)
-    return peft_method.merge_peft(plain)
-
-
-QLORA = Method(
-    name="qlora",
-    title="QLoRA",
-    card=Card(
+    name = "qlora"
+    title = "QLoRA"
+    card = Card(
         idea=(
             "LoRA on a base whose weights are stored in 4 bits, as one of sixteen quantiles of a normal distribution "
             "(NF4) times a scale per 64 weights; the scales are quantized too. A weight is unpacked for each product, "
@@ -97,13 +70,38 @@ QLORA = Method(
             "to 65 billion parameters, with adapters in all linear layers. What it saves is the memory of weights; "
             "activations and time per step it does not."
         ),
-    ),
-    settings=QLoraSettings,
-    build=build_qlora,
-    save=peft_method.save_peft,
-    load=peft_method.load_peft,
-    merge=merge_qlora,
-    training_defaults={"learning_rate": 2e-4},
-    tunables={"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))},
-    quantization=quantization,
-)
+    )
+    settings = QLoraSettings
+    training_defaults = {"learning_rate": 2e-4}
+    tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
+
+    def quantization(self, settings: QLoraSettings) -> dict[str, Value]:
+        """Return the fields of the base's quantization config; the automatic type is left to who loads it."""
+        own = {key: value for key, value in asdict(settings).items() if key.startswith("bnb_") and value != "auto"}
+        return {"quant_method": "bitsandbytes", "load_in_4bit": True, **own}
+
+    def build(self, base: PreTrainedModel, settings: QLoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
+        """Return the frozen base, whose linear layers are 4-bit ones already, with low-rank adapters.
+
+        Raises:
+            UserError: none of them could be one.
+        """
+        from hf_peft_compare.models.quantization import check_packable
+
+        check_packable(base)
+        return build_lora(base, LoraSettings(**{f.name: getattr(settings, f.name) for f in fields(LoraSettings)}))
+
+    def merge(self, model: nn.Module) -> PreTrainedModel:
+        """Return a plain float32 model: the base is unpacked, then the adapter merged into it.
+
+        What peft's own merging would pack again loses part of what was learned.
+        """
+        from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+        from hf_peft_compare.models.quantization import unpack
+
+        packed = cast("PeftModel", model)
+        adapter, config = get_peft_model_state_dict(packed), packed.active_peft_config
+        plain = get_peft_model(unpack(packed.unload()), config)
+        set_peft_model_state_dict(plain, adapter)
+        return merge_peft(plain)

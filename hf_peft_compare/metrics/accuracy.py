@@ -25,8 +25,12 @@ def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> S
     return accuracy_metric().compute(predictions=list(predictions), references=list(references))
 
 
-ACCURACY = Metric(
-    name="accuracy",
-    scores=[Score(name="accuracy", title="Accuracy", unit="ratio", greater_is_better=True)],
-    compute=compute_accuracy,
-)
+class Accuracy(Metric):
+    """Whether the prediction is the label."""
+
+    name = "accuracy"
+    scores = [Score(name="accuracy", title="Accuracy", unit="ratio", greater_is_better=True)]
+
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return the scores of every example."""
+        return compute_accuracy(predictions, references)

@@ -34,8 +34,12 @@ def compute_entity_recall(predictions: Sequence[str], references: Sequence[str])
     return {"entity_recall": [entity_recall(p, r) for p, r in zip(predictions, references, strict=True)]}
 
 
-ENTITY_RECALL = Metric(
-    name="entity_recall",
-    scores=[Score(name="entity_recall", title="Names and numbers", unit="ratio", greater_is_better=True)],
-    compute=compute_entity_recall,
-)
+class EntityRecall(Metric):
+    """The share of the reference's names and numbers that the prediction has."""
+
+    name = "entity_recall"
+    scores = [Score(name="entity_recall", title="Names and numbers", unit="ratio", greater_is_better=True)]
+
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return the scores of every example."""
+        return compute_entity_recall(predictions, references)

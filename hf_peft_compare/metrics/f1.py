@@ -72,11 +72,15 @@ def compute_f1(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     return f1_metric().compute(predictions=list(predictions), references=list(references))
 
 
-F1 = Metric(
-    name="f1",
-    scores=[
+class F1(Metric):
+    """F1, macro and weighted."""
+
+    name = "f1"
+    scores = [
         Score(name="f1_macro", title="Macro F1", unit="ratio", greater_is_better=True),
         Score(name="f1_weighted", title="Weighted F1", unit="ratio", greater_is_better=True),
-    ],
-    compute=compute_f1,
-)
+    ]
+
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return the scores of every example."""
+        return compute_f1(predictions, references)

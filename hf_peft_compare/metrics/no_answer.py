@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hf_peft_compare.core.metric import Metric, Score
-from hf_peft_compare.data.answers import NO_ANSWER as UNREAD
+from hf_peft_compare.data.answers import NO_ANSWER
 
 
 def compute_no_answer(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
     """Give 1 for every example without an answer, else 0."""
-    return {"no_answer": [float(prediction == UNREAD) for prediction in predictions]}
+    return {"no_answer": [float(prediction == NO_ANSWER) for prediction in predictions]}
 
 
-NO_ANSWER = Metric(
-    name="no_answer",
-    scores=[
+class NoAnswer(Metric):
+    """How often no answer could be read."""
+
+    name = "no_answer"
+    scores = [
         Score(
             name="no_answer",
             title="No answer",
@@ -27,6 +29,8 @@ NO_ANSWER = Metric(
                 "always answers."
             ),
         )
-    ],
-    compute=compute_no_answer,
-)
+    ]
+
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return the scores of every example."""
+        return compute_no_answer(predictions, references)

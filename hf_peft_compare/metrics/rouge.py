@@ -36,12 +36,16 @@ def compute_rouge(predictions: Sequence[str], references: Sequence[str]) -> Scor
     return rouge_metric().compute(predictions=list(predictions), references=list(references))
 
 
-ROUGE = Metric(
-    name="rouge",
-    scores=[
+class Rouge(Metric):
+    """ROUGE-1, -2, -L and -Lsum."""
+
+    name = "rouge"
+    scores = [
         Score(name=f"{t}_{p}", title=f"{TYPES[t]} {PARTS[p]}", unit="ratio", greater_is_better=True)
         for t in TYPES
         for p in PARTS
-    ],
-    compute=compute_rouge,
-)
+    ]
+
+    def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Return the scores of every example."""
+        return compute_rouge(predictions, references)

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hf_peft_compare.core.task import Features
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
@@ -64,7 +66,7 @@ class Trunk:
         """The largest modules that lie in the trunk as a whole."""
         return list(_outermost(self.base, self.above))
 
-    def num_states(self, row: Mapping[str, Any]) -> int:
+    def num_states(self, row: Features) -> int:
         """Count the columns of an encoded example, at its right end, of which states are kept."""
         num_tokens = len(row["input_ids"])
         if self.embeds:

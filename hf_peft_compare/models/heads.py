@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from hf_peft_compare.config.schema import RunConfig, StudyProtocol
-from hf_peft_compare.core.method import Method
-from hf_peft_compare.core.registry import get_method, get_task
-from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
+from hf_peft_compare.config.schema import StudyProtocol
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Features
+from hf_peft_compare.data.collators import Batch, ClassificationCollator, CompletionCollator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Head:
 
     name: str
     auto_class: Any
-    collator: Callable[[Any], Callable[[Sequence[dict[str, Any]]], dict[str, Any]]]
+    collator: Callable[[Any], Callable[[Sequence[Features]], Batch]]
     nll: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     loss: Callable[..., Tensor] | None = None
     loss_unit: str
@@ -120,22 +120,20 @@ HEADS = {
 
 
 def head_of(config: StudyProtocol) -> Head:
-    """Give the head of a run: what its method needs, else its task's; of a study the task's."""
-    own = get_method(config.method["name"]).head(config.method_settings) if isinstance(config, RunConfig) else None
-    return HEADS[own or get_task(config.task["name"]).head]
+    """Return the head of a run: what its method needs, else its task's; of a study the task's."""
+    return HEADS[config.head_name]
 
 
-class OfRun:
-    """What a run's config tells of it, for all that holds one."""
+def class_names(config: StudyProtocol) -> list[str] | None:
+    """Return the names of a class head's classes, in their order; None: the head writes text.
 
-    config: RunConfig
-
-    @property
-    def method(self) -> Method:
-        """The run's method."""
-        return get_method(self.config.method["name"])
-
-    @property
-    def head(self) -> Head:
-        """What stands on top of the run's base."""
-        return head_of(self.config)
+    Raises:
+        UserError: the task has no classes.
+    """
+    if head_of(config).generates:
+        return None
+    labels = config.task_type.labels(config.task_settings)
+    if labels is None:
+        name = config.task_type.name
+        raise UserError(f"a class head stands on the base, but task {name} has no classes; choose another method.")
+    return list(labels)

@@ -10,9 +10,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.data.position_ids import count_positions_from_mask
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import class_names, head_of
 from hf_peft_compare.models.quantization import check_installed, keep_layout, loading_arguments, quantization_of
 from hf_peft_compare.utils.distributed import on_cpu
 from hf_peft_compare.utils.hub_errors import explain
@@ -84,12 +83,9 @@ def architecture_fields(config: StudyProtocol) -> dict[str, Any]:
 
 
 def _classes(config: StudyProtocol) -> dict[str, Any]:
-    task = get_task(config.task["name"])
-    if head_of(config).generates:
+    labels = class_names(config)
+    if labels is None:
         return {}
-    if task.labels is None:
-        raise UserError(f"a class head stands on the base, but task {task.name} has no classes; choose another method.")
-    labels = list(task.labels(config.task_settings))
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     return {"num_labels": len(labels), **names}
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from hf_peft_compare.config.schema import RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.models.frozen_trunk import head_modules
 from hf_peft_compare.utils.distributed import process_state
 
@@ -22,7 +21,7 @@ def quantization_of(config: StudyProtocol) -> dict[str, Any] | None:
     """Give the fields of the quantization config that a run's method wants its base loaded with; of a study None."""
     if not isinstance(config, RunConfig):
         return None
-    return get_method(config.method["name"]).quantization(config.method_settings)
+    return config.method_type.quantization(config.method_settings)
 
 
 def check_installed(config: StudyProtocol) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
@@ -69,7 +68,7 @@ class _Group:
 
     def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
         """Tokenize all texts, and give what the rows' plans stand on."""
-        shortest = min(self.configs, key=lambda c: (not get_method(c.method["name"]).trains, c.max_text_length))
+        shortest = min(self.configs, key=lambda c: (not c.method_type.trains, c.max_text_length))
         encoded = encode(shortest, self.examples, self.tokenizer, cache=cache)
         lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
         return Ground(
@@ -83,7 +82,7 @@ class _Group:
 
 def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]], *, num_processes: int) -> _Group:
     first = configs[0]
-    modelled = [config for config in configs if get_method(config.method["name"]).predict is None]
+    modelled = [config for config in configs if config.method_type.uses_model]
     if not modelled:
         return _Group(configs=[], examples=examples)
     tokenizer, base = load_tokenizer(first), base_on_meta(first)

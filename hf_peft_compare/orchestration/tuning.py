@@ -22,7 +22,6 @@ from hf_peft_compare.config.schema import RunConfig, Tune, run_key
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.orchestration.jobs import Job
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
@@ -174,7 +173,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
     firsts: dict[str, Job] = {}
     for job in jobs:
         firsts.setdefault(job.config.row, job)
-    spaces = {row: space_of(study, row) for row in firsts if get_method(firsts[row].config.method["name"]).trains}
+    spaces = {row: space_of(study, row) for row in firsts if firsts[row].config.method_type.trains}
     rows = [_start(firsts[row], space, tune) for row, space in spaces.items() if space]
     check = True
     while open_rows := [row for row in rows if not row.spent or row.widen()]:
@@ -196,7 +195,7 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     tune = study.config.tune
     assert tune is not None
     config, origins = study.resolve(row=row, seed=tune.seed)
-    method = get_method(config.method["name"])
+    method = config.method_type
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
     own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
     given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))

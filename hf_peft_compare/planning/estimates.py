@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
@@ -94,7 +93,7 @@ def count_parts(
     else:
         validations = None if steps is None or per_epoch is None else math.ceil(steps / per_epoch)
     num_generated = num_examples["test"] if head_of(config).generates else 0
-    trains, sizes = get_method(config.method["name"]).trains, {**num_examples, "generation": num_generated}
+    trains, sizes = config.method_type.trains, {**num_examples, "generation": num_generated}
     rows = shapes.evaluation.num_rows * num_processes
     return Counts(
         steps=steps if trains else 0,

@@ -14,6 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, Trainer
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
 from hf_peft_compare.data.packing import pack
 from hf_peft_compare.models.frozen_trunk import Trunk
@@ -166,14 +167,19 @@ def make_batch(
         trunk: the batch brings the states of this frozen trunk.
         packs: the texts stand in one row.
     """
-    completes = shape.num_completion_tokens > 0
-    predicted = (
-        {"num_completion_tokens": min(shape.num_completion_tokens, shape.width - 1)} if completes else {"label": 0}
-    )
-    row: dict[str, Any] = {"input_ids": [column % NUM_WORDS for column in range(shape.width)], **predicted}
+    row = made_up_features(shape.width, min(shape.num_completion_tokens, shape.width - 1))
+    completes = "num_completion_tokens" in row
     if trunk is not None:
         row["trunk_states"] = torch.zeros(trunk.num_states(row), trunk.width)
     classes = ClassificationCollator(pad_token_id=0, padding_side="left")
     batch = (CompletionCollator(pad_token_id=0) if completes else classes)([row] * shape.num_rows)
     batch = pack(batch) if packs else batch
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def made_up_features(num_tokens: int, num_completion_tokens: int) -> Features:
+    """Return an example of so many tokens with a completion of so many, or with a class where that is 0."""
+    ids = [column % NUM_WORDS for column in range(num_tokens)]
+    if num_completion_tokens > 0:
+        return {"input_ids": ids, "num_completion_tokens": num_completion_tokens}
+    return {"input_ids": ids, "label": 0}

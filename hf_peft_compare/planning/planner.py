@@ -8,7 +8,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import ROW_PROTOCOL, RunConfig
 from hf_peft_compare.config.study import Study
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.models.frozen_trunk import Trunk, find_trunk
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import count_parameters
@@ -30,6 +29,7 @@ from hf_peft_compare.planning.meta_models import (
     build_on_meta,
     check_lengths,
     local_tokenizer,
+    made_up_features,
     plan_architecture,
     trace_base,
 )
@@ -83,7 +83,7 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     """Group rows that can stand on one ground: their data, its form and their head are the same."""
     groups: dict[str, list[RunConfig]] = {}
     for config in configs:
-        asks = get_method(config.method["name"]).format is not None
+        asks = config.method_type.has_format
         own = config.method if asks else None
         ground = [head_of(config).name, own, *(getattr(config, key) for key in ROW_PROTOCOL)]
         groups.setdefault(hash_json(ground), []).append(config)
@@ -113,7 +113,7 @@ def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
 
 def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
     """Plan one run."""
-    if get_method(config.method["name"]).predict is not None:
+    if not config.method_type.uses_model:
         return _empty_plan(config, ground)
     check_lengths(config, ground.base)
     return plan_model(config, build_on_meta(config, ground.base, ground.tokenizer), ground)
@@ -147,7 +147,7 @@ def plan_model(config: RunConfig, model: Any, ground: Ground) -> RunPlan:
 
 def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
     """Give the plan of a run that uses no model."""
-    method = get_method(config.method["name"])
+    method = config.method_type
     return RunPlan(
         study=config.study,
         row=config.row,
@@ -215,10 +215,7 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
     num_bytes = 0.0
     for split in ("train", "validation", *(["test"] if trunk.embeds else [])):
         cut = lengths.cut(split, config.max_text_length)
-        rows = [
-            {"input_ids": range(n), **({"num_completion_tokens": completion} if completion else {})}
-            for n, completion in cut
-        ]
+        rows = [made_up_features(n, completion) for n, completion in cut]
         num_bytes += planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
     return round(num_bytes)
 

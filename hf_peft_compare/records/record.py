@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions, run_name
 from hf_peft_compare.utils.files import write_text_atomically
 
@@ -106,7 +105,7 @@ class RunRecord:
 
 def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
     """Give the fields of a record that a run's resolved config tells."""
-    method = get_method(config.method["name"])
+    method = config.method_type
     return {
         "study": config.study,
         "row": config.row,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.core.task import Format, Task
+from hf_peft_compare.core.task import Format
 from hf_peft_compare.data.labels import (
     ClassificationSettings,
-    check_labels,
-    labelled_examples,
+    ClassificationTask,
     labels_of,
     text_columns,
 )
@@ -45,6 +44,9 @@ class InstructedClassificationSettings(ClassificationSettings):
     scoring: Literal["generate", "likelihood"] = "generate"
 
 
+S = TypeVar("S", bound=InstructedClassificationSettings)
+
+
 def instructed_classification_format(settings: InstructedClassificationSettings) -> Format:
     """Let the model read the template with the example's texts, and write the first of its label's answers.
 
@@ -61,16 +63,19 @@ def instructed_classification_format(settings: InstructedClassificationSettings)
     )
 
 
-INSTRUCTED_CLASSIFICATION = Task(
-    name="instructed_classification",
-    title="Instructed classification",
-    settings=InstructedClassificationSettings,
-    metrics=("accuracy", "f1"),
-    head="causal_lm",
-    examples=labelled_examples,
-    format=instructed_classification_format,
-    text_columns=text_columns,
-    label_column=lambda settings: settings.label_column,
-    labels=labels_of,
-    check=check_labels,
-)
+class InstructedTask(ClassificationTask[S]):
+    """A task that asks a causal LM for the class in a prompt."""
+
+    head = "causal_lm"
+
+    def format(self, settings: S) -> Format:
+        """Return the filled template as prompt; raises UserError as `instructed_classification_format`."""
+        return instructed_classification_format(settings)
+
+
+class InstructedClassification(InstructedTask[InstructedClassificationSettings]):
+    """Classification by a prompt."""
+
+    name = "instructed_classification"
+    title = "Instructed classification"
+    settings = InstructedClassificationSettings

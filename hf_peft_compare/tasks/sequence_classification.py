@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.core.task import Example, Features, Format
 from hf_peft_compare.data.completions import token_ids
 from hf_peft_compare.data.labels import (
     ClassificationSettings,
-    check_labels,
-    labelled_examples,
-    labels_of,
-    text_columns,
+    ClassificationTask,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 UNKNOWN = -100  # the label of a text whose class is not known; no loss counts it
 
@@ -34,7 +35,7 @@ def sequence_classification_format(settings: SequenceClassificationSettings) -> 
     their own; their class is told at the last token, which padding on the left never moves.
     """
 
-    def encode(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
         inputs = (_encoded if tokenizer.cls_token_id is not None else _plain)(example, tokenizer, max_length)
         known = example.reference in settings.labels
         return {**inputs, "label": settings.labels.index(example.reference) if known else UNKNOWN}
@@ -42,7 +43,7 @@ def sequence_classification_format(settings: SequenceClassificationSettings) -> 
     return Format(key=asdict(settings), encode=encode)
 
 
-def _encoded(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def _encoded(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
     encoding = tokenizer(
         example.source,
         example.source_pair,
@@ -51,10 +52,10 @@ def _encoded(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any
         return_attention_mask=False,
         verbose=False,
     )
-    return {name: list(ids) for name, ids in encoding.items()}
+    return cast("Features", {name: list(ids) for name, ids in encoding.items()})
 
 
-def _plain(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def _plain(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
     text = tokenizer(example.source, verbose=False)["input_ids"]
     pair = token_ids(tokenizer, f"\n{example.source_pair}") if example.source_pair is not None else []
     ids = [*text[: max(max_length - len(pair), 1)], *pair][:max_length]
@@ -66,16 +67,14 @@ def _plain(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
     return {"input_ids": ids}
 
 
-SEQUENCE_CLASSIFICATION = Task(
-    name="sequence_classification",
-    title="Sequence classification",
-    settings=SequenceClassificationSettings,
-    metrics=("accuracy", "f1"),
-    head="sequence_classification",
-    examples=labelled_examples,
-    format=sequence_classification_format,
-    text_columns=text_columns,
-    label_column=lambda settings: settings.label_column,
-    labels=labels_of,
-    check=check_labels,
-)
+class SequenceClassification(ClassificationTask[SequenceClassificationSettings]):
+    """Classification by a head on the model."""
+
+    name = "sequence_classification"
+    title = "Sequence classification"
+    head = "sequence_classification"
+    settings = SequenceClassificationSettings
+
+    def format(self, settings: SequenceClassificationSettings) -> Format:
+        """Return the texts as the model reads them, and the class."""
+        return sequence_classification_format(settings)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.tasks.instructed_classification import (
-    INSTRUCTED_CLASSIFICATION,
     InstructedClassificationSettings,
+    InstructedTask,
 )
 
 ANSWERS = {
@@ -33,9 +33,9 @@ class StatementCheckingSettings(InstructedClassificationSettings):
     )
 
 
-STATEMENT_CHECKING = replace(
-    INSTRUCTED_CLASSIFICATION,
-    name="statement_checking",
-    title="Statement checking",
-    settings=StatementCheckingSettings,
-)
+class StatementChecking(InstructedTask[StatementCheckingSettings]):
+    """Whether a statement is true or false."""
+
+    name = "statement_checking"
+    title = "Statement checking"
+    settings = StatementCheckingSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic.dataclasses import dataclass
 
@@ -11,6 +11,9 @@ from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Format, Task
 from hf_peft_compare.data.columns import check_columns, row_ids, text_of
 from hf_peft_compare.data.completions import completion_format
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -52,13 +55,23 @@ def summarization_format(settings: SummarizationSettings) -> Format:
     )
 
 
-SUMMARIZATION = Task(
-    name="summarization",
-    title="Summarization",
-    settings=SummarizationSettings,
-    metrics=("rouge", "entity_recall"),
-    head="causal_lm",
-    examples=summarization_examples,
-    format=summarization_format,
-    text_columns=lambda settings: [settings.article_column],
-)
+class Summarization(Task[SummarizationSettings]):
+    """Summarization by a causal LM."""
+
+    name = "summarization"
+    title = "Summarization"
+    head = "causal_lm"
+    settings = SummarizationSettings
+    metrics = ("rouge", "entity_recall")
+
+    def examples(self, dataset: Dataset, settings: SummarizationSettings) -> list[Example]:
+        """Return articles and summaries of a split; raises UserError as `summarization_examples`."""
+        return summarization_examples(dataset, settings)
+
+    def format(self, settings: SummarizationSettings) -> Format:
+        """Return the article between prefix and suffix as prompt, and the summary as completion."""
+        return summarization_format(settings)
+
+    def text_columns(self, settings: SummarizationSettings) -> list[str]:
+        """Return the column of the articles."""
+        return [settings.article_column]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -16,10 +16,14 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.config.schema import StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.core.task import Example, Format, Task
+from hf_peft_compare.core.task import Example, Features, Format, Task
 from hf_peft_compare.data.columns import check_columns, row_ids, text_of
 from hf_peft_compare.data.labels import check_labels
 from hf_peft_compare.tasks.sequence_classification import UNKNOWN
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
 
 IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")
 IMAGE_COLUMN = "image"  # paths, made of the ids when the data is loaded
@@ -173,16 +177,14 @@ def check_questions(examples: Mapping[str, Sequence[Example]], settings: VisualQ
 def visual_question_format(settings: VisualQuestionAnsweringSettings) -> Format:
     """Let the model read the question and see its image, and tell the number of the answer."""
 
-    def encode(example: Example, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
         encoding = tokenizer(
             example.source, truncation=True, max_length=max_length, return_attention_mask=False, verbose=False
         )
+        features = cast("Features", {name: list(ids) for name, ids in encoding.items()})
         known = example.reference in settings.answers
-        return {
-            **{name: list(ids) for name, ids in encoding.items()},
-            "image": example.source_pair,
-            "label": settings.answers.index(example.reference) if known else UNKNOWN,
-        }
+        label = settings.answers.index(example.reference) if known else UNKNOWN
+        return {**features, "image": example.source_pair, "label": label}
 
     return Format(key=asdict(settings), encode=encode, labels=settings.answers)
 
@@ -202,18 +204,45 @@ def answer_names(settings: VisualQuestionAnsweringSettings) -> list[str]:
     return settings.answers or [f"LABEL_{number}" for number in range(settings.num_answers)]
 
 
-VISUAL_QUESTION_ANSWERING = Task(
-    name="visual_question_answering",
-    title="Visual question answering",
-    settings=VisualQuestionAnsweringSettings,
-    metrics=("accuracy", "f1"),
-    head="features",
-    examples=questions,
-    format=visual_question_format,
-    text_columns=lambda settings: [settings.question_column, IMAGE_COLUMN],
-    label_column=lambda settings: settings.answer_column,
-    labels=answer_names,
-    check=check_questions,
-    load=load_questions,
-    complete=with_answers,
-)
+class VisualQuestionAnswering(Task[VisualQuestionAnsweringSettings]):
+    """Questions about images."""
+
+    name = "visual_question_answering"
+    title = "Visual question answering"
+    head = "features"
+    settings = VisualQuestionAnsweringSettings
+    metrics = ("accuracy", "f1")
+
+    def load(self, config: StudyProtocol) -> Mapping[str, Dataset]:
+        """Return a folder's CSV files as splits; raises UserError as `load_questions`."""
+        return load_questions(config)
+
+    def examples(self, dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> list[Example]:
+        """Return questions, their images and answers; raises UserError as `questions`."""
+        return questions(dataset, settings)
+
+    def format(self, settings: VisualQuestionAnsweringSettings) -> Format:
+        """Return the question and its image, and the number of the answer."""
+        return visual_question_format(settings)
+
+    def text_columns(self, settings: VisualQuestionAnsweringSettings) -> list[str]:
+        """Return the columns of the question and of its image's file."""
+        return [settings.question_column, IMAGE_COLUMN]
+
+    def label_column(self, settings: VisualQuestionAnsweringSettings) -> str:
+        """Return the column of the answers."""
+        return settings.answer_column
+
+    def labels(self, settings: VisualQuestionAnsweringSettings) -> list[str]:
+        """Return the names of the answers."""
+        return answer_names(settings)
+
+    def check(self, examples: Mapping[str, Sequence[Example]], settings: VisualQuestionAnsweringSettings) -> None:
+        """Raise UserError for answers or images that are missing, as `check_questions`."""
+        check_questions(examples, settings)
+
+    def complete(
+        self, settings: VisualQuestionAnsweringSettings, train: Sequence[Example]
+    ) -> VisualQuestionAnsweringSettings:
+        """Return the settings with the answers of the train examples."""
+        return with_answers(settings, train)

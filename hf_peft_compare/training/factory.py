@@ -12,7 +12,6 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation
 from hf_peft_compare.models.loading import load_tokenizer, seeded_base
 from hf_peft_compare.training.arguments import NON_REENTRANT, training_arguments
@@ -48,7 +47,7 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
 
 def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> Any:
     """Apply the run's method to a base model; trainable parameters are float32 whatever the base is."""
-    method = get_method(config.method["name"])
+    method = config.method_type
     if method.build is None:
         return base.requires_grad_(False)
     if config.num_validation_samples == 0:

@@ -20,13 +20,14 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
 from torch import Tensor
 
 from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import to_device
 from hf_peft_compare.evaluation.batching import map_batches
 from hf_peft_compare.models.frozen_trunk import Trunk, trunk_states
@@ -46,7 +47,7 @@ from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.hashing import hash_json
 
 TOLERANCE = 1e-2  # of the logits' spread, in bf16 as in float32: what lies far above it is another model
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Features]
 
 
 class TrunkStates(Sequence[Tensor]):
@@ -111,7 +112,7 @@ class TrunkCache:
         """Hash all that decides the states: weights and config of the trunk, tokens, precision, libraries."""
         base = self.trunk.base
         names = ("input_ids", "token_type_ids", "image")
-        tokens = [([row[name] for name in names if name in row], self.trunk.num_states(row)) for row in rows]
+        tokens = [([dict(row)[name] for name in names if name in row], self.trunk.num_states(row)) for row in rows]
         config = {k: v for k, v in base.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
         return hash_json(
             {
@@ -120,7 +121,7 @@ class TrunkCache:
                 "num_blocks": len(self.trunk.blocks),
                 "below_head": self.trunk.below_head,
                 "embedded_by": self.trunk.embedded_by,
-                "images": _versions({row["image"] for row in rows if "image" in row}),
+                "images": _versions({image for row in rows if (image := row.get("image")) is not None}),
                 "tokens": hash_json(tokens),
                 "bf16": self.bf16,
                 "attention": base.config._attn_implementation,
@@ -134,7 +135,7 @@ class TrunkCache:
         modules = enumerate(self.trunk.modules)
         return hash_tensors({f"{i}.{name}": t for i, m in modules for name, t in m.state_dict().items()})
 
-    def agrees(self, model: Any, row: dict[str, Any]) -> bool:
+    def agrees(self, model: Any, row: Features) -> bool:
         """Whether the model gives the logits of an example's end from its states that it gives from its tokens."""
         inputs = self._inputs([_end_of(row)])
         model.eval()
@@ -210,8 +211,9 @@ def _versions(paths: Iterable[str]) -> list[list[Any]]:
     return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()]
 
 
-def _end_of(row: dict[str, Any], num_tokens: int = 16) -> dict[str, Any]:
-    end = {name: value[-num_tokens:] if isinstance(value, list) else value for name, value in row.items()}
+def _end_of(row: Features, num_tokens: int = 16) -> Features:
+    cut = {name: value[-num_tokens:] if isinstance(value, list) else value for name, value in row.items()}
+    end = cast("Features", cut)
     if "num_completion_tokens" in end:
         end["num_completion_tokens"] = min(end["num_completion_tokens"], len(end["input_ids"]) - 1)
     return end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hf_peft_compare.data.tokenization import Encoded
 from hf_peft_compare.models.frozen_trunk import find_trunk
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.run_folder import (
     TRUNK_CACHE_FOLDER,
 )
@@ -31,7 +32,7 @@ def kept_trunk_states(run: Run, built: RunComponents, encoded: Encoded) -> dict[
     cache = TrunkCache(
         root=run.study_folder / TRUNK_CACHE_FOLDER,
         trunk=trunk,
-        collate=run.head.collator(built.tokenizer),
+        collate=head_of(run.config).collator(built.tokenizer),
         bf16=built.arguments.bf16 and not trunk.embeds,
         batch_size=built.arguments.per_device_eval_batch_size,
         filled_by=run.config.run,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_peft_compare.core.metric import Score
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records import provenance
 from hf_peft_compare.records.record import RunRecord, identity
 from hf_peft_compare.training.run_state import Run
@@ -14,7 +15,7 @@ from hf_peft_compare.training.run_state import Run
 def describe_scores(run: Run) -> dict[str, dict[str, Any]]:
     """Describe every score of the run's task, the ranking one first."""
     scores = [score for metric in run.metrics for score in metric.scores]
-    test_loss = Score(name="test_loss", title="Test loss", unit=run.head.loss_unit, greater_is_better=False)
+    test_loss = Score(name="test_loss", title="Test loss", unit=head_of(run.config).loss_unit, greater_is_better=False)
     return {s.name: {k: v for k, v in asdict(s).items() if k != "name" and v != ""} for s in [*scores, test_loss]}
 
 

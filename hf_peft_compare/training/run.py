@@ -14,12 +14,14 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import RunFailed, UserError
-from hf_peft_compare.core.registry import get_metric, get_task
+from hf_peft_compare.core.method import Floor
+from hf_peft_compare.core.registry import get_metric
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data import splits as data
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.sampler import count_visited_tokens
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, Encoded, encode
+from hf_peft_compare.evaluation.prediction import Prediction
 from hf_peft_compare.models.trainable_parameters import (
     hash_trainables,
     load_trainables,
@@ -120,18 +122,19 @@ def _execute(
     form = format_of(run.config, examples["train"])
     told = {"groups": data.count_groups(examples), "labels": list(form.labels)}
     run.measured["provenance"] |= {key: value for key, value in told.items() if value}
-    run.metrics = [get_metric(name) for name in (*get_task(run.config.task["name"]).metrics, *form.metrics)]
+    run.metrics = [get_metric(name) for name in (*run.config.task_type.metrics, *form.metrics)]
     run.measured["scores"] = describe_scores(run)
-    if run.method.predict is not None:
-        predict = run.method.predict(run.config.method_settings, examples["train"])
-        return score_predictions(run, examples["test"], [predict(example.source) for example in examples["test"]])
+    if isinstance(method := run.config.method_type, Floor):
+        answer = method.predictor(run.config.method_settings, examples["train"])
+        answers = [Prediction(text=answer(example.source)) for example in examples["test"]]
+        return score_predictions(run, examples["test"], answers)
     built, encoded = _adapt(run, examples, progress, sink)
     if run.config.trial is not None:
         return []
-    if run.method.save is not None:
+    if run.config.method_type.trains:
         with run.clock.measure(SAVE):
             if process_state().is_main_process:
-                run.method.save(_unsharded(run, built), run.folder / MODEL_FOLDER)
+                run.config.method_type.save(_unsharded(run, built), run.folder / MODEL_FOLDER)
     return evaluate_run(run, built, encoded, examples["test"], progress)
 
 
@@ -156,7 +159,7 @@ def _adapt(
             run.note(*encoded.notes)
             _place(run, built)
         try:
-            if run.method.trains:
+            if run.config.method_type.trains:
                 _train(run, built, encoded, progress, sink)
             return built, encoded
         except torch.OutOfMemoryError:
@@ -182,7 +185,7 @@ def _place(run: Run, built: RunComponents) -> None:
         built.model.to(built.arguments.device)
         return
     run.note(f"Parameters were spread over {process_state().num_processes} processes (FSDP).")
-    if not run.method.trains:
+    if not run.config.method_type.trains:
         shard(built.model)
     elif built.arguments.bf16:
         run.note("Spread parameters are gathered in bf16, so the test split was scored in bf16 too.")

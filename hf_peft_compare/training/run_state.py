@@ -9,7 +9,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.models.heads import OfRun
 from hf_peft_compare.records.run_folder import (
     CHECKPOINTS_FOLDER,
     folder_of_study,
@@ -23,7 +22,7 @@ from hf_peft_compare.training.hidden_state_cache import TrunkStates
 
 
 @dataclass
-class Run(OfRun):
+class Run:
     """The state of a run on its way to a record."""
 
     config: RunConfig

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any, cast
 
-import transformers
-
-from hf_peft_compare.core.task import Example
+from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.tokenization import Encoded
-from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
-from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions, score_texts
+from hf_peft_compare.evaluation.prediction import Prediction, predict
+from hf_peft_compare.evaluation.scoring import score_texts
 from hf_peft_compare.models.trainable_parameters import (
     count_parameters,
 )
@@ -37,12 +34,25 @@ def evaluate_run(
     """Score the test split: the loss of the references, and what the model writes, or which class it tells."""
     run.measured["parameters"] = count_parameters(built.model)
     run.memory.enter(EVALUATION)
+    rows = cast("Sequence[Features]", EncodedExamples(encoded.splits["test"], run.test_states))
+    stages = Stages(run.clock, progress)
     with run.clock.measure(EVALUATION):
-        predict = _write if run.head.generates else _classify
-        texts, losses = predict(run, built, encoded, progress)
+        predicted = predict(
+            built.model,
+            built.tokenizer,
+            replace(encoded.test, rows=rows),
+            run.config,
+            batch_size=run.config.training.eval_batch_size,
+            with_loss=True,
+            on_stage=stages,
+        )
     run.memory.enter(None)
+    if encoded.prompts:
+        run.measured["generation_seconds"] = stages.seconds["generating"]
+        run.measured["num_generated_tokens"] = sum(prediction.num_tokens for prediction in predicted)
+        run.measured["num_prompt_tokens"] = sum(map(len, encoded.prompts))
     progress.say("scoring")
-    predictions = score_predictions(run, examples, texts, losses=losses, read=encoded.form.read)
+    predictions = score_predictions(run, examples, predicted)
     if run.config.costs:
         progress.say("costs")
         run.measured["resident_peak_bytes"] = provenance.resident_peak_bytes()  # before a second model may be loaded
@@ -52,7 +62,7 @@ def evaluate_run(
                 built.model,
                 built.tokenizer,
                 encoded,
-                losses,
+                [prediction.loss for prediction in predicted if prediction.loss is not None],
                 run.folder / MODEL_FOLDER,
                 cache=run.study_folder,
             )
@@ -60,69 +70,43 @@ def evaluate_run(
     return predictions
 
 
-def _classify(
-    run: Run, built: RunComponents, encoded: Encoded, progress: ProgressFile
-) -> tuple[list[str], list[tuple[float, int]]]:
-    """Give the likeliest class of each test example, and the loss of its own."""
-    progress.say("classifying")
-    collate, batch_size = run.head.collator(built.tokenizer), run.config.training.eval_batch_size
-    rows: Any = EncodedExamples(encoded.splits["test"], run.test_states)
-    scored = score_classes(built.model, rows, collate=collate, batch_size=batch_size)
-    names = encoded.form.labels or built.model.config.id2label
-    return [names[predicted] for _, _, predicted in scored], [(nats, known) for nats, known, _ in scored]
+class Stages:
+    """The stages of a prediction as the progress file shows them, and how long each took, in seconds."""
+
+    def __init__(self, clock: WallClock, progress: ProgressFile) -> None:
+        self._clock, self._progress = clock, progress
+        self._current = ""
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, stage: str) -> None:
+        """End the stage before this one; an empty one only ends it."""
+        self._clock.enter(EVALUATION)
+        now = self._clock.seconds[EVALUATION]
+        if self._current:
+            self.seconds[self._current] += now
+        if stage:
+            self.seconds[stage] = -now
+            self._progress.say(stage)
+        self._current = stage
 
 
-def _write(
-    run: Run, built: RunComponents, encoded: Encoded, progress: ProgressFile
-) -> tuple[list[str], list[tuple[float, int]]]:
-    """Give what is generated from each prompt alone, or its likeliest candidate, and the loss of the reference."""
-    batch_size = run.config.training.eval_batch_size
-    score = partial(score_completions, built.model, pad_token_id=built.tokenizer.pad_token_id, batch_size=batch_size)
-    progress.say("test loss")
-    losses = score(encoded.splits["test"])
-    if candidates := encoded.form.candidates:
-        progress.say("scoring answers")
-        return [candidates[i] for i in likeliest(score(encoded.candidates), len(candidates))], losses
-    progress.say("generating")
-    transformers.set_seed(run.config.seed)  # tokens that are drawn do not depend on what training drew
-    seconds_before = _seconds(run.clock, EVALUATION)
-    tokens = generate_tokens(
-        built.model, built.tokenizer, encoded.prompts, generation=run.config.generation, batch_size=batch_size
-    )
-    run.measured["generation_seconds"] = _seconds(run.clock, EVALUATION) - seconds_before
-    run.measured["num_generated_tokens"] = sum(map(len, tokens))
-    run.measured["num_prompt_tokens"] = sum(map(len, encoded.prompts))
-    return decode(built.tokenizer, tokens), losses
-
-
-def _seconds(clock: WallClock, phase: str) -> float:
-    clock.enter(phase)
-    return clock.seconds[phase]
-
-
-def score_predictions(
-    run: Run,
-    examples: Sequence[Example],
-    texts: Sequence[str],
-    *,
-    losses: Sequence[tuple[float, int]] | None = None,
-    read: Callable[[str], str] | None = None,
-) -> list[dict[str, Any]]:
-    """Score the texts, or what they are read as; note the means in the run; give one row per example."""
-    answers = [read(text) for text in texts] if read else texts
+def score_predictions(run: Run, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """Score the predictions, keep the means in the run's measurements; return one row per example."""
+    answers = [p.text if p.answer is None else p.answer for p in predictions]
     scores = score_texts(answers, [example.reference for example in examples], run.metrics)
     run.measured["results"] = {name: sum(values) / len(values) for name, values in scores.items()}
-    if losses is not None:
-        nats, num_tokens = (sum(column) for column in zip(*losses, strict=True))
-        run.measured["results"]["test_loss"] = nats / num_tokens
+    losses = [p.loss for p in predictions if p.loss is not None]
+    if losses:
+        nats, num_labels = (sum(column) for column in zip(*losses, strict=True))
+        run.measured["results"]["test_loss"] = nats / num_labels
     return [
         {
             **{name: value for name, value in asdict(example).items() if value is not None},
-            "prediction": text,
-            **({"answer": answers[i]} if read else {}),
+            "prediction": p.text,
+            **({"answer": p.answer} if p.answer is not None else {}),
             "scores": {name: values[i] for name, values in scores.items()},
-            "nll": losses[i][0] if losses is not None else None,
-            "num_tokens": losses[i][1] if losses is not None else None,
+            "nll": p.loss and p.loss[0],
+            "num_tokens": p.loss and p.loss[1],
         }
-        for i, (example, text) in enumerate(zip(examples, texts, strict=True))
+        for i, (example, p) in enumerate(zip(examples, predictions, strict=True))
     ]

@@ -15,10 +15,11 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer import SCHEDULER_NAME
 
+from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.tokenization import Encoded
-from hf_peft_compare.models.heads import Head
+from hf_peft_compare.models.heads import Head, head_of
 from hf_peft_compare.models.trainable_parameters import (
     load_trainables,
     save_trainables,
@@ -84,10 +85,10 @@ def _module(trainer: Trainer) -> nn.Module:
     return trainer.model
 
 
-class EncodedExamples(Dataset[dict[str, Any]]):
+class EncodedExamples(Dataset[Features]):
     """Encoded examples as a torch dataset that knows its lengths, and the states of a frozen trunk if it has them."""
 
-    def __init__(self, rows: Sequence[dict[str, Any]], trunk_states: Sequence[Tensor] | None = None):
+    def __init__(self, rows: Sequence[Features], trunk_states: Sequence[Tensor] | None = None):
         self.rows = rows
         self.trunk_states = trunk_states
         self.lengths = [len(row["input_ids"]) for row in rows]
@@ -95,7 +96,7 @@ class EncodedExamples(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Features:
         if self.trunk_states is None:
             return self.rows[index]
         return {**self.rows[index], "trunk_states": self.trunk_states[index]}
@@ -117,9 +118,9 @@ def make_trainer(
         args=built.arguments,
         train_dataset=EncodedExamples(encoded.splits["train"], states.get("train")),
         eval_dataset=EncodedExamples(longest_first(encoded.splits["validation"]), states.get("validation")),
-        data_collator=run.head.collator(built.tokenizer),
-        compute_loss_func=run.head.loss,
-        preprocess_logits_for_metrics=partial(_reduce_logits, run.head),
+        data_collator=head_of(run.config).collator(built.tokenizer),
+        compute_loss_func=head_of(run.config).loss,
+        preprocess_logits_for_metrics=partial(_reduce_logits, head_of(run.config)),
         compute_metrics=_nats_per_label,
         callbacks=[
             run.clock,
@@ -139,12 +140,12 @@ def make_trainer(
     return trainer
 
 
-def _packs(run: Run, built: RunComponents, rows: Sequence[dict[str, Any]], *, keeps_states: bool) -> bool:
+def _packs(run: Run, built: RunComponents, rows: Sequence[Features], *, keeps_states: bool) -> bool:
     """Whether micro-batches are packed, as the run asks for; where they cannot be, a note says why."""
     if not run.config.training.packing:
         return False
     some = [rows[i] for i in range(min(2, len(rows)))]
-    if not run.head.generates:
+    if not head_of(run.config).generates:
         reason = "a class head reads one text of each row"
     elif run.config.max_text_length < run.config.max_length:
         reason = "virtual tokens stand before each of them"
@@ -158,7 +159,7 @@ def _packs(run: Run, built: RunComponents, rows: Sequence[dict[str, Any]], *, ke
     return False
 
 
-def longest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def longest_first(rows: Sequence[Features]) -> list[Features]:
     return sorted(rows, key=lambda row: -len(row["input_ids"]))
 
 

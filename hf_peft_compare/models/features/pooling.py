@@ -57,3 +57,8 @@ def text_width(encoder: Any) -> int:
     """Give H, the size of a text's embedding, from the encoder's config."""
     config = encoder.config
     return config.projection_dim if hasattr(encoder, "get_text_features") else config.hidden_size
+
+
+def num_classes(encoder: Any) -> int:
+    """Return C, the number of classes that the study gave the encoder's config."""
+    return int(encoder.config.num_labels)

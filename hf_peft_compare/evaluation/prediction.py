@@ -1,0 +1,92 @@
+"""Predictions of a model, one of each example: the class it tells, its likeliest candidate, or the text it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import torch
+
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.task import Features
+from hf_peft_compare.data.tokenization import Inputs
+from hf_peft_compare.evaluation.generation import decode, generate_tokens
+from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions
+from hf_peft_compare.models.heads import head_of
+
+Loss = tuple[float, int]  # nats, and the number of labels that they are of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model predicts of one example.
+
+    Args:
+        text: what it wrote, or the name of the class or candidate that it takes for the likeliest.
+        answer: what a written text is read as; None: it is not read.
+        loss: of the example's reference; None: not asked for.
+        num_tokens: how many tokens were generated.
+    """
+
+    text: str
+    answer: str | None = None
+    loss: Loss | None = None
+    num_tokens: int = 0
+
+
+def predict(
+    model: Any,
+    tokenizer: Any,
+    inputs: Inputs,
+    config: RunConfig,
+    *,
+    labels: Sequence[str] | None = None,
+    batch_size: int,
+    with_loss: bool = False,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> list[Prediction]:
+    """Predict each example once, in their order, as the run's head does.
+
+    Args:
+        labels: the names of the classes; None: those of the format, else those of the model.
+        with_loss: compute the loss of the references too.
+        on_stage: called with what is computed next, and with "" at the end.
+    """
+    if not head_of(config).generates:
+        on_stage("classifying")
+        scored = score_classes(model, inputs.rows, collate=head_of(config).collator(tokenizer), batch_size=batch_size)
+        names = labels or inputs.form.labels or model.config.id2label
+        return [Prediction(text=names[predicted], loss=(nats, known)) for nats, known, predicted in scored]
+    losses: Sequence[Loss] = ()
+    if with_loss:
+        on_stage("test loss")
+        losses = score_losses(model, tokenizer, inputs.rows, config, batch_size=batch_size)
+    if candidates := inputs.form.candidates:
+        on_stage("scoring answers")
+        of_candidates = score_losses(model, tokenizer, inputs.candidates, config, batch_size=batch_size)
+        chosen = likeliest(of_candidates, len(candidates))
+        return [
+            Prediction(text=candidates[i], loss=loss) for i, loss in zip(chosen, losses or repeat(None), strict=False)
+        ]
+    on_stage("generating")
+    torch.manual_seed(config.seed)  # tokens that are drawn do not depend on what training drew
+    tokens = generate_tokens(model, tokenizer, inputs.prompts, generation=config.generation, batch_size=batch_size)
+    on_stage("")
+    read = inputs.form.read
+    return [
+        Prediction(text=text, answer=read(text) if read else None, loss=loss, num_tokens=len(ids))
+        for text, ids, loss in zip(decode(tokenizer, tokens), tokens, losses or repeat(None), strict=False)
+    ]
+
+
+def score_losses(
+    model: Any, tokenizer: Any, rows: Sequence[Features], config: RunConfig, *, batch_size: int
+) -> list[Loss]:
+    """Return (nats, number of labels) of each row: the tokens of its completion, or its class."""
+    head = head_of(config)
+    if head.generates:
+        return score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
+    scored = score_classes(model, rows, collate=head.collator(tokenizer), batch_size=batch_size)
+    return [(nats, known) for nats, known, _ in scored]
