@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
@@ -13,7 +12,7 @@ from hf_peft_compare.core.task import Example, Format
 
 
 def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
-    """Give a run's format.
+    """Return a run's format.
 
     Args:
         train: the train examples, from which a method may draw solved ones.
@@ -21,27 +20,25 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
     Raises:
         UserError: settings from which no format can be made.
     """
-    method, task = config.method_type, config.task_type
+    task = config.task_type
     settings = task.complete(config.task_settings, train)
-    own = None
-    if method.format is not None:
-        try:
-            own = method.format(config.method_settings, task, settings, train, config.seed)
-        except UserError as error:
-            raise UserError(f"{config.row}: {error}") from None
+    try:
+        own = config.method_type.format(config.method_settings, task, settings, train, config.seed)
+    except UserError as error:
+        raise UserError(f"{config.row}: {error}") from None
     return own or task.format(settings)
 
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:
-    """Give the splits that a run's model reads: the test split alone where nothing is trained."""
+    """Return the splits that a run's model reads: the test split alone where nothing is trained."""
     trains = config.method_type.trains
     return {name: split for name, split in examples.items() if trains or name == "test"}
 
 
-def source_of(config: RunConfig, form: Format) -> list[Any]:
-    """Give the code that decides a run's tokens, for the name that they are kept under."""
-    method, task = config.method_type, config.task_type
-    modules = {form.encode.__module__, task.format.__module__}
-    if method.format is not None:
-        modules.add(method.format.__module__)
+def source_of(config: RunConfig, form: Format) -> list[str]:
+    """Return the code that decides a run's tokens, for the name that they are kept under."""
+    functions = [form.encode, form.prompt, form.completion, config.task_type.format]
+    if config.method_type.has_format:
+        functions.append(config.method_type.format)
+    modules = {function.__module__ for function in functions if function is not None}
     return [inspect.getsource(sys.modules[module]) for module in sorted(modules)]

@@ -94,7 +94,7 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
         raise UserError(f"dataset embedded is generated to measure; set {', '.join(sorted(missing))}.")
     if config.balanced_train_samples:
         raise UserError("dataset embedded is generated, not chosen from; leave balanced_train_samples out.")
-    load = load_stories if config.task_type.labels is None else load_outcomes
+    load = load_stories if config.task_type.label_column(config.task_settings) is None else load_outcomes
     return load(**counts, seed=config.data_seed)
 
 
@@ -103,8 +103,8 @@ def _load(config: StudyProtocol) -> Any:
     import datasets
 
     task = config.task_type
-    if task.load is not None:
-        return task.load(config)
+    if (loaded := task.load(config)) is not None:
+        return loaded
     path = local_path(config.dataset)
     if path.is_file():
         if path.suffix not in FILE_FORMATS:
@@ -134,8 +134,8 @@ def _guarded(config: StudyProtocol, *args: Any, **kwargs: Any) -> Any:
 def _label_column(config: StudyProtocol) -> str | None:
     """Name the column by which splits are stratified; None where the task has no labels."""
     task = config.task_type
-    if task.label_column is not None:
-        return task.label_column(config.task_settings)
+    if (column := task.label_column(config.task_settings)) is not None:
+        return column
     if config.balanced_train_samples:
         raise UserError(
             f"balanced_train_samples is true, but task {task.name} has no labels to balance; leave the setting out."
