@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
@@ -37,7 +37,7 @@ def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dic
 
 def source_of(config: RunConfig, form: Format) -> list[str]:
     """Return the code that decides a run's tokens, for the name that they are kept under."""
-    functions = [form.encode, form.prompt, form.completion, config.task_type.format]
+    functions: list[Callable[..., object] | None] = [form.encode, form.prompt, form.completion, config.task_type.format]
     if config.method_type.has_format:
         functions.append(config.method_type.format)
     modules = {function.__module__ for function in functions if function is not None}
