@@ -119,7 +119,7 @@ def test_the_majority_class_is_that_of_train(train, classifying, tmp_path, tiny_
     references = [e.reference for e in load_examples(config)["train"]]
     most = max(set(references), key=references.count)
     assert {p["prediction"] for p in read_predictions(tmp_path / "run")} == {most}
-    assert get_method("majority").predict is not None
+    assert not get_method("majority").uses_model
     assert [p["prediction"] for p in predict_texts([tmp_path / "run"], ["Anna."])] == [most]
 
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import Choices, Method, Range
-from hf_peft_compare.core.registry import discover
+from hf_peft_compare.core.method import Choices, Range
+from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.progress_display import Live
@@ -207,7 +207,7 @@ def test_giving_up_is_by_the_evaluation_of_the_same_place():
 
 
 def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
-    for method in discover("hf_peft_compare.methods", Method).values():
+    for method in METHODS.entries.values():
         rates = method.tunables.get(LEARNING_RATE)
         assert isinstance(rates, Range) is method.trains
         if method.trains:
