@@ -14,12 +14,12 @@ from hf_peft_compare.core.registry import discover
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
-from hf_peft_compare.report.charts import as_file, assign_colors, assign_markers, render_chart
+from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
+from hf_peft_compare.report.charts.style import assign_colors, assign_markers
 from hf_peft_compare.report.page import download_links, policy, scripts_for
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.templating import environment
-from hf_peft_compare.report.vega import bundle_vega
 from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
@@ -44,7 +44,7 @@ def write_report(
     sections = render_sections(material)
     results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
     drawn = {
-        chart.name: render_chart(chart)
+        chart.name: draw_chart(chart)
         for _, blocks in sections
         for block in blocks
         if isinstance(block, Charts)
