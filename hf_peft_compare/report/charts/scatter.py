@@ -161,12 +161,12 @@ def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
         "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "color": color, "tooltip": tooltip},
     }
     numbered = {"window": [{"op": "row_number", "as": "number"}], "sort": [{"field": "y"}]}
-    for is_below, offset in ((1, 9), (0, -8)):  # of two that are close, one name is below and the other above
-        yield {
-            "transform": [floors, numbered, {"filter": f"datum.number % 2 == {is_below}"}],
-            "mark": {"type": "text", "align": "right", "dx": -3, "dy": offset},
-            "encoding": {"x": {"value": "width"}, "text": {"field": "row"}, "color": color},
-        }
+    below_or_above = {"expr": "datum.number % 2 ? 9 : -8"}  # or the names of two that are close would overlap
+    yield {
+        "transform": [floors, numbered],
+        "mark": {"type": "text", "align": "right", "dx": -3, "dy": below_or_above},
+        "encoding": {"x": {"value": "width"}, "text": {"field": "row"}, "color": color},
+    }
 
 
 def _front_layer() -> dict[str, Any]:
