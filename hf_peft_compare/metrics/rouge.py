@@ -22,7 +22,7 @@ def rouge_metric() -> Any:
     import datasets
     import evaluate
 
-    class Rouge(evaluate.Metric):
+    class PerExample(evaluate.Metric):
         """ROUGE of texts, one by one."""
 
         def _info(self) -> evaluate.MetricInfo:
@@ -36,7 +36,7 @@ def rouge_metric() -> Any:
         def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> Scores:
             return _score(predictions, references)
 
-    return Rouge()
+    return PerExample()
 
 
 def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
