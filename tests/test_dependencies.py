@@ -44,11 +44,8 @@ def third_party() -> set[str]:
 
 
 def test_imports_are_found_inside_functions_too() -> None:
-    assert imported("import a.b\nfrom . import c\ndef f():\n    from d.e import g\n    import h as i") == {
-        "a",
-        "d",
-        "h",
-    }
+    source = "import a.b\nfrom . import c\ndef f():\n    from d.e import g\n    import h as i"
+    assert imported(source) == {"a", "d", "h"}
 
 
 def test_what_is_declared_is_what_is_imported() -> None:
