@@ -164,7 +164,7 @@ def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
     below_or_above = {"expr": "datum.number % 2 ? 9 : -8"}  # or the names of two that are close would overlap
     yield {
         "transform": [floors, numbered],
-        "mark": {"type": "text", "align": "right", "dx": -3, "dy": below_or_above},
+        "mark": {"type": "text", "align": "right", "dx": -3, "dy": below_or_above, "limit": {"expr": "width - 6"}},
         "encoding": {"x": {"value": "width"}, "text": {"field": "row"}, "color": color},
     }
 

@@ -22,13 +22,14 @@ _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSi
 _LINES = {"gridColor": INK, "gridOpacity": 0.12, "domainColor": INK, "domainOpacity": 0.6, "tickColor": INK}
 THEME: dict[str, Any] = {
     "font": FONT,
-    "axis": {**_TEXT, **_LINES, "tickOpacity": 0.6, "labelLimit": {"expr": "max(110, width / 3)"}, "titleLimit": 600},
-    "axisX": {"tickCount": {"expr": "max(3, floor(width / 110))"}},
+    "axis": {**_TEXT, **_LINES, "tickOpacity": 0.6, "labelLimit": {"expr": "max(110, width / 3)"}},
+    "axisX": {"tickCount": {"expr": "max(3, floor(width / 110))"}, "titleLimit": {"expr": "width"}},
+    "axisY": {"titleLimit": {"expr": "height"}},
     "legend": {
         **_TEXT,
         "orient": "bottom",
-        "columns": {"expr": "max(1, floor(width / 170))"},
-        "labelLimit": 190,
+        "columns": {"expr": "max(1, floor(width / 180))"},
+        "labelLimit": 160,
         "symbolSize": 90,
         "symbolOpacity": 1,
     },
