@@ -12,11 +12,12 @@ import pytest
 from hf_peft_compare.utils.files import atomic_path, lock_file, write_text_atomically
 
 
-def test_a_folder_appears_whole(tmp_path: Path) -> None:
+def test_a_folder_appears_whole_also_where_an_empty_one_was(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "folder").mkdir(parents=True)
     with atomic_path(tmp_path / "deep" / "folder") as folder:
         folder.mkdir()
         (folder / "file").write_text("x")
-        assert not (tmp_path / "deep" / "folder").exists()
+        assert not any((tmp_path / "deep" / "folder").iterdir())
     assert (tmp_path / "deep" / "folder" / "file").read_text() == "x"
     assert os.listdir(tmp_path / "deep") == ["folder"]
 
