@@ -1,8 +1,9 @@
-"""What is installed from a wheel is whole: studies and the embedded base are inside."""
+"""What is installed from a wheel is whole: studies and the embedded base are inside, how the base was made is not."""
 
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path)
     build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path / "dist", ROOT]
     subprocess.run([*pip, *map(str, build)], check=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hf_peft_compare"}
+    assert not [name for name in names if "pretrain" in name]
     subprocess.run(
         [*pip, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "site"), str(wheel)], check=True
     )

@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import os
 
 import pytest
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import RunRecord, read_record, read_records, write_record
 from hf_peft_compare.records.run_folder import read_predictions, run_name, write_predictions
-from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_json
 
 
@@ -66,21 +64,6 @@ def test_json_that_is_no_record_is_a_user_error(text, tmp_path):
 def test_a_missing_record_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="run the study first"):
         read_record(tmp_path)
-
-
-@pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(moment, tmp_path, monkeypatch):
-    path = tmp_path / "file.txt"
-    write_text_atomically(path, "old")
-
-    def power_cut(*args):
-        raise OSError("no power")
-
-    monkeypatch.setattr(os, moment, power_cut)
-    with pytest.raises(OSError, match="no power"):
-        write_text_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
 
 
 def test_the_hash_does_not_depend_on_key_order():

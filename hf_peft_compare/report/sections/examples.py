@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_peft_compare.comparison.example_scores import example_values
 from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
-from hf_peft_compare.report.charts import short_label
+from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
 from hf_peft_compare.utils.formatting import format_score
 

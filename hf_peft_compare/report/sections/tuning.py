@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Paragraph, Section, Table
-from hf_peft_compare.report.charts import chart_label
+from hf_peft_compare.report.charts.learning_rates import learning_rate_chart
 from hf_peft_compare.utils.formatting import format_count, format_score, format_seconds, format_significant
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RATE = "training.learning_rate"
 Tuned = Sequence[tuple[MethodRow, Mapping[str, Any]]]
@@ -29,40 +26,18 @@ def render_tuning(material: Material) -> list[Block]:
             "ranges of its own method. The choice is by validation loss; the test split was scored once, after it."
         )
     ]
-    if any(_points(tuning) for _, tuning in rows):
-        blocks.append(_chart(material, rows))
+    points = {row.row: found for row, tuning in rows if (found := _points(tuning))}
+    if points:
+        drawn = [row for row, _ in rows if row.row in points]
+        alt = f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}"
+        spec = learning_rate_chart(material, drawn, points, description=alt)
+        caption = "Best validation loss of each trial. Ringed: the trial that was chosen."
+        blocks.append(Charts(charts=[Chart(name="learning_rates", alt=alt, spec=spec)], caption=caption))
     return [*blocks, _table(material, rows)]
 
 
 def _tuning(row: MethodRow) -> Mapping[str, Any] | None:
     return next((run.record.tuning for run in row.runs if run.record and run.record.tuning), None)
-
-
-def _chart(material: Material, rows: Tuned) -> Charts:
-    chart = Chart(
-        name="learning_rates",
-        alt=f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}",
-        draw=lambda figure: draw_rates(figure, rows, material),
-        size=(7.6, 4.4),
-    )
-    return Charts(charts=[chart], caption="Best validation loss of each trial. Ringed: the trial that was chosen.")
-
-
-def draw_rates(figure: Figure, rows: Tuned, material: Material) -> None:
-    """Draw the best validation loss of every trial over its learning rate, on a logarithmic axis."""
-    axes = figure.subplots()
-    for row, tuning in rows:
-        points = _points(tuning)
-        if not points:
-            continue
-        color, marker = material.colors[row.row], material.markers[row.row]
-        rates, losses = zip(*sorted(points), strict=True)
-        axes.plot(rates, losses, color=color, marker=marker, linewidth=1, markersize=5, label=chart_label(row.label))
-        rate, loss = min(points, key=lambda point: point[1])
-        axes.plot([rate], [loss], marker="o", markersize=13, fillstyle="none", color=color)
-    axes.set_xscale("log")
-    axes.set(xlabel="learning rate", ylabel="best validation loss")
-    figure.legend(loc="outside lower center", ncols=4)
 
 
 def _points(tuning: Mapping[str, Any]) -> list[tuple[float, float]]:
