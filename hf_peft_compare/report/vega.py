@@ -282,10 +282,10 @@ def _losses(row: MethodRow, record: Any) -> Iterator[dict[str, Any]]:
     label = short_label(row.label)
     run = label if len(row.runs) == 1 else f"{label}, seed {record.seed}"
     for key, validation in (("loss", False), ("eval_loss", True)):
-        entries = [entry for entry in record.history if math.isfinite(entry.get(key, math.nan))]
-        for entry in entries[:: math.ceil(len(entries) / MOST_POINTS) or 1]:
-            epoch = entry.get("epoch", entry.get("step", 0))
-            yield {"row": label, "run": run, "epoch": epoch, "loss": entry[key], "validation": validation}
+        values = [(entry.place, getattr(entry, key)) for entry in record.history]
+        points = [(place, value) for place, value in values if value is not None and math.isfinite(value)]
+        for epoch, loss in points[:: math.ceil(len(points) / MOST_POINTS) or 1]:
+            yield {"row": label, "run": run, "epoch": epoch, "loss": loss, "validation": validation}
 
 
 # --- Differences to one row -----------------------------------------------------------------------------------
