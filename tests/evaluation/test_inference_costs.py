@@ -43,35 +43,35 @@ def measuring(build, tiny_study, tmp_path):
 def test_a_run_measures_what_its_method_has(row, train, tmp_path):
     record = train(row, "costs=true", "training.num_train_epochs=1", folder="run")
     measured = record.costs
-    assert measured["notes"] == []
+    assert measured.notes == []
     files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
-    assert measured["checkpoint_bytes"] == sum(len(path.read_bytes()) for path in files) > 0
-    assert 0 < measured["latency_1_seconds"] < measured["latency_32_seconds"]
-    assert ("merged_loss" in measured) == (row in MERGED)
-    assert ("merged_latency_32_seconds" in measured) == (row in MERGED)
-    assert measured["outside_loss"] != measured["untouched_outside_loss"]
-    assert measured["costs_seconds"] > measured["latency_32_seconds"]
+    assert measured.checkpoint_bytes == sum(len(path.read_bytes()) for path in files) > 0
+    assert 0 < measured.latency_1_seconds < measured.latency_32_seconds
+    assert (measured.merged_loss is not None) == (row in MERGED)
+    assert (measured.merged_latency_32_seconds is not None) == (row in MERGED)
+    assert measured.outside_loss != measured.untouched_outside_loss
+    assert measured.costs_seconds > measured.latency_32_seconds
     assert read_record(tmp_path / "run").costs == measured
 
 
 @pytest.mark.parametrize("row", [row for row in CLASSIFIERS if row in ("lora", "full", "frozen_features")])
 def test_classifiers_write_nothing_that_could_be_forgotten(row, train, classifying):
     measured = train(row, "costs=true", "training.num_train_epochs=1", **classifying).costs
-    assert measured["notes"] == []
-    assert measured["latency_1_seconds"] > 0
-    assert "outside_loss" not in measured
-    assert ("merged_loss" in measured) == (row == "lora")
+    assert measured.notes == []
+    assert measured.latency_1_seconds > 0
+    assert measured.outside_loss is None
+    assert (measured.merged_loss is not None) == (row == "lora")
 
 
 def test_costs_can_be_switched_off(train):
-    assert train("lora", "costs=false", "training.num_train_epochs=1").costs == {}
+    assert train("lora", "costs=false", "training.num_train_epochs=1").costs is None
 
 
 def test_floors_have_no_checkpoint_and_nothing_to_merge(train):
     measured = train("zero_shot", "costs=true", methods={"zero_shot": {}}).costs
-    assert not {"checkpoint_bytes", "merged_loss"} & set(measured)
-    assert measured["outside_loss"] == measured["untouched_outside_loss"]
-    assert train("lead", "costs=true", methods={"lead": {}}).costs == {}
+    assert measured.checkpoint_bytes is measured.merged_loss is None
+    assert measured.outside_loss == measured.untouched_outside_loss
+    assert train("lead", "costs=true", methods={"lead": {}}).costs is None
 
 
 def test_an_untrained_lora_has_forgotten_exactly_nothing(measuring):
@@ -158,7 +158,7 @@ def test_records_from_before_have_no_costs(train, tmp_path):
     record = asdict(train("lora", "costs=true", "training.num_train_epochs=1", folder="run"))
     del record["costs"]
     (tmp_path / "run" / "record.json").write_text(json.dumps(record))
-    assert read_record(tmp_path / "run").costs == {}
+    assert read_record(tmp_path / "run").costs is None
     del record["results"]
     (tmp_path / "run" / "record.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match="not a record"):
@@ -174,8 +174,10 @@ def test_merging_for_its_costs_leaves_the_saved_adapter_as_it_was(train, tmp_pat
 def test_figures_are_differences_and_rates_of_what_was_measured():
     measured = {"latency_32_seconds": 0.5, "merged_loss": 2.5, "unmerged_loss": 2.0, "outside_loss": 4.0}
     record = RunRecord(
-        **dict.fromkeys(("status", "study", "row", "method", "config_hash"), "x"),
-        **dict.fromkeys(("config", "config_origins", "card"), {}),
+        **dict.fromkeys(("study", "row", "method", "config_hash"), "x"),
+        **dict.fromkeys(("config", "config_origins"), {}),
+        status="finished",
+        card={"title": "x"},
         error=None,
         seed=0,
         costs={**measured, "untouched_outside_loss": 3.75, "notes": []},
