@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import Range
 from hf_peft_compare.records.record import RunRecord, read_record, write_record
+from hf_peft_compare.records.tuning import SearchRange
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION, STEPS, upgrade
 
 OLDER = sorted((Path(__file__).parent / "older").glob("version-*.json"))
@@ -58,8 +58,8 @@ def test_tuning_keeps_its_trials_and_says_what_was_best(tmp_path):
     old, tuning = load("2-tuned")["tuning"], RunRecord(**upgrade(load("2-tuned"))).tuning
     assert [dataclasses.asdict(trial) for trial in tuning.trials] == old["trials"]
     assert (tuning.best_settings, tuning.seconds, tuning.budget) == (old["best"], old["seconds"], "6 trials")
-    assert tuning.space == {"training.learning_rate": Range(low=2e-5, high=2e-2)}
-    assert tuning.widened == Range(low=2e-2, high=2e-1)
+    assert tuning.space == {"training.learning_rate": SearchRange(low=2e-5, high=2e-2)}
+    assert tuning.widened == SearchRange(low=2e-2, high=2e-1)
 
 
 def test_the_runs_that_filled_a_cache_are_a_list():
