@@ -37,7 +37,7 @@ class ExampleScores:
     @property
     def per_example(self) -> Floats:
         """Every example's own score [S, N]."""
-        return self.values / self.weights
+        return np.asarray(self.values / self.weights, dtype=np.float64)
 
     @property
     def linear(self) -> Floats:

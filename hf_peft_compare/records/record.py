@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -158,12 +158,22 @@ def read_record(folder: Path) -> RunRecord:
             f"{SCHEMA_VERSION}. Install a newer one: pip install --upgrade hf_peft_compare."
         )
     try:
-        return RunRecord(**upgrade(raw))
-    except ValidationError as error:
-        problems = "; ".join(map(_problem, error.errors(include_url=False)))
+        return _parse(upgrade(raw))
+    except UserError as error:
+        problems = str(error)
     except (AttributeError, KeyError, TypeError) as error:  # of a step of `upgrade`
         problems = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
     raise UserError(f"{path}: {problems}. {_again(folder)}")
+
+
+def _parse(raw: Mapping[str, Any]) -> RunRecord:
+    """Return the record of a JSON object of the newest version, in which no field may be missing."""
+    if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:
+        raise UserError("; ".join(f"key {name!r} is missing" for name in missing))
+    try:
+        return RunRecord(**raw)
+    except ValidationError as error:
+        raise UserError("; ".join(map(_problem, error.errors(include_url=False)))) from None
 
 
 def _again(folder: Path) -> str:

@@ -70,6 +70,14 @@ def test_a_wrong_value_is_a_user_error_that_names_file_and_key(keys, value, mess
         read_record(tmp_path)
 
 
+def test_a_record_that_lacks_a_field_is_a_user_error(record, tmp_path):
+    raw = dataclasses.asdict(record)
+    del raw["results"]
+    (tmp_path / "record.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=f"{tmp_path}/record.json: key 'results' is missing"):
+        read_record(tmp_path)
+
+
 def test_a_record_of_a_newer_version_asks_for_a_newer_package(record, tmp_path):
     (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | {"schema_version": 99}))
     with pytest.raises(UserError, match=f"{tmp_path}/record.json.* version 99;.*up to 3. Install a newer one: pip"):

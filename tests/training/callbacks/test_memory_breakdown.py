@@ -124,8 +124,8 @@ def test_smaller_micro_batches_need_fewer_activations_and_nothing_else(train):
     whole, split = (
         train("lora", f"training.gradient_accumulation_steps={steps}", folder=f"by{steps}").memory for steps in (1, 4)
     )
-    assert split["activations_bytes"] < 0.3 * whole["activations_bytes"]
-    assert {whole[key] - split[key] for key in KEYS[:3]} == {0}
+    assert split.activations_bytes < 0.3 * whole.activations_bytes
+    assert {getattr(whole, key) - getattr(split, key) for key in KEYS[:3]} == {0}
 
 
 def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monkeypatch):
@@ -156,12 +156,12 @@ def test_a_resumed_run_knows_what_the_first_half_took(train, interrupt_at):
 
 def test_with_gradient_checkpointing_activations_are_unknown(train):
     memory = train("lora", "training.gradient_checkpointing=true", "training.num_train_epochs=1").memory
-    assert memory["activations_bytes"] is None and memory["gradients_bytes"] > 0
+    assert memory.activations_bytes is None and memory.gradients_bytes > 0
 
 
 def test_where_nothing_is_trained_nothing_is_taken(train):
     memory = train("zero_shot", methods={"zero_shot": {}}).memory
-    assert {memory[key] for key in KEYS} == {None}
+    assert {getattr(memory, key) for key in KEYS} == {None}
 
 
 def test_counting_changes_no_bit(train, monkeypatch):
