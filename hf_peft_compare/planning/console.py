@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hf_peft_compare.planning.plan_types import PARTS, PHASES, RunPlan, StudyPlan, total
+from hf_peft_compare.planning.plan_types import PARTS, PHASES, StudyPlan
+from hf_peft_compare.records.plan import RunPlan, total
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_megabytes, format_significant
 from hf_peft_compare.utils.text_tables import text_table
 

@@ -104,9 +104,7 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Data", str(config.get("dataset", UNKNOWN))
     yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
     yield "Seeds", ", ".join(map(str, material.study.seeds))
-    devices = dict.fromkeys(
-        str(made.provenance["device"]) for made in material.records.values() if made.provenance.get("device")
-    )
+    devices = dict.fromkeys(made.provenance.device for made in material.records.values() if made.provenance.device)
     if devices:
         yield "Device", ", ".join(devices)
 

@@ -29,6 +29,7 @@ def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path)
         "from hf_peft_compare.quickstart import BASE_FOLDER; "
         "print(package.__file__); print(*sorted(p.name for p in BASE_FOLDER.iterdir())); main(['list'])"
     )
+    assert (tmp_path / "site" / "hf_peft_compare" / "py.typed").is_file()
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     output = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True

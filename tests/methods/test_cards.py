@@ -52,5 +52,5 @@ def test_the_card_of_p_tuning_counts_what_is_trained(build):
 
 def test_a_record_holds_title_and_theory(train):
     record = train("p_tuning", "num_train_samples=8", "training.num_train_epochs=1")
-    assert record.card["title"] == "P-tuning"
-    assert train("lora", "num_train_samples=8", "training.num_train_epochs=1").card["theory"]
+    assert record.card.title == "P-tuning"
+    assert train("lora", "num_train_samples=8", "training.num_train_epochs=1").card.theory

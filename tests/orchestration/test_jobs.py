@@ -1,11 +1,13 @@
 """How runs are divided over processes, and what becomes of a run's folder."""
 
+from dataclasses import replace
+
 import pytest
 
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import most_processes
 from hf_peft_compare.orchestration.study_folder import SUPERSEDED
-from hf_peft_compare.records.record import RunRecord, identity, write_record
+from hf_peft_compare.records.record import record_of, write_record
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def job(tiny_study, tmp_path):
 
 
 def leave_record(job, **keys):
-    write_record(RunRecord(**{"status": "finished", "error": None, **identity(job.config, {}), **keys}), job.folder)
+    write_record(replace(record_of(job.config, {}, error=None), **keys), job.folder)
 
 
 def test_a_run_is_finished_only_with_a_finished_record_of_its_very_config(job):

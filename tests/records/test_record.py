@@ -1,6 +1,7 @@
 """Records: whole or absent, equal after a round trip, and an error that says what to do where they are broken."""
 
 import dataclasses
+import functools
 import json
 
 import pytest
@@ -47,10 +48,37 @@ def test_a_record_cut_short_is_a_user_error(record, tmp_path):
         read_record(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 99}, {"unheard_of": 1}])
-def test_a_record_of_another_schema_is_a_user_error(change, record, tmp_path):
-    (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | change))
-    with pytest.raises(UserError, match="not a record of schema 2"):
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["unheard_of"], 1, "unknown key 'unheard_of'"),
+        (["memory", "weights_bytes"], "large", "memory.weights_bytes is 'large': input should be a valid integer"),
+        (["memory", "unheard_of"], 1, "unknown key 'memory.unheard_of'"),
+        (["history", 0, "loss"], [], r"history.0.loss is \[\]: input should be a valid number"),
+        (["card"], {}, "key 'card.title' is missing"),
+        (["status"], "half done", "status is 'half done': input should be 'finished' or 'failed'"),
+    ],
+)
+def test_a_wrong_value_is_a_user_error_that_names_file_and_key(keys, value, message, record, tmp_path):
+    raw = dataclasses.asdict(record)
+    *parents, last = keys
+    functools.reduce(lambda tree, key: tree[key], parents, raw)[last] = value
+    (tmp_path / "record.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=f"{tmp_path}/record.json: {message}.*run the study again"):
+        read_record(tmp_path)
+
+
+def test_a_record_that_lacks_a_field_is_a_user_error(record, tmp_path):
+    raw = dataclasses.asdict(record)
+    del raw["results"]
+    (tmp_path / "record.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=f"{tmp_path}/record.json: key 'results' is missing"):
+        read_record(tmp_path)
+
+
+def test_a_record_of_a_newer_version_asks_for_a_newer_package(record, tmp_path):
+    (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | {"schema_version": 99}))
+    with pytest.raises(UserError, match=f"{tmp_path}/record.json.* version 99;.*up to 3. Install a newer one: pip"):
         read_record(tmp_path)
 
 

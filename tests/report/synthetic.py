@@ -236,14 +236,15 @@ def make_record(
         "history": make_history(row) if trains else [],
         "notes": ["The micro-batch was halved once, to 4."] if row == "full" else [],
         "provenance": {
-            "versions": {"python": "3.11.7", "torch": "2.9.0", "transformers": "5.23.0", "peft": "0.21.2"},
+            "python": "3.11.7",
+            "versions": {"torch": "2.9.0", "transformers": "5.23.0", "peft": "0.21.2"},
             "device": "NVIDIA H200" if cuda else "cpu",
             "precision": "bf16",
-            "processes": 1,
+            "num_processes": 1,
             "commit": "4f1c2d3e",
             "dirty": False,
-            "data_fingerprint": "9f8e7d6c",
-            "started": f"2026-11-21T01:0{place}:00+00:00",
+            "data_fingerprint": {"test": "9f8e7d6c"},
+            "started_at": f"2026-11-21T01:0{place}:00+00:00",
         },
     }
     return RunRecord(**{**fields, **changes})

@@ -44,8 +44,8 @@ def test_main_table_shows_the_records_numbers(full: Path) -> None:
         expected = [f"{record.results[f'rouge{kind}_fmeasure']:.3f}" for kind in ("L", "1", "2")]
         expected += [f"{record.results['entity_recall']:.3f}", f"{record.results['test_loss']:.3f}"]
         assert rows[TITLES[row]][:5] == expected
-        assert rows[TITLES[row]][5] == f"{record.parameters['trainable_params']:,}"
-        assert rows[TITLES[row]][8] == f"{record.memory['train_peak_allocated_bytes'] / 1e6:,.0f}"  # type: ignore[operator]
+        assert rows[TITLES[row]][5] == f"{record.parameters.trainable_params:,}"
+        assert rows[TITLES[row]][8] == f"{record.memory.train_peak_allocated_bytes / 1e6:,.0f}"  # type: ignore[operator]
 
 
 def test_best_value_of_each_column_is_marked_once(full: Path) -> None:
@@ -66,8 +66,8 @@ def test_csv_has_one_line_per_run_in_raw_units(full: Path) -> None:
     assert list(lines) == list(TITLES)
     record = make_record("lora")
     assert float(lines["lora"]["rougeL_fmeasure"]) == record.results["rougeL_fmeasure"]
-    assert int(lines["lora"]["train_peak_allocated_bytes"]) == record.memory["train_peak_allocated_bytes"]
-    assert float(lines["lora"]["train_seconds"]) == record.seconds["train"]
+    assert int(lines["lora"]["train_peak_allocated_bytes"]) == record.memory.train_peak_allocated_bytes
+    assert float(lines["lora"]["train_seconds"]) == record.seconds.train
     assert lines["lead"]["trainable_params"] == "" and lines["lead"]["test_loss"] == ""
 
 

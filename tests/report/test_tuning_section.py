@@ -29,7 +29,7 @@ def tuning(**changes: Any) -> dict[str, Any]:
     """Three trials, of which one failed."""
     trials = [trial(2e-4, 3.0), trial(1e-3, 2.5), trial(2e-2, None)]
     space = {RATE: {"low": 2e-5, "high": 2e-2, "log": True}}
-    found = {"budget": "3 trials", "space": space, "widened": None, "best": {RATE: 1e-3}, "at_edge": False}
+    found = {"budget": "3 trials", "space": space, "widened": None, "best_settings": {RATE: 1e-3}, "at_edge": False}
     return {**found, "seconds": 90.0, "trials": trials, **changes}
 
 

@@ -155,15 +155,15 @@ def test_a_run_trains_the_head_alone_and_reports_by_kind_of_question(row, train,
     record = train(row, folder="a/run", **asking)
     widths = {"fused": (16, 32), "clip": (24, 24)}[row]
     count = sum((width + 1) * 12 for width in widths) + (2 * 12 + 1) * 4
-    assert record.parameters["trainable_params"] == count
+    assert record.parameters.trainable_params == count
     assert record.notes == [f"Frozen embeddings, numbers of each: image {widths[0]}, text {widths[1]}."]
-    assert record.provenance["groups"]["test"] == {"color": 12, "number": 12}
+    assert record.provenance.groups["test"] == {"color": 12, "number": 12}
     lines = list(read_predictions(tmp_path / "a/run"))
     assert record.results["accuracy"] == sum(line["prediction"] == line["reference"] for line in lines) / 24
     assert {line["group"] for line in lines} == {"color", "number"}
     (plan,) = plan_study(configs_of(tiny_study(**asking), [row])).runs
-    assert (plan.trainable_params, plan.total_params) == (count, record.parameters["total_params"])
-    assert plan.trunk_cache_bytes == record.trunk_cache["bytes"] == 4 * sum(widths) * (40 + 8 + 24)
+    assert (plan.trainable_params, plan.total_params) == (count, record.parameters.total_params)
+    assert plan.trunk_cache_bytes == record.trunk_cache.num_bytes == 4 * sum(widths) * (40 + 8 + 24)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -209,7 +209,7 @@ def test_kept_embeddings_change_no_loss(train, asking):
     without = train("fused", "training.trunk_cache=false", folder="b/run", **asking)
     assert with_cache.trunk_cache and without.trunk_cache is None
     for one, other in zip(with_cache.history, without.history, strict=True):
-        assert one == pytest.approx(other, abs=1e-4, rel=1e-4)
+        assert vars(one) == pytest.approx(vars(other), abs=1e-4, rel=1e-4)
     assert with_cache.results == pytest.approx(without.results, abs=1e-4)
 
 
@@ -307,7 +307,7 @@ def test_real_questions_about_real_images(train, asking, test_data, tmp_path, ti
     }
     record = train("fused", "training.num_train_epochs=10", folder="a/run", **keys)
     assert record.notes == ["Frozen embeddings, numbers of each: image 512, text 32."]
-    losses = [entry["eval_loss"] for entry in record.history if "eval_loss" in entry]
+    losses = [entry.eval_loss for entry in record.history if entry.eval_loss is not None]
     assert min(losses) < losses[0]
     lines = list(read_predictions(tmp_path / "a/run"))
     assert {line["prediction"] for line in lines} <= {"2", "table", "chair", "3"}  # the four most frequent answers

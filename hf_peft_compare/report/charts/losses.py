@@ -60,7 +60,7 @@ def _points(rows: Sequence[MethodRow]) -> Iterator[dict[str, Any]]:
         label = labels[row.row]
         name = label if len(row.runs) == 1 else f"{label}, seed {record.seed}"
         for key in ("loss", "eval_loss"):
-            entries = [entry for entry in record.history if math.isfinite(entry.get(key, math.nan))]
-            for entry in entries[:: math.ceil(len(entries) / MOST_POINTS) or 1]:
-                epoch = entry.get("epoch", entry.get("step", 0))
-                yield {"row": label, "run": name, "epoch": epoch, "loss": entry[key], "validation": key != "loss"}
+            values = [(entry.place, getattr(entry, key)) for entry in record.history]
+            points = [(epoch, loss) for epoch, loss in values if loss is not None and math.isfinite(loss)]
+            for epoch, loss in points[:: math.ceil(len(points) / MOST_POINTS) or 1]:
+                yield {"row": label, "run": name, "epoch": epoch, "loss": loss, "validation": key != "loss"}

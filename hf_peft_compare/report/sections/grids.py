@@ -53,7 +53,7 @@ def _grid(material: Material, name: str, values: Mapping[str, Sequence[Any]]) ->
     theirs = {row: (references.rows if references else {}).get(row, {}).get(score, math.nan) for row in cells}
     return Grid(
         name=name,
-        title=next((str(row.record.card.get("title")) for row in rows if row.record), name),
+        title=next((row.record.card.title for row in rows if row.record), name),
         values=values,
         cells=cells,
         ours={row: value for row, value in ours.items() if math.isfinite(value)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hf_peft_compare.comparison import MethodRow, RunRow
 from hf_peft_compare.comparison.example_scores import LOSS
@@ -32,7 +31,7 @@ def render_learning(material: Material) -> list[Block]:
 def loss_unit(rows: Sequence[MethodRow]) -> str:
     """Give the unit of the losses, which the task decides; older records do not have it."""
     records = (run.record for row in rows for run in row.runs if run.record)
-    return next((str(r.scores[LOSS]["unit"]) for r in records if "unit" in r.scores.get(LOSS, {})), "nats per token")
+    return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
 
 
 def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table:
@@ -61,13 +60,14 @@ def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table
 
 
 def _fact_cells(row: MethodRow, run: RunRow, colors: Mapping[str, str]) -> list[Cell]:
-    history: list[dict[str, Any]] = run.record.history if run.record else []
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    last = {key: max((entry[key] for entry in history if key in entry), default=None) for key in ("step", "epoch")}
+    history = run.record.history if run.record else []
+    losses = [entry.loss for entry in history if entry.loss is not None]
+    last_step = max((entry.step for entry in history if entry.step is not None), default=None)
+    last_epoch = max((entry.epoch for entry in history if entry.epoch is not None), default=None)
     label = row.label if len(row.runs) == 1 else f"{row.label}, seed {run.seed}"
     return [
         Cell(text=label, accent=colors[row.row]),
-        *_texts(format_count(last["step"]), _short(last["epoch"])),
+        *_texts(format_count(last_step), _short(last_epoch)),
         *_texts(*(format_score(loss) for loss in (losses[0], losses[-1])) if losses else ("–", "–")),
         *_texts(format_score(run.figures.get("best_validation_loss")), format_count(run.figures.get("best_step"))),
         *_texts(_short(run.figures.get("best_epoch")), format_count(run.figures.get("train_tokens_per_second"))),
