@@ -15,6 +15,7 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import yaml  # noqa: E402
+from visual import asking, rooms, seen, tiny_clip, tiny_resnet  # noqa: E402, F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import torch
 from tiny import METHODS, tiny_model
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.methods.last_layers import LastLayersSettings, build_last_layers, untie_head
 from hf_peft_compare.models.trainable_parameters import named_trainables
 
@@ -57,7 +58,6 @@ def test_the_head_and_the_last_blocks_are_trained_and_nothing_else(architecture,
 def test_the_embedding_is_unchanged_by_training(train, tiny_gpt2, tiny_study, tmp_path):
     from safetensors.torch import load_file
 
-    from hf_peft_compare.methods.last_layers import load_last_layers
     from hf_peft_compare.models.loading import load_base
 
     train("last_layers", "training.learning_rate=0.01", "training.num_train_epochs=1")
@@ -66,7 +66,9 @@ def test_the_embedding_is_unchanged_by_training(train, tiny_gpt2, tiny_study, tm
     assert not torch.equal(saved["lm_head.weight"], embedding)  # it began as a copy, and was trained
     assert not any("wte" in name for name in saved)
     settings = LastLayersSettings(**METHODS["last_layers"])
-    model = load_last_layers(load_base(tiny_study().config), tmp_path / "last_layers-seed0/model", settings)
+    model = get_method("last_layers").load(
+        load_base(tiny_study().config), tmp_path / "last_layers-seed0/model", settings
+    )
     assert torch.equal(model.transformer.wte.weight, embedding)
 
 
