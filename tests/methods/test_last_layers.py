@@ -20,14 +20,14 @@ def test_gpt2s_head_is_tied_to_begin_with():
 @pytest.mark.parametrize("num_layers", [0, 1, 2])
 def test_untying_changes_no_logit(num_layers):
     expected = tiny_model()(IDS).logits
-    model = build_last_layers(tiny_model(), LastLayersSettings(num_layers=num_layers), None)
+    model = build_last_layers(tiny_model(), LastLayersSettings(num_layers=num_layers))
     assert torch.equal(model(IDS).logits, expected)
     assert model.lm_head.weight.data_ptr() != model.transformer.wte.weight.data_ptr()
     assert not model.config.tie_word_embeddings
 
 
 def test_tying_again_does_not_undo_it():
-    model = build_last_layers(tiny_model(), LastLayersSettings(), None)
+    model = build_last_layers(tiny_model(), LastLayersSettings())
     model.tie_weights()
     assert model.lm_head.weight is not model.transformer.wte.weight
 
@@ -49,7 +49,7 @@ def test_an_untied_head_is_left_as_it_is():
     ],
 )
 def test_the_head_and_the_last_blocks_are_trained_and_nothing_else(architecture, num_layers, prefixes):
-    model = build_last_layers(tiny_model(architecture), LastLayersSettings(num_layers=num_layers), None)
+    model = build_last_layers(tiny_model(architecture), LastLayersSettings(num_layers=num_layers))
     expected = {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
     assert set(named_trainables(model)) == expected
     assert {next(p for p in prefixes if name.startswith(p)) for name in expected} == set(prefixes)
@@ -74,11 +74,11 @@ def test_the_embedding_is_unchanged_by_training(train, tiny_gpt2, tiny_study, tm
 
 def test_more_blocks_than_the_model_has_is_a_user_error():
     with pytest.raises(UserError, match="num_layers is 3; the model has 2 blocks, give 0 to 2"):
-        build_last_layers(tiny_model(), LastLayersSettings(num_layers=3), None)
+        build_last_layers(tiny_model(), LastLayersSettings(num_layers=3))
 
 
 def test_a_model_without_blocks_is_a_user_error():
     model = tiny_model()
     model.config.n_layer = 5
     with pytest.raises(UserError, match="found no list of 5 transformer blocks in GPT2LMHeadModel"):
-        build_last_layers(model, LastLayersSettings(num_layers=1), None)
+        build_last_layers(model, LastLayersSettings(num_layers=1))
