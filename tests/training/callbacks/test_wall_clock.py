@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from hf_peft_compare.evaluation import prediction
 from hf_peft_compare.training import run as training
-from hf_peft_compare.training import testing, trainer
+from hf_peft_compare.training import trainer
 from hf_peft_compare.training.callbacks import WallClock, best_state, wall_clock
 from hf_peft_compare.training.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN
 from hf_peft_compare.training.trainer import ComparisonTrainer
@@ -62,8 +63,8 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
     ("module", "slow", "phase", "calls"),
     [
         (trainer, "_nats_per_label", EVALUATION, 2),  # once per epoch
-        (testing, "score_completions", EVALUATION, 1),
-        (testing, "generate_tokens", EVALUATION, 1),
+        (prediction, "score_completions", EVALUATION, 1),
+        (prediction, "generate_tokens", EVALUATION, 1),
         (trainer, "save_trainables", SAVE, 2),  # a checkpoint per epoch
         (best_state, "save_trainables", SAVE, 2),  # the validation loss gets better twice
         (training, "encode", LOAD, 1),
