@@ -13,7 +13,7 @@ from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.training import run as training
 from hf_peft_compare.training.trainer import make_trainer
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
 ROWS = ["prompt_tuning", "last_layers", "lora", "full"]
 

@@ -4,7 +4,8 @@ import pytest
 from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
-from hf_peft_compare.training import testing, trainer
+from hf_peft_compare.evaluation import prediction
+from hf_peft_compare.training import trainer
 from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
 
@@ -123,7 +124,7 @@ def test_a_run_interrupted_after_training_does_not_train_on(settings, train, int
     assert whole.history[-1].step == 6  # two epochs of three steps, in both cases
     set_validation_losses()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(testing, "score_completions", fail)
+        patch.setattr(prediction, "score_completions", fail)
         train("lora", settings, folder="interrupted")
     steps = interrupt(after=1000)
     resumed = train("lora", settings, folder="interrupted")

@@ -26,8 +26,8 @@ def test_points_hold_the_records_numbers_in_the_unit_of_their_axis(live: Live) -
     lora = next(value for value in live.spec["data"]["values"] if value["row"] == "LoRA")
     record = make_record("lora")
     assert record.parameters is not None
-    assert lora[f"v{titles.index('Trainable parameters')}"] == record.parameters["trainable_params"]
-    assert lora[f"v{titles.index('Peak GPU memory (MB)')}"] == record.memory["train_peak_allocated_bytes"] / 1e6  # type: ignore[operator]
+    assert lora[f"v{titles.index('Trainable parameters')}"] == record.parameters.trainable_params
+    assert lora[f"v{titles.index('Peak GPU memory (MB)')}"] == record.memory.train_peak_allocated_bytes / 1e6  # type: ignore[operator]
     place = titles.index("ROUGE-L F")
     assert lora[f"v{place}"] == pytest.approx(record.results["rougeL_fmeasure"])
     assert lora[f"low{place}"] < lora[f"v{place}"] < lora[f"high{place}"]

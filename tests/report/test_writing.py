@@ -15,7 +15,6 @@ import pytest
 from pages import read_table, without_scripts
 from synthetic import TITLES, Study, make_record, make_study_runs
 
-from hf_peft_compare.core.registry import discover
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, render_sections
@@ -206,10 +205,8 @@ def test_a_new_section_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monke
         "SECTION = Section(name='greeting', title='Greeting', order=1, render=lambda m: [Paragraph(text='Hello')])\n"
     )
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
-    discover.cache_clear()
     try:
         rendered = render_sections(gather(Study(), {}, {}))  # type: ignore[arg-type]
     finally:
-        discover.cache_clear()
         sys.modules.pop("hf_peft_compare.report.sections.greeting", None)
     assert rendered[0][0].name == "greeting"
