@@ -24,9 +24,9 @@ def test_a_run_trains_in_bf16_and_its_parts_fit_into_its_peak(row, train):
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     assert record.provenance.precision == ("bf16" if bf16 else "fp32")
     memory = record.memory
-    assert memory["train_peak_allocated_bytes"] >= memory["weights_bytes"] + memory["activations_bytes"]
-    assert memory["train_peak_reserved_bytes"] >= memory["train_peak_allocated_bytes"]
-    assert memory["evaluation_peak_allocated_bytes"] >= memory["weights_bytes"]
+    assert memory.train_peak_allocated_bytes >= memory.weights_bytes + memory.activations_bytes
+    assert memory.train_peak_reserved_bytes >= memory.train_peak_allocated_bytes
+    assert memory.evaluation_peak_allocated_bytes >= memory.weights_bytes
 
 
 class WarnOfWaiting(TrainerCallback):
