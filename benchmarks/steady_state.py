@@ -24,7 +24,6 @@ from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.training import run as training
-from hf_peft_compare.training.trainer import make_trainer
 
 AIM = 0.95  # the overhead is at most 5 %
 
@@ -65,14 +64,14 @@ def our_run(size: Size, folder: str, turns: Turns) -> None:
     """Do a run as `train` does, with turns in its trainer; they end before the epoch does, so nothing is evaluated."""
     os.environ["WANDB_MODE"] = "disabled"
     config, origins = _study(size).resolve(row="lora", seed=0)
-    make_trainer = make_trainer
+    make_trainer = training.make_trainer
 
     def with_turns(*args: Any, **kwargs: Any) -> Any:
         trainer = make_trainer(*args, **kwargs)
         trainer.add_callback(TakeTurns(turns, steps=size.steps))
         return trainer
 
-    make_trainer = with_turns
+    training.make_trainer = with_turns
     training.train_run(config, origins, folder=Path(folder) / config.run)
 
 

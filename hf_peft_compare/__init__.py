@@ -14,7 +14,7 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 _LAZY = {
     "PromptTuningModel": "hf_peft_compare.models.prompt_tuning",
     "load_run": "hf_peft_compare.inference.loading",
-    "load_study": "hf_peft_compare.config.study",
+    "load_study": "hf_peft_compare.config.loading",
 }
 __all__ = ["PromptTuningModel", "load_run", "load_study"]
 

@@ -5,8 +5,6 @@ import os
 import shutil
 import tempfile
 
-from hf_peft_compare.training.trainer import ComparisonTrainer
-
 # Read when their libraries are imported, hence before anything else; torch itself is imported by the fixtures only.
 os.environ |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +21,22 @@ import yaml  # noqa: E402
 def no_wandb(monkeypatch):
     """Whatever the machine's settings, no test writes to Weights & Biases."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture
+def no_wandb_account(no_wandb, monkeypatch, tmp_path):
+    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
+    import wandb
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    for name in ("CONFIG", "CACHE", "DATA"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(home / name.lower()))
+    wandb.teardown()  # it reads its environment once
+    yield
+    wandb.teardown()
 
 
 @pytest.fixture(scope="session")
@@ -89,8 +103,8 @@ def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
     """`tiny_study("key=value", …, methods={…})`: a study of the tiny model and data, through a YAML file."""
     from tiny import METHODS
 
+    from hf_peft_compare.config.layers import merge
     from hf_peft_compare.config.loading import load_study
-    from hf_peft_compare.config.study import merge
 
     def make(*overrides, **keys):
         study = {
@@ -143,6 +157,8 @@ def train(tiny_study, tmp_path):
 @pytest.fixture
 def interrupt_at(monkeypatch):
     """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; gives the step of every one that is begun."""
+
+    from hf_peft_compare.training.trainer import ComparisonTrainer
 
     def arrange(number):
         steps, original = [], ComparisonTrainer.training_step

@@ -184,3 +184,13 @@ def save_tiny_encoder(folder):
     AutoModel.from_config(config).save_pretrained(folder)
     tiny_encoder_tokenizer().save_pretrained(folder)
     return folder
+
+
+# The reference's counts of GPT-2 small (course report, 2024) and transformers' own of the untouched model.
+MAIN_STUDY_COUNTS = {
+    "prompt_tuning": 4_608,
+    "last_layers": 45_685_248,
+    "last_layer_head": 38_597_376,
+    "lora": 4_718_592,
+    "full": 124_439_808,
+}

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from hf_peft_compare.config.layers import merge, merge_layers
 from hf_peft_compare.config.loading import STUDIES_FOLDER, list_studies, load_study
 from hf_peft_compare.config.schema import TrainingConfig
-from hf_peft_compare.config.study import merge, merge_layers
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.settings import parse
@@ -95,7 +95,7 @@ training: {num_train_epochs: 1}
         ("methods.lora.training.learning_rat=1", "unknown key 'training.learning_rat'"),
         ("task.article_colum=x", "unknown key 'article_colum'. Did you mean 'article_column'"),
         ("methods.lorra={}", "unknown method 'lorra'. Did you mean 'lora'"),
-        ("task=summarization", "unknown task 'summarization'. Did you mean 'summarization'"),
+        ("task=summarisation", "unknown task 'summarisation'. Did you mean 'summarization'"),
         ("training.learning_rate=fast", "training.learning_rate is 'fast'"),
         ("training.learning_rate=-1", "training.learning_rate is -1"),
         ("training.num_train_epochs=0", "training.num_train_epochs is 0"),

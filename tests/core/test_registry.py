@@ -51,7 +51,7 @@ def test_a_task_names_metrics_that_exist(name):
     ("get", "came", "nearest"),
     [
         (get_method, "lorra", "lora"),
-        (get_task, "summarization", "summarization"),
+        (get_task, "summarisation", "summarization"),
         (get_metric, "rogue", "rouge"),
     ],
 )
@@ -67,10 +67,10 @@ def test_an_unknown_name_like_no_other_lists_what_there_is():
 def test_reading_all_entries_and_studies_needs_no_torch():
     code = (
         "import sys\n"
-        "from hf_peft_compare.config.study import load_study\n"
-        "from hf_peft_compare import entries\n"
-        "for room, kind in (('methods', Method), ('metrics', entries.Metric), ('tasks', entries.Task)):\n"
-        "    assert entries.discover(f'hf_peft_compare.{room}', kind)\n"
+        "from hf_peft_compare import load_study\n"
+        "from hf_peft_compare.core.registry import Method, Metric, Task, discover\n"
+        "for room, kind in (('methods', Method), ('metrics', Metric), ('tasks', Task)):\n"
+        "    assert discover(f'hf_peft_compare.{room}', kind)\n"
         "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"

@@ -1,12 +1,18 @@
 """Studies run as a user runs them: the command line in processes of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 COMMAND = [sys.executable, "-m", "hf_peft_compare"]
+
+
+def heed_ctrl_c():
+    """Undo what a shell does to what it starts in the background: it has SIGINT ignored, by every child too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -28,7 +34,11 @@ def start(tmp_path):
     def begin(*arguments, command=COMMAND, **keys):
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(
-            [*command, *map(str, arguments)], cwd=tmp_path, start_new_session=True, **{**pipes, **keys}
+            [*command, *map(str, arguments)],
+            cwd=tmp_path,
+            start_new_session=True,
+            preexec_fn=heed_ctrl_c,
+            **{**pipes, **keys},
         )
         processes.append(process)
         return process

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tiny import reviews
 
-from hf_peft_compare.inference import loading as finished_runs
+from hf_peft_compare.inference import loading
 from hf_peft_compare.inference.prediction import predict_each, predict_texts
 from hf_peft_compare.models.loading import load_base
 
@@ -72,7 +72,7 @@ def loads(monkeypatch):
         loaded.append(config.study)
         return load_base(config)
 
-    monkeypatch.setattr(finished_runs, "load_base", load)
+    monkeypatch.setattr(loading, "load_base", load)
     return loaded
 
 

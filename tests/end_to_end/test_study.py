@@ -7,7 +7,8 @@ import sys
 import pytest
 import yaml
 
-from hf_peft_compare.orchestration.launcher import _do_all
+from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.launcher import _context, _do_all
 from hf_peft_compare.records.record import read_record, read_records
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -204,13 +205,11 @@ def test_train_does_one_run_and_does_it_once(study_file, command, tmp_path):
 
 
 def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_path):
-    from hf_peft_compare.orchestration import jobs as orchestration
-
-    jobs = orchestration.jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
+    jobs = jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
     said = []
     outcomes = _do_all(
         jobs,
-        orchestration._context(),
+        _context(),
         slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them
         num_processes=1,
         say=lambda job, message: said.append((job.config.row, message)),

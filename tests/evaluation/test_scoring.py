@@ -9,7 +9,7 @@ from tiny import METHODS, shake_trainables, tiny_model, tiny_tokenizer, token_ro
 from hf_peft_compare.config.schema import GenerationConfig
 from hf_peft_compare.core.registry import get_metric
 from hf_peft_compare.data.collators import CompletionCollator
-from hf_peft_compare.evaluation import scoring as evaluation
+from hf_peft_compare.evaluation import generation, scoring
 from hf_peft_compare.evaluation.batching import map_batches
 from hf_peft_compare.evaluation.generation import generate_texts, generate_tokens
 from hf_peft_compare.evaluation.scoring import completion_nll, score_completions, score_texts
@@ -198,7 +198,8 @@ def test_virtual_tokens_take_room_in_a_batch(row, build, monkeypatch):
         seen.append(kwargs["lengths"])
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(evaluation, "map_batches", remember)
+    for module in (scoring, generation):
+        monkeypatch.setattr(module, "map_batches", remember)
     built = build(row)
     score_completions(built.model, ROWS, pad_token_id=0, batch_size=2)
     prompts = [row["input_ids"] for row in ROWS]

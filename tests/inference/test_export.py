@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from finished_runs import TEXTS, logits, make_config, make_record, make_run, save_base
 from huggingface_hub import ModelCard
 from peft import PeftModel
-from test_finished_runs import TEXTS, logits, make_config, make_record, make_run, save_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hf_peft_compare.core.errors import UserError

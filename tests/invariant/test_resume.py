@@ -4,7 +4,7 @@ import pytest
 from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
-from hf_peft_compare.training import run as training
+from hf_peft_compare.training import testing, trainer
 from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
 def test_a_run_interrupted_after_training_does_not_train_on(settings, train, interrupt, monkeypatch):
     def set_validation_losses():
         losses = iter([1.0, 2.0, 3.0])
-        monkeypatch.setattr(training, "_nats_per_label", lambda prediction: {"nats_per_label": next(losses)})
+        monkeypatch.setattr(trainer, "_nats_per_label", lambda prediction: {"nats_per_label": next(losses)})
 
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
@@ -123,7 +123,7 @@ def test_a_run_interrupted_after_training_does_not_train_on(settings, train, int
     assert whole.history[-1]["step"] == 6  # two epochs of three steps, in both cases
     set_validation_losses()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "score_completions", fail)
+        patch.setattr(testing, "score_completions", fail)
         train("lora", settings, folder="interrupted")
     steps = interrupt(after=1000)
     resumed = train("lora", settings, folder="interrupted")

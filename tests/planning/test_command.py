@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from test_counts import MAIN_STUDY
+from tiny import MAIN_STUDY_COUNTS
 
 from hf_peft_compare.cli.main import main
 
@@ -29,7 +29,9 @@ def test_the_main_study_is_planned_exactly_without_network(command):
     status, output, _ = command("plan", "gpt2-cnn-dailymail", "--device", "h200")
     assert status == 0
     printed = {line.split()[0]: line.split()[1] for line in output.split("\n\n")[0].splitlines()[2:]}
-    assert {row: printed[row] for row in MAIN_STUDY} == {row: f"{count:,}" for row, count in MAIN_STUDY.items()}
+    assert {row: printed[row] for row in MAIN_STUDY_COUNTS} == {
+        row: f"{count:,}" for row, count in MAIN_STUDY_COUNTS.items()
+    }
     assert "in all: 7 runs" in output and "datasheet rate × assumed utilization" in output
     assert "every text fills max_length (512), every completion max_new_tokens (100)" in output
     assert "does not fit" not in output
@@ -39,7 +41,7 @@ def test_json_holds_the_same_in_raw_units(command):
     status, output, _ = command("plan", "gpt2-cnn-dailymail", "--device", "a100", "--json", "--method", "lora")
     plan = json.loads(output)
     (run,) = plan["runs"]
-    assert status == 0 and run["trainable_params"] == MAIN_STUDY["lora"]
+    assert status == 0 and run["trainable_params"] == MAIN_STUDY_COUNTS["lora"]
     assert sum(run["memory"]["at_train_peak"].values()) == run["memory"]["train_peak_bytes"]
     assert plan["total_seconds"] == pytest.approx(sum(run["seconds"].values()))
     assert plan["does_not_fit"] == [] and run["memory"]["fits"] is True

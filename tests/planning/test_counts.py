@@ -1,20 +1,11 @@
 """Counts come from the architecture alone, and are those of a model really built."""
 
 import pytest
-from tiny import METHODS
+from tiny import MAIN_STUDY_COUNTS, METHODS
 
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.planning.planner import plan_study
-
-# The reference's counts of GPT-2 small (course report, 2024) and transformers' own of the untouched model.
-MAIN_STUDY = {
-    "prompt_tuning": 4_608,
-    "last_layers": 45_685_248,
-    "last_layer_head": 38_597_376,
-    "lora": 4_718_592,
-    "full": 124_439_808,
-}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +16,7 @@ def main_study():
 
 
 def test_the_main_study_has_the_counts_of_its_reference(main_study):
-    assert {run.row: run.trainable_params for run in main_study.runs if run.trainable_params} == MAIN_STUDY
+    assert {run.row: run.trainable_params for run in main_study.runs if run.trainable_params} == MAIN_STUDY_COUNTS
     assert {run.row: run.total_params for run in main_study.runs}["zero_shot"] == 124_439_808
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hf_peft_compare.orchestration import jobs as orchestration
 from hf_peft_compare.orchestration import preflight
-from hf_peft_compare.orchestration.worker import train_one
+from hf_peft_compare.orchestration.jobs import jobs_of, planned
+from hf_peft_compare.orchestration.worker import note_death, train_one
 from hf_peft_compare.planning.devices import MEASURED_RATE
 from hf_peft_compare.records.record import read_record
 
@@ -13,7 +13,7 @@ from hf_peft_compare.records.record import read_record
 def job(tiny_study, tmp_path):
     """`job(row)`: one run of the tiny study, of which every row has another seed than the first."""
     study = tiny_study("seeds=[3]", "training.num_train_epochs=1")
-    return lambda row: orchestration.jobs_of(study, output_dir=tmp_path, rows=[row])[0]
+    return lambda row: jobs_of(study, output_dir=tmp_path, rows=[row])[0]
 
 
 def test_the_check_of_a_study_plans_its_rows(tiny_study):
@@ -36,16 +36,16 @@ def test_more_processes_have_smaller_micro_batches(tiny_study):
 
 
 def test_the_record_of_a_run_holds_its_plan(job):
-    planned = job("lora")
-    assert train_one(planned) == 0
-    record = read_record(planned.folder)
+    lora = job("lora")
+    assert train_one(lora) == 0
+    record = read_record(lora.folder)
     assert (record.plan["row"], record.plan["seed"]) == ("lora", 3)
     assert record.plan["trainable_params"] == record.parameters["trainable_params"]
     assert record.plan["memory"]["optimizer_bytes"] == record.memory["optimizer_bytes"]
 
 
 def test_a_run_that_dies_leaves_its_plan(job):
-    planned = orchestration._planned(job("lora"), preflight.check([job("lora").config], num_processes=1))
-    orchestration._note_death(planned, -9)
-    record = read_record(planned.folder)
+    lora = planned(job("lora"), preflight.check([job("lora").config], num_processes=1))
+    note_death(lora, -9)
+    record = read_record(lora.folder)
     assert not record.finished and record.plan["memory"]["peak_bytes"] > 0

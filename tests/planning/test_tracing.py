@@ -13,11 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from hf_peft_compare.planning.devices import DEVICES, cpu
 from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.planning.meta_models import (
-    base_on_meta,
     build_on_meta,
     load_architecture,
     make_batch,
     make_optimizer,
+    trace_base,
 )
 from hf_peft_compare.planning.tracing import trace_forward, trace_step
 
@@ -43,7 +43,7 @@ def trace(tiny_study):
     def make(row, *overrides, shape=SHAPE, device=None, bf16=False, accumulates=False):
         device = device or cpu()
         config, _ = tiny_study(*overrides).resolve(row=row, seed=0)
-        model = build_on_meta(config, base_on_meta(load_architecture(config)), Tokenizer())
+        model = build_on_meta(config, trace_base(load_architecture(config)), Tokenizer())
         optimizer = make_optimizer(model, config, device)
         return trace_step(model, make_batch(shape), optimizer, device=device, bf16=bf16, accumulates=accumulates)
 
@@ -193,7 +193,7 @@ def test_in_bf16_activations_are_smaller_and_weights_are_cast_once(trace):
 
 def test_a_cache_holds_keys_and_values_of_every_column(tiny_study):
     config, _ = tiny_study().resolve(row="full", seed=0)
-    model = build_on_meta(config, base_on_meta(load_architecture(config)), Tokenizer())
+    model = build_on_meta(config, trace_base(load_architecture(config)), Tokenizer())
     trace = trace_forward(model, {**make_batch(SHAPE), "use_cache": True}, device=cpu())
     assert trace.cache_bytes == 2 * 2 * SHAPE.num_rows * SHAPE.width * 32 * 4  # keys and values of two blocks
     assert trace.peak_bytes > trace.cache_bytes + trace.weights_bytes

@@ -7,7 +7,6 @@ import os
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.records import record as records
 from hf_peft_compare.records.record import RunRecord, read_record, read_records, write_record
 from hf_peft_compare.records.run_folder import read_predictions, run_name, write_predictions
 from hf_peft_compare.utils.files import write_text_atomically
@@ -77,7 +76,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(moment, tmp_
     def power_cut(*args):
         raise OSError("no power")
 
-    monkeypatch.setattr(records.os, moment, power_cut)
+    monkeypatch.setattr(os, moment, power_cut)
     with pytest.raises(OSError, match="no power"):
         write_text_atomically(path, "new")
     assert path.read_text() == "old"

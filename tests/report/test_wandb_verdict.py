@@ -12,33 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offline_wandb import inspect
+from synthetic import make_study_runs
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import say_verdict
-from hf_peft_compare.orchestration import jobs as orchestration
+from hf_peft_compare.orchestration import launcher
+from hf_peft_compare.report import wandb_verdict
 from hf_peft_compare.report.wandb_verdict import log_verdict, make_report
-from hf_peft_compare.utils import wandb_run as weights_and_biases
 
-sys.path.append(str(Path(__file__).parent / "report"))
-from synthetic import make_study_runs  # noqa: E402
-
-WANDB = Path(sys.executable).with_name("wandb")
-
-
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
-    import wandb
-
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
-    for name in ("CONFIG", "CACHE", "DATA"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "home" / name.lower()))
-    wandb.teardown()  # it reads its environment once
-    yield
-    wandb.teardown()
+pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +30,6 @@ def comparison() -> Comparison:
     """A study of two floors and four trained rows."""
     records, predictions = make_study_runs()
     return compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
-
-
-def inspect(folder: Path, *options: str) -> str:
-    """Read the one run of a folder with wandb's own reader of its transaction log."""
-    (log,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    command = [str(WANDB), "leet", "inspect", str(log), "--json", *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
@@ -63,6 +40,7 @@ def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_the_verdict_is_a_run_of_the_studys_group(tmp_path: Path, comparison: Comparison) -> None:
     log_verdict("tiny study/é", comparison, tmp_path)
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
     run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("verdict", "tiny study/é", "verdict")
     assert run["run_id"] == "tiny-study-é-verdict"
@@ -120,9 +98,9 @@ def test_a_broken_wandb_is_a_warning(
 
 
 def test_run_ends_with_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = Path(__file__).parents[1] / "reports" / "quickstart" / "records"
+    records = Path(__file__).parents[2] / "reports" / "quickstart" / "records"
     shutil.copytree(records, tmp_path / "quickstart")
-    monkeypatch.setattr(orchestration, "run_jobs", lambda jobs, **_: {})  # all have run
+    monkeypatch.setattr(launcher, "run_jobs", lambda jobs, **_: {})  # all have run
     assert main(["run", "quickstart", "--output-dir", str(tmp_path)]) == 0
     summary = json.loads(inspect(tmp_path / "quickstart", "--summary"))["summary"]
     page = (tmp_path / "quickstart" / "report" / "README.md").read_text(encoding="utf-8")
@@ -134,7 +112,7 @@ import sys
 from pathlib import Path
 from synthetic import make_study_runs
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.utils.wandb_run import log_verdict
+from hf_peft_compare.report.wandb_verdict import log_verdict
 
 records, predictions = make_study_runs(rows=("lead", "lora"))
 log_verdict("tiny-study", compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)]), Path(sys.argv[1]))
@@ -143,7 +121,6 @@ print("heavy", {"torch", "transformers"} & set(sys.modules))
 
 
 def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_path: Path) -> None:
-    tests = Path(__file__).parent
     process = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path)],
         stdin=subprocess.DEVNULL,
@@ -152,11 +129,7 @@ def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_pat
         text=True,
         timeout=120,
         # Even asked for online, there is nobody to be online as.
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests / "report")]),
-            "WANDB_MODE": "online",
-        },
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "WANDB_MODE": "online"},
     )
     assert process.returncode == 0, process.stdout
     assert process.stdout == "heavy set()\n"
@@ -164,7 +137,7 @@ def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_pat
 
 
 def test_the_report_has_the_verdict_and_the_runs_of_the_study_alone(comparison: Comparison) -> None:
-    """RunComponents with W&B's own package, whose classes check what they are given; to save it needs an account."""
+    """Built with W&B's own package, whose classes check what they are given; to save it needs an account."""
     blocks = pytest.importorskip("wandb_workspaces.reports.v2")
     report = make_report(comparison, study="it's tiny", entity="someone", project="hf-peft-compare")
     (sentences,) = (block for block in report.blocks if isinstance(block, blocks.UnorderedList))
@@ -182,7 +155,7 @@ def test_an_online_verdict_makes_its_report_once(
     monkeypatch.setattr(blocks.Report, "save", lambda report: saved.append(report.title))
     monkeypatch.setattr(blocks.Report, "url", "https://example.test/report")
     run = OnlineRun()
-    monkeypatch.setattr(weights_and_biases, "open_run", lambda **about: run)
+    monkeypatch.setattr(wandb_verdict, "open_run", lambda **about: run)
     for _ in range(2):
         log_verdict("tiny-study", comparison, tmp_path)
     assert saved == ["tiny-study: which method to take"]

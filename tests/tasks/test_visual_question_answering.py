@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hf_peft_compare.features import images
 from PIL import Image
 from tiny import VOCABULARY_SIZE, shake_trainables, tiny_tokenizer
 from tokenizers import processors
@@ -18,6 +17,7 @@ from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.evaluation.scoring import score_classes
 from hf_peft_compare.inference.prediction import predict_texts
+from hf_peft_compare.models.features import images
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.planner import configs_of, plan_study
 from hf_peft_compare.records.run_folder import read_predictions

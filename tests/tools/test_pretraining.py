@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hf_peft_compare.quickstart import pretraining
+from tools.pretrain_quickstart_base import pretraining
 from tools.pretrain_quickstart_base.copying import IGNORED, draw_copying_rows
 from tools.pretrain_quickstart_base.optimizers import orthogonalized
 from tools.pretrain_quickstart_base.pretraining import Recipe, active_ids, draw_batch, pretrain, rate_share

@@ -11,6 +11,7 @@ from tiny import METHODS
 from hf_peft_compare.core.errors import RunFailed, UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.loading import load_base, load_tokenizer
@@ -18,6 +19,7 @@ from hf_peft_compare.models.trainable_parameters import hash_tensors, load_train
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.training import run as training
+from hf_peft_compare.training import testing, trainer
 from hf_peft_compare.training.trainer import ComparisonTrainer, _nats_per_label, history, make_trainer
 
 
@@ -51,7 +53,7 @@ def test_the_test_loss_is_that_of_a_plain_loop(train, tiny_study):
     config = tiny_study().config
     model, tokenizer = load_base(config).eval(), load_tokenizer(config)
     nats = tokens = 0
-    for example in training.data.load_examples(config)["test"]:
+    for example in load_examples(config)["test"]:
         separator = tokenizer("\n\nTL;DR:")["input_ids"]
         summary = [*tokenizer(" " + example.reference)["input_ids"], tokenizer.eos_token_id]
         prompt = tokenizer(example.source)["input_ids"][: config.max_length - len(separator + summary)] + separator
@@ -67,7 +69,7 @@ def eval_losses(record):
 
 
 def validation_loss(config, model, tokenizer):
-    rows = encode(config, training.data.load_examples(config), tokenizer).splits["validation"]
+    rows = encode(config, load_examples(config), tokenizer).splits["validation"]
     nats, tokens = zip(*score_completions(model, rows, pad_token_id=0, batch_size=4), strict=True)
     return sum(nats) / sum(tokens)
 
@@ -84,7 +86,7 @@ def validation_losses(monkeypatch):
             found.append(original(prediction)["nats_per_label"])
             return {"nats_per_label": next(given)}
 
-        monkeypatch.setattr(training, "_nats_per_label", nats_per_label)
+        monkeypatch.setattr(trainer, "_nats_per_label", nats_per_label)
         return found
 
     return install
@@ -199,7 +201,7 @@ def test_any_error_leaves_a_failed_record(train, monkeypatch, tmp_path):
     def fail(*args, **kwargs):
         raise ZeroDivisionError("in the metric")
 
-    monkeypatch.setattr(training, "score_texts", fail)
+    monkeypatch.setattr(testing, "score_texts", fail)
     with pytest.raises(RunFailed, match="run tiny/lora-seed0 failed: ZeroDivisionError: in the metric"):
         train("lora")
     assert read_record(tmp_path / "lora-seed0").error == "ZeroDivisionError: in the metric"
@@ -222,7 +224,7 @@ def test_bad_input_is_a_user_error_without_a_record(overrides, message, train, t
 
 def test_a_finished_run_takes_the_place_of_a_failed_one(train, monkeypatch, tmp_path):
     with monkeypatch.context() as patch, pytest.raises(RunFailed):
-        patch.setattr(training, "score_texts", lambda *args: 1 / 0)
+        patch.setattr(testing, "score_texts", lambda *args: 1 / 0)
         train("lora")
     train("lora")
     assert read_record(tmp_path / "lora-seed0").finished
@@ -231,7 +233,7 @@ def test_a_finished_run_takes_the_place_of_a_failed_one(train, monkeypatch, tmp_
 def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
     record = train("lora", "training.num_train_epochs=2")
     config, _ = tiny_study().resolve(row="lora", seed=0)
-    rows = encode(config, training.data.load_examples(config), load_tokenizer(config)).splits["train"]
+    rows = encode(config, load_examples(config), load_tokenizer(config)).splits["train"]
     assert len(rows) % 8 == 0  # every row is visited in every epoch
     assert record.throughput["num_train_tokens"] == 2 * sum(len(row["input_ids"]) for row in rows)
 
@@ -280,7 +282,7 @@ def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
     lengths = {}
     for row in ("full", "prompt_tuning", "p_tuning"):
         config, _ = tiny_study("max_length=64").resolve(row=row, seed=0)
-        encoded = encode(config, training.data.load_examples(config), load_tokenizer(config))
+        encoded = encode(config, load_examples(config), load_tokenizer(config))
         lengths[row] = max(len(r["input_ids"]) for r in encoded.splits["train"]), max(map(len, encoded.prompts))
     assert lengths["full"] == (64, 64 - 8)  # 8 new tokens are generated after a prompt
     assert lengths["prompt_tuning"] == lengths["p_tuning"] == (64 - 4, 64 - 8 - 4)

@@ -7,6 +7,7 @@ import torch
 from transformers import TrainerControl
 
 from hf_peft_compare.training import run as training
+from hf_peft_compare.training import testing, trainer
 from hf_peft_compare.training.callbacks import PeakCudaMemory, WallClock, best_state, peak_cuda_memory, wall_clock
 from hf_peft_compare.training.callbacks.phases import EVALUATION, LOAD, PHASES, SAVE, TRAIN, PhaseCallback
 from hf_peft_compare.training.trainer import ComparisonTrainer, make_trainer
@@ -103,10 +104,10 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
 @pytest.mark.parametrize(
     ("module", "slow", "phase", "calls"),
     [
-        (training, "_nats_per_label", EVALUATION, 2),  # once per epoch
-        (training, "score_completions", EVALUATION, 1),
-        (training, "generate_tokens", EVALUATION, 1),
-        (training, "save_trainables", SAVE, 2),  # a checkpoint per epoch
+        (trainer, "_nats_per_label", EVALUATION, 2),  # once per epoch
+        (testing, "score_completions", EVALUATION, 1),
+        (testing, "generate_tokens", EVALUATION, 1),
+        (trainer, "save_trainables", SAVE, 2),  # a checkpoint per epoch
         (best_state, "save_trainables", SAVE, 2),  # the validation loss gets better twice
         (training, "encode", LOAD, 1),
         (training, "build", LOAD, 1),

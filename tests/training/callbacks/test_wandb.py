@@ -7,20 +7,18 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from offline_wandb import inspect, log_steps, make_config, make_record, read_history
 
-from hf_peft_compare.config.schema import RunConfig, TrainingConfig
-from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.training.callbacks import wandb_sink
+from hf_peft_compare.training.callbacks import wandb as wandb_callback
 from hf_peft_compare.training.callbacks.wandb import WandbSink, summarize
 from hf_peft_compare.utils.wandb_run import PROJECT, has_account
 
-WANDB = Path(sys.executable).with_name("wandb")
+pytestmark = pytest.mark.usefixtures("no_wandb_account")
 PREDICTIONS = [
     {
         "id": str(i),
@@ -33,78 +31,6 @@ PREDICTIONS = [
     }
     for i in range(3)
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
-    import wandb
-
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    monkeypatch.setenv("NETRC", str(home / "netrc"))
-    for name in ("CONFIG", "CACHE", "DATA"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(home / name.lower()))
-    wandb.teardown()  # it reads its environment once
-    yield
-    wandb.teardown()
-
-
-def make_config(**changes: Any) -> RunConfig:
-    settings: dict[str, Any] = {
-        "study": "tiny-study",
-        "row": "lora",
-        "seed": 3,
-        "task": {"name": "summarization"},
-        "method": {"name": "lora", "r": 2},
-        "dataset": "embedded",
-        "model_name_or_path": "embedded",
-        "training": TrainingConfig(learning_rate=2e-4),
-    }
-    return RunConfig(**settings | changes)
-
-
-def make_record(config: RunConfig, **changes: Any) -> RunRecord:
-    record: dict[str, Any] = {
-        "status": "finished",
-        "error": None,
-        "study": config.study,
-        "row": config.row,
-        "method": config.method["name"],
-        "seed": config.seed,
-        "config": asdict(config),
-        "config_origins": {},
-        "config_hash": config.hash,
-        "card": {"title": "LoRA"},
-        "parameters": {"trainable_params": 5, "total_params": 1000},
-        "results": {"rougeL_fmeasure": 0.25, "test_loss": 2.5},
-        "validation": {"best_loss": 2.25, "best_step": 4, "best_epoch": 1.0},
-        "seconds": {"train": 1.5, "evaluation": 0.5, "save": 0.1, "load": 0.2},
-        "memory": {"baseline_bytes": None, "resident_peak_bytes": 7_000_000},
-        "throughput": {"train_tokens_per_second": 99.0},
-    }
-    return RunRecord(**record | changes)
-
-
-def inspect(folder: Path, *options: str) -> str:
-    """Read the newest run of a folder with wandb's own reader of its transaction log."""
-    log = max(folder.glob("wandb/*run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    command = [str(WANDB), "leet", "inspect", str(log), "--json", *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-def read_history(folder: Path) -> list[dict[str, float]]:
-    records = map(json.loads, inspect(folder).splitlines())
-    return [record["history"]["item"] for record in records if record["type"] == "history"]
-
-
-def log_steps(sink: WandbSink, *steps: int) -> None:
-    for step in steps:
-        state = SimpleNamespace(global_step=step)
-        sink.on_log(None, state, None, logs={"loss": 1 / step, "learning_rate": 0.1, "epoch": step / 4})
-        sink.on_log(None, state, None, logs={"eval_loss": 9.0, "eval_runtime": 0.1})
-        sink.on_evaluate(None, state, None, metrics={"eval_nats_per_label": 3.0 / step, "eval_loss": 9.0})
 
 
 def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Path) -> None:
@@ -201,7 +127,7 @@ def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from test_wandb_sink import log_steps, make_config, make_record
+from offline_wandb import log_steps, make_config, make_record
 from hf_peft_compare.training.callbacks.wandb import WandbSink
 
 sink = WandbSink(config=make_config(), folder=Path(sys.argv[1]))
@@ -221,9 +147,8 @@ def test_without_an_account_it_neither_asks_nor_chatters(tmp_path: Path) -> None
         stderr=subprocess.STDOUT,
         text=True,
         timeout=120,
-        cwd=Path(__file__).parent,
         # Even asked for online, there is nobody to be online as.
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "WANDB_MODE": "online"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "WANDB_MODE": "online"},
     )
     assert process.returncode == 0, process.stdout
     assert "notes []" in process.stdout
@@ -244,7 +169,7 @@ def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path, monkeypatc
 
 
 def test_other_processes_open_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb_sink, "process_state", lambda: SimpleNamespace(is_main_process=False))
+    monkeypatch.setattr(wandb_callback, "process_state", lambda: SimpleNamespace(is_main_process=False))
     sink = WandbSink(config=make_config(), folder=tmp_path)
     sink.start()
     log_steps(sink, 1)
