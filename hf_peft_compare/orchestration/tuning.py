@@ -239,7 +239,7 @@ def _suggest(trial: Any, key: str, choice: Range | Choices) -> Any:
     return trial.suggest_float(key, choice.low, choice.high, log=choice.log)
 
 
-def _parse(value: Any, where: str) -> Range | Choices:
+def _parse(value: object, where: str) -> Range | Choices:
     if isinstance(value, list) and value:
         return Choices(values=tuple(value))
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:

@@ -61,8 +61,8 @@ def train_run(
     origins: Mapping[str, str],
     *,
     folder: Path,
-    plan: Mapping[str, Any] | None = None,
-    tuning: Mapping[str, Any] | None = None,
+    plan: Mapping[str, object] | None = None,
+    tuning: Mapping[str, object] | None = None,
 ) -> RunRecord:
     """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
 

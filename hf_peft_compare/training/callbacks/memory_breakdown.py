@@ -78,7 +78,7 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
             self.num_bytes["optimizer_bytes"] = _num_bytes(_tensors(optimizer.state.values()))
 
     @contextmanager
-    def watching(self, model: nn.Module, inputs: Mapping[str, Any]) -> Iterator[None]:
+    def watching(self, model: nn.Module, inputs: Mapping[str, object]) -> Iterator[None]:
         """Count the activations of one micro-batch, unless enough of at least its size in every way were counted.
 
         Larger ones are few, so most steps are not slowed. No hook outlives the block, whatever is raised in it.
@@ -124,7 +124,7 @@ def _weights(model: nn.Module) -> Iterator[Tensor]:
             yield from _tensors([vars(state), vars(state.state2) if state.state2 else {}])
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
     """Find the tensors in nested dictionaries and sequences."""
     for value in values:
         if isinstance(value, Tensor):

@@ -86,7 +86,7 @@ class WandbSink(TrainerCallback):
         if METRIC in (metrics or {}):
             self._log({"eval/loss": (metrics or {})[METRIC]}, state.global_step)
 
-    def finish(self, record: RunRecord, predictions: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, record: RunRecord, predictions: Sequence[Mapping[str, object]]) -> None:
         """Write the final figures into the summary, and the predictions as a table."""
         if not self._logs:
             return
