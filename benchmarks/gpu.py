@@ -14,7 +14,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from typing import Any
 import torch
 
 from benchmarks import ours, recipes
+from benchmarks.place import Place, Size
 from benchmarks.table import Row, compare_seconds, format_amount, head, markdown, table
 from benchmarks.training_step import METHODS, CountFlops, matrix_products
-from benchmarks.turns import Side, TakeTurns, Turns, interleave
+from benchmarks.turns import Side, TakeTurns, Turns
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
 from hf_peft_compare.evaluation.generation import generate_tokens
@@ -45,64 +45,6 @@ SWITCHES = {  # what may pay on a GPU: settings on, settings off
     ),
 }
 GPU_ONLY = ("packing, flex_attention",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """Turns of each side and steps of a turn, shortest and longest example, labelled and generated tokens, prompts."""
-
-    repetitions: int = 5
-    steps: int = 10
-    num_tokens: int = 512
-    min_num_tokens: int = 128
-    num_completion_tokens: int = 64
-    num_new_tokens: int = 100
-    num_prompts: int = 32
-    matrix_size: int = 8192
-    num_products: int = 50
-
-
-QUICK = Size(
-    repetitions=1,
-    steps=4,
-    num_tokens=64,
-    min_num_tokens=24,
-    num_completion_tokens=8,
-    num_new_tokens=8,
-    num_prompts=4,
-    matrix_size=64,
-    num_products=2,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where and how much is measured."""
-
-    device: str
-    quick: bool
-
-    @property
-    def size(self) -> Size:
-        """How much is done."""
-        return QUICK if self.quick else Size()
-
-    def run(self, row: str, *overrides: str) -> RunConfig:
-        """Resolve a run of the study."""
-        size = self.size
-        settings = [
-            f"max_length={size.num_tokens}",
-            f"training.logging_steps={size.steps}",
-            "training.trunk_cache=false",
-            f"generation.max_new_tokens={size.num_new_tokens}",
-            f"generation.min_new_tokens={size.num_new_tokens}",  # random weights may end at once
-            *overrides,
-        ]
-        return ours.gpt2_run(row, *settings, quick=self.quick, dropout=True)
-
-    def interleave(self, sides: Any, *, warmups: int = 1) -> dict[str, Side]:
-        """Let sides take turns."""
-        return interleave(sides, repetitions=self.size.repetitions, warmups=warmups)
 
 
 class WatchHost(CountFlops):

@@ -112,14 +112,14 @@ def losses_of(results: Sequence[Any]) -> list[float]:
 def head(command: str) -> str:
     """Write what a reader needs to make the figures again: the command, the machine, versions, commit."""
     found = provenance.collect(precision="fp32", num_processes=1)
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("torch", "transformers", "peft"))
-    commit = f"{found['commit'] or 'unknown'}{' (files differ from it)' if found['dirty'] else ''}"
+    versions = ", ".join(f"{name} {found.versions[name]}" for name in ("torch", "transformers", "peft"))
+    commit = f"{found.commit or 'unknown'}{' (files differ from it)' if found.dirty else ''}"
     lines = {
         "command": f"`{command}`",
-        "machine": f"{found['device']}, {processor()}, {torch.get_num_threads()} threads, {found['platform']}",
-        "versions": f"Python {found['python']}, {versions}",
+        "machine": f"{found.device}, {processor()}, {torch.get_num_threads()} threads, {found.platform}",
+        "versions": f"Python {found.python}, {versions}",
         "commit": commit,
-        "started": found["started_at"],
+        "started": str(found.started_at),
     }
     return "# Benchmarks\n\n" + "".join(f"- {name}: {text}\n" for name, text in lines.items())
 

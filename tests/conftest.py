@@ -11,10 +11,41 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="hf_peft_compare_tests_")
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
+from collections import Counter  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import yaml  # noqa: E402
+from visual import asking, rooms, seen, tiny_clip, tiny_resnet  # noqa: E402, F401 - fixtures
+
+# What a test asks for, or where it is, says in which tier it is.
+MARKS_OF_FIXTURES = {
+    "train": "slow",
+    "start": "slow",
+    "measuring": "slow",
+    "no_wandb_account": "slow",
+    "browser": "browser",
+    "pdflatex": "latex",
+    "test_data": "real_data",
+}
+SLOW_FOLDERS = ("benchmarks", "diagnostics", "end_to_end", "invariant", "tools")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark tests by their fixtures and folders."""
+    for item in items:
+        marks = {mark for fixture, mark in MARKS_OF_FIXTURES.items() if fixture in item.fixturenames}
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        for mark in marks | ({"slow"} if folder in SLOW_FOLDERS else set()):
+            item.add_marker(mark)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say in one line how many tests were skipped, and why."""
+    skipped = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    if skipped:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(skipped).most_common())
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped: {reasons}")
 
 
 @pytest.fixture(autouse=True)

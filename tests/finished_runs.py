@@ -92,7 +92,7 @@ def make_run(folder: Path, config: RunConfig) -> Any:
     """Leave a finished run's folder, its trained parameters moved at random; gives the model that was saved."""
     method = get_method(config.method["name"])
     write_record(make_record(config), folder)
-    if method.predict is not None:
+    if not method.uses_model:
         return None
     torch.manual_seed(config.seed)
     tokenizer, base = load_tokenizer(config), load_base(config)
@@ -102,7 +102,7 @@ def make_run(folder: Path, config: RunConfig) -> Any:
     with torch.no_grad():
         for parameter in (p for p in model.parameters() if p.requires_grad):
             parameter += 0.3 * torch.randn(parameter.shape, generator=noise)
-    if method.save is not None:
+    if method.trains:
         method.save(model, folder / "model")
     return model.eval()
 

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,11 @@ from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_
 from hf_peft_compare.comparison.pairwise import PairedDifference, compare_pairs
 from hf_peft_compare.comparison.protocol_differences import say_disagreements
 from hf_peft_compare.comparison.rows import FAILED, FINISHED, MISSING, PARTIAL, MethodRow, RunRow, figures_of
+from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
+
+TEST_LOSS = ScoreDescription(title="Test loss", unit="nats per token", greater_is_better=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +26,14 @@ class Comparison:
     """Every row of a study beside the others, in the study's order.
 
     Args:
-        scores: {score name: {"title", "unit", "greater_is_better"}}, the ranking score first.
+        scores: {score name: what it is}, the ranking score first.
         ranking_score: the score that ranks; None while nothing finished.
         best_row, best_floor: rows with the best mean of the ranking score, among all and among the floors.
         pairs: every row with scores against every other, in the study's order.
         disagreements: sentences on what runs should have in common and do not, e.g. their test data.
     """
 
-    scores: dict[str, dict[str, Any]]
+    scores: dict[str, ScoreDescription]
     ranking_score: str | None
     rows: tuple[MethodRow, ...]
     best_row: str | None
@@ -104,7 +106,7 @@ def compare(
     )
     if ranking is None:
         return bare
-    greater = bool(scores[ranking].get("greater_is_better", True))
+    greater = scores[ranking].greater_is_better
     return replace(
         bare,
         best_row=bare.best(ranking, greater_is_better=greater),
@@ -118,7 +120,7 @@ def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
 
     The unit of most runs keeps the plain name.
     """
-    units = {run: r.scores.get(LOSS, {}).get("unit") for run, r in records.items() if r.finished and LOSS in r.results}
+    units = {run: _loss_unit(r) for run, r in records.items() if r.finished and LOSS in r.results}
     counts = Counter(units.values())
     if len(counts) < 2:
         return dict(records)
@@ -130,10 +132,15 @@ def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
     }
 
 
+def _loss_unit(record: RunRecord) -> str | None:
+    about = record.scores.get(LOSS)
+    return (about.unit or None) if about else None
+
+
 def _with_loss_named(record: RunRecord, name: str, unit: str | None) -> RunRecord:
-    bare, about = _without_loss(record), {**record.scores.get(LOSS, {}), "title": f"Test loss ({unit})"}
+    bare, about = _without_loss(record), replace(TEST_LOSS, title=f"Test loss ({unit})", unit=unit or "")
     results = {name if score == LOSS else score: value for score, value in record.results.items()}
-    return replace(bare, scores={**bare.scores, name: {"greater_is_better": False, **about}}, results=results)
+    return replace(bare, scores={**bare.scores, name: about}, results=results)
 
 
 def _without_loss(record: RunRecord) -> RunRecord:
@@ -168,24 +175,24 @@ def _make_run(row: str, seed: int, record: RunRecord | None, num_examples: int) 
 def _label_rows(runs: Mapping[str, Sequence[RunRow]]) -> dict[str, str]:
     """Give every row its method's title, with the row's name where the title is not its own."""
     records = {row: next((run.record for run in members if run.record), None) for row, members in runs.items()}
-    titles = {row: (record.card.get("title") or row) if record else row for row, record in records.items()}
+    titles = {row: (record.card.title or row) if record else row for row, record in records.items()}
     shared = Counter(titles.values())
     return {row: title if shared[title] == 1 else f"{title} ({row})" for row, title in titles.items()}
 
 
-def _collect_scores(records: Iterable[RunRecord]) -> dict[str, dict[str, Any]]:
+def _collect_scores(records: Iterable[RunRecord]) -> dict[str, ScoreDescription]:
     """Collect the scores of all finished records, in the order of the first; the loss always has a title."""
-    scores: dict[str, dict[str, Any]] = {}
+    scores: dict[str, ScoreDescription] = {}
     finished = [record for record in records if record.finished]
     for record in finished:
         scores.update({name: about for name, about in record.scores.items() if name not in scores})
     if any(LOSS in record.results for record in finished):
-        scores.setdefault(LOSS, {"title": "Test loss", "unit": "nats per token", "greater_is_better": False})
+        scores.setdefault(LOSS, TEST_LOSS)
     return scores
 
 
 def _make_row(
-    label: str, runs: tuple[RunRow, ...], predictions: Mapping[str, Predictions], scores: Mapping[str, Any]
+    label: str, runs: tuple[RunRow, ...], predictions: Mapping[str, Predictions], scores: Iterable[str]
 ) -> MethodRow:
     """Average a row's finished runs and put intervals beside its scores, of which the first ranks."""
     finished = [run for run in runs if run.status == FINISHED]

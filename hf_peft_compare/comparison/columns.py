@@ -74,9 +74,9 @@ def score_column(comparison: Comparison, name: str) -> FigureColumn:
     about = comparison.scores[name]
     return FigureColumn(
         key=name,
-        title=str(about.get("title") or name),
+        title=about.title or name,
         write=format_score,
-        greater_is_better=bool(about.get("greater_is_better", True)),
+        greater_is_better=about.greater_is_better,
         is_score=True,
     )
 

@@ -7,6 +7,7 @@ from textwrap import fill, wrap
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import main_columns
 from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.utils.text_tables import text_table
 
 LONGEST_REMARK = 80
 TITLE_WIDTH = 12
@@ -16,29 +17,13 @@ VERDICT_WIDTH = 100
 def render_table(comparison: Comparison) -> str:
     """Write the main figures of every row, one line each, numbers to the right; the verdict below."""
     columns = main_columns(comparison)
-    header = _wrap(["method", *(column.title for column in columns), "status"])
-    body = [
+    titles = ["\n".join(wrap(title, TITLE_WIDTH)) for title in ["method", *(c.title for c in columns), "status"]]
+    rows = [
         [_plain(row.label), *(column.write(row.figures.get(column.key)) for column in columns), _status(row.remark)]
         for row in comparison.rows
     ]
-    widths = [max(map(len, cells)) for cells in zip(*header, *body, strict=True)]
-    lines = [_join(line, widths) for line in [*header, ["-" * width for width in widths], *body]]
     verdict = [fill(_plain(sentence), VERDICT_WIDTH) for sentence in say_verdict(comparison)]
-    return "\n".join([*lines, "", *verdict]) + "\n"
-
-
-def _wrap(titles: list[str]) -> list[list[str]]:
-    """Break long titles into lines, all ending on the last, so that narrow numbers get narrow columns."""
-    broken = [wrap(title, TITLE_WIDTH) for title in titles]
-    height = max(map(len, broken))
-    padded = [[""] * (height - len(lines)) + lines for lines in broken]
-    return [list(line) for line in zip(*padded, strict=True)]
-
-
-def _join(cells: list[str], widths: list[int]) -> str:
-    first, *numbers, last = cells
-    middle = (number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True))
-    return "  ".join([first.ljust(widths[0]), *middle, last]).rstrip()
+    return "\n".join([text_table(titles, rows, left=["method", "status"]), "", *verdict]) + "\n"
 
 
 def _status(remark: str) -> str:

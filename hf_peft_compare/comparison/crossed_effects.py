@@ -68,7 +68,7 @@ class Parts:
     @property
     def num_examples(self) -> int:
         """How many examples every seed was scored on."""
-        return self.example_means.shape[-1]
+        return int(self.example_means.shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -37,7 +37,7 @@ class ExampleScores:
     @property
     def per_example(self) -> Floats:
         """Every example's own score [S, N]."""
-        return self.values / self.weights
+        return np.asarray(self.values / self.weights, dtype=np.float64)
 
     @property
     def linear(self) -> Floats:
@@ -47,7 +47,8 @@ class ExampleScores:
         (the delta method), so that everything that holds for means holds for it; plain scores stay as they are.
         """
         ratios = self.values.sum(1, keepdims=True) / self.weights.sum(1, keepdims=True)
-        return ratios + (self.values - ratios * self.weights) / self.weights.mean(1, keepdims=True)
+        deviations = (self.values - ratios * self.weights) / self.weights.mean(1, keepdims=True)
+        return np.asarray(ratios + deviations, dtype=np.float64)
 
     def only(self, ids: Sequence[str]) -> ExampleScores:
         """Keep some of the examples, in the order given."""

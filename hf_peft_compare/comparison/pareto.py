@@ -82,7 +82,8 @@ def draw_weights(number: int, num_resamples: int, rng: np.random.Generator) -> F
     if number == 1:
         return np.ones((num_resamples, 1))
     drawn = rng.standard_exponential((num_resamples, number))
-    return 1 / number + np.sqrt((number + 1) / (number - 1)) * (drawn / drawn.sum(1, keepdims=True) - 1 / number)
+    deviations = drawn / drawn.sum(1, keepdims=True) - 1 / number
+    return np.asarray(1 / number + np.sqrt((number + 1) / (number - 1)) * deviations, dtype=np.float64)
 
 
 def _on_front(quality: Mapping[str, Floats], costs: Mapping[str, Floats]) -> dict[str, NDArray[np.bool_]]:

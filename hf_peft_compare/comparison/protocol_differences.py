@@ -45,15 +45,15 @@ def say_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
 
 def _facts(record: RunRecord) -> dict[str, Any]:
     provenance, own = record.provenance, _own_settings(record)
-    data = _named("data", provenance.get("data_fingerprint"))
+    data = _named("data", provenance.data_fingerprint)
     if "num_train_samples" in own and "data train" in data:
         data[f"data train of {own['num_train_samples']} samples"] = data.pop("data train")
     return {
         **{key: record.config.get(key) for key in PROTOCOL if key not in own},
         **data,
-        **_named("version of", provenance.get("versions")),
-        "version of hf_peft_compare": provenance.get("hf_peft_compare"),
-        "device": provenance.get("device"),
+        **_named("version of", provenance.versions),
+        "version of hf_peft_compare": provenance.hf_peft_compare,
+        "device": provenance.device,
     }
 
 
@@ -64,8 +64,8 @@ def _own_settings(record: RunRecord) -> dict[str, Any]:
     return {key: config.get(key) for key in ROW_PROTOCOL if key in own}
 
 
-def _named(what: str, values: Any) -> dict[str, Any]:
-    return {f"{what} {key}": value for key, value in values.items()} if isinstance(values, Mapping) else {}
+def _named(what: str, values: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {f"{what} {key}": value for key, value in values.items()}
 
 
 def _say_value(found: tuple[str, list[str]]) -> str:

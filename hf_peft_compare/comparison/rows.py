@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 from hf_peft_compare.comparison.example_scores import ExampleScores
 from hf_peft_compare.comparison.intervals import Interval
+from hf_peft_compare.records.parts import Costs
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
 
@@ -95,26 +94,24 @@ def figures_of(record: RunRecord) -> dict[str, float]:
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
     merged_loss_change, forgetting, and tuned_train_seconds, which has all trials of tuning in it.
     """
-    validation = record.validation or {}
+    parameters, validation, costs = record.parameters, record.validation, record.costs
     parts: list[dict[str, float | None]] = [
         dict(record.results),
-        dict(record.parameters or {}),
-        {"trainable_ratio": _trainable_ratio(record)},
-        {f"{clock}_seconds": value for clock, value in record.seconds.items()},
+        {**asdict(parameters), "trainable_ratio": parameters.trainable_ratio} if parameters else {},
+        {f"{clock}_seconds": value for clock, value in asdict(record.seconds).items()},
         {"tuned_train_seconds": _tuned_train_seconds(record)},
-        dict(record.memory),
-        {"best_validation_loss": validation.get("best_loss")},
-        {key: validation.get(key) for key in ("best_step", "best_epoch")},
-        dict(record.throughput),
-        _cost_figures(record.costs),
+        asdict(record.memory),
+        {"best_validation_loss": validation.best_loss} if validation else {},
+        {"best_step": validation.best_step, "best_epoch": validation.best_epoch} if validation else {},
+        asdict(record.throughput),
+        _cost_figures(costs) if costs else {},
     ]
     return {key: value for part in parts for key, value in part.items() if value is not None}
 
 
 def fingerprint_of_test(record: RunRecord) -> str | None:
-    """Give the fingerprint of the test data that a record's scores come from; None where it has none."""
-    fingerprints = record.provenance.get("data_fingerprint")
-    return fingerprints.get("test") if isinstance(fingerprints, Mapping) else None
+    """Return the fingerprint of the test data that a record's scores come from; None where it has none."""
+    return record.provenance.data_fingerprint.get("test")
 
 
 def first_line(text: str | None) -> str:
@@ -126,25 +123,20 @@ def first_line(text: str | None) -> str:
 
 
 def _tuned_train_seconds(record: RunRecord) -> float | None:
-    """Give the seconds of training and of the tuning before it; None where the row was not tuned."""
-    return None if record.tuning is None else record.seconds.get("train", 0.0) + record.tuning["seconds"]
+    """Return the seconds of training and of the tuning before it; None where the row was not tuned."""
+    return None if record.tuning is None else (record.seconds.train or 0.0) + record.tuning.seconds
 
 
-def _cost_figures(costs: Mapping[str, Any]) -> dict[str, float | None]:
-    """Give the numbers of a record's costs, and what follows from two of them."""
-    numbers: dict[str, float | None] = {key: value for key, value in costs.items() if key != "notes"}
-    for name, after, before in (
-        ("merged_loss_change", "merged_loss", "unmerged_loss"),
-        ("forgetting", "outside_loss", "untouched_outside_loss"),
-    ):
-        if after in costs and before in costs:
-            numbers[name] = costs[after] - costs[before]
-    if costs.get("latency_32_seconds"):
-        numbers["examples_per_second_32"] = 32 / costs["latency_32_seconds"]
-    return numbers
+def _cost_figures(costs: Costs) -> dict[str, float | None]:
+    """Return the numbers of a record's costs, and what follows from two of them."""
+    batch = costs.latency_32_seconds
+    return {
+        **{key: value for key, value in asdict(costs).items() if key != "notes"},
+        "merged_loss_change": _difference(costs.merged_loss, costs.unmerged_loss),
+        "forgetting": _difference(costs.outside_loss, costs.untouched_outside_loss),
+        "examples_per_second_32": 32 / batch if batch else None,
+    }
 
 
-def _trainable_ratio(record: RunRecord) -> float | None:
-    parameters = record.parameters or {}
-    total = parameters.get("total_params")
-    return parameters["trainable_params"] / total if total and "trainable_params" in parameters else None
+def _difference(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before

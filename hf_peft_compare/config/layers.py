@@ -37,7 +37,5 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def nested(key: str, value: object) -> dict[str, Any]:
     """Give the tree that has one value, at a dotted key."""
-    tree: Any = value
-    for part in reversed(key.split(".")):
-        tree = {part: tree}
-    return tree
+    first, _, rest = key.partition(".")
+    return {first: nested(rest, value) if rest else value}

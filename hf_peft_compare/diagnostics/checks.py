@@ -18,6 +18,7 @@ from hf_peft_compare.diagnostics.observations import ModelOutput
 from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, judged
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import named_trainables
+from hf_peft_compare.records.parts import HistoryEntry
 
 NUM_PADDING = 16
 NOISE = 1e-5  # share of the logits' spread; what acts at all moves them by more in two steps
@@ -150,15 +151,19 @@ def accumulation(patient: CheckContext) -> CheckResult:
     """How a batch is split into micro-batches changes no step."""
     num_micro = NUM_EXAMPLES // 2
     whole, split = patient.training.logged, patient.train_again(gradient_accumulation_steps=num_micro).logged
-    pairs = [(w[key], s[key]) for w, s in zip(whole, split, strict=True) for key in ("loss", "grad_norm")]
+    pairs = list(zip(_curve(whole), _curve(split), strict=True))
     largest = max(abs(w - s) / max(abs(w), 1e-3) for w, s in pairs)
-    losses = (", ".join(f"{entry['loss']:.5f}" for entry in logged) for logged in (whole, split))
+    losses = (", ".join(f"{entry.loss:.5f}" for entry in logged) for logged in (whole, split))
     return judged(
         largest <= patient.tolerance,
         expected=f"{NUM_EXAMPLES}×1 and 2×{num_micro} with the same losses and gradient norms, to "
         f"{patient.tolerance:.2g} of them",
         found=f"they differ by up to {largest:.2g} of them; losses {next(losses)} and {next(losses)}",
     )
+
+
+def _curve(logged: Sequence[HistoryEntry]) -> list[float]:
+    return [value for entry in logged for value in (entry.loss, entry.grad_norm) if value is not None]
 
 
 @of_trained

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from textwrap import fill
 from typing import Any
 
-from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM, CheckResult, Examination
+from rich.table import Table
+from rich.text import Text
+
+from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM, Examination
+from hf_peft_compare.utils.text_tables import as_text
 
 MARKS = {PASSED: "ok", PROBLEM: "PROBLEM", DOES_NOT_APPLY: "–"}
 MAX_WIDTH = 120
@@ -16,19 +19,16 @@ MAX_WIDTH = 120
 
 def render_examination(examination: Examination) -> str:
     """Write the findings of one row: of each check the mark, the name, what was found, and what was expected."""
-    title = f"{examination.row} ({examination.method}), {examination.seconds:.0f} s"
-    names = max(map(len, examination.findings), default=0)
-    lines = (line for name, f in examination.findings.items() for line in _lines(name.ljust(names), f))
-    return "\n".join([title, *lines]) + "\n"
-
-
-def _lines(name: str, finding: CheckResult) -> Iterator[str]:
-    begin = f"  {MARKS[finding.status]:<7}  {name.replace('_', ' ')}  "
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    for name, result in examination.findings.items():
+        applies = result.expected is not None
+        found = [result.found, f"expected: {result.expected}"] if applies else [f"does not apply: {result.found}"]
+        table.add_row(f"  {MARKS[result.status]:<7}", name.replace("_", " "), Text("\n".join(found)))
     width = min(shutil.get_terminal_size((MAX_WIDTH, 0)).columns, MAX_WIDTH)
-    applies = finding.expected is not None
-    for text in [finding.found, f"expected: {finding.expected}"] if applies else [f"does not apply: {finding.found}"]:
-        yield fill(text, width, initial_indent=begin, subsequent_indent=" " * len(begin))
-        begin = " " * len(begin)
+    title = f"{examination.row} ({examination.method}), {examination.seconds:.0f} s"
+    return f"{title}\n{as_text(table, width=width)}\n"
 
 
 def say_sum(examinations: Sequence[Examination]) -> str:

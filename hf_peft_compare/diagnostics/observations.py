@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from hf_peft_compare.models.trainable_parameters import named_trainables
+from hf_peft_compare.records.parts import HistoryEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +33,13 @@ class Training:
     """What a few steps of training left to see.
 
     Args:
-        logged: loss and grad_norm of each step.
+        logged: what was logged of each step.
         reached: the names of the trainables with a gradient, step by step.
         changed: the names of frozen tensors that are not what they were.
         num_frozen: how many frozen tensors there are.
     """
 
-    logged: list[dict[str, float]]
+    logged: list[HistoryEntry]
     reached: list[set[str]]
     changed: list[str]
     num_frozen: int

@@ -24,6 +24,7 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.quickstart import OUTSIDE_TEXT
+from hf_peft_compare.records.parts import Costs
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_json
@@ -76,23 +77,19 @@ class Measuring:
 Part = Callable[[Measuring], Mapping[str, Any]]
 
 
-def measure_costs(measuring: Measuring) -> dict[str, Any]:
+def measure_costs(measuring: Measuring) -> Costs:
     """Measure all costs of a finished run; what cannot be measured is left out, and a note says why.
 
     The model cannot be used afterwards: merging takes it apart.
-
-    Returns:
-        Numbers in bytes, seconds and nats per label by name, see the functions of `PARTS`; "costs_seconds", what
-        measuring took; and "notes".
     """
     start = perf_counter()
-    costs: dict[str, Any] = {}
+    costs: dict[str, Any] = {}  # fields of `Costs`
     for part in PARTS if process_state().num_processes == 1 else PARTS[:1]:
         try:
             costs |= part(measuring)
         except Exception as error:  # the run itself is finished, and its numbers stand
             measuring.notes.append(f"{part.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
-    return {**costs, "costs_seconds": perf_counter() - start, "notes": measuring.notes}
+    return Costs(**costs, costs_seconds=perf_counter() - start, notes=measuring.notes)
 
 
 def checkpoint_size(measuring: Measuring) -> Mapping[str, Any]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference.loading import FinishedRun, load_run, read_finished
 from hf_peft_compare.inference.model_card import REPOSITORY, model_card
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.utils.files import atomic_path
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -43,7 +40,8 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
         )
     loaded = load_run(run.folder)
     model = run.config.method_type.merge(loaded.model) if plain else None
-    with _appearing(target) as folder:
+    with atomic_path(target) as folder:
+        folder.mkdir()
         if model is not None:
             model.save_pretrained(folder)
         else:
@@ -71,20 +69,6 @@ def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:
             raise UserError(f"--push-to-hub {push_to_hub!r}: expected a repository id such as user/name.")
         if get_token() is None:
             raise UserError("pushing to the hub needs an account; log in with `hf auth login`.")
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """Give a temporary sibling of a folder, and rename it when the block ends well; remove it when not."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _push(folder: Path, repo_id: str) -> None:

@@ -74,7 +74,7 @@ class FinishedRun:
     def labels(self) -> list[str] | None:
         """The classes of the run's class head, in its order; None: the head writes text."""
         names = class_names(self.config)
-        return names and list(self.record.provenance.get("labels") or names)
+        return names and list(self.record.provenance.labels or names)
 
     @property
     def train(self) -> list[Example]:

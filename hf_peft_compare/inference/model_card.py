@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig
 from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
 
@@ -82,25 +83,25 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         name: what the model is loaded by, a repository id or a folder.
         plain: whether it is a plain transformers model, or else an adapter.
     """
-    parameters = record.parameters or {"trainable_params": 0, "total_params": 1}
+    parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
     text = CARD.format(
-        title=record.card["title"],
-        idea=record.card["idea"],
+        title=record.card.title,
+        idea=record.card.idea,
         base=_base_name(config),
         study=record.study,
         row=record.row,
         seed=record.seed,
         repository=REPOSITORY,
-        trainable=format_count(parameters["trainable_params"]),
-        total=format_count(parameters["total_params"]),
-        share=format_percent(parameters["trainable_params"] / parameters["total_params"]),
-        seconds=format_seconds(record.seconds.get("train")),
-        device=record.provenance.get("device", "an unknown device"),
+        trainable=format_count(parameters.trainable_params),
+        total=format_count(parameters.total_params),
+        share=format_percent(parameters.trainable_ratio),
+        seconds=format_seconds(record.seconds.train),
+        device=record.provenance.device or "an unknown device",
         results=_results_table(record),
         load=_loading(config, name=name, plain=plain),
         task=_json(config.task),
         training=_json({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
-        provenance=_json({"config_hash": record.config_hash, **record.provenance}),
+        provenance=_json({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
     return f"---\n{_metadata(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
 
@@ -118,7 +119,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
             dataset_name=config.dataset,
             dataset_split=config.test_split,
             metric_type=score,
-            metric_name=record.scores[score]["title"],
+            metric_name=record.scores[score].title,
             metric_value=value,
         )
         for score, value in _ordered(record)
@@ -154,7 +155,7 @@ def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
 
 
 def _results_table(record: RunRecord) -> str:
-    rows = [f"| {record.scores[name]['title']} | {format_score(value)} |" for name, value in _ordered(record)]
+    rows = [f"| {record.scores[name].title} | {format_score(value)} |" for name, value in _ordered(record)]
     return "\n".join(["| score | mean |", "|---|---|", *rows])
 
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 from hf_peft_compare.core.metric import Metric, Score
-from hf_peft_compare.metrics.per_example import Scores, per_example
 
 
-@cache
-def accuracy_metric() -> Any:
-    """Make the metric."""
-    return per_example(_score, description="1 where the predicted label is the example's own, else 0")
-
-
-def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+    """Return 1 for every example whose predicted label is its own, else 0."""
     return {"accuracy": [float(p == r) for p, r in zip(predictions, references, strict=True)]}
-
-
-def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Give the accuracy of every example, 0 or 1."""
-    return accuracy_metric().compute(predictions=list(predictions), references=list(references))
 
 
 class Accuracy(Metric):

@@ -10,17 +10,33 @@ from functools import cache
 from typing import Any
 
 from hf_peft_compare.core.metric import Metric, Score
-from hf_peft_compare.metrics.per_example import Scores, per_example
 
+Scores = dict[str, list[float]]  # one list per score, a float per example
 TYPES = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeLsum": "ROUGE-Lsum"}
 PARTS = {"fmeasure": "F", "precision": "P", "recall": "R"}
 
 
 @cache
 def rouge_metric() -> Any:
-    """Make the metric, without bootstrap or stemming."""
-    citation = "Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries"
-    return per_example(_score, description="ROUGE-1/2/L/Lsum precision, recall and F per example", citation=citation)
+    """Build the metric, without bootstrap or stemming; directly, since `evaluate.load` asks the hub even for files."""
+    import datasets
+    import evaluate
+
+    class PerExample(evaluate.Metric):
+        """ROUGE of texts, one by one."""
+
+        def _info(self) -> evaluate.MetricInfo:
+            text = datasets.Value("string")
+            return evaluate.MetricInfo(
+                description="ROUGE-1/2/L/Lsum precision, recall and F per example",
+                citation="Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries",
+                features=datasets.Features({"predictions": text, "references": text}),
+            )
+
+        def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> Scores:
+            return _score(predictions, references)
+
+    return PerExample()
 
 
 def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:

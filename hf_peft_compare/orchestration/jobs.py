@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.study_folder import supersede
-from hf_peft_compare.planning import RunPlan
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, RECORD_FILE, folder_of_study
+from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.utils.files import write_text_atomically
 
 
@@ -23,8 +23,8 @@ class Job:
     config: RunConfig
     origins: Mapping[str, str]
     folder: Path
-    plan: Mapping[str, Any] | None = None
-    tuning: Mapping[str, Any] | None = None
+    plan: RunPlan | None = None
+    tuning: Tuning | None = None
 
     @property
     def study_folder(self) -> Path:
@@ -67,6 +67,6 @@ def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: 
 
 
 def planned(job: Job, plans: Mapping[str, RunPlan]) -> Job:
-    """Give a job the plan of its row; one without a model has none."""
+    """Return a job with the plan of its row; one without a model has none."""
     plan = plans.get(job.config.row)
-    return job if plan is None else replace(job, plan=asdict(replace(plan, seed=job.config.seed)))
+    return job if plan is None else replace(job, plan=replace(plan, seed=job.config.seed))

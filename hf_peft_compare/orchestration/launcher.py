@@ -22,7 +22,7 @@ from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.orchestration.jobs import Job, Say, planned
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
-from hf_peft_compare.planning import RunPlan
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
 
 # What a child process would spend seconds to import, loaded once in the process that children are forked from.

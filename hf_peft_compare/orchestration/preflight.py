@@ -15,12 +15,12 @@ from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, encode
 from hf_peft_compare.models.loading import base_on_meta, load_tokenizer, model_path
 from hf_peft_compare.models.quantization import check_installed
-from hf_peft_compare.planning import RunPlan
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
 from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
 from hf_peft_compare.planning.planner import Ground, grouped, plan_model
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.arguments import divide_batch, training_arguments
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")

@@ -85,9 +85,9 @@ def _summary(job: Job, message: str) -> str:
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     losses = {"test loss": record.results.get("test_loss")}
     if job.config.trial is not None and record.validation is not None:  # a trial never sees the test split
-        losses = {"validation loss": record.validation["best_loss"]}
+        losses = {"validation loss": record.validation.best_loss}
     ranking = [name for name in record.scores if name in record.results][:1]
-    parts = [f"{record.scores[name]['title']} {record.results[name]:.3f}" for name in ranking]
+    parts = [f"{record.scores[name].title} {record.results[name]:.3f}" for name in ranking]
     parts += [f"{name} {loss:.3f}" for name, loss in losses.items() if loss is not None]
-    parts.append(f"{record.seconds['train']:.1f} s training")
+    parts.append(f"{record.seconds.train or 0:.1f} s training")
     return ", ".join([*parts, *(["finished before, unchanged"] if message == "skipped" else [])])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.files import lock_file
 
 SUPERSEDED = "superseded"
 
@@ -36,9 +36,9 @@ def check_writable(folder: Path) -> None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a study's folder; a second process that wants it gets a UserError. The lock goes with the process."""
-    with (folder / ".lock").open("w") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(lock_file(folder / ".lock", wait=False))
         except OSError:
             raise UserError(
                 f"another process is running this study in {folder}; wait for it, or choose --output-dir."

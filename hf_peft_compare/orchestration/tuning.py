@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -25,6 +25,7 @@ from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.orchestration.jobs import Job
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 
 TUNING_FOLDER = "tuning"  # in a study's folder, beside its runs
 LEARNING_RATE = "training.learning_rate"
@@ -50,19 +51,19 @@ class RowTuning:
     space: Mapping[str, Range | Choices]
     tune: Tune
     sampler: Any
-    trials: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     beyond: Range | None = None  # where the learning rate is looked for once the range is widened
 
     @property
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> Trial | None:
         """The finished trial of the lowest validation loss; None while there is none."""
-        finished = [trial for trial in self.trials if trial["validation_loss"] is not None]
-        return min(finished, key=lambda trial: trial["validation_loss"], default=None)
+        finished = [(trial.validation_loss, trial) for trial in self.trials if trial.validation_loss is not None]
+        return min(finished, key=lambda pair: pair[0], default=(None, None))[1]
 
     @property
     def seconds(self) -> float:
         """What all trials took."""
-        return sum(trial["seconds"] for trial in self.trials)
+        return sum(trial.seconds for trial in self.trials)
 
     @property
     def spent(self) -> bool:
@@ -90,21 +91,21 @@ class RowTuning:
     def tell(self, trial: Any, record: RunRecord | None) -> None:
         """Take a trial's result; one that failed is never the best."""
         validation = record.validation if record is not None else None
-        loss = validation["best_loss"] if validation else None
+        loss = validation.best_loss if validation else None
         if loss is None or not math.isfinite(loss):
             loss = None
         from optuna.trial import TrialState
 
         self.sampler.tell(trial, loss, state=TrialState.FAIL if loss is None else TrialState.COMPLETE)
-        evaluations = [entry["eval_loss"] for entry in record.history if "eval_loss" in entry] if record else []
+        evaluations = [entry.eval_loss for entry in record.history if entry.eval_loss is not None] if record else []
         self.trials.append(
-            {
-                "settings": dict(trial.params),
-                "validation_loss": loss,
-                "validation_losses": evaluations,
-                "seconds": sum(record.seconds.values()) if record else 0.0,
-                "error": record.error if record else "no record",
-            }
+            Trial(
+                settings=dict(trial.params),
+                validation_loss=loss,
+                validation_losses=evaluations,
+                seconds=record.seconds.total if record else 0.0,
+                error=record.error if record else "no record",
+            )
         )
 
     def widen(self) -> bool:
@@ -112,7 +113,7 @@ class RowTuning:
         rate = self.space.get(LEARNING_RATE)
         if self.beyond or self.best is None or not isinstance(rate, Range):
             return False
-        place = rate.place(self.best["settings"][LEARNING_RATE])
+        place = rate.place(self.best.settings[LEARNING_RATE])
         if _is_inside(place):
             return False
         below, above = (rate.low / WIDENED, rate.low), (rate.high, rate.high * WIDENED)
@@ -121,32 +122,32 @@ class RowTuning:
         self.sampler = _sampler(self.tune, num_trials=self._num_more)
         return True
 
-    def result(self) -> dict[str, Any]:
-        """Say for the records of the row's runs what was tried; raises UserError where every trial failed."""
+    def result(self) -> Tuning:
+        """Return for the records of the row's runs what was tried; raises UserError where every trial failed."""
         if self.best is None:
-            errors = {trial["error"] for trial in self.trials}
+            errors = {trial.error for trial in self.trials}
             raise UserError(f"every tuning trial of {self.base.config.row} failed: {'; '.join(map(str, errors))}")
         rate = self.space.get(LEARNING_RATE)
         at_edge = False
         if isinstance(rate, Range):
             parts = [rate, self.beyond or rate]
             whole = replace(rate, low=min(p.low for p in parts), high=max(p.high for p in parts))
-            at_edge = not _is_inside(whole.place(self.best["settings"][LEARNING_RATE]))
-        return {
-            "budget": self.tune.budget,
-            "space": {key: asdict(choice) for key, choice in self.space.items()},
-            "widened": {"low": self.beyond.low, "high": self.beyond.high} if self.beyond else None,
-            "best": self.best["settings"],
-            "at_edge": at_edge,
-            "seconds": self.seconds,
-            "trials": self.trials,
-        }
+            at_edge = not _is_inside(whole.place(self.best.settings[LEARNING_RATE]))
+        return Tuning(
+            budget=self.tune.budget,
+            space={key: _searched(choice) for key, choice in self.space.items()},
+            widened=_searched_range(self.beyond) if self.beyond else None,
+            best_settings=self.best.settings,
+            at_edge=at_edge,
+            seconds=self.seconds,
+            trials=self.trials,
+        )
 
     def _losses_to_beat(self) -> list[float]:
         """Give the median validation loss of the trials so far at each evaluation, where hopeless ones are stopped."""
         if not self.tune.prune or len(self.trials) < TRIALS_BEFORE_PRUNING:
             return []
-        curves = [trial["validation_losses"] for trial in self.trials]
+        curves = [trial.validation_losses for trial in self.trials]
         reached = range(max(map(len, curves)))
         columns = [[curve[i] for curve in curves if len(curve) > i] for i in reached]
         return [median(column) for column in columns if len(column) >= TRIALS_BEFORE_PRUNING]
@@ -166,7 +167,7 @@ def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job
     return [_with_best(job, tuned) for job in jobs]
 
 
-def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, dict[str, Any]]:
+def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, Tuning]:
     """Tune every row that trains, a trial of each at a time; give {row: what was tried, and what is best}."""
     tune = study.config.tune
     assert tune is not None
@@ -202,12 +203,12 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
 
 
-def _with_best(job: Job, tuned: Mapping[str, Mapping[str, Any]]) -> Job:
+def _with_best(job: Job, tuned: Mapping[str, Tuning]) -> Job:
     """Give a row's job the settings that did best; a row that was not tuned stays as it is."""
     found = tuned.get(job.config.row)
     if found is None:
         return job
-    settings = found["best"]
+    settings = found.best_settings
     origins = {**job.origins, **dict.fromkeys(map(run_key, settings), "tuned")}
     return replace(job, config=_with_settings(job.config, settings), origins=origins, tuning=found)
 
@@ -237,6 +238,14 @@ def _suggest(trial: Any, key: str, choice: Range | Choices) -> Any:
     if isinstance(choice, Choices):
         return trial.suggest_categorical(key, list(choice.values))
     return trial.suggest_float(key, choice.low, choice.high, log=choice.log)
+
+
+def _searched(choice: Range | Choices) -> SearchRange | SearchChoices:
+    return _searched_range(choice) if isinstance(choice, Range) else SearchChoices(values=list(choice.values))
+
+
+def _searched_range(choice: Range) -> SearchRange:
+    return SearchRange(low=choice.low, high=choice.high, log=choice.log)
 
 
 def _parse(value: object, where: str) -> Range | Choices:

@@ -12,12 +12,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.jobs import Job, Say, planned
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
-from hf_peft_compare.records.record import RunRecord, identity, write_record
+from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
 
 
@@ -30,16 +29,14 @@ def note_death(job: Job, status: int) -> None:
 
 
 def _failed(job: Job, error: str) -> RunRecord:
-    plan = None if job.plan is None else dict(job.plan)
-    return RunRecord(status="failed", error=error, plan=plan, **identity(job.config, job.origins))
+    return record_of(job.config, job.origins, error=error, plan=job.plan)
 
 
 def train_job(path: Path) -> int:
     """Do a run that another process described in a file; end when that process ends."""
-    job = json.loads(path.read_text())
+    job = parse(Job, json.loads(path.read_text()), where="job")
     threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
-    config = parse(RunConfig, job["config"], where="job")
-    return train_here(Job(**{**job, "config": config, "folder": Path(job["folder"])}))
+    return train_here(job)
 
 
 def train_here(job: Job) -> int:

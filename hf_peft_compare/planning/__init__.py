@@ -1,5 +1,6 @@
 """Planning: parameters, memory, FLOPs and time of a study from its configs alone, before anything is downloaded."""
 
-from hf_peft_compare.planning.plan_types import MemoryPlan, RunPlan, StudyPlan
+from hf_peft_compare.planning.plan_types import StudyPlan
+from hf_peft_compare.records.plan import MemoryPlan, RunPlan
 
 __all__ = ["MemoryPlan", "RunPlan", "StudyPlan"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hf_peft_compare.planning.plan_types import PARTS, PHASES, RunPlan, StudyPlan, total
+from hf_peft_compare.planning.plan_types import PARTS, PHASES, StudyPlan
+from hf_peft_compare.records.plan import RunPlan, total
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_megabytes, format_significant
+from hf_peft_compare.utils.text_tables import text_table
 
 TITLES = {"weights": "frozen", "trainables": "trained", "optimizer": "optimizer state"}
 
@@ -42,13 +44,8 @@ def _memory_table(plans: Sequence[RunPlan]) -> str:
 
 
 def _table(first: str, columns: dict[str, Callable[[RunPlan], str]], plans: Sequence[RunPlan]) -> str:
-    lines = [[first, *columns], *([plan.row, *(write(plan) for write in columns.values())] for plan in plans)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join([cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))])
-        for cells in lines
-    )
+    rows = ([plan.row, *(write(plan) for write in columns.values())] for plan in plans)
+    return text_table([first, *columns], rows, left=[first])
 
 
 def _sentences(study: StudyPlan, rows: Sequence[RunPlan]) -> list[str]:

@@ -33,7 +33,8 @@ from hf_peft_compare.planning.meta_models import (
     plan_architecture,
     trace_base,
 )
-from hf_peft_compare.planning.plan_types import PHASES, RunPlan, StudyPlan
+from hf_peft_compare.planning.plan_types import PHASES, StudyPlan
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
 from hf_peft_compare.utils.hashing import hash_json
 

@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from hf_peft_compare.records.parts import Provenance
 
 PACKAGES = (
     "torch",
@@ -25,24 +26,26 @@ PACKAGES = (
 )
 
 
-def collect(*, precision: str, num_processes: int) -> dict[str, Any]:
-    """Collect what a reader needs to make the numbers again; unknown values are None."""
-    return {
-        "hf_peft_compare": package_version("hf_peft_compare"),
-        "python": platform.python_version(),
-        "versions": {name: package_version(name) for name in PACKAGES},
-        **commit(),
-        "device": device_name(),
-        "num_processes": num_processes,
-        "num_cpus": os.cpu_count(),
-        "platform": platform.platform(),
-        "precision": precision,
-        "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
+def collect(*, precision: str, num_processes: int) -> Provenance:
+    """Collect what a reader needs to make the numbers again, but for the data; unknown values are None."""
+    revision, dirty = commit()
+    return Provenance(
+        hf_peft_compare=package_version("hf_peft_compare"),
+        python=platform.python_version(),
+        versions={name: package_version(name) for name in PACKAGES},
+        commit=revision,
+        dirty=dirty,
+        device=device_name(),
+        num_processes=num_processes,
+        num_cpus=os.cpu_count(),
+        platform=platform.platform(),
+        precision=precision,
+        started_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
 
 
 def package_version(name: str) -> str | None:
-    """Give the version of an installed package, None where it is not installed."""
+    """Return the version of an installed package, None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -50,7 +53,7 @@ def package_version(name: str) -> str | None:
 
 
 def device_name() -> str:
-    """Name the device that torch computes on here."""
+    """Return the name of the device that torch computes on here."""
     import torch
 
     if torch.cuda.is_available():
@@ -61,16 +64,16 @@ def device_name() -> str:
 
 
 @cache
-def commit() -> dict[str, Any]:
-    """Give the commit of the source tree and whether files differ from it; None outside of a git checkout."""
+def commit() -> tuple[str | None, bool | None]:
+    """Return the commit of the source tree and whether files differ from it; None outside of a git checkout."""
     folder = Path(__file__).parents[1]
     if not (folder.parent / ".git").exists():
-        return {"commit": None, "dirty": None}
+        return None, None
     try:
         head = _git("rev-parse", "HEAD", folder=folder)
-        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", folder=folder))}
+        return head, bool(_git("status", "--porcelain", "--untracked-files=no", folder=folder))
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        return None, None
 
 
 def _git(*arguments: str, folder: Path) -> str:
@@ -78,7 +81,7 @@ def _git(*arguments: str, folder: Path) -> str:
 
 
 def resident_peak_bytes() -> int | None:
-    """Give the most memory that this process has held resident; None where the system does not tell."""
+    """Return the most memory that this process has held resident; None where the system does not report it."""
     try:
         import resource
     except ImportError:  # no such module on Windows

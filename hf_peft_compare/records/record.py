@@ -16,55 +16,61 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.records.parts import (
+    Costs,
+    HistoryEntry,
+    Memory,
+    MethodCard,
+    Parameters,
+    Provenance,
+    ScoreDescription,
+    Seconds,
+    Throughput,
+    TrunkCache,
+    Validation,
+)
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions, run_name
+from hf_peft_compare.records.tuning import Tuning
+from hf_peft_compare.records.upgrading import SCHEMA_VERSION, STEPS, upgrade
 from hf_peft_compare.utils.files import write_text_atomically
 
-SCHEMA_VERSION = 2
-ADDED = {"tuning", "costs"}  # fields that the first records of this schema do not have
+if TYPE_CHECKING:
+    from hf_peft_compare.config.schema import RunConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunRecord:
     """Everything measured in one run, in raw units.
 
     Args:
-        status: "finished" or "failed".
         error: what failed; None when finished.
         study, row, method, seed: which run it is; `row` is the study's name for the method with its settings.
-        config: the resolved config; `config_origins` says which layer set each dotted key.
+        config: the resolved config as it was; `config_origins` says which layer set each dotted key.
         config_hash: hash of what decides the numbers.
-        card: the method's title and card as it was.
-        scores: {score name: {"title", "unit", "greater_is_better"}}, the ranking score first.
-        parameters: "trainable_params" and "total_params"; None where no model was built.
+        scores: {score name: what it is}, the ranking score first.
+        parameters: None where no model was built.
         initial_trainables_sha256, final_trainables_sha256: hashes of the trainable parameters before and after.
         results: {score name: mean over the test examples}; test_loss is in nats per token, over all tokens.
-        validation: "best_loss" (nats per token), "best_step", "best_epoch"; None where nothing was trained.
-        seconds: the four clocks "train", "evaluation", "save", "load".
-        memory: "baseline_bytes", "{train,evaluation}_peak_{allocated,reserved}_bytes" above the baseline, None
-            without CUDA; "resident_peak_bytes" of the process; what training took: "{weights,gradients,optimizer,
-            activations}_bytes", None where nothing was trained.
-        trunk_cache: the cache of the frozen trunk's states: "bytes", "seconds" it took to fill, "filled_by" which run;
-            None: none was used.
-        tuning: how the row's settings were found: "budget", "space", "trials" with "settings" and "validation_loss",
-            "best", "seconds" of all trials, "widened" and "at_edge" of the learning rate; None: they were given.
-        plan: what was estimated before the run, see `hf_peft_compare.planning.RunPlan`; None: no plan was made.
-        throughput: "num_train_tokens", "train_tokens_per_second", "train_flops" (forward and backward passes; None
-            where the run was compiled), "num_generated_tokens", "generated_tokens_per_second".
-        costs: what is easily forgotten, see `hf_peft_compare.evaluation.inference_costs`: "checkpoint_bytes",
-            "{,merged_}latency_{1,32}_seconds", "{unmerged,merged}_loss" with "num_merge_examples",
-            "{,untouched_}outside_loss", "costs_seconds" that measuring took, "notes"; empty: not measured.
-        history: one entry per logged step: step, epoch, and loss, learning_rate, grad_norm or eval_loss.
+        validation: None where nothing was trained.
+        trunk_cache: None where the run used no cache of a frozen trunk's states.
+        tuning: how the row's settings were found; None where they were given.
+        plan: what was estimated before the run; None where no plan was made.
+        costs: None where they were not measured.
+        history: one entry per logged step.
         notes: what a reader must know, e.g. that a micro-batch was halved.
-        provenance: versions, device, precision, processes, commit, data fingerprint, start; "groups", examples by split
-            and group, and "labels", the names of the classes, where the data tells them.
     """
 
-    status: str
+    status: Literal["finished", "failed"]
     error: str | None
     study: str
     row: str
@@ -73,23 +79,23 @@ class RunRecord:
     config: dict[str, Any]
     config_origins: dict[str, str]
     config_hash: str
-    card: dict[str, str]
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-    parameters: dict[str, int] | None = None
+    card: MethodCard
+    scores: dict[str, ScoreDescription] = field(default_factory=dict)
+    parameters: Parameters | None = None
     initial_trainables_sha256: str | None = None
     final_trainables_sha256: str | None = None
     results: dict[str, float] = field(default_factory=dict)
-    validation: dict[str, float] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    memory: dict[str, int | None] = field(default_factory=dict)
-    trunk_cache: dict[str, Any] | None = None
-    tuning: dict[str, Any] | None = None
-    plan: dict[str, Any] | None = None
-    throughput: dict[str, float | None] = field(default_factory=dict)
-    costs: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    validation: Validation | None = None
+    seconds: Seconds = field(default_factory=Seconds)
+    memory: Memory = field(default_factory=Memory)
+    trunk_cache: TrunkCache | None = None
+    tuning: Tuning | None = None
+    plan: RunPlan | None = None
+    throughput: Throughput = field(default_factory=Throughput)
+    costs: Costs | None = None
+    history: list[HistoryEntry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -103,19 +109,24 @@ class RunRecord:
         return self.status == "finished"
 
 
-def identity(config: Any, origins: Mapping[str, str]) -> dict[str, Any]:
-    """Give the fields of a record that a run's resolved config tells."""
+def record_of(
+    config: RunConfig, origins: Mapping[str, str], *, error: str | None, plan: RunPlan | None = None
+) -> RunRecord:
+    """Return the record of a run, without any measurement; it failed where there is an error."""
     method = config.method_type
-    return {
-        "study": config.study,
-        "row": config.row,
-        "method": method.name,
-        "seed": config.seed,
-        "config": asdict(config),
-        "config_origins": dict(origins),
-        "config_hash": config.hash,
-        "card": method.describe(config.method_settings),
-    }
+    return RunRecord(
+        status="finished" if error is None else "failed",
+        error=error,
+        study=config.study,
+        row=config.row,
+        method=method.name,
+        seed=config.seed,
+        config=asdict(config),
+        config_origins=dict(origins),
+        config_hash=config.hash,
+        card=MethodCard(**method.describe(config.method_settings)),
+        plan=plan,
+    )
 
 
 def write_record(record: RunRecord, folder: Path) -> None:
@@ -124,10 +135,10 @@ def write_record(record: RunRecord, folder: Path) -> None:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record of a run's folder.
+    """Read the record of a run's folder, whatever version wrote it.
 
     Raises:
-        UserError: no record there, cut short, or of another schema.
+        UserError: no record there, cut short, with a wrong value, or of a version that is not known.
     """
     path = folder / RECORD_FILE
     try:
@@ -137,16 +148,46 @@ def read_record(folder: Path) -> RunRecord:
             f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a whole record ({error}). {_again(folder)}") from None
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if type(version) is not int or version < min(STEPS):
+        raise UserError(f"{path} is not a record: expected a JSON object with a schema_version. {_again(folder)}")
+    if version > SCHEMA_VERSION:
         raise UserError(
-            f"{path} is not a whole record ({error}). Delete the folder {folder} and run the study again."
-        ) from None
-    known = {f.name for f in fields(RunRecord)}
-    is_ours = isinstance(raw, dict) and known - ADDED <= set(raw) <= known
-    if not is_ours or raw["schema_version"] != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} is not a record of schema {SCHEMA_VERSION}. Delete the folder {folder} and run the study again."
+            f"{path} is a record of schema version {version}; this hf_peft_compare reads versions up to "
+            f"{SCHEMA_VERSION}. Install a newer one: pip install --upgrade hf_peft_compare."
         )
-    return RunRecord(**raw)
+    try:
+        return _parse(upgrade(raw))
+    except UserError as error:
+        problems = str(error)
+    except (AttributeError, KeyError, TypeError) as error:  # of a step of `upgrade`
+        problems = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
+    raise UserError(f"{path}: {problems}. {_again(folder)}")
+
+
+def _parse(raw: Mapping[str, Any]) -> RunRecord:
+    """Return the record of a JSON object of the newest version, in which no field may be missing."""
+    if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:
+        raise UserError("; ".join(f"key {name!r} is missing" for name in missing))
+    try:
+        return RunRecord(**raw)
+    except ValidationError as error:
+        raise UserError("; ".join(map(_problem, error.errors(include_url=False)))) from None
+
+
+def _again(folder: Path) -> str:
+    return f"Delete the folder {folder} and run the study again."
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    """Name the key of a wrong value, the value, and what is expected."""
+    key, kind = ".".join(map(str, problem["loc"])), problem["type"]
+    if kind == "unexpected_keyword_argument":
+        return f"unknown key {key!r}"
+    if kind.startswith("missing"):
+        return f"key {key!r} is missing"
+    return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def read_records(study_folder: Path) -> dict[str, RunRecord]:

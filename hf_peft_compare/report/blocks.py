@@ -11,8 +11,6 @@ from hf_peft_compare.comparison.example_scores import Predictions
 from hf_peft_compare.records.record import RunRecord
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hf_peft_compare.config.schema import StudyConfig
 
 
@@ -79,12 +77,11 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing: its file name, what it shows in words, and the function that draws it; size in inches."""
+    """A drawing: its file name, what it shows in words, and its Vega-Lite specification, as `Live` has it."""
 
     name: str
     alt: str
-    draw: Callable[[Figure], None]
-    size: tuple[float, float] = (7.2, 4.0)
+    spec: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

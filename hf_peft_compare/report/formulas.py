@@ -1,14 +1,15 @@
-"""Formulas of method cards, shown without a network: mathtext in HTML, checked LaTeX in LaTeX, else their source."""
+"""Formulas of method cards, shown without a network: MathML in HTML, checked LaTeX in LaTeX, else their source."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from xml.etree import ElementTree
 
-from hf_peft_compare.report.charts import render_formula
 from hf_peft_compare.report.escaping import Raw, cap, escape_latex
 
 LONGEST = 600
-# Commands that LaTeX and matplotlib's mathtext both know and that can do nothing but set mathematics.
+# Commands that LaTeX and latex2mathml both know and that can do nothing but set mathematics.
 _COMMANDS = set(
     """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi rho sigma tau
     upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar infty partial
@@ -19,41 +20,51 @@ _COMMANDS = set(
     mathbb mathsf operatorname text log ln exp min max arg sup inf lim det dim softmax quad qquad langle rangle
     lfloor rfloor lceil rceil lVert rVert vert Vert big Big bigl bigr Bigl Bigr""".split()
 ) - {"softmax"}
-_ALIASES = {
-    r"\tfrac": r"\frac",
-    r"\lVert": r"\Vert",
-    r"\rVert": r"\Vert",
-    r"\bigl": "",
-    r"\bigr": "",
-    r"\Bigl": "",
-    r"\Bigr": "",
-    r"\big": "",
-    r"\Big": "",
-}
+_DELIMITER = r"\s*(?:[()\[\]|/.]|\\[{}|]|\\(?:[lr]?[vV]ert|[lr]angle|[lr]floor|[lr]ceil)(?![A-Za-z]))"
+_NOT_MATHEMATICS = re.compile(
+    r"[$%#&~`\"@]|\^\^|\\[^A-Za-z,;:!{}|\s]|\\$"  # a meaning outside mathematics
+    r"|[_^]\s*[_^]"  # LaTeX stops where a script has no base or a large delimiter is none
+    rf"|\\[bB]ig[lr]?(?![A-Za-z])(?!{_DELIMITER})"
+)
+# What latex2mathml has under another name, or does not escape.
+_ALIASES = ((r"\\arg(?![A-Za-z])", r"\\operatorname{arg}"), ("<", r"\\lt "), (">", r"\\gt "))
+_CHILDREN = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "mroot": 2}
 
 
-def formula_svg(latex: str, prefix: str = "") -> str | None:
-    """Draw a formula as inline SVG in the color of the text; None where mathtext cannot parse it.
+@cache
+def formula_mathml(latex: str) -> str | None:
+    """Return a formula as MathML; None where it is not plain mathematics."""
+    from latex2mathml.converter import convert
 
-    Args:
-        prefix: tells the drawing's ids from those of the same formula elsewhere on the page.
-    """
     if not _is_plain_mathematics(latex):
         return None
-    source = re.sub(r"\\[A-Za-z]+", lambda match: _ALIASES.get(match.group(), match.group()), latex)
-    return render_formula(source, prefix)
+    source = latex
+    for pattern, replacement in _ALIASES:
+        source = re.sub(pattern, replacement, source)
+    try:
+        mathml = convert(source)
+        complete = all(
+            len(part) == _CHILDREN.get(_tag(part), len(part)) for part in ElementTree.fromstring(mathml).iter()
+        )
+    except Exception:  # whatever it raises, it could not read it: StopIteration and IndexError are among them
+        return None
+    return mathml.replace("<math ", '<math displaystyle="true" ', 1) if complete and "\\" not in mathml else None
+
+
+def _tag(part: ElementTree.Element) -> str:
+    return part.tag.rpartition("}")[2]
 
 
 def formula_latex(latex: str) -> Raw:
     """Give a formula as LaTeX mathematics; as its escaped source where it is not plain mathematics."""
-    if formula_svg(latex) is None:
+    if formula_mathml(latex) is None:
         return Raw(r"\texttt{" + escape_latex(cap(latex, LONGEST)) + "}")
     return Raw(r"\(" + latex + r"\)")
 
 
 def formula_markdown(latex: str) -> Raw:
     """Give a formula as GitHub mathematics; as code where it is not plain mathematics."""
-    if formula_svg(latex) is not None:
+    if formula_mathml(latex) is not None:
         return Raw(f"$`{latex}`$")
     return Raw("`" + " ".join(re.sub(r"[`|<>\x00-\x1f]", " ", cap(latex, LONGEST)).split()) + "`")
 
@@ -62,6 +73,16 @@ def _is_plain_mathematics(latex: str) -> bool:
     """Say whether a formula has only known commands and no sign with a meaning outside mathematics."""
     if not latex.strip() or len(latex) > LONGEST or not latex.isascii() or not latex.isprintable():
         return False
-    if re.search(r"[$%#&~`\"@]|\^\^|\\[^A-Za-z,;:!{}|\s]|\\$", latex):
+    if _NOT_MATHEMATICS.search(latex) or not _is_balanced(latex):
         return False
     return set(re.findall(r"\\([A-Za-z]+)", latex)) <= _COMMANDS
+
+
+def _is_balanced(latex: str) -> bool:
+    """Whether every brace that groups is closed, and none before it is opened."""
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", latex):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0

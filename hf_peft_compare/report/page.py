@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hf_peft_compare.report.blocks import Block, Browser, Charts, Live
-from hf_peft_compare.report.vega import bundle_vega
+from hf_peft_compare.report.charts.drawing import bundle_vega
 
 
 def scripts_for(blocks: Sequence[Block]) -> list[Markup]:

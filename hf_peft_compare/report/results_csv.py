@@ -25,7 +25,7 @@ def render_csv(runs: Sequence[RunRow]) -> str:
 
 def _identity(run: RunRow) -> list[object]:
     record = run.record
-    method, title = (record.method, record.card.get("title", "")) if record else ("", "")
+    method, title = (record.method, record.card.title) if record else ("", "")
     return [_inert(run.row), run.seed, _inert(method), _inert(title), run.status, _inert(run.error or "")]
 
 

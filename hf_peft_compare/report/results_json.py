@@ -16,7 +16,7 @@ def render_json(comparison: Comparison) -> str:
     content = {
         "ranking_score": comparison.ranking_score,
         "best_row": comparison.best_row,
-        "scores": comparison.scores,
+        "scores": {name: score.as_json() for name, score in comparison.scores.items()},
         "verdict": say_verdict(comparison),
         "rows": [_row(row) for row in comparison.rows],
         "pairs": [asdict(pair) for pair in comparison.pairs],

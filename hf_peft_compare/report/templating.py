@@ -10,9 +10,9 @@ import jinja2
 from markupsafe import Markup
 
 from hf_peft_compare.report.blocks import Table
-from hf_peft_compare.report.charts import as_inline
+from hf_peft_compare.report.charts.drawing import as_inline
 from hf_peft_compare.report.escaping import Raw, cap, escape_latex, escape_markdown, visible
-from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_svg
+from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_mathml
 from hf_peft_compare.report.page import live_json, pack
 
 _LATEX_SIGNS: dict[str, Any] = {
@@ -38,7 +38,7 @@ def environment(language: str) -> jinja2.Environment:
 def _html() -> jinja2.Environment:
     made = jinja2.Environment(autoescape=True, finalize=_finalize_html, **_common())
     made.filters["inline_svg"] = lambda svg, alt: Markup(as_inline(svg, alt=visible(alt)))
-    made.filters["formula"] = lambda latex, prefix: Markup(formula_svg(latex, prefix) or "")
+    made.filters["formula"] = lambda latex: Markup(formula_mathml(latex) or "")
     made.filters["live_json"] = live_json
     made.filters["pack"] = pack
     made.tests["web_address"] = lambda url: str(url).startswith(("https://", "http://"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +12,13 @@ from hf_peft_compare.core.registry import discover
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
-from hf_peft_compare.report.charts import as_file, assign_colors, assign_markers, render_chart
+from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
+from hf_peft_compare.report.charts.style import assign_colors, assign_markers
 from hf_peft_compare.report.page import download_links, policy, scripts_for
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.templating import environment
-from hf_peft_compare.report.vega import bundle_vega
-from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.files import atomic_path, write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def write_report(
     sections = render_sections(material)
     results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
     drawn = {
-        chart.name: render_chart(chart)
+        chart.name: draw_chart(chart)
         for _, blocks in sections
         for block in blocks
         if isinstance(block, Charts)
@@ -52,7 +50,8 @@ def write_report(
     }
     for name, (svg, pdf) in drawn.items():
         write_text_atomically(folder / "figures" / f"{name}.svg", as_file(svg))
-        write_bytes_atomically(folder / "figures" / f"{name}.pdf", pdf)
+        with atomic_path(folder / "figures" / f"{name}.pdf") as path:
+            path.write_bytes(pdf)
     scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
@@ -105,9 +104,7 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Data", str(config.get("dataset", UNKNOWN))
     yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
     yield "Seeds", ", ".join(map(str, material.study.seeds))
-    devices = dict.fromkeys(
-        str(made.provenance["device"]) for made in material.records.values() if made.provenance.get("device")
-    )
+    devices = dict.fromkeys(made.provenance.device for made in material.records.values() if made.provenance.device)
     if devices:
         yield "Device", ", ".join(devices)
 
@@ -123,17 +120,3 @@ def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Pre
                 (stale / name).unlink(missing_ok=True)
             if not any(stale.iterdir()):
                 stale.rmdir()
-
-
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -51,8 +51,8 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
 def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Apply the run's method to a base model; trainable parameters are float32 whatever the base is."""
     method = config.method_type
-    if method.build is None:
-        return base.requires_grad_(False)
+    if not method.trains:
+        return method.build(base, config.method_settings, tokenizer)
     if config.num_validation_samples == 0:
         raise UserError(
             f"num_validation_samples is 0, but {config.row} trains, and its best state is chosen by validation."

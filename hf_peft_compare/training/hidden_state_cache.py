@@ -32,6 +32,7 @@ from hf_peft_compare.data.collators import to_device
 from hf_peft_compare.evaluation.batching import map_batches
 from hf_peft_compare.models.frozen_trunk import Trunk, trunk_states
 from hf_peft_compare.models.trainable_parameters import hash_tensors
+from hf_peft_compare.records import parts as records
 from hf_peft_compare.training.state_files import (
     META_FILE,
     STATES_FILE,
@@ -228,14 +229,14 @@ def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) ->
     return num_states * trunk.width * itemsize
 
 
-def describe(states: Iterable[TrunkStates]) -> dict[str, Any]:
-    """Say for a record what the states take, how long computing them took, and which runs did so."""
+def describe(states: Iterable[TrunkStates]) -> records.TrunkCache:
+    """Return for a record what the states take, how long computing them took, and which runs did so."""
     metas = [s.meta for s in states]
-    return {
-        "bytes": sum(meta.num_bytes for meta in metas),
-        "seconds": sum(meta.seconds for meta in metas),
-        "filled_by": ", ".join(sorted({meta.filled_by for meta in metas})),
-    }
+    return records.TrunkCache(
+        num_bytes=sum(meta.num_bytes for meta in metas),
+        seconds=sum(meta.seconds for meta in metas),
+        filled_by=sorted({meta.filled_by for meta in metas}),
+    )
 
 
 def pays(config: RunConfig, *, trunk: Trunk, num_train: int, on_cpu: bool) -> bool:

@@ -51,6 +51,6 @@ def kept_trunk_states(run: Run, built: RunComponents, encoded: Encoded) -> dict[
     for name, rows in splits.items():
         with run.clock.measure(phases[name]):
             states[name] = cache.states(rows)
-    run.measured["trunk_cache"] = describe(states.values())
+    run.measured.trunk_cache = describe(states.values())
     run.test_states = states.pop("test", None)
     return states

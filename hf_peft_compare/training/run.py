@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from hf_peft_compare.models.trainable_parameters import (
     load_trainables,
 )
 from hf_peft_compare.records import provenance
+from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import (
     MODEL_FOLDER,
     write_predictions,
 )
+from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.training.arguments import use_bf16
 from hf_peft_compare.training.callbacks import (
     BestState,
@@ -61,8 +64,8 @@ def train_run(
     origins: Mapping[str, str],
     *,
     folder: Path,
-    plan: Mapping[str, object] | None = None,
-    tuning: Mapping[str, object] | None = None,
+    plan: RunPlan | None = None,
+    tuning: Tuning | None = None,
 ) -> RunRecord:
     """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
 
@@ -91,7 +94,7 @@ def train_run(
         sink.start()
         predictions = _execute(run, examples, progress, sink)
         run.notes += sink.notes
-        record = make_record(run, status="finished", error=None)
+        record = make_record(run)
         if main_process:
             write_predictions(predictions, folder)
             write_record(record, folder)
@@ -102,7 +105,7 @@ def train_run(
     except UserError:
         raise
     except Exception as error:
-        record = make_record(run, status="failed", error=f"{type(error).__name__}: {error}")
+        record = make_record(run, error=f"{type(error).__name__}: {error}")
         if main_process:
             write_record(record, folder)
         sink.finish(record, [])
@@ -116,14 +119,14 @@ def _execute(
     run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
 ) -> list[dict[str, Any]]:
     """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
-    run.measured["provenance"] = provenance.collect(
-        precision="bf16" if use_bf16(run.config) else "fp32", num_processes=process_state().num_processes
-    ) | {"data_fingerprint": data.fingerprint(examples)}
+    precision = "bf16" if use_bf16(run.config) else "fp32"
+    made = provenance.collect(precision=precision, num_processes=process_state().num_processes)
+    made = replace(made, data_fingerprint=data.fingerprint(examples), groups=data.count_groups(examples))
+    run.measured.provenance = made
     form = format_of(run.config, examples["train"])
-    told = {"groups": data.count_groups(examples), "labels": list(form.labels)}
-    run.measured["provenance"] |= {key: value for key, value in told.items() if value}
+    run.measured.provenance = replace(made, labels=list(form.labels))
     run.metrics = [get_metric(name) for name in (*run.config.task_type.metrics, *form.metrics)]
-    run.measured["scores"] = describe_scores(run)
+    run.measured.scores = describe_scores(run)
     if isinstance(method := run.config.method_type, Floor):
         answer = method.predictor(run.config.method_settings, examples["train"])
         answers = [Prediction(text=answer(example.source)) for example in examples["test"]]
@@ -211,14 +214,13 @@ def _train(run: Run, built: RunComponents, encoded: Encoded, progress: ProgressF
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, best.path)
-    run.measured |= {
-        "initial_trainables_sha256": find_callback(trainer, TrainableParameters).initial_sha256,
-        "final_trainables_sha256": hash_trainables(built.model),
-        "validation": {"best_loss": best.best_loss, "best_step": best.best_step, "best_epoch": best.best_epoch},
-        "history": history(trainer.state.log_history),
-        "num_train_tokens": count_visited_tokens(trainer._get_train_sampler(), num_steps=trainer.state.global_step),
-        "train_flops": None if flops is None else flops * process_state().num_processes,
-    }
+    measured, steps = run.measured, trainer.state.global_step
+    measured.initial_trainables_sha256 = find_callback(trainer, TrainableParameters).initial_sha256
+    measured.final_trainables_sha256 = hash_trainables(built.model)
+    measured.validation = best.result()
+    measured.history = history(trainer.state.log_history)
+    measured.num_train_tokens = count_visited_tokens(trainer._get_train_sampler(), num_steps=steps)
+    measured.train_flops = None if flops is None else flops * process_state().num_processes
 
 
 def _is_trained(checkpoint: Path, config: RunConfig) -> bool:

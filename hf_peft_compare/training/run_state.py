@@ -1,18 +1,25 @@
-"""The state of a run on its way to a record."""
+"""The state of a run on its way to a record, and what it has measured so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.records.run_folder import (
-    CHECKPOINTS_FOLDER,
-    folder_of_study,
+from hf_peft_compare.records.parts import (
+    Costs,
+    HistoryEntry,
+    Parameters,
+    Provenance,
+    ScoreDescription,
+    TrunkCache,
+    Validation,
 )
+from hf_peft_compare.records.plan import RunPlan
+from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, folder_of_study
+from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.training.callbacks import (
     MemoryBreakdown,
     PeakCudaMemory,
@@ -22,19 +29,46 @@ from hf_peft_compare.training.hidden_state_cache import TrunkStates
 
 
 @dataclass
+class Measurements:
+    """What a run has measured so far; the fields of its record where they have the same name.
+
+    Args:
+        generation_seconds: of writing the answers to all test prompts.
+        resident_peak_bytes: taken before the costs were measured; None: they were not.
+    """
+
+    scores: dict[str, ScoreDescription] = field(default_factory=dict)
+    parameters: Parameters | None = None
+    initial_trainables_sha256: str | None = None
+    final_trainables_sha256: str | None = None
+    results: dict[str, float] = field(default_factory=dict)
+    validation: Validation | None = None
+    trunk_cache: TrunkCache | None = None
+    costs: Costs | None = None
+    history: list[HistoryEntry] = field(default_factory=list)
+    provenance: Provenance = field(default_factory=Provenance)
+    num_train_tokens: int | None = None
+    train_flops: float | None = None
+    num_prompt_tokens: int | None = None
+    num_generated_tokens: int | None = None
+    generation_seconds: float | None = None
+    resident_peak_bytes: int | None = None
+
+
+@dataclass
 class Run:
     """The state of a run on its way to a record."""
 
     config: RunConfig
     origins: Mapping[str, str]
     folder: Path
-    plan: Mapping[str, Any] | None = None
-    tuning: Mapping[str, Any] | None = None
+    plan: RunPlan | None = None
+    tuning: Tuning | None = None
     clock: WallClock = field(default_factory=WallClock)
     memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
     breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
     notes: list[str] = field(default_factory=list)
-    measured: dict[str, Any] = field(default_factory=dict)
+    measured: Measurements = field(default_factory=Measurements)
     metrics: list[Metric] = field(default_factory=list)
     test_states: TrunkStates | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.files import lock_file
 
 STATES_FILE, META_FILE = "states.bin", "meta.json"
 
@@ -92,11 +92,10 @@ def map_states(path: Path, meta: Meta, *, shared: bool) -> Tensor:
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Let one run at a time look for, fill and remove caches; others wait."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / ".lock").open("w")
-    except OSError as error:
-        raise UserError(refusal(root, 0, error)) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_file(root / ".lock", wait=True))
+        except OSError as error:
+            raise UserError(refusal(root, 0, error)) from None
         yield

@@ -15,6 +15,7 @@ from hf_peft_compare.models.trainable_parameters import (
     count_parameters,
 )
 from hf_peft_compare.records import provenance
+from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.run_folder import (
     MODEL_FOLDER,
 )
@@ -32,7 +33,7 @@ def evaluate_run(
     run: Run, built: RunComponents, encoded: Encoded, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
     """Score the test split: the loss of the references, and what the model writes, or which class it tells."""
-    run.measured["parameters"] = count_parameters(built.model)
+    run.measured.parameters = Parameters(**count_parameters(built.model))
     run.memory.enter(EVALUATION)
     rows = cast("Sequence[Features]", EncodedExamples(encoded.splits["test"], run.test_states))
     stages = Stages(run.clock, progress)
@@ -48,15 +49,15 @@ def evaluate_run(
         )
     run.memory.enter(None)
     if encoded.prompts:
-        run.measured["generation_seconds"] = stages.seconds["generating"]
-        run.measured["num_generated_tokens"] = sum(prediction.num_tokens for prediction in predicted)
-        run.measured["num_prompt_tokens"] = sum(map(len, encoded.prompts))
+        run.measured.generation_seconds = stages.seconds["generating"]
+        run.measured.num_generated_tokens = sum(prediction.num_tokens for prediction in predicted)
+        run.measured.num_prompt_tokens = sum(map(len, encoded.prompts))
     progress.say("scoring")
     predictions = score_predictions(run, examples, predicted)
     if run.config.costs:
         progress.say("costs")
-        run.measured["resident_peak_bytes"] = provenance.resident_peak_bytes()  # before a second model may be loaded
-        run.measured["costs"] = measure_costs(
+        run.measured.resident_peak_bytes = provenance.resident_peak_bytes()  # before a second model may be loaded
+        run.measured.costs = measure_costs(
             Measuring(
                 run.config,
                 built.model,
@@ -94,11 +95,11 @@ def score_predictions(run: Run, examples: Sequence[Example], predictions: Sequen
     """Score the predictions, keep the means in the run's measurements; return one row per example."""
     answers = [p.text if p.answer is None else p.answer for p in predictions]
     scores = score_texts(answers, [example.reference for example in examples], run.metrics)
-    run.measured["results"] = {name: sum(values) / len(values) for name, values in scores.items()}
+    run.measured.results = {name: sum(values) / len(values) for name, values in scores.items()}
     losses = [p.loss for p in predictions if p.loss is not None]
     if losses:
         nats, num_labels = (sum(column) for column in zip(*losses, strict=True))
-        run.measured["results"]["test_loss"] = nats / num_labels
+        run.measured.results["test_loss"] = nats / num_labels
     return [
         {
             **{name: value for name, value in asdict(example).items() if value is not None},

@@ -24,6 +24,7 @@ from hf_peft_compare.models.trainable_parameters import (
     load_trainables,
     save_trainables,
 )
+from hf_peft_compare.records.parts import HistoryEntry
 from hf_peft_compare.training.callbacks import (
     BestState,
     CheckpointMarker,
@@ -179,8 +180,8 @@ def find_callback(trainer: Trainer, kind: type[C]) -> C:
     return next(c for c in trainer.callback_handler.callbacks if isinstance(c, kind))
 
 
-def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Keep the loss curves of a Trainer's log, without what depends on the clock."""
+def history(log_history: Sequence[Mapping[str, Any]]) -> list[HistoryEntry]:
+    """Return the loss curves of a Trainer's log, without what depends on the clock."""
     names = {
         "step": "step",
         "epoch": "epoch",
@@ -189,5 +190,5 @@ def history(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]
         "grad_norm": "grad_norm",
         METRIC: "eval_loss",
     }
-    kept = ({new: entry[old] for old, new in names.items() if old in entry} for entry in log_history)
-    return [entry for entry in kept if "loss" in entry or "eval_loss" in entry]
+    kept = (HistoryEntry(**{new: entry[old] for old, new in names.items() if old in entry}) for entry in log_history)
+    return [entry for entry in kept if entry.loss is not None or entry.eval_loss is not None]

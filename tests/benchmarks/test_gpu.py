@@ -37,7 +37,8 @@ def test_methods_and_switches_are_measured(measure, tmp_path):
 
 
 def test_the_projection_is_steps_and_summaries_times_their_seconds():
-    from benchmarks.gpu import TABLE, Place, projection
+    from benchmarks.gpu import TABLE, projection
+    from benchmarks.place import Place
     from benchmarks.table import Row
     from benchmarks.turns import Memory, Side
 

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from small import SCORES, compared, record
 
-from hf_peft_compare.comparison import compare, render_table
+from hf_peft_compare.comparison import compare
 from hf_peft_compare.comparison.rows import first_line
-from hf_peft_compare.utils.formatting import (
-    format_difference,
-    format_megabytes,
-    format_percent,
-    format_score,
-    format_seconds,
-)
 
 
 def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
@@ -68,71 +61,10 @@ def test_rows_that_train_nothing_are_floors() -> None:
     assert not compared({"a-seed0": [0.1, 0.2]}).rows[0].floor
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"), [([0.5], "fewer than 2"), ([0.5, 0.5], "same value"), ([0.5, float("nan")], "not a finite")]
-)
-def test_no_interval_where_the_examples_cannot_tell(values: list[float], reason: str) -> None:
-    interval = compared({"a-seed0": values}).rows[0].intervals["f"]
-    assert not interval.known and reason in str(interval.reason)
-
-
-def test_the_loss_has_an_interval_around_nats_over_tokens() -> None:
-    row = compared({"a-seed0": [0.1, 0.2, 0.3]}).rows[0]
-    interval = row.intervals["test_loss"]
-    assert interval.low is not None and interval.high is not None
-    assert (interval.low + interval.high) / 2 == pytest.approx((4 + 5 + 6) / (2 + 3 + 4))
-
-
-def test_without_predictions_there_are_means_but_no_intervals() -> None:
-    row = compare({"a-seed0": record("a", [0.1, 0.2])}, {}, expected_runs=[("a", 0)]).rows[0]
-    assert row.figures["f"] == pytest.approx(0.15)
-    assert not row.intervals["f"].known
-
-
 def test_rows_that_share_a_title_are_told_apart() -> None:
     records = {name: record(name[0], [0.1], card={"title": "LoRA"}) for name in ("a-seed0", "b-seed0")}
     rows = compare(records, {}, expected_runs=[("a", 0), ("b", 0)]).rows
     assert [row.label for row in rows] == ["LoRA (a)", "LoRA (b)"]
-
-
-def test_table_has_a_line_per_row_with_the_records_numbers() -> None:
-    table = render_table(
-        compared({"a-seed0": [0.1234, 0.2], "b-seed0": [0.3, 0.4]}, expected=[("a", 0), ("b", 0), ("c", 0)])
-    )
-    line = next(line for line in table.splitlines() if line.startswith("A"))
-    assert line.split() == ["A", "0.162", "2.000", "10", "1", "%", "100", "3", "finished"]
-    assert "not run yet" in table and "B is the best: F 0.350" in table and "for this seed only" in table
-
-
-def test_table_without_cuda_shows_resident_memory_and_says_so() -> None:
-    table = render_table(
-        compared({"a-seed0": [0.1, 0.2]}, memory={"train_peak_allocated_bytes": None, "resident_peak_bytes": 9_000_000})
-    )
-    assert "Resident" in table and "CUDA device" in table
-    assert next(line for line in table.splitlines() if line.startswith("A")).split()[-2] == "9"
-
-
-def test_table_keeps_control_characters_out_of_the_terminal() -> None:
-    table = render_table(compared({"a-seed0": [0.1, 0.2]}, card={"title": "\x1b[31mred\n\u202e"}))
-    assert "\x1b" not in table and "\u202e" not in table and "?[31mred??" in table
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        (format_score(0.12345), "0.123"),
-        (format_score(None), "–"),
-        (format_score(float("nan")), "not finite"),
-        (format_difference(-0.0126), "−0.013"),
-        (format_percent(4_608 / 124_444_416), "0.0037 %"),
-        (format_percent(1.0), "100 %"),
-        (format_seconds(3972.4), "3,972"),
-        (format_seconds(0.5), "0.5"),
-        (format_megabytes(10_393_000_000), "10,393"),
-    ],
-)
-def test_numbers_are_rounded_for_reading(written: str, expected: str) -> None:
-    assert written == expected
 
 
 def test_the_telling_line_of_a_traceback_is_its_last() -> None:

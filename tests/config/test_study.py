@@ -1,40 +1,10 @@
 """Studies: one YAML file becomes resolved runs whose every setting knows where it came from."""
 
-import dataclasses
-
 import pytest
 
-from hf_peft_compare.config.layers import merge, merge_layers
-from hf_peft_compare.config.loading import STUDIES_FOLDER, list_studies, load_study
-from hf_peft_compare.config.schema import TrainingConfig
+from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
-from hf_peft_compare.core.settings import parse
-
-STUDIES = sorted(path.stem for path in STUDIES_FOLDER.glob("*.yaml"))
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_study_of_the_package_resolves_every_run(name):
-    study = load_study(name)
-    assert study.config.name == name
-    resolved = list(study.resolve_all())
-    assert [(run.row, run.seed) for run, _ in resolved] == study.config.runs
-    for run, origins in resolved:
-        assert run.method_settings and run.task_settings
-        assert set(origins) >= {f"training.{f.name}" for f in dataclasses.fields(TrainingConfig)}
-        assert set(origins.values()) <= {"default", "method", "study", "study method"}
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_references_name_rows_of_their_study(name):
-    config = load_study(name).config
-    assert set(config.references.rows if config.references else ()) <= set(config.methods)
-
-
-def test_list_studies_gives_them_by_name():
-    assert sorted(list_studies()) == STUDIES
-    assert "gpt2-cnn-dailymail" in STUDIES
 
 
 def test_the_main_study_is_the_protocol_of_its_reference():
@@ -54,34 +24,6 @@ def test_the_main_study_is_the_protocol_of_its_reference():
     )
     prompt = study.resolve(row="prompt_tuning", seed=0)[0].method_settings
     assert (prompt.num_virtual_tokens, prompt.prompt_tuning_init_text) == (6, "[SUMMARIZE]")
-
-
-def test_a_users_study_of_a_dozen_lines_is_enough(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        """\
-title: My reviews
-task:
-  name: summarization
-  article_column: review
-  summary_column: title
-dataset: my_reviews.jsonl
-num_validation_samples: 100
-num_test_samples: 100
-model_name_or_path: my_model
-methods: [zero_shot, prompt_tuning, lora]
-seeds: [0, 1]
-training: {num_train_epochs: 1}
-"""
-    )
-    study = load_study(str(path))
-    assert study.config.name == "mine"
-    rows = ["zero_shot", "prompt_tuning", "lora"]
-    assert study.config.runs == [(row, 0) for row in rows] + [(row, 1) for row in rows]
-    run, _ = study.resolve(row="lora", seed=1)
-    assert run.run == "lora-seed1"
-    assert run.training.learning_rate == get_method("lora").training_defaults["learning_rate"]
-    assert run.task_settings.article_column == "review"
 
 
 @pytest.mark.parametrize(
@@ -131,21 +73,6 @@ def test_unknown_names_name_the_nearest(tiny_study):
         load_study("nowhere.yaml")
     with pytest.raises(UserError, match="Did you mean 'prompt_tuning'"):
         tiny_study().resolve(row="prompt_tunning", seed=0)
-
-
-@pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "a: [1\n", ""])
-def test_a_file_that_is_no_study_is_a_user_error(text, tmp_path):
-    path = tmp_path / "broken.yaml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"broken\.yaml"):
-        load_study(str(path))
-
-
-def test_missing_keys_say_how_to_set_them(tmp_path):
-    path = tmp_path / "short.yaml"
-    path.write_text("title: Short\ntask: summarization\nmethods: [lora]\nmodel_name_or_path: gpt2\n")
-    with pytest.raises(UserError, match="key 'dataset' is missing; set it in the study file or with --set dataset="):
-        load_study(str(path))
 
 
 def test_a_study_without_methods_is_a_user_error(tiny_study):
@@ -202,30 +129,6 @@ def test_layers_win_in_their_order(tiny_study):
     }
 
 
-def test_merge_goes_deep_and_changes_neither():
-    lower, upper = {"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 4}}
-    assert merge(lower, upper) == {"a": {"b": 3, "c": 2}, "d": {"e": 4}}
-    assert (lower, upper) == ({"a": {"b": 1, "c": 2}, "d": 1}, {"a": {"b": 3}, "d": {"e": 4}})
-
-
-def test_origins_have_no_key_that_a_later_layer_replaced():
-    merged, origins = merge_layers([("low", {"a": {"b": 1}}), ("high", {"a": 2})])
-    assert merged == {"a": 2}
-    assert origins == {"a": "high"}
-
-
-@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", ".001", "0.001"])
-def test_scientific_notation_is_a_number(text, tiny_study):
-    assert tiny_study(f"training.learning_rate={text}").config.training.learning_rate == 0.001
-
-
-def test_a_local_dataset_drops_what_only_a_hub_has(tiny_dataset):
-    study = load_study("gpt2-cnn-dailymail", [f"dataset={tiny_dataset}"])
-    assert study.config.dataset_config is None
-    assert load_study("gpt2-cnn-dailymail").config.dataset_config == "3.0.0"
-    assert load_study("gpt2-cnn-dailymail", ["dataset=someone/else"]).config.dataset_config == "3.0.0"
-
-
 def test_a_bare_peft_type_is_a_method(tiny_study):
     run, _ = tiny_study(methods={"any": {"peft_type": "IA3"}}).resolve(row="any", seed=0)
     assert run.method["name"] == "peft"
@@ -234,24 +137,6 @@ def test_a_bare_peft_type_is_a_method(tiny_study):
 
 def test_a_list_of_methods_is_short_for_methods_without_settings(tiny_study):
     assert tiny_study("methods=[lora, full]", methods={}).config.methods == {"lora": {}, "full": {}}
-
-
-def test_the_hash_changes_with_every_setting_and_with_nothing_else(tiny_study):
-    def run_hash(*overrides, row="lora", seed=0):
-        return tiny_study(*overrides).resolve(row=row, seed=seed)[0].hash
-
-    changes = ["training.learning_rate=0.7", "methods.lora.r=8", "max_length=95", "data_seed=1", "task.prompt_prefix=x"]
-    hashes = [run_hash(), *(run_hash(change) for change in changes), run_hash(seed=1), run_hash(row="full")]
-    assert len(set(hashes)) == len(hashes)
-    assert run_hash() == run_hash("methods.full={}", "title=Another") == hashes[0]
-
-
-def test_parse_reports_every_problem_at_once():
-    with pytest.raises(UserError) as error:
-        parse(TrainingConfig, {"learning_rate": "x", "epochs": 1}, where="here")
-    assert str(error.value).startswith("here: ")
-    assert "learning_rate is 'x'" in str(error.value)
-    assert "unknown key 'epochs'" in str(error.value)
 
 
 FIELDS = {"model_revision": "old", "tokenizer_name_or_path": "theirs", "architecture": {"n_layer": 3}}

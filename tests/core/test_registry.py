@@ -5,15 +5,14 @@ import sys
 
 import pytest
 
+from hf_peft_compare.core import registry
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Method
-from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.core.registry import discover, get_method, get_metric, get_task
-from hf_peft_compare.core.task import Task
+from hf_peft_compare.core.registry import get_method, get_metric, get_task
 
-METHODS = discover("hf_peft_compare.methods", Method)
-METRICS = discover("hf_peft_compare.metrics", Metric)
-TASKS = discover("hf_peft_compare.tasks", Task)
+METHODS = registry.METHODS.entries
+METRICS = registry.METRICS.entries
+TASKS = registry.TASKS.entries
 
 
 def test_the_methods_of_the_main_study_are_there():
@@ -28,9 +27,7 @@ def test_a_method_has_a_full_card_and_defaults(name):
     assert all(value for name, value in vars(method.card).items() if name != "theory")
     assert method.card.url.startswith("https://")
     assert method.trains == bool(method.training_defaults)
-    if method.trains:
-        assert method.save and method.load, "what is trained can be saved and loaded"
-    assert not (method.build and method.predict)
+    assert method.uses_model or not method.trains
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -68,12 +65,53 @@ def test_reading_all_entries_and_studies_needs_no_torch():
     code = (
         "import sys\n"
         "from hf_peft_compare import load_study\n"
-        "from hf_peft_compare.core.registry import Method, Metric, Task, discover\n"
-        "for room, kind in (('methods', Method), ('metrics', Metric), ('tasks', Task)):\n"
-        "    assert discover(f'hf_peft_compare.{room}', kind)\n"
+        "from hf_peft_compare.core.registry import METHODS, METRICS, TASKS\n"
+        "assert METHODS.entries and METRICS.entries and TASKS.entries\n"
         "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+class Nearly(Method):
+    """A method without what is loaded again."""
+
+    name, title, card, settings = "nearly", "Nearly", get_method("lora").card, dict
+
+    def build(self, base, settings, tokenizer):
+        """Build nothing."""
+
+    def save(self, model, folder):
+        """Save nothing."""
+
+
+class Whole(Nearly):
+    """The same, and whole."""
+
+    name = "whole"
+
+    def load(self, base, folder, settings):
+        """Load nothing."""
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (Nearly, r"method Nearly \(registered\) lacks method load\. See"),
+        (int, "int .* is no Method"),
+    ],
+)
+def test_what_is_registered_must_be_whole(entry, message, monkeypatch):
+    monkeypatch.setattr(registry.METHODS, "entries", dict(METHODS))
+    with pytest.raises(UserError, match=message):
+        registry.register_method(entry)
+    assert registry.METHODS.entries == METHODS
+
+
+def test_an_instance_is_registered_as_it_is(monkeypatch):
+    monkeypatch.setattr(registry.METHODS, "entries", dict(METHODS))
+    whole = Whole()
+    registry.register_method(whole)
+    assert get_method("whole") is whole

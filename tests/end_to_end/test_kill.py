@@ -113,5 +113,5 @@ def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
     process = start("run", path)
     begun = step_of(run)
     assert process.wait(timeout=300) == 0
-    steps = [entry["step"] for entry in read_records(run.parent)["lora-seed0"].history if "loss" in entry]
+    steps = [entry.step for entry in read_records(run.parent)["lora-seed0"].history if entry.loss is not None]
     assert steps == list(range(1, 361)) and begun >= 6

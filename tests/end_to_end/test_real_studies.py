@@ -47,7 +47,7 @@ def test_tweets(run, bert, tmp_path):
     told = {row: list(read_predictions(tmp_path / row)) for row in rows}
     assert len({p["prediction"] for p in told["majority"]}) == 1
     assert {p["prediction"] for row in told for p in told[row]} <= {"negative", "neutral", "positive"}
-    losses = [entry["loss"] for entry in records["full"].history if "loss" in entry]
+    losses = [entry.loss for entry in records["full"].history if entry.loss is not None]
     assert sum(losses[-10:]) < sum(losses[:10])
     assert records["lora"].results["test_loss"] > 0 and "f1_weighted" in records["lora"].results
 
@@ -56,11 +56,11 @@ def test_pairs_of_mnli(run, bert):
     splits = ["test_split=validation", *sizes(48, 12, 12)]  # of local files `datasets` names the split so
     _, records = run("roberta-large-mnli", ["full", "lora", "p_tuning"], "mnli", *bert, *splits)
     for record in records.values():
-        assert record.provenance["data_fingerprint"] == records["full"].provenance["data_fingerprint"]
+        assert record.provenance.data_fingerprint == records["full"].provenance.data_fingerprint
         assert 0 <= record.results["accuracy"] <= 1
         assert record.initial_trainables_sha256 != record.final_trainables_sha256
     head = (32 + 1) * 3
-    assert records["p_tuning"].parameters["trainable_params"] == 20 * 32 + 33 * 128 + 129 * 128 + 129 * 32 + head
+    assert records["p_tuning"].parameters.trainable_params == 20 * 32 + 33 * 128 + 129 * 128 + 129 * 32 + head
 
 
 def test_a_grid_on_film_reviews(run, test_data, tmp_path):
@@ -76,7 +76,7 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
         "max_length=160",
         "generation.max_new_tokens=8",
     )
-    prints = {row: record.provenance["data_fingerprint"] for row, record in records.items()}
+    prints = {row: record.provenance.data_fingerprint for row, record in records.items()}
     assert len({prints[row]["test"] for row in rows}) == 1
     assert prints["lora-8-0.0"] == prints["lora-8-0.1"] != prints["lora-16-0.0"]
     assert [records[row].config["method"]["lora_dropout"] for row in rows] == [0.0, 0.1, 0.0, 0.1]

@@ -189,7 +189,7 @@ def test_the_quickstart_trains_wherever_it_is_run(command, tmp_path):
     status, _, errors = command("run", "quickstart", "--method", "prompt_tuning", *settings)
     assert status == 0, errors
     record = read_record(tmp_path / "runs/quickstart/prompt_tuning-seed0")
-    assert record.throughput["num_train_tokens"] > 0
+    assert record.throughput.num_train_tokens > 0
     assert record.final_trainables_sha256 != record.initial_trainables_sha256
 
 

@@ -46,13 +46,13 @@ def both(study_file, process, tmp_path):
 def test_two_processes_give_the_metrics_of_one_and_score_each_example_once(row, both):
     folders = both(row)
     one, two = map(read_record, folders)
-    assert two.provenance["num_processes"] == 2
-    assert [entry["step"] for entry in two.history] == [entry["step"] for entry in one.history]
+    assert two.provenance.num_processes == 2
+    assert [entry.step for entry in two.history] == [entry.step for entry in one.history]
     for name in ("loss", "eval_loss"):
-        losses = [[entry[name] for entry in record.history if name in entry] for record in (one, two)]
+        losses = [[v for e in record.history if (v := getattr(e, name)) is not None] for record in (one, two)]
         assert losses[1] == pytest.approx(losses[0], abs=1e-5)
     assert two.results == pytest.approx(one.results, abs=1e-5)
-    assert two.throughput["num_train_tokens"] == one.throughput["num_train_tokens"]
+    assert two.throughput.num_train_tokens == one.throughput.num_train_tokens
 
     alone, shared = (list(read_predictions(folder)) for folder in folders)
     assert len(shared) == ODD["num_test_samples"]
@@ -64,7 +64,7 @@ def test_run_starts_several_processes_itself(study_file, command, tmp_path):
     path = study_file(methods={"lora": {"r": 4}})
     status, output, errors = command("run", path, "--num-processes", 2)
     assert status == 0, errors
-    assert read_record(tmp_path / "runs/tiny/lora-seed0").provenance["num_processes"] == 2
+    assert read_record(tmp_path / "runs/tiny/lora-seed0").provenance.num_processes == 2
 
 
 FIVE_STEPS = {
@@ -91,15 +91,15 @@ def test_sharded_over_two_processes_a_run_is_that_of_one(study_file, command, tr
         assert [r["prediction"] for r in written] == [r["prediction"] for r in alone_written]
         if row == "zero_shot":
             continue
-        losses = [[e["loss"] for e in record.history if "loss" in e] for record in (sharded, alone)]
+        losses = [[e.loss for e in record.history if e.loss is not None] for record in (sharded, alone)]
         assert len(losses[0]) == 5
         assert losses[0] == pytest.approx(losses[1], abs=1e-5)
-        assert sharded.validation == pytest.approx(alone.validation, abs=1e-5)
+        assert vars(sharded.validation) == pytest.approx(vars(alone.validation), abs=1e-5)
         assert sharded.initial_trainables_sha256 == alone.initial_trainables_sha256 != sharded.final_trainables_sha256
         for held in ("weights_bytes", "gradients_bytes"):
-            assert sharded.memory[held] == alone.memory[held] / 2
+            assert getattr(sharded.memory, held) == getattr(alone.memory, held) / 2
         loaded = load_run(folder).model  # saved whole, by its own names
-        assert count_parameters(loaded)["total_params"] == alone.parameters["total_params"]
+        assert count_parameters(loaded)["total_params"] == alone.parameters.total_params
 
 
 def test_an_accelerate_config_needs_several_processes(study_file, command):

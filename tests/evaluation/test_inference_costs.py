@@ -1,7 +1,5 @@
 """The costs that are easily forgotten: what each number is, and that it is that."""
 
-import json
-from dataclasses import asdict
 from itertools import islice
 
 import pytest
@@ -9,7 +7,6 @@ import torch
 from tiny import CLASSIFIERS, METHODS, shake_trainables
 
 from hf_peft_compare.comparison.rows import figures_of
-from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.evaluation import inference_costs as costs
@@ -43,35 +40,35 @@ def measuring(build, tiny_study, tmp_path):
 def test_a_run_measures_what_its_method_has(row, train, tmp_path):
     record = train(row, "costs=true", "training.num_train_epochs=1", folder="run")
     measured = record.costs
-    assert measured["notes"] == []
+    assert measured.notes == []
     files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
-    assert measured["checkpoint_bytes"] == sum(len(path.read_bytes()) for path in files) > 0
-    assert 0 < measured["latency_1_seconds"] < measured["latency_32_seconds"]
-    assert ("merged_loss" in measured) == (row in MERGED)
-    assert ("merged_latency_32_seconds" in measured) == (row in MERGED)
-    assert measured["outside_loss"] != measured["untouched_outside_loss"]
-    assert measured["costs_seconds"] > measured["latency_32_seconds"]
+    assert measured.checkpoint_bytes == sum(len(path.read_bytes()) for path in files) > 0
+    assert 0 < measured.latency_1_seconds < measured.latency_32_seconds
+    assert (measured.merged_loss is not None) == (row in MERGED)
+    assert (measured.merged_latency_32_seconds is not None) == (row in MERGED)
+    assert measured.outside_loss != measured.untouched_outside_loss
+    assert measured.costs_seconds > measured.latency_32_seconds
     assert read_record(tmp_path / "run").costs == measured
 
 
 @pytest.mark.parametrize("row", [row for row in CLASSIFIERS if row in ("lora", "full", "frozen_features")])
 def test_classifiers_write_nothing_that_could_be_forgotten(row, train, classifying):
     measured = train(row, "costs=true", "training.num_train_epochs=1", **classifying).costs
-    assert measured["notes"] == []
-    assert measured["latency_1_seconds"] > 0
-    assert "outside_loss" not in measured
-    assert ("merged_loss" in measured) == (row == "lora")
+    assert measured.notes == []
+    assert measured.latency_1_seconds > 0
+    assert measured.outside_loss is None
+    assert (measured.merged_loss is not None) == (row == "lora")
 
 
 def test_costs_can_be_switched_off(train):
-    assert train("lora", "costs=false", "training.num_train_epochs=1").costs == {}
+    assert train("lora", "costs=false", "training.num_train_epochs=1").costs is None
 
 
 def test_floors_have_no_checkpoint_and_nothing_to_merge(train):
     measured = train("zero_shot", "costs=true", methods={"zero_shot": {}}).costs
-    assert not {"checkpoint_bytes", "merged_loss"} & set(measured)
-    assert measured["outside_loss"] == measured["untouched_outside_loss"]
-    assert train("lead", "costs=true", methods={"lead": {}}).costs == {}
+    assert measured.checkpoint_bytes is measured.merged_loss is None
+    assert measured.outside_loss == measured.untouched_outside_loss
+    assert train("lead", "costs=true", methods={"lead": {}}).costs is None
 
 
 def test_an_untrained_lora_has_forgotten_exactly_nothing(measuring):
@@ -150,19 +147,8 @@ def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch
 
     monkeypatch.setattr(costs, "seeded_base", no_room)
     found = measure_costs(mine)
-    assert found["notes"] == ["forgetting: OutOfMemoryError: no room for a second base"]
-    assert {"latency_1_seconds", "merged_loss"} <= set(found)
-
-
-def test_records_from_before_have_no_costs(train, tmp_path):
-    record = asdict(train("lora", "costs=true", "training.num_train_epochs=1", folder="run"))
-    del record["costs"]
-    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
-    assert read_record(tmp_path / "run").costs == {}
-    del record["results"]
-    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match="not a record"):
-        read_record(tmp_path / "run")
+    assert found.notes == ["forgetting: OutOfMemoryError: no room for a second base"]
+    assert found.latency_1_seconds > 0 and found.merged_loss is not None and found.outside_loss is None
 
 
 def test_merging_for_its_costs_leaves_the_saved_adapter_as_it_was(train, tmp_path):
@@ -174,8 +160,10 @@ def test_merging_for_its_costs_leaves_the_saved_adapter_as_it_was(train, tmp_pat
 def test_figures_are_differences_and_rates_of_what_was_measured():
     measured = {"latency_32_seconds": 0.5, "merged_loss": 2.5, "unmerged_loss": 2.0, "outside_loss": 4.0}
     record = RunRecord(
-        **dict.fromkeys(("status", "study", "row", "method", "config_hash"), "x"),
-        **dict.fromkeys(("config", "config_origins", "card"), {}),
+        **dict.fromkeys(("study", "row", "method", "config_hash"), "x"),
+        **dict.fromkeys(("config", "config_origins"), {}),
+        status="finished",
+        card={"title": "x"},
         error=None,
         seed=0,
         costs={**measured, "untouched_outside_loss": 3.75, "notes": []},

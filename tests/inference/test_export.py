@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from finished_runs import TEXTS, logits, make_config, make_record, make_run, save_base
+from finished_runs import TEXTS, logits, make_config, make_run, save_base
 from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -18,7 +18,6 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference import export as exporting
 from hf_peft_compare.inference.export import export_run
 from hf_peft_compare.inference.loading import load_run
-from hf_peft_compare.inference.model_card import model_card
 
 ROWS = ("soft", "lora", "ia3", "last_layers", "full", "zero_shot", "lead")
 
@@ -132,41 +131,6 @@ def test_an_export_that_fails_half_way_leaves_nothing(
     with pytest.raises(OSError, match="no space"):
         export_run(runs["lora"], tmp_path / "target", merge=False)
     assert not any(tmp_path.iterdir())
-
-
-def card_of(base: Path | str, row: str, *, plain: bool, **changes: Any) -> Any:
-    config = make_config(Path("unused"), row, **{"model_name_or_path": str(base), **changes})
-    return ModelCard(model_card(make_record(config), config, name="me/tiny", plain=plain))
-
-
-def test_a_card_says_what_the_hub_wants_to_know() -> None:
-    card = card_of("openai-community/gpt2", "lora", plain=False, dataset="abisee/cnn_dailymail")
-    assert card.data.base_model == "openai-community/gpt2"
-    assert card.data.datasets == ["abisee/cnn_dailymail"]
-    assert (card.data.library_name, card.data.pipeline_tag) == ("peft", "text-generation")
-    assert card.data.model_name == "tiny"
-    results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
-    assert results == {"rougeL_fmeasure": 0.25, "test_loss": 2.5}
-    assert card_of("openai-community/gpt2", "full", plain=True).data.library_name == "transformers"
-
-
-def test_a_card_tells_a_reader_results_settings_and_origin() -> None:
-    text = card_of("openai-community/gpt2", "lora", plain=False).text
-    assert text.lstrip().startswith("# LoRA on openai-community/gpt2")
-    assert "| ROUGE-L F | 0.250 |" in text
-    assert "50 of 1,000 parameters (5 %)" in text
-    assert '"learning_rate": 5e-05' in text and '"r": 2' in text and '"prompt_suffix": " TL;DR:"' in text
-    assert '"commit": "0123abc"' in text
-    assert 'from_pretrained("openai-community/gpt2")' in text and 'PeftModel.from_pretrained(base, "me/tiny")' in text
-
-
-def test_what_is_not_on_the_hub_is_not_claimed_to_be(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").touch()
-    local = card_of(tmp_path, "lora", plain=True, dataset=str(tmp_path / "rows.csv"))
-    assert local.data.base_model is None and local.data.datasets is None
-    assert card_of("embedded", "lora", plain=False).data.base_model is None
-    random = card_of("openai-community/gpt2", "lora", plain=False, init="config")
-    assert random.data.base_model is None and "load_run(" in random.text
 
 
 def python_of(card: Any) -> str:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from finished_runs import METHODS, TEXTS, logits, make_config, make_record, make_run, save_base
 
-from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.evaluation.generation import generate_texts
-from hf_peft_compare.inference import loading
 from hf_peft_compare.inference.loading import load_run
-from hf_peft_compare.inference.prediction import predict_texts, read_texts, text_columns
-from hf_peft_compare.models.loading import load_base
+from hf_peft_compare.inference.prediction import predict_texts
 from hf_peft_compare.records.record import write_record
-from hf_peft_compare.records.run_folder import RECORD_FILE
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +41,6 @@ def test_a_loaded_run_is_the_model_that_was_saved(row: str, runs: dict[str, Path
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row != "lead"])
-def test_padding_changes_no_prediction(row: str, runs: dict[str, Path], alone: dict[str, list[str]]) -> None:
-    one_by_one = [p["prediction"] for p in predict_texts([runs[row]], TEXTS, batch_size=1)]
-    assert one_by_one == alone[row]
-
-
-@pytest.mark.parametrize("row", [row for row in METHODS if row != "lead"])
 def test_padding_changes_no_logit_of_a_loaded_model(row: str, runs: dict[str, Path]) -> None:
     loaded = load_run(runs[row])
     encoded = loaded.tokenizer(TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
@@ -70,48 +58,6 @@ def test_predictions_are_what_evaluation_generates(runs: dict[str, Path], alone:
     generation = loaded.config.generation
     wanted = generate_texts(loaded.model, loaded.tokenizer, prompts, generation=generation, batch_size=2)
     assert alone["soft"] == wanted
-
-
-def test_runs_that_share_a_base_predict_as_if_alone(
-    runs: dict[str, Path], alone: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loads: list[str] = []
-
-    def count_loads(config: RunConfig) -> Any:
-        loads.append(config.row)
-        return load_base(config)
-
-    monkeypatch.setattr(loading, "load_base", count_loads)
-    order = ["lora", "soft", "ia3", "prefix", "lora_norm", "zero_shot", "lead", "p_tuning", "lora", "full"]
-    order += ["lora_bias", "soft", "last_layers", "zero_shot"]
-    predictions = list(predict_texts([runs[row] for row in order], TEXTS))
-    for place, row in enumerate(order):
-        rows = predictions[place * len(TEXTS) : (place + 1) * len(TEXTS)]
-        assert [r["id"] for r in rows] == ["0", "1", "2"]
-        assert {r["run"] for r in rows} == {f"tiny/{row}-seed0"}
-        assert [r["prediction"] for r in rows] == alone[row], row
-    # A trained norm, trained biases and last layers change the base itself: the run after each loads it anew.
-    assert loads == ["lora", "zero_shot", "soft", "zero_shot"]
-
-
-def test_every_method_predicts_something_of_its_own(alone: dict[str, list[str]]) -> None:
-    assert len({tuple(predictions) for predictions in alone.values()}) == len(METHODS)
-    assert alone["lead"][1] == "A short one."
-
-
-def test_another_base_is_loaded_for_the_run_that_needs_it(
-    runs: dict[str, Path], alone: dict[str, list[str]], tmp_path: Path
-) -> None:
-    """Random weights are those of the run's seed: another seed is another base."""
-    untrained = {"init": "config", "architecture": {"initializer_range": 0.4}}
-    for seed in (1, 2):
-        make_run(tmp_path / str(seed), make_config(runs["lora"].parent / "base", "zero_shot", seed=seed, **untrained))
-    folders = [runs["lora"], tmp_path / "1", tmp_path / "2", tmp_path / "1"]
-    predicted = [p["prediction"] for p in predict_texts(folders, TEXTS)]
-    lora, first, second, again = (predicted[i : i + 3] for i in range(0, 12, 3))
-    assert lora == alone["lora"]
-    assert first == again
-    assert len({tuple(lora), tuple(first), tuple(second)}) == 3
 
 
 def test_random_weights_of_a_base_are_those_it_was_trained_on(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -140,51 +86,3 @@ def test_a_run_without_its_parameters_is_refused(runs: dict[str, Path], tmp_path
     write_record(make_record(make_config(runs["lora"].parent / "base", "lora")), tmp_path)
     with pytest.raises(UserError, match="tuned parameters"):
         load_run(tmp_path)
-
-
-def test_nothing_is_loaded_while_something_is_wrong(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "load_base", lambda config: pytest.fail("loaded"))
-    with pytest.raises(UserError, match=RECORD_FILE):
-        predict_texts([runs["lora"], runs["lora"] / "nowhere"], TEXTS)
-    with pytest.raises(UserError, match="text 2"):
-        predict_texts([runs["lora"]], ["fine", "  "])
-    with pytest.raises(UserError, match="no text"):
-        predict_texts([runs["lora"]], [])
-
-
-def test_the_column_of_texts_is_that_of_the_runs_dataset(runs: dict[str, Path]) -> None:
-    assert text_columns(runs["lora"]) == ["article"]
-
-
-def test_a_text_file_is_one_text(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("One\n\ntwo ü.\n", encoding="utf-8")
-    assert read_texts(tmp_path / "a.txt", ["article"]) == ["One\n\ntwo ü.\n"]
-
-
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_a_column_of_a_file_is_its_texts(suffix: str, tmp_path: Path) -> None:
-    import pandas
-
-    path = tmp_path / f"rows{suffix}"
-    frame = pandas.DataFrame({"article": ['One, "quoted"', "two"], "number": [1, 2]})
-    if suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
-    else:
-        getattr(frame, f"to_{suffix[1:]}")(path, index=False)
-    assert read_texts(path, ["article"]) == ['One, "quoted"', "two"]
-    with pytest.raises(UserError, match="article, number"):
-        read_texts(path, ["document"])
-
-
-def test_unreadable_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no file"):
-        read_texts(tmp_path / "missing.txt", ["article"])
-    (tmp_path / "a.docx").touch()
-    with pytest.raises(UserError, match=r"\.docx"):
-        read_texts(tmp_path / "a.docx", ["article"])
-    (tmp_path / "a.txt").write_bytes("ü".encode("latin-1"))
-    with pytest.raises(UserError, match="UTF-8"):
-        read_texts(tmp_path / "a.txt", ["article"])
-    (tmp_path / "a.parquet").write_text("not parquet")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_texts(tmp_path / "a.parquet", ["article"])

@@ -19,7 +19,7 @@ def assert_alike(one, other):
     assert one.initial_trainables_sha256 == other.initial_trainables_sha256
     assert len(one.history) == len(other.history) == 8  # six steps and two evaluations
     for entry, same in zip(one.history, other.history, strict=True):
-        assert entry == pytest.approx(same, abs=1e-5, rel=1e-4)
+        assert vars(entry) == pytest.approx(vars(same), abs=1e-5, rel=1e-4)
     assert one.results == pytest.approx(other.results, abs=1e-5)
 
 

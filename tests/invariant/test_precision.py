@@ -14,7 +14,7 @@ from hf_peft_compare.records.run_folder import read_predictions
 @pytest.mark.parametrize("row", ["prompt_tuning", "last_layers", "lora", "p_tuning", "full"])
 def test_after_training_in_bf16_the_test_split_is_scored_in_float32(row, train, tmp_path):
     record = train(row, "training.bf16=true", folder="run")
-    assert record.provenance["precision"] == "bf16"
+    assert record.provenance.precision == "bf16"
     run = load_run(tmp_path / "run")
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
 

@@ -17,8 +17,8 @@ def test_a_pretrained_model_learns_from_news(row, train, test_data):
         "training.learning_rate=0.01" if row == "lora" else "training.learning_rate=0.3",
         "generation.max_new_tokens=16",
     )
-    losses = [entry["eval_loss"] for entry in record.history if "eval_loss" in entry]
+    losses = [entry.eval_loss for entry in record.history if entry.eval_loss is not None]
     assert min(losses) < losses[0]
-    assert record.validation["best_loss"] == min(losses)
+    assert record.validation.best_loss == min(losses)
     assert 0 <= record.results["rougeL_fmeasure"] < 1
     assert record.results["test_loss"] > 0

@@ -4,7 +4,8 @@ import pytest
 from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
-from hf_peft_compare.training import testing, trainer
+from hf_peft_compare.evaluation import prediction
+from hf_peft_compare.training import trainer
 from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
 from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
 
@@ -14,7 +15,7 @@ KEYS = ("initial_trainables_sha256", "final_trainables_sha256", "history", "vali
 
 def numbers(record):
     """What must not depend on interruptions."""
-    return {key: getattr(record, key) for key in KEYS} | {"tokens": record.throughput["num_train_tokens"]}
+    return {key: getattr(record, key) for key in KEYS} | {"tokens": record.throughput.num_train_tokens}
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_seconds_of_both_halves_are_added(train, interrupt, tmp_path):
     before = saved.stateful_callbacks["WallClock"]["attributes"]["seconds"]["train"]
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert before > 0
-    assert resumed.seconds["train"] > before
+    assert resumed.seconds.train > before
 
 
 def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
@@ -120,10 +121,10 @@ def test_a_run_interrupted_after_training_does_not_train_on(settings, train, int
 
     set_validation_losses()
     whole = train("lora", settings, folder="whole")
-    assert whole.history[-1]["step"] == 6  # two epochs of three steps, in both cases
+    assert whole.history[-1].step == 6  # two epochs of three steps, in both cases
     set_validation_losses()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(testing, "score_completions", fail)
+        patch.setattr(prediction, "score_completions", fail)
         train("lora", settings, folder="interrupted")
     steps = interrupt(after=1000)
     resumed = train("lora", settings, folder="interrupted")

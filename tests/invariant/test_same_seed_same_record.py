@@ -31,7 +31,7 @@ def test_another_seed_gives_another_run_on_the_same_data(train):
     assert first.initial_trainables_sha256 != second.initial_trainables_sha256
     assert first.final_trainables_sha256 != second.final_trainables_sha256
     assert first.results["test_loss"] != second.results["test_loss"]
-    assert first.provenance["data_fingerprint"] == second.provenance["data_fingerprint"]
+    assert first.provenance.data_fingerprint == second.provenance.data_fingerprint
 
 
 RANDOMLY_INITIALISED = {

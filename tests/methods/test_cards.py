@@ -6,7 +6,7 @@ import pytest
 
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.methods.peft_cards import CARDS
-from hf_peft_compare.report.formulas import formula_svg
+from hf_peft_compare.report.formulas import formula_mathml
 
 
 @pytest.mark.parametrize("peft_type", CARDS)
@@ -19,7 +19,7 @@ def test_a_known_type_of_peft_has_a_card_of_its_own(peft_type):
     assert card["title"] != "peft"
     assert all(card[key] for key in ("idea", "formula", "parameter_count", "when_to_use", "paper"))
     assert card["url"].startswith("https://arxiv.org/abs/")
-    assert formula_svg(card["formula"]) is not None
+    assert formula_mathml(card["formula"]) is not None
 
 
 def test_any_other_type_of_peft_has_the_card_of_the_library():
@@ -52,5 +52,5 @@ def test_the_card_of_p_tuning_counts_what_is_trained(build):
 
 def test_a_record_holds_title_and_theory(train):
     record = train("p_tuning", "num_train_samples=8", "training.num_train_epochs=1")
-    assert record.card["title"] == "P-tuning"
-    assert train("lora", "num_train_samples=8", "training.num_train_epochs=1").card["theory"]
+    assert record.card.title == "P-tuning"
+    assert train("lora", "num_train_samples=8", "training.num_train_epochs=1").card.theory

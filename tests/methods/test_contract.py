@@ -67,9 +67,6 @@ def test_merged_it_is_a_plain_model_of_equal_logits(row, case, tmp_path):
 @pytest.mark.parametrize("row", [row for row in METHODS if row not in MERGEABLE])
 def test_what_cannot_be_merged_says_so(row, case):
     method, _, model, _ = case(row)
-    if method.merge is None:  # the method itself says that it cannot
-        assert method.name == "prompt_tuning"
-        return
     with pytest.raises(UserError, match="cannot be merged"):
         method.merge(model)
 
@@ -106,7 +103,7 @@ def test_gradient_checkpointing_changes_no_loss(row, train):
         row, "training.num_train_epochs=1", "training.gradient_checkpointing=true", folder="checkpointed"
     )
     for one, other in zip(plain.history, checkpointed.history, strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
+        assert vars(one) == pytest.approx(vars(other), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["gpt2-cnn-dailymail"])

@@ -49,19 +49,19 @@ def test_wrong_settings_are_user_errors(values, message):
 def test_target_modules_that_the_model_does_not_have_are_named_with_those_it_has():
     for targets in (["q_proj"], ["c_attn", "q_proj"]):  # peft itself would skip the second silently
         with pytest.raises(UserError, match="'q_proj'.*linear layers: c_attn, c_fc, c_proj, lm_head"):
-            build_peft(tiny_model(), settings(peft_type="LORA", target_modules=targets), None)
+            build_peft(tiny_model(), settings(peft_type="LORA", target_modules=targets))
 
 
 @pytest.mark.parametrize(("architecture", "target"), [("gpt2", "c_attn"), ("llama", "q_proj")])
 def test_auto_targets_are_pefts_choice_for_the_architecture(architecture, target):
-    model = build_peft(tiny_model(architecture), settings(peft_type="LORA", target_modules="auto"), None)
+    model = build_peft(tiny_model(architecture), settings(peft_type="LORA", target_modules="auto"))
     assert any(f".{target}.lora_A." in name for name, _ in model.named_parameters())
 
 
 def test_lora_starts_at_the_untouched_model():
     ids = torch.tensor([[5, 6, 7]])
     expected = tiny_model()(ids).logits
-    model = build_peft(tiny_model(), settings(peft_type="LORA"), None).eval()
+    model = build_peft(tiny_model(), settings(peft_type="LORA")).eval()
     torch.testing.assert_close(model(input_ids=ids).logits, expected)
 
 
@@ -75,7 +75,7 @@ def test_virtual_tokens_are_counted_for_prompt_learning_alone():
 def test_labels_of_the_last_columns_give_the_loss_of_full_labels(row):
     values = {key: value for key, value in METHODS[row].items()}
     torch.manual_seed(0)
-    model = build_peft(tiny_model(), settings(**values), None).eval()
+    model = build_peft(tiny_model(), settings(**values)).eval()
     ids = torch.tensor([[5, 6, 7, 8, 9]])
     full = torch.tensor([[-100, -100, -100, 8, 9]])
     mask = torch.ones_like(ids)

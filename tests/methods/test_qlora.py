@@ -104,7 +104,7 @@ def test_training_changes_no_bit_of_what_is_packed(base, build, train, monkeypat
     model, bits = seen
     assert packed_bits(model) == bits
     assert all("lora_" in name for name in named_trainables(model))
-    losses = [entry["loss"] for entry in record.history if "loss" in entry]
+    losses = [entry.loss for entry in record.history if entry.loss is not None]
     assert losses[-1] < losses[0]
 
 
@@ -124,8 +124,8 @@ def test_the_plan_is_the_record(base, train, tiny_study):
     packed, plain = (next(run for run in plans if run.row == row) for row in ("qlora", "lora"))
     assert record.parameters == {"trainable_params": packed.trainable_params, "total_params": packed.total_params}
     assert (packed.trainable_params, packed.total_params) == (plain.trainable_params, plain.total_params)
-    assert record.memory["weights_bytes"] == packed.memory.weights_bytes < plain.memory.weights_bytes
-    assert record.memory["gradients_bytes"] == packed.memory.gradients_bytes
+    assert record.memory.weights_bytes == packed.memory.weights_bytes < plain.memory.weights_bytes
+    assert record.memory.gradients_bytes == packed.memory.gradients_bytes
 
 
 def test_a_product_by_packed_weights_counts_as_one(base, build):

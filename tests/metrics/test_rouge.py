@@ -5,7 +5,7 @@ import socket
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from hf_peft_compare.metrics.rouge import ROUGE, compute_rouge, rouge_metric
+from hf_peft_compare.metrics.rouge import Rouge, compute_rouge, rouge_metric
 
 PREDICTIONS = ["The cat sat on the mat.", "", "Anna found 12 owls\nnear the mill", "same words here"]
 REFERENCES = ["A cat was on the mat.", "something", "12 owls found near the old mill\nby Anna", "same words here"]
@@ -38,8 +38,8 @@ def test_the_sum_variant_scores_line_by_line():
 
 
 def test_the_first_score_is_the_ranking_one():
-    assert ROUGE.scores[0].name == "rougeL_fmeasure"
-    assert all(score.greater_is_better for score in ROUGE.scores)
+    assert Rouge.scores[0].name == "rougeL_fmeasure"
+    assert all(score.greater_is_better for score in Rouge.scores)
 
 
 def test_no_network_is_used(monkeypatch):

@@ -77,7 +77,7 @@ def test_other_architectures_can_be_entered_above_their_trunk_too(architecture, 
     torch.manual_seed(0)
     config = AutoConfig.for_model(architecture, **common, **more)
     model = build_last_layers(
-        AutoModelForCausalLM.from_config(config).float(), LastLayersSettings(num_layers=num_layers), None
+        AutoModelForCausalLM.from_config(config).float(), LastLayersSettings(num_layers=num_layers)
     )
     trunk = find_trunk(model)
     keep_in_evaluation(trunk)

@@ -156,7 +156,7 @@ def test_a_head_of_other_classes_is_a_user_error(tmp_path):
 def test_pefts_prompts_on_a_roberta_do_not_depend_on_padding(row):
     """Its positions begin after that of padding; they follow from the tokens, of which virtual ones stand in front."""
     torch.manual_seed(0)
-    model = shake_trainables(build_peft(classifier("roberta"), PeftSettings(**METHODS[row]), None)).eval()
+    model = shake_trainables(build_peft(classifier("roberta"), PeftSettings(**METHODS[row]))).eval()
     ids = torch.nn.functional.pad(IDS, (0, 7), value=model.config.pad_token_id)
     with torch.no_grad():
         padded = model(input_ids=ids, attention_mask=(torch.arange(12) < 5).long()[None]).logits
@@ -173,7 +173,7 @@ def test_a_robertas_context_begins_after_the_position_of_padding(row, classifyin
     with pytest.raises(UserError, match="the context of .* has 64"):
         check_lengths(tiny_study("max_length=65", **study).resolve(row=row, seed=0)[0], base)
     settings = PeftSettings(**METHODS[row]) if row != "prompt_tuning" else None
-    model = build_peft(base, settings, None).eval() if settings else PromptTuningModel(base, fresh_prompt()).eval()
+    model = build_peft(base, settings).eval() if settings else PromptTuningModel(base, fresh_prompt()).eval()
     ids = torch.full((1, 64 - P), 7)
     assert logits(model, ids).shape == (1, C)
     with pytest.raises((IndexError, RuntimeError)):

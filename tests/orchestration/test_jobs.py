@@ -1,23 +1,12 @@
 """How runs are divided over processes, and what becomes of a run's folder."""
 
+from dataclasses import replace
+
 import pytest
 
 from hf_peft_compare.orchestration.jobs import jobs_of
-from hf_peft_compare.orchestration.launcher import most_processes
 from hf_peft_compare.orchestration.study_folder import SUPERSEDED
-from hf_peft_compare.records.record import RunRecord, identity, write_record
-
-
-@pytest.mark.parametrize(
-    ("batch", "accumulation", "num_gpus", "expected"),
-    [(8, 1, 4, 4), (8, 1, 3, 2), (8, 4, 4, 2), (8, 8, 4, 1), (9, 1, 4, 3), (8, 1, 0, 1), (8, 1, 1, 1)],
-)
-def test_a_run_takes_as_many_gpus_as_its_effective_batch_divides_into(
-    batch, accumulation, num_gpus, expected, tiny_study
-):
-    settings = [f"training.train_batch_size={batch}", f"training.gradient_accumulation_steps={accumulation}"]
-    config, _ = tiny_study(*settings).resolve(row="lora", seed=0)
-    assert most_processes([config], num_gpus) == expected
+from hf_peft_compare.records.record import record_of, write_record
 
 
 @pytest.fixture
@@ -27,7 +16,7 @@ def job(tiny_study, tmp_path):
 
 
 def leave_record(job, **keys):
-    write_record(RunRecord(**{"status": "finished", "error": None, **identity(job.config, {}), **keys}), job.folder)
+    write_record(replace(record_of(job.config, {}, error=None), **keys), job.folder)
 
 
 def test_a_run_is_finished_only_with_a_finished_record_of_its_very_config(job):

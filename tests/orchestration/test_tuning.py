@@ -1,19 +1,21 @@
 """Equal-budget tuning: the same number of trials for every row, chosen on validation, replayed and not run again."""
 
 import io
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from rich.console import Console
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import Choices, Method, Range
-from hf_peft_compare.core.registry import discover
+from hf_peft_compare.core.method import Choices, Range
+from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.progress_display import Live
 from hf_peft_compare.orchestration.tuning import LEARNING_RATE, space_of, tuned_jobs
-from hf_peft_compare.records.record import RunRecord, identity, read_record, write_record
+from hf_peft_compare.records.parts import HistoryEntry, Seconds, Validation
+from hf_peft_compare.records.record import read_record, record_of, write_record
 
 ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
 
@@ -30,13 +32,11 @@ def tuning(tiny_study, tmp_path):
             for job in jobs:
                 done.append(job)
                 value = loss(job.config)
-                record = RunRecord(
-                    status="failed" if value is None else "finished",
-                    error=None if value is not None else "RuntimeError: no luck",
-                    **identity(job.config, job.origins),
-                    validation=None if value is None else {"best_loss": value, "best_step": 1, "best_epoch": 1.0},
-                    seconds={"train": 30.0},
-                    history=[] if value is None else [{"step": 1, "eval_loss": value}],
+                record = replace(
+                    record_of(job.config, job.origins, error=None if value is not None else "RuntimeError: no luck"),
+                    validation=None if value is None else Validation(best_loss=value, best_step=1, best_epoch=1.0),
+                    seconds=Seconds(train=30.0),
+                    history=[] if value is None else [HistoryEntry(step=1, eval_loss=value)],
                 )
                 job.folder.mkdir(parents=True, exist_ok=True)
                 write_record(record, job.folder)
@@ -85,10 +85,10 @@ def test_the_run_has_the_settings_of_the_lowest_validation_loss(tuning):
     for row in ("full", "lora"):
         best = min(by_row(done)[row], key=lambda job: far_from(3e-4)(job.config))
         (job,) = by_row(tuned)[row]
-        assert rate(job.config) == rate(best.config) == job.tuning["best"][LEARNING_RATE]
+        assert rate(job.config) == rate(best.config) == job.tuning.best_settings[LEARNING_RATE]
         assert job.config.trial is None
         assert job.origins[LEARNING_RATE] == "tuned"
-        assert job.tuning["seconds"] == 4 * 30
+        assert job.tuning.seconds == 4 * 30
 
 
 def test_the_same_study_proposes_the_same_trials_and_runs_none_twice(tuning):
@@ -103,18 +103,18 @@ def test_a_winner_at_the_edge_widens_the_range_once(tuning):
     (job,), done = tuning(far_from(1.0), methods={"full": {}})  # the range ends at 5e-3
     assert len(done) == 5  # a quarter more
     assert rate(done[-1].config) > 5e-3
-    assert job.tuning["widened"] == {"low": 5e-3, "high": pytest.approx(5e-2)}
+    assert (job.tuning.widened.low, job.tuning.widened.high) == (5e-3, pytest.approx(5e-2))
     assert rate(job.config) == rate(done[-1].config)
 
 
 def test_a_winner_inside_its_range_widens_nothing(tuning):
     (job,), done = tuning(far_from(5e-5), methods={"full": {}})
-    assert (len(done), job.tuning["widened"], job.tuning["at_edge"]) == (4, None, False)
+    assert (len(done), job.tuning.widened, job.tuning.at_edge) == (4, None, False)
 
 
 def test_a_failed_trial_is_never_the_best(tuning):
     (job,), done = tuning(lambda config: None if config.trial == 0 else far_from(3e-4)(config), methods={"full": {}})
-    assert job.tuning["trials"][0]["error"] == "RuntimeError: no luck"
+    assert job.tuning.trials[0].error == "RuntimeError: no luck"
     assert rate(job.config) != rate(done[0].config)
 
 
@@ -184,30 +184,15 @@ def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_
     assert not list((tmp_path / "tiny" / "tuning").glob("*/model"))
     assert run_jobs(jobs) == {"lora-seed0": "finished"}
     record = read_record(tmp_path / "tiny" / "lora-seed0")
-    best = min(trials, key=lambda trial: trial.validation["best_loss"])
+    best = min(trials, key=lambda trial: trial.validation.best_loss)
     assert record.config["training"]["learning_rate"] == best.config["training"]["learning_rate"]
-    assert record.validation["best_loss"] == pytest.approx(best.validation["best_loss"])  # the same run, scored
-    assert record.tuning["seconds"] == pytest.approx(sum(sum(trial.seconds.values()) for trial in trials))
+    assert record.validation.best_loss == pytest.approx(best.validation.best_loss)  # the same run, scored
+    assert record.tuning.seconds == pytest.approx(sum(trial.seconds.total for trial in trials))
     assert record.results["test_loss"]
 
 
-def test_giving_up_is_by_the_evaluation_of_the_same_place():
-    from types import SimpleNamespace
-
-    from hf_peft_compare.training.callbacks import MedianStopping
-    from hf_peft_compare.training.callbacks.best_state import METRIC
-
-    control = SimpleNamespace(should_training_stop=False)
-    callback = MedianStopping([2.0, 1.0])
-    for losses, stops in (([1.9], False), ([1.9, 0.9], False), ([1.9, 1.1], True), ([1, 1, 9.0], False)):
-        control.should_training_stop = False
-        state = SimpleNamespace(log_history=[{"loss": 3.0}, *({METRIC: loss} for loss in losses)])
-        callback.on_evaluate(None, state, control, metrics={METRIC: losses[-1]})
-        assert control.should_training_stop is stops
-
-
 def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
-    for method in discover("hf_peft_compare.methods", Method).values():
+    for method in METHODS.entries.values():
         rates = method.tunables.get(LEARNING_RATE)
         assert isinstance(rates, Range) is method.trains
         if method.trains:

@@ -39,13 +39,13 @@ def test_the_record_of_a_run_holds_its_plan(job):
     lora = job("lora")
     assert train_one(lora) == 0
     record = read_record(lora.folder)
-    assert (record.plan["row"], record.plan["seed"]) == ("lora", 3)
-    assert record.plan["trainable_params"] == record.parameters["trainable_params"]
-    assert record.plan["memory"]["optimizer_bytes"] == record.memory["optimizer_bytes"]
+    assert (record.plan.row, record.plan.seed) == ("lora", 3)
+    assert record.plan.trainable_params == record.parameters.trainable_params
+    assert record.plan.memory.optimizer_bytes == record.memory.optimizer_bytes
 
 
 def test_a_run_that_dies_leaves_its_plan(job):
     lora = planned(job("lora"), preflight.check([job("lora").config], num_processes=1))
     note_death(lora, -9)
     record = read_record(lora.folder)
-    assert not record.finished and record.plan["memory"]["peak_bytes"] > 0
+    assert not record.finished and record.plan.memory.peak_bytes > 0

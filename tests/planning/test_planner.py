@@ -125,13 +125,13 @@ def test_calibration_is_of_the_device_that_is_here(tiny_study):
 @pytest.mark.parametrize("row", ["lora", "prompt_tuning", "last_layers", "last_layer_head", "full"])
 def test_a_real_run_measures_what_was_planned(row, plan, train):
     planned, record = plan(row), train(row)
-    assert planned.trainable_params == record.parameters["trainable_params"]
-    assert planned.num_train_tokens == record.throughput["num_train_tokens"]
-    assert planned.flops["train"] == pytest.approx(record.throughput["train_flops"], rel=0.1)
-    assert planned.trunk_cache_bytes == (record.trunk_cache or {}).get("bytes")
+    assert planned.trainable_params == record.parameters.trainable_params
+    assert planned.num_train_tokens == record.throughput.num_train_tokens
+    assert planned.flops["train"] == pytest.approx(record.throughput.train_flops, rel=0.1)
+    assert planned.trunk_cache_bytes == (record.trunk_cache.num_bytes if record.trunk_cache else None)
     for key in ("weights_bytes", "gradients_bytes", "optimizer_bytes"):
-        assert getattr(planned.memory, key) == record.memory[key]
-    assert planned.memory.activations_bytes == pytest.approx(record.memory["activations_bytes"], rel=0.05)
+        assert getattr(planned.memory, key) == getattr(record.memory, key)
+    assert planned.memory.activations_bytes == pytest.approx(record.memory.activations_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize(

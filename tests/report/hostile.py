@@ -60,13 +60,17 @@ def _lines(row: str) -> list[dict[str, Any]]:
 def _record(row: str, lines: list[dict[str, Any]]) -> RunRecord:
     made = make_record(row, predictions=lines)
     config = {**made.config, "dataset": EVERYTHING, EVERYTHING: EVERYTHING, "a": TEXTS, "b": {SCRIPT: row}}
-    card = {**dict.fromkeys(made.card, EVERYTHING), "title": f"{row} {EVERYTHING}", "url": f"javascript:{EVERYTHING}"}
+    card = {
+        **dict.fromkeys(vars(made.card), EVERYTHING),
+        "title": f"{row} {EVERYTHING}",
+        "url": f"javascript:{EVERYTHING}",
+    }
     changes: dict[str, Any] = {
         "config": config,
         "config_origins": {"b." + SCRIPT: SCRIPT, "a": SCRIPT},
         "card": {**card, "formula": r"x \input{/etc/passwd} </script>" if row == "lora" else r"\frac{"},
-        "scores": {name: {**about, "title": f"{about['title']} {SCRIPT}"} for name, about in made.scores.items()},
+        "scores": {name: {**vars(about), "title": f"{about.title} {SCRIPT}"} for name, about in made.scores.items()},
         "notes": TEXTS,
-        "provenance": {**made.provenance, "device": EVERYTHING, SCRIPT: EVERYTHING, "x": row},
+        "provenance": {**vars(made.provenance), "device": EVERYTHING, "versions": {SCRIPT: EVERYTHING}, "python": row},
     }
     return make_record(row, predictions=lines, **changes)

@@ -11,9 +11,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-# matplotlib puts one <style> into each drawing; ours stands in the head.
 ACTIVE = (
-    "img, iframe, object, embed, link, form:not(.canvas > form), body style:not([type]), script[src], "
+    "img, iframe, object, embed, link, form:not(.canvas > form), body style, script[src], "
     "svg [onload], [onerror], [href^='javascript']"
 )
 SCRIPTS = "return [...document.scripts].filter(script => !script.type).map(script => script.textContent)"

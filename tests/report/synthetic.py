@@ -7,21 +7,13 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from record_parts import TITLES, TRAINABLE, make_card, make_config, make_memory, make_provenance
+
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
 
-TITLES = {
-    "lead": "Lead-3",
-    "zero_shot": "Zero-shot",
-    "prompt_tuning": "Prompt tuning",
-    "last_layers": "Last layers",
-    "lora": "LoRA",
-    "full": "Full fine-tuning",
-}
-TRAINABLE = {"prompt_tuning": 4_608, "last_layers": 45_685_248, "lora": 4_718_592, "full": 124_439_808}
 LEVEL = {"lead": 0.24, "zero_shot": 0.15, "prompt_tuning": 0.2, "last_layers": 0.26, "lora": 0.29, "full": 0.3}
 BASE = 124_439_808
-FORMULA = r"W = W_0 + \frac{\alpha}{r} B A,\quad B \in \mathbb{R}^{d \times r},\ A \in \mathbb{R}^{r \times k}"
 
 
 @dataclass(frozen=True)
@@ -146,13 +138,6 @@ def make_record(
     if row != "lead":
         results["test_loss"] = sum(line["nll"] for line in lines) / sum(line["num_tokens"] for line in lines)
     place = list(TITLES).index(row) if row in TITLES else 3
-    peaks = {
-        f"{phase}_peak_{kind}_bytes": int((1.5 + 0.4 * place) * 1e9) if cuda and row != "lead" else None
-        for phase in ("train", "evaluation")
-        for kind in ("allocated", "reserved")
-    }
-    if not trains:
-        peaks["train_peak_allocated_bytes"] = peaks["train_peak_reserved_bytes"] = None
     fields: dict[str, Any] = {
         "status": "finished",
         "error": None,
@@ -160,35 +145,7 @@ def make_record(
         "row": row,
         "method": row,
         "seed": seed,
-        "config": {
-            "study": "tiny-study",
-            "row": row,
-            "seed": seed,
-            "task": {"name": "summarization", "prompt_template": "{source}\n\nTL;DR:"},
-            "dataset": "abisee/cnn_dailymail",
-            "num_train_samples": 21_000,
-            "num_validation_samples": 6_000,
-            "num_test_samples": 3_000,
-            "model_name_or_path": "gpt2",
-            "max_length": 512,
-            "method": {
-                "name": row,
-                **(
-                    {"r": 128, "lora_alpha": 32, "lora_dropout": 0.1}
-                    if row == "lora"
-                    else {"num_virtual_tokens": 6}
-                    if row == "prompt_tuning"
-                    else {}
-                ),
-            },
-            "training": {
-                "learning_rate": {"prompt_tuning": 0.3, "lora": 2e-4}.get(row, 5e-5),
-                "num_train_epochs": 4,
-                "train_batch_size": 8,
-                "max_grad_norm": 1.0,
-            },
-            "generation": {"max_new_tokens": 64},
-        },
+        "config": make_config(row, seed=seed),
         "config_origins": {
             "training.learning_rate": "method",
             "training.num_train_epochs": "study",
@@ -197,15 +154,7 @@ def make_record(
             "generation.max_new_tokens": "default",
         },
         "config_hash": "0123456789abcdef",
-        "card": {
-            "title": TITLES.get(row, row),
-            "idea": "A low-rank update is learned beside the frozen weights.",
-            "formula": FORMULA,
-            "parameter_count": "r (d + k) per matrix",
-            "when_to_use": "When memory is scarce; the rank trades size for reach.",
-            "paper": "Hu et al. (2021), LoRA: Low-Rank Adaptation of Large Language Models",
-            "url": "https://arxiv.org/abs/2106.09685",
-        },
+        "card": make_card(row),
         "scores": {name: about_score(name) for name in score_names()},
         "parameters": None
         if row == "lead"
@@ -220,11 +169,7 @@ def make_record(
         "seconds": {"train": 100.0 + 321.5 * place, "evaluation": 60.25, "save": 0.5, "load": 2.125}
         if trains
         else {"train": 0.0, "evaluation": 33.0, "save": 0.0, "load": 2.0},
-        "memory": {
-            "baseline_bytes": 510_000_000 if cuda else None,
-            **peaks,
-            "resident_peak_bytes": 1_600_000_000 + 10_000_000 * place,
-        },
+        "memory": make_memory(row, place, cuda=cuda),
         "throughput": {
             "num_train_tokens": 400_000,
             "train_tokens_per_second": 4000.0,
@@ -235,16 +180,7 @@ def make_record(
         else {},
         "history": make_history(row) if trains else [],
         "notes": ["The micro-batch was halved once, to 4."] if row == "full" else [],
-        "provenance": {
-            "versions": {"python": "3.11.7", "torch": "2.9.0", "transformers": "5.23.0", "peft": "0.21.2"},
-            "device": "NVIDIA H200" if cuda else "cpu",
-            "precision": "bf16",
-            "processes": 1,
-            "commit": "4f1c2d3e",
-            "dirty": False,
-            "data_fingerprint": "9f8e7d6c",
-            "started": f"2026-11-21T01:0{place}:00+00:00",
-        },
+        "provenance": make_provenance(place, cuda=cuda),
     }
     return RunRecord(**{**fields, **changes})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hf_peft_compare.report.escaping import cap, escape_latex, escape_markdown, visible
-from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_svg
+from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_mathml
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_cut_texts_say_how_much_is_missing() -> None:
         r"\theta^\ast = \arg\min_\theta \sum_{(x, y)} -\log p_\theta(y \mid x)",
     ],
 )
-def test_plain_mathematics_is_drawn_and_set(latex: str) -> None:
-    drawing = formula_svg(latex)
-    assert drawing is not None and drawing.startswith("<svg") and "currentColor" in drawing
+def test_plain_mathematics_is_set(latex: str) -> None:
+    mathml = formula_mathml(latex)
+    assert mathml is not None and mathml.startswith("<math") and "\\" not in mathml
     assert formula_latex(latex) == rf"\({latex}\)"
 
 
@@ -81,17 +81,24 @@ def test_plain_mathematics_is_drawn_and_set(latex: str) -> None:
         r"x \\ y",
         "",
         r"\) \relax \(",
+        "{x",
+        "x}",
+        "x^_2",
+        r"\binom{n}",
+        r"\bigl x",
+        r"\left( x",
+        r"\text{<script>}",
+        r"\text{a & b}",
     ],
 )
 def test_anything_else_stays_source(latex: str) -> None:
-    assert formula_svg(latex) is None
+    assert formula_mathml(latex) is None
     assert formula_latex(latex).startswith(r"\texttt{")
     assert formula_markdown(latex).startswith("`")
 
 
 def test_every_method_card_of_the_package_can_be_drawn() -> None:
-    from hf_peft_compare.core.method import Method
-    from hf_peft_compare.core.registry import discover
+    from hf_peft_compare.core.registry import METHODS
 
-    formulas = {name: method.card.formula for name, method in discover("hf_peft_compare.methods", Method).items()}
-    assert [name for name, formula in formulas.items() if formula_svg(formula) is None] == []
+    formulas = {name: method.card.formula for name, method in METHODS.entries.items()}
+    assert [name for name, formula in formulas.items() if formula_mathml(formula) is None] == []

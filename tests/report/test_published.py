@@ -21,6 +21,6 @@ def test_a_published_report_follows_from_its_records(folder, tmp_path):
     records = read_records(folder / "records")
     predictions = {run: list(read_predictions(folder / "records" / run)) for run in records}
     write_report(load_study(folder.name).config, records, predictions, tmp_path)
-    for name in ("README.md", "tables.tex", "results.csv"):  # figures depend on the release of matplotlib
+    for name in ("README.md", "tables.tex", "results.csv"):  # figures depend on the release of vl-convert
         assert (tmp_path / name).read_text() == (folder / name).read_text(), name
     assert all(record.finished for record in records.values())

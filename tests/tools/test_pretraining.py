@@ -10,9 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tools.pretrain_quickstart_base import pretraining
+from tools.pretrain_quickstart_base.batches import draw_batch
 from tools.pretrain_quickstart_base.copying import IGNORED, draw_copying_rows
 from tools.pretrain_quickstart_base.optimizers import orthogonalized
-from tools.pretrain_quickstart_base.pretraining import Recipe, active_ids, draw_batch, pretrain, rate_share
+from tools.pretrain_quickstart_base.pretraining import pretrain
+from tools.pretrain_quickstart_base.recipe import Recipe, active_ids, rate_share
 
 TINY = Recipe(
     vocab_size=400,

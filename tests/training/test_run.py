@@ -16,6 +16,7 @@ from hf_peft_compare.data.tokenization import encode
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.loading import load_base, load_tokenizer
 from hf_peft_compare.models.trainable_parameters import hash_tensors, load_trainables
+from hf_peft_compare.records.parts import HistoryEntry, ScoreDescription, Validation
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.training import run as training
@@ -29,7 +30,7 @@ def test_every_method_leaves_a_finished_record(row, train, tmp_path):
     folder = tmp_path / f"{row}-seed0"
     assert read_record(folder) == record
     assert record.status == "finished" and record.error is None
-    assert {name for name, seconds in record.seconds.items() if seconds < 0} == set()
+    assert min(vars(record.seconds).values()) >= 0
     assert list(record.scores)[0] == "rougeL_fmeasure" and list(record.scores)[-1] == "test_loss"
     method = get_method(record.method)
     assert (row == "lead") == ("test_loss" not in record.results)
@@ -65,7 +66,7 @@ def test_the_test_loss_is_that_of_a_plain_loop(train, tiny_study):
 
 
 def eval_losses(record):
-    return [entry["eval_loss"] for entry in record.history if "eval_loss" in entry]
+    return [entry.eval_loss for entry in record.history if entry.eval_loss is not None]
 
 
 def validation_loss(config, model, tokenizer):
@@ -127,7 +128,7 @@ def test_a_run_whose_best_is_its_first_epoch_ends_like_a_run_of_one_epoch(row, t
     validation_losses(1.0, 3.0, 2.0)
     long = train(row, CONSTANT, UNCACHED, "training.num_train_epochs=3", folder="long")
     assert long.final_trainables_sha256 == short.final_trainables_sha256 != long.initial_trainables_sha256
-    assert long.validation == {"best_loss": 1.0, "best_step": 3, "best_epoch": 1.0}
+    assert long.validation == Validation(best_loss=1.0, best_step=3, best_epoch=1.0)
     assert long.results == short.results
 
 
@@ -144,13 +145,13 @@ def test_training_stops_when_patience_is_at_its_end(patience, losses, evaluation
     validation_losses(*losses)
     record = train("ia3", "training.num_train_epochs=5", f"training.early_stopping_patience={patience}")
     assert eval_losses(record) == losses[:evaluations]
-    assert record.validation["best_loss"] == min(losses[:evaluations])
+    assert record.validation.best_loss == min(losses[:evaluations])
 
 
 def test_the_validation_loss_does_not_depend_on_the_evaluation_batch(train):
     # Reached by the same training; batches of 1, 3 and 8 rows of unequal lengths weigh the same.
     losses = [
-        train("lora", f"training.eval_batch_size={size}", folder=f"size{size}").validation["best_loss"]
+        train("lora", f"training.eval_batch_size={size}", folder=f"size{size}").validation.best_loss
         for size in (1, 3, 8)
     ]
     assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
@@ -158,9 +159,9 @@ def test_the_validation_loss_does_not_depend_on_the_evaluation_batch(train):
 
 def test_evaluation_every_few_steps_keeps_the_best_of_all(train):
     record = train("lora", "training.eval_strategy=steps", "training.eval_steps=2", "training.learning_rate=0.01")
-    evaluated = [entry["step"] for entry in record.history if "eval_loss" in entry]
+    evaluated = [entry.step for entry in record.history if entry.eval_loss is not None]
     assert evaluated == [2, 4, 6]
-    assert record.validation["best_step"] in evaluated
+    assert record.validation.best_step in evaluated
 
 
 def test_each_epoch_visits_the_same_examples_in_another_order(train, monkeypatch):
@@ -182,7 +183,7 @@ def test_each_epoch_visits_the_same_examples_in_another_order(train, monkeypatch
 def test_training_learns(train):
     for row, rate in {"full": 0.01, "lora": 0.01, "prompt_tuning": 1.0, "last_layers": 0.01}.items():
         record = train(row, f"training.learning_rate={rate}", "training.num_train_epochs=5")
-        losses = [entry["loss"] for entry in record.history if "loss" in entry]
+        losses = [entry.loss for entry in record.history if entry.loss is not None]
         assert losses[-1] < losses[0] - 0.1, row
 
 
@@ -235,7 +236,7 @@ def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
     config, _ = tiny_study().resolve(row="lora", seed=0)
     rows = encode(config, load_examples(config), load_tokenizer(config)).splits["train"]
     assert len(rows) % 8 == 0  # every row is visited in every epoch
-    assert record.throughput["num_train_tokens"] == 2 * sum(len(row["input_ids"]) for row in rows)
+    assert record.throughput.num_train_tokens == 2 * sum(len(row["input_ids"]) for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -262,19 +263,19 @@ def test_num_train_tokens_is_what_the_trainer_would_count_on_the_device(
 
     monkeypatch.setattr(training, "make_trainer", counting)
     record = train("lora", *settings)
-    assert record.throughput["num_train_tokens"] == trainers[0].state.num_input_tokens_seen > 0
+    assert record.throughput.num_train_tokens == trainers[0].state.num_input_tokens_seen > 0
 
 
 def test_the_record_says_what_it_was_made_with(train):
     record = train("lora", "training.learning_rate=0.125")
     assert record.config["training"]["learning_rate"] == 0.125
     assert record.config_origins["training.learning_rate"] == "command line"
-    assert record.card["title"] == "LoRA"
-    assert record.scores["rougeL_fmeasure"] == {"title": "ROUGE-L F", "unit": "ratio", "greater_is_better": True}
-    assert record.provenance["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
-    assert record.provenance["precision"] == "fp32"
-    assert set(record.provenance["data_fingerprint"]) == {"train", "validation", "test"}
-    assert all(math.isfinite(value) for entry in record.history for value in entry.values())
+    assert record.card.title == "LoRA"
+    assert record.scores["rougeL_fmeasure"] == ScoreDescription(title="ROUGE-L F", unit="ratio")
+    assert record.provenance.versions["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert record.provenance.precision == "fp32"
+    assert set(record.provenance.data_fingerprint) == {"train", "validation", "test"}
+    assert all(math.isfinite(value) for entry in record.history for value in vars(entry).values() if value is not None)
     json.dumps(record.config)  # nothing in it that JSON does not have
 
 
@@ -295,6 +296,6 @@ def test_history_keeps_the_loss_curves_and_nothing_of_the_clock():
         {"train_runtime": 10.0, "train_loss": 1.0, "epoch": 1.0, "step": 2},
     ]
     assert history(log) == [
-        {"step": 1, "epoch": 0.5, "loss": 2.0, "learning_rate": 0.1, "grad_norm": 1.0},
-        {"step": 2, "epoch": 1.0, "eval_loss": 1.5},
+        HistoryEntry(step=1, epoch=0.5, loss=2.0, learning_rate=0.1, grad_norm=1.0),
+        HistoryEntry(step=2, epoch=1.0, eval_loss=1.5),
     ]

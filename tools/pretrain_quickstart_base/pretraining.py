@@ -10,59 +10,25 @@ import argparse
 import itertools
 import json
 import math
-import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from tools.pretrain_quickstart_base.copying import IGNORED, draw_copying_rows
+from tools.pretrain_quickstart_base.batches import Batch, draw_batch
+from tools.pretrain_quickstart_base.copying import IGNORED
 from tools.pretrain_quickstart_base.digests import generate_documents, generate_examination
 from tools.pretrain_quickstart_base.optimizers import Muon
+from tools.pretrain_quickstart_base.recipe import Recipe, draw_exercise, rate_share
 
 EOS = "<|endoftext|>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All that decides the base, besides the text."""
-
-    seed: int = 0
-    vocab_size: int = 1536
-    n_positions: int = 256
-    n_embd: int = 128
-    n_layer: int = 4
-    n_head: int = 4
-    initializer_range: float = 0.06
-    adamw_learning_rate: float = 2e-3
-    muon_learning_rate: float = 4e-3
-    warmup_steps: int = 100
-    copying_steps: int = 1_300  # rows of random tokens only
-    previous_token_steps: int = 300  # of these, also foretell the previous token after block one
-    growth_steps: tuple[int, int] = (600, 1_200)  # the random vocabulary grows from 60 ids to all between these steps
-    story_steps: int = 1_500
-    copying_share: float = 0.1  # of the later steps: random tokens, so that copying any token stays learned
-    copying_tokens: int = 2_048  # of a batch
-    story_tokens: int = 4_096
-    num_tokenizer_documents: int = 20_000
-    num_examined: int = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """[B, T] each; `offsets` [B, 1] shift a row's positions, so that short rows train all of them."""
-
-    input_ids: torch.Tensor
-    labels: torch.Tensor
-    offsets: torch.Tensor
 
 
 @dataclass
@@ -226,61 +192,6 @@ def train_step(
         optimizer.step()
     model.zero_grad()
     return {"exercise": exercise, "loss": round(loss.item(), 4), "accuracy": round(accuracy, 4)}
-
-
-def rate_share(recipe: Recipe, *, step: int) -> float:
-    """Warm up, stay at one while copying is learned, then fall evenly to zero at the last step."""
-    warmup = min(1.0, (step + 1) / recipe.warmup_steps)
-    steps_left = recipe.copying_steps + recipe.story_steps - step
-    return warmup * min(1.0, steps_left / max(1, recipe.story_steps))
-
-
-def draw_exercise(recipe: Recipe, *, step: int) -> str:
-    """`copying` or `stories`, by the step."""
-    if step < recipe.copying_steps:
-        return "copying"
-    return "copying" if random.Random(f"{recipe.seed} {step}").random() < recipe.copying_share else "stories"
-
-
-def draw_batch(recipe: Recipe, *, step: int, exercise: str, tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """The batch of a step, from the seed and the step alone."""
-    if exercise == "stories":
-        return draw_story_batch(recipe, step=step, tokenizer=tokenizer)
-    rng = np.random.default_rng([recipe.seed, step])
-    # Short rows until copying is there, then rows as long as stories.
-    length = 64 if step < recipe.growth_steps[1] else recipe.n_positions - 64
-    num_rows = max(1, recipe.copying_tokens // length)
-    vocabulary = np.random.default_rng(recipe.seed).permutation(recipe.vocab_size)[: active_ids(recipe, step=step)]
-    rows = draw_copying_rows(num_rows=num_rows, length=length, vocabulary=vocabulary, rng=rng)
-    offsets = rng.integers(0, recipe.n_positions - length + 1, size=(num_rows, 1))
-    return Batch(
-        input_ids=torch.from_numpy(rows.input_ids),
-        labels=torch.from_numpy(rows.labels),
-        offsets=torch.from_numpy(offsets),
-    )
-
-
-def active_ids(recipe: Recipe, *, step: int) -> int:
-    """How many ids the random rows use: 60 at first, since few words are learned apart sooner; later all."""
-    first, last = recipe.growth_steps
-    share = min(1.0, max(0.0, (step - first) / (last - first)))
-    return round(60 * (recipe.vocab_size / 60) ** share)
-
-
-def draw_story_batch(recipe: Recipe, *, step: int, tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """Documents joined by eos and cut into rows of `n_positions` at any point, so every position is trained."""
-    num_rows = max(1, recipe.story_tokens // recipe.n_positions)
-    skip = random.Random(f"skip {recipe.seed} {step}").randrange(recipe.n_positions)
-    stream = itertools.islice(_token_stream(recipe, step=step, tokenizer=tokenizer), skip, None)
-    ids = torch.tensor(list(itertools.islice(stream, num_rows * recipe.n_positions)))
-    input_ids = ids.view(num_rows, recipe.n_positions)
-    return Batch(input_ids=input_ids, labels=input_ids, offsets=torch.zeros(num_rows, 1, dtype=torch.long))
-
-
-def _token_stream(recipe: Recipe, *, step: int, tokenizer: PreTrainedTokenizerFast) -> Iterator[int]:
-    for document in generate_documents(seed=recipe.seed, part=step):
-        yield from tokenizer(document)["input_ids"]
-        yield tokenizer.eos_token_id
 
 
 def losses_of(

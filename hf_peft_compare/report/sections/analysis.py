@@ -8,6 +8,7 @@ from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
 from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.comparison.verdict import write_pair
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
@@ -62,7 +63,7 @@ def say_best_loss(comparison: Comparison) -> Iterator[str]:
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
     best = comparison.row(comparison.best_row)
     if row is not None and best is not None and row is not best and LOSS in best.figures:
-        loss, unit = format_score(row.figures[LOSS]), comparison.scores[LOSS].get("unit", "nats per token")
+        loss, unit = format_score(row.figures[LOSS]), comparison.scores[LOSS].unit or "nats per token"
         yield f"The lowest test loss is another row's: {row.label} with {loss} {unit}."
 
 
@@ -143,10 +144,11 @@ def say_incomplete(comparison: Comparison) -> Iterator[str]:
         yield f"The study is not complete; of its {len(comparison.runs)} runs: not run yet {missing}, failed {failed}."
 
 
-def _best_is_last(record: object) -> bool:
-    evaluated = [entry["step"] for entry in getattr(record, "history", ()) if "eval_loss" in entry]
-    validation = getattr(record, "validation", None) or {}
-    return len(evaluated) > 1 and validation.get("best_step") == evaluated[-1]
+def _best_is_last(record: RunRecord | None) -> bool:
+    if record is None or record.validation is None:
+        return False
+    evaluated = [entry.step for entry in record.history if entry.eval_loss is not None]
+    return len(evaluated) > 1 and record.validation.best_step == evaluated[-1]
 
 
 def _ratio(value: float | None, whole: float | None) -> float | None:
@@ -164,11 +166,11 @@ def _score(row: MethodRow, comparison: Comparison) -> float | None:
 
 def _title(comparison: Comparison) -> str:
     score = _ranking(comparison)
-    return str(comparison.scores[score].get("title") or score)
+    return comparison.scores[score].title or score
 
 
 def _greater(comparison: Comparison) -> bool:
-    return bool(comparison.scores[_ranking(comparison)].get("greater_is_better", True))
+    return comparison.scores[_ranking(comparison)].greater_is_better
 
 
 SECTION = Section(name="analysis", title="What the numbers say", order=10, render=render_analysis)

@@ -97,7 +97,7 @@ def _notes(material: Material) -> Iterator[str]:
         yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
     if comparison.several_seeds:
         yield "± is the standard deviation over seeds."
-    notes = {comparison.scores[name].get("note") for name in main_scores(comparison)}
+    notes = {comparison.scores[name].note for name in main_scores(comparison)}
     yield from sorted(note for note in notes if note)
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
         yield "Peak GPU memory: most bytes that training allocated at once, the model included."

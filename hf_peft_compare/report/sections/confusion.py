@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.example_scores import Predictions
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
-from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.charts.confusion import confusion_chart
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_score
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 MOST_CLASSES = 12  # in a chart that can be read; the table has all
-DARKEST = 0.75  # numbers must stay legible on it
-SHORTEST_WIDTH, CELL_WIDTH = 3.6, 0.62  # inches; all matrices are drawn alike, with or without a column of no answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,32 +83,15 @@ def _chart(material: Material, place: int, row: MethodRow, confusion: Confusion)
     return Chart(
         name=f"confusion_{place}",
         alt=f"Confusion matrix of {row.label}: {words}",
-        draw=lambda figure: draw_confusion(figure, row.label, confusion, color=material.colors[row.row]),
-        size=(max(SHORTEST_WIDTH, 2.0 + CELL_WIDTH * len(confusion.labels)), 1.1 + 0.42 * len(confusion.labels)),
+        spec=confusion_chart(
+            row.label, confusion.counts, labels=confusion.labels, answers=answers, color=material.colors[row.row]
+        ),
     )
 
 
 def _answers(confusion: Confusion) -> list[str]:
     """List the columns: the classes, and that there was no answer where this happened."""
     return [*confusion.labels, *([NO_ANSWER] if confusion.answered(NO_ANSWER) else [])]
-
-
-def draw_confusion(figure: Figure, title: str, confusion: Confusion, *, color: str) -> None:
-    """Draw a line per class and a column per answer."""
-    from matplotlib.patches import Rectangle
-
-    axes, answers = figure.subplots(), _answers(confusion)
-    for y, label in enumerate(confusion.labels):
-        for x, answer in enumerate(answers):
-            number = confusion.counts[label, answer]
-            share = number / max(confusion.labelled(label), 1)
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, alpha=DARKEST * share, linewidth=0))
-            axes.text(x, y, f"{number:,}", ha="center", va="center", color=INK)
-    axes.set(xlim=(-0.5, len(answers) - 0.5), ylim=(len(confusion.labels) - 0.5, -0.5), ylabel="class")
-    axes.set_xticks(range(len(answers)), list(map(chart_label, answers)), rotation=30 if len(answers) > 5 else 0)
-    axes.set_yticks(range(len(confusion.labels)), list(map(chart_label, confusion.labels)))
-    axes.set_title(chart_label(title), fontsize=9)
-    axes.grid(False)
 
 
 def _table(found: Sequence[tuple[MethodRow, Confusion]], labels: Sequence[str]) -> Table:

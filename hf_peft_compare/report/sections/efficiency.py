@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import FigureColumn, has_cuda, memory_column, score_column
 from hf_peft_compare.report.blocks import Block, Chart, Charts, Material, Section
-from hf_peft_compare.report.charts import INK, chart_label
+from hf_peft_compare.report.charts.scatter import Scatter, scatter_chart
 from hf_peft_compare.report.sections.comparison import figure_table
-from hf_peft_compare.report.vega import live_scatter
 from hf_peft_compare.utils.formatting import format_count, format_megabytes, format_seconds
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PROMPT_TOKENS = "prompt_tokens_per_example"
 
@@ -27,81 +20,33 @@ def render_efficiency(material: Material) -> list[Block]:
     if comparison.best_row is None:
         return []
     memory = memory_column(comparison)
+    scatter = scatter_chart(material, description=f"{_title(comparison)} of every row against a cost")
     charts = [
-        _chart(material, key="trainable_params", words="trainable parameters", name="quality_parameters"),
-        _chart(material, key="train_seconds", words="training time (s)", name="quality_time"),
+        _chart(material, scatter, key="trainable_params", words="trainable parameters", name="quality_parameters"),
+        _chart(material, scatter, key="train_seconds", words="training time (s)", name="quality_time"),
         _chart(
-            material,
-            key=memory.key,
-            words=memory.title[0].lower() + memory.title[1:],
-            name="quality_memory",
-            scale=1e-6,
+            material, scatter, key=memory.key, words=memory.title[0].lower() + memory.title[1:], name="quality_memory"
         ),
     ]
-    caption = f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: rows that train nothing."
+    caption = (
+        f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: rows that train nothing. "
+        "Dotted: the front, which no other row beats in both."
+    )
     shown = [chart for chart in charts if chart is not None]
     if not shown:
         return _tables(material)
-    description = f"{_title(comparison)} of every row against a cost"
-    return [
-        Charts(charts=shown, caption=caption, live=live_scatter(material, description=description)),
-        *_tables(material),
-    ]
+    return [Charts(charts=shown, caption=caption, live=scatter.live), *_tables(material)]
 
 
-def _chart(material: Material, *, key: str, words: str, name: str, scale: float = 1.0) -> Chart | None:
-    """Give a scatter chart of the ranking score over one cost; None where no trained row has that cost."""
+def _chart(material: Material, scatter: Scatter, *, key: str, words: str, name: str) -> Chart | None:
+    """Return a scatter chart of the ranking score over one cost; None where no trained row has that cost."""
     rows = [row for row in material.comparison.finished_rows if _drawable(material.comparison, row)]
     if not any(_cost(row, key) for row in rows if not row.floor):
         return None
     return Chart(
         name=name,
         alt=f"{_title(material.comparison)} of {', '.join(row.label for row in rows)} against {words}",
-        draw=lambda figure: draw_scatter(figure, material, rows, key=key, words=words, scale=scale),
-        size=(4.3, 3.9),
-    )
-
-
-def draw_scatter(
-    figure: Figure, material: Material, rows: Sequence[MethodRow], *, key: str, words: str, scale: float
-) -> None:
-    """Draw one point per trained row and one dashed line per floor; parameters on a logarithmic axis."""
-    axes, comparison = figure.subplots(), material.comparison
-    for place, row in enumerate(rows):
-        color, marker = material.colors[row.row], material.markers[row.row]
-        if row.floor:
-            value = row.figures[str(comparison.ranking_score)]
-            axes.axhline(
-                value, color=color, linestyle=("--", ":")[place % 2], linewidth=1.4, label=chart_label(row.label)
-            )
-        elif cost := _cost(row, key):
-            _draw_point(axes, comparison, row, cost * scale, color=color, marker=marker)
-    if key == "trainable_params":
-        axes.set_xscale("log")
-    elif costs := [cost * scale for row in rows if (cost := _cost(row, key))]:
-        axes.set_xlim(0, 1.08 * max(costs))  # the margin is of the whole axis, for markers have a width
-    axes.margins(y=0.12)
-    axes.set_xlabel(words)
-    axes.set_ylabel(chart_label(_title(comparison)))
-    figure.legend(loc="outside lower center", ncols=2, labelcolor=INK)
-
-
-def _draw_point(axes: Axes, comparison: Comparison, row: MethodRow, cost: float, *, color: str, marker: str) -> None:
-    score = row.figures[str(comparison.ranking_score)]
-    interval = row.intervals.get(str(comparison.ranking_score))
-    bars = None
-    if interval is not None and interval.low is not None and interval.high is not None:
-        bars = [[max(0.0, score - interval.low)], [max(0.0, interval.high - score)]]
-    axes.errorbar(
-        [cost],
-        [score],
-        yerr=bars,
-        fmt=marker,
-        color=color,
-        markersize=7,
-        capsize=3,
-        linewidth=1.4,
-        label=chart_label(row.label),
+        spec=scatter.printed(across=key, up=str(material.comparison.ranking_score)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_peft_compare.comparison.example_scores import example_values
 from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
-from hf_peft_compare.report.charts import short_label
+from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
 from hf_peft_compare.utils.formatting import format_score
 
@@ -29,7 +29,7 @@ def render_examples(material: Material) -> list[Block]:
             for row, by_id in lines.items()
         }
     )
-    title = str(material.comparison.scores[score].get("title") or score)
+    title = material.comparison.scores[score].title or score
     rule = (
         f"Examples are chosen by rule: those at the 5, 25, 50, 75 and 95 % points of the mean {title} over all rows, "
         "the hardest first."
@@ -84,8 +84,8 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
     about = material.comparison.scores[str(material.comparison.ranking_score)]
     data = {
         "score": {
-            "title": short_label(str(about.get("title") or material.comparison.ranking_score)),
-            "greater_is_better": bool(about.get("greater_is_better", True)),
+            "title": short_label(about.title or str(material.comparison.ranking_score)),
+            "greater_is_better": about.greater_is_better,
         },
         "rows": [{"label": short_label(row.label), "accent": material.colors[row.row]} for row in shown],
         "examples": {

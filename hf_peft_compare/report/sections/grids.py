@@ -5,19 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.config import grids
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
-from hf_peft_compare.report.charts import chart_label
+from hf_peft_compare.report.charts.heat_maps import DIFFERENCE, heat_map_chart
 from hf_peft_compare.utils.formatting import format_difference, format_score
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own color, whatever the page's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +53,7 @@ def _grid(material: Material, name: str, values: Mapping[str, Sequence[Any]]) ->
     theirs = {row: (references.rows if references else {}).get(row, {}).get(score, math.nan) for row in cells}
     return Grid(
         name=name,
-        title=next((str(row.record.card.get("title")) for row in rows if row.record), name),
+        title=next((row.record.card.title for row in rows if row.record), name),
         values=values,
         cells=cells,
         ours={row: value for row, value in ours.items() if math.isfinite(value)},
@@ -108,56 +102,14 @@ def _cell(grid: Grid, row: str, best: str) -> Cell:
 
 
 def _charts(grid: Grid, title: str) -> Charts:
-    panels = [("ours", grid.ours), *([("reference", grid.theirs)] if grid.theirs else [])]
-    panels += [("difference", grid.differences)] if grid.differences else []
-    chart = Chart(
-        name=f"grid_{grid.name}".replace(".", "_"),
-        alt=f"Heat map: {title}; {', '.join(name for name, _ in panels)}",
-        draw=lambda figure: draw_heat_maps(figure, grid, panels),
-        size=(2.6 * len(panels) + 0.6, 0.42 * len(next(iter(grid.values.values()))) + 1.3),
-    )
+    found = {"ours": grid.ours, "reference": grid.theirs, DIFFERENCE: grid.differences}
+    panels = {name: numbers for name, numbers in found.items() if numbers}
+    alt = f"Heat map: {title}; {', '.join(panels)}"
+    spec = heat_map_chart(grid.values, grid.cells, panels, description=alt)
+    chart = Chart(name=f"grid_{grid.name}".replace(".", "_"), alt=alt, spec=spec)
     caption = f"{title}; yellow is higher, and a cell without a score is blank."
     caption += " In the difference, violet is above the reference and orange below." if grid.differences else ""
     return Charts(charts=[chart], caption=caption)
-
-
-def draw_heat_maps(figure: Figure, grid: Grid, panels: Sequence[tuple[str, Mapping[str, float]]]) -> None:
-    """Draw scores in one scale of colors side by side, and differences in one that is white at zero."""
-    scores = [*grid.ours.values(), *grid.theirs.values()]
-    widest = max(map(abs, grid.differences.values()), default=0) or 1
-    for axes, (name, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        if name == "difference":
-            _draw_panel(axes, grid, values, colors="PuOr", limits=(-widest, widest), write=format_difference)
-        else:
-            _draw_panel(axes, grid, values, colors="cividis", limits=(min(scores), max(scores)), write=format_score)
-        axes.set_title(name, fontsize=9)
-
-
-def _draw_panel(
-    axes: Axes,
-    grid: Grid,
-    values: Mapping[str, float],
-    *,
-    colors: str,
-    limits: tuple[float, float],
-    write: Any,
-) -> None:
-    """Draw one heat map with its numbers in it, the first key's values from top to bottom."""
-    import numpy as np
-
-    (down, across), (height, width) = grid.values, map(len, grid.values.values())
-    numbers = np.array([values.get(row, math.nan) for row in grid.cells]).reshape(height, width)
-    mesh = axes.pcolormesh(np.ma.masked_invalid(numbers), cmap=colors, vmin=limits[0], vmax=limits[1])
-    for (line, column), number in np.ndenumerate(numbers):
-        if math.isfinite(number):
-            red, green, blue, _ = mesh.cmap(mesh.norm(number))
-            color = DARK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else LIGHT
-            axes.text(column + 0.5, line + 0.5, write(number), ha="center", va="center", color=color, fontsize=8)
-    axes.set_xticks(np.arange(width) + 0.5, [chart_label(str(value)) for value in grid.values[across]])
-    axes.set_yticks(np.arange(height) + 0.5, [chart_label(str(value)) for value in grid.values[down]])
-    axes.set(xlabel=chart_label(across), ylabel=chart_label(down))
-    axes.invert_yaxis()
-    axes.grid(False)
 
 
 SECTION = Section(name="grids", title="Grids", order=22, render=render_grids)

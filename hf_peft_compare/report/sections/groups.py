@@ -18,8 +18,8 @@ def render_groups(material: Material) -> list[Block]:
     groups = sorted({group for means in rows.values() for group in means})
     if not groups:
         return []
-    title = str(material.comparison.scores[score].get("title") or score)
-    greater = bool(material.comparison.scores[score].get("greater_is_better", True))
+    title = material.comparison.scores[score].title or score
+    greater = material.comparison.scores[score].greater_is_better
     best = {group: _best({row: m[group] for row, m in rows.items() if group in m}, greater) for group in groups}
     counts = _counts(material)
     return [
@@ -65,7 +65,7 @@ def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:
 def _counts(material: Material) -> Mapping[str, Mapping[str, int]]:
     """Give {split: {group: number of examples}} of the first record that has them."""
     records = (row.record for row in material.comparison.finished_rows)
-    return next((r.provenance["groups"] for r in records if r is not None and r.provenance.get("groups")), {})
+    return next((r.provenance.groups for r in records if r and r.provenance.groups), {})
 
 
 def _count_table(counts: Mapping[str, Mapping[str, int]], groups: Iterable[str]) -> Table:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.comparison import MethodRow, RunRow
 from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
-from hf_peft_compare.report.charts import INK, chart_label
-from hf_peft_compare.report.vega import live_losses
+from hf_peft_compare.report.charts.drawing import first_view
+from hf_peft_compare.report.charts.losses import loss_chart
 from hf_peft_compare.utils.formatting import format_count, format_score, format_significant
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def render_learning(material: Material) -> list[Block]:
@@ -24,15 +18,12 @@ def render_learning(material: Material) -> list[Block]:
     if not rows:
         return []
     unit = loss_unit(rows)
-    chart = Chart(
-        name="loss_curves",
-        alt=f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}",
-        draw=lambda figure: draw_losses(figure, rows, material, unit=unit),
-        size=(7.6, 4.4),
-    )
+    alt = f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}"
+    live = loss_chart(material, rows, unit=unit, description=alt)
+    chart = Chart(name="loss_curves", alt=alt, spec=first_view(live))
     caption = f"Loss in {unit}: thin lines training, marked lines validation."
     return [
-        Charts(charts=[chart], caption=caption, live=live_losses(material, rows, unit=unit, description=chart.alt)),
+        Charts(charts=[chart], caption=caption, live=live),
         _facts(material, rows, unit=unit),
     ]
 
@@ -40,39 +31,7 @@ def render_learning(material: Material) -> list[Block]:
 def loss_unit(rows: Sequence[MethodRow]) -> str:
     """Give the unit of the losses, which the task decides; older records do not have it."""
     records = (run.record for row in rows for run in row.runs if run.record)
-    return next((str(r.scores[LOSS]["unit"]) for r in records if "unit" in r.scores.get(LOSS, {})), "nats per token")
-
-
-def draw_losses(figure: Figure, rows: Sequence[MethodRow], material: Material, *, unit: str) -> None:
-    """Draw both losses of every run over epochs into one plot."""
-    from matplotlib.lines import Line2D
-
-    axes = figure.subplots()
-    handles = []
-    for row in rows:
-        style: dict[str, Any] = {"color": material.colors[row.row], "marker": material.markers[row.row]}
-        for run in row.runs:
-            _draw_run(axes, run.record.history if run.record else [], **style)
-        handles.append(Line2D([], [], linewidth=1.8, markersize=5, label=chart_label(row.label), **style))
-    handles.append(Line2D([], [], color=INK, linewidth=0.8, alpha=0.6, label="training"))
-    handles.append(Line2D([], [], color=INK, linewidth=1.8, marker="o", markersize=5, label="validation"))
-    axes.set(xlabel="epoch", ylabel=chart_label(f"loss ({unit})"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
-
-
-def _draw_run(axes: Axes, history: Sequence[Mapping[str, float]], *, color: str, marker: str) -> None:
-    train, validation = _points(history, "loss"), _points(history, "eval_loss")
-    axes.plot(*train, color=color, linewidth=0.8, alpha=0.55)
-    axes.plot(*validation, color=color, linewidth=1.8, marker=marker, markersize=5)
-
-
-def _points(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[float], list[float]]:
-    found = [
-        (entry.get("epoch", entry.get("step", place)), entry[key])
-        for place, entry in enumerate(history)
-        if math.isfinite(entry.get(key, math.nan))
-    ]
-    return [x for x, _ in found], [y for _, y in found]
+    return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
 
 
 def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table:
@@ -101,13 +60,14 @@ def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table
 
 
 def _fact_cells(row: MethodRow, run: RunRow, colors: Mapping[str, str]) -> list[Cell]:
-    history: list[dict[str, Any]] = run.record.history if run.record else []
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    last = {key: max((entry[key] for entry in history if key in entry), default=None) for key in ("step", "epoch")}
+    history = run.record.history if run.record else []
+    losses = [entry.loss for entry in history if entry.loss is not None]
+    last_step = max((entry.step for entry in history if entry.step is not None), default=None)
+    last_epoch = max((entry.epoch for entry in history if entry.epoch is not None), default=None)
     label = row.label if len(row.runs) == 1 else f"{row.label}, seed {run.seed}"
     return [
         Cell(text=label, accent=colors[row.row]),
-        *_texts(format_count(last["step"]), _short(last["epoch"])),
+        *_texts(format_count(last_step), _short(last_epoch)),
         *_texts(*(format_score(loss) for loss in (losses[0], losses[-1])) if losses else ("–", "–")),
         *_texts(format_score(run.figures.get("best_validation_loss")), format_count(run.figures.get("best_step"))),
         *_texts(_short(run.figures.get("best_epoch")), format_count(run.figures.get("train_tokens_per_second"))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.records.parts import MethodCard
 from hf_peft_compare.report.blocks import Block, CardBlock, Material, Section
 
 TERMS = {
@@ -16,20 +17,20 @@ TERMS = {
 
 def render_methods(material: Material) -> list[Block]:
     """Show the cards as the records hold them, once per method."""
-    by_card: dict[tuple[tuple[str, str], ...], list[MethodRow]] = {}
+    by_card: dict[MethodCard, list[MethodRow]] = {}
     for row in material.comparison.rows:
-        if row.record and row.record.card:
-            by_card.setdefault(tuple(sorted(row.record.card.items())), []).append(row)
-    return [_card(dict(card), rows, material.colors[rows[0].row]) for card, rows in by_card.items()]
+        if row.record:
+            by_card.setdefault(row.record.card, []).append(row)
+    return [_card(card, rows, material.colors[rows[0].row]) for card, rows in by_card.items()]
 
 
-def _card(card: dict[str, str], rows: list[MethodRow], accent: str) -> CardBlock:
+def _card(card: MethodCard, rows: list[MethodRow], accent: str) -> CardBlock:
     return CardBlock(
-        title=card.get("title") or rows[0].row,
+        title=card.title or rows[0].row,
         rows=", ".join(row.row for row in rows),
-        entries=[(term, card[key]) for key, term in TERMS.items() if card.get(key)],
-        formula=card.get("formula", ""),
-        url=card.get("url", ""),
+        entries=[(term, text) for key, term in TERMS.items() if (text := getattr(card, key))],
+        formula=card.formula,
+        url=card.url,
         accent=accent,
     )
 

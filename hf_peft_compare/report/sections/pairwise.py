@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
-from hf_peft_compare.report.charts import INK, chart_label
-from hf_peft_compare.report.vega import live_differences
+from hf_peft_compare.report.charts.differences import difference_chart
+from hf_peft_compare.report.charts.drawing import first_view
 from hf_peft_compare.utils.formatting import (
     UNKNOWN,
     format_about,
@@ -20,9 +19,6 @@ from hf_peft_compare.utils.formatting import (
     format_percent,
     format_score,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_PAIRS = 45  # what a page holds
 TITLES = (
@@ -53,40 +49,10 @@ def _chart(material: Material, best: MethodRow, pairs: Sequence[tuple[MethodRow,
     title = ranking_column(material.comparison).title
     words = f"{title} minus that of {best.label}"
     alt = "; ".join(f"{row.label} {format_difference(pair.mean)}" for row, pair in pairs)
-    chart = Chart(
-        name="differences",
-        alt=f"{words}: {alt}",
-        draw=lambda figure: draw_differences(figure, material, pairs, words=words),
-        size=(7.2, 1.1 + 0.36 * len(pairs)),
-    )
+    live = difference_chart(material, description=f"{words}: {alt}")
+    chart = Chart(name="differences", alt=f"{words}: {alt}", spec=first_view(live))
     caption = f"Differences in {title}, with 95 % intervals; filled: told apart by the corrected test."
-    return Charts(charts=[chart], caption=caption, live=live_differences(material, description=chart.alt))
-
-
-def draw_differences(
-    figure: Figure, material: Material, pairs: Sequence[tuple[MethodRow, PairedDifference]], *, words: str
-) -> None:
-    """Draw one dot with its interval per row, from the nearest to the best down to the farthest."""
-    axes = figure.subplots()
-    ordered = sorted(pairs, key=lambda entry: -abs(entry[1].mean or 0.0))
-    for height, (row, pair) in enumerate(ordered):
-        mean, low, high = (float(value or 0.0) for value in (pair.mean, pair.interval.low, pair.interval.high))
-        color = material.colors[row.row]
-        axes.errorbar(
-            [mean],
-            [height],
-            xerr=[[mean - low], [high - mean]],
-            fmt=material.markers[row.row],
-            color=color,
-            markerfacecolor=color if pair.told_apart else "none",
-            markersize=7,
-            capsize=3,
-            linewidth=1.4,
-        )
-    axes.axvline(0, color=INK, linewidth=0.8, linestyle="--")
-    axes.set_yticks(range(len(ordered)), [chart_label(row.label) for row, _ in ordered])
-    axes.set_ylim(-0.6, len(ordered) - 0.4)
-    axes.set_xlabel(chart_label(words))
+    return Charts(charts=[chart], caption=caption, live=live)
 
 
 def _table(material: Material) -> Table:

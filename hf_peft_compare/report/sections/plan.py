@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.columns import CUDA_PEAK
@@ -31,7 +30,7 @@ def render_plan(material: Material) -> list[Block]:
         (row, run.record)
         for row in material.comparison.rows
         for run in row.finished_runs
-        if run.record is not None and run.record.plan is not None and run.record.plan["num_train_steps"] != 0
+        if run.record is not None and run.record.plan is not None and run.record.plan.num_train_steps != 0
     ]
     if not runs:
         return []
@@ -50,65 +49,62 @@ def render_plan(material: Material) -> list[Block]:
 
 
 def estimates(records: Sequence[RunRecord]) -> list[Estimate]:
-    """List the figures that plans and records share: on a GPU the peak of memory, else the tensors held."""
-    on_gpu = any(record.memory.get(CUDA_PEAK) is not None for record in records)
-    return [
-        _estimate("Trainable parameters", format_count, ["trainable_params"], ["parameters", "trainable_params"]),
-        _estimate("Tokens", format_count, ["num_train_tokens"], ["throughput", "num_train_tokens"]),
+    """Return the figures that plans and records share: on a GPU the peak of memory, else the tensors held."""
+    found = [
+        Estimate(
+            title="Trainable parameters",
+            write=format_count,
+            planned=lambda record: record.plan.trainable_params if record.plan else None,
+            measured=lambda record: record.parameters.trainable_params if record.parameters else None,
+        ),
+        Estimate(
+            title="Tokens",
+            write=format_count,
+            planned=lambda record: record.plan.num_train_tokens if record.plan else None,
+            measured=lambda record: record.throughput.num_train_tokens,
+        ),
         Estimate(
             title="Training GFLOP",
             write=lambda flops: format_megabytes(None if flops is None else flops / 1e3),
-            planned=lambda record: _scaled(record, _at(record.plan, ["flops", "train"])),
-            measured=lambda record: _at(record, ["throughput", "train_flops"]),
+            planned=lambda record: _scaled(record, record.plan.flops.get("train") if record.plan else None),
+            measured=lambda record: record.throughput.train_flops,
         ),
         Estimate(
             title="Training (s)",
             write=format_seconds,
             planned=planned_seconds,
-            measured=lambda record: _at(record, ["seconds", "train"]),
-        ),
-        *(
-            [_estimate("Peak GPU memory (MB)", format_megabytes, ["memory", "train_peak_bytes"], ["memory", CUDA_PEAK])]
-            if on_gpu
-            else []
-        ),
-        *(
-            _estimate(f"{key.split('_')[0].capitalize()} (MB)", format_megabytes, ["memory", key], ["memory", key])
-            for key in HELD
+            measured=lambda record: record.seconds.train,
         ),
     ]
+    if any(record.memory.train_peak_allocated_bytes is not None for record in records):
+        found.append(_memory_estimate("Peak GPU memory (MB)", "train_peak_bytes", CUDA_PEAK))
+    return [*found, *(_memory_estimate(f"{key.split('_')[0].capitalize()} (MB)", key, key) for key in HELD)]
 
 
-def _estimate(
-    title: str, write: Callable[[float | None], str], planned: Sequence[str], measured: Sequence[str]
-) -> Estimate:
+def _memory_estimate(title: str, planned: str, measured: str) -> Estimate:
+    """Return an estimate of bytes by their names in the plan and in the record."""
     return Estimate(
         title=title,
-        write=write,
-        planned=lambda record: _at(record.plan, planned),
-        measured=lambda record: _at(record, measured),
+        write=format_megabytes,
+        planned=lambda record: getattr(record.plan.memory, planned) if record.plan and record.plan.memory else None,
+        measured=lambda record: getattr(record.memory, measured),
     )
 
 
 def planned_seconds(record: RunRecord) -> float | None:
-    """Give the planned seconds of training, with those of the frozen trunk's states where this run computed them."""
-    seconds = _scaled(record, _at(record.plan, ["seconds", "train"]))
-    filled_here = record.trunk_cache is not None and record.run in record.trunk_cache.get("filled_by", "").split(", ")
-    trunk = _at(record.plan, ["seconds", "trunk"]) if filled_here else 0
+    """Return the planned seconds of training, with those of the frozen trunk's states where this run computed them."""
+    if record.plan is None:
+        return None
+    seconds = _scaled(record, record.plan.seconds.get("train"))
+    filled_here = record.trunk_cache is not None and record.run in record.trunk_cache.filled_by
+    trunk = record.plan.seconds.get("trunk") if filled_here else 0
     return None if seconds is None or trunk is None else seconds + trunk
 
 
 def _scaled(record: RunRecord, planned: float | None) -> float | None:
     """Scale what was planned for all steps to those that were done before training stopped early."""
-    seen, expected = _at(record, ["throughput", "num_train_tokens"]), _at(record.plan, ["num_train_tokens"])
+    seen, expected = record.throughput.num_train_tokens, record.plan.num_train_tokens if record.plan else None
     return planned * min(seen / expected, 1) if planned is not None and seen and expected else planned
-
-
-def _at(tree: Any, path: Sequence[str]) -> Any:
-    """Follow keys down a record or a plan; None where the path ends early."""
-    for key in path:
-        tree = tree.get(key) if isinstance(tree, Mapping) else getattr(tree, key, None)
-    return tree
 
 
 def _cell(estimate: Estimate, record: RunRecord) -> Cell:
@@ -131,10 +127,10 @@ def _label(row: MethodRow, record: RunRecord) -> str:
 def _notes(records: Sequence[RunRecord]) -> list[str]:
     """Say where the estimates come from."""
     plans = [record.plan for record in records if record.plan is not None]
-    bases = dict.fromkeys(f"{plan['time_basis']}, for {plan['device']}" for plan in plans)
+    bases = dict.fromkeys(f"{plan.time_basis}, for {plan.device}" for plan in plans)
     return [
         f"Time: {'; '.join(bases)}.",
-        f"Lengths of texts: {'; '.join(dict.fromkeys(plan['lengths_basis'] for plan in plans))}.",
+        f"Lengths of texts: {'; '.join(dict.fromkeys(plan.lengths_basis for plan in plans))}.",
         "Where training stopped early, planned arithmetic and time are those of the tokens that it saw. Measured "
         "arithmetic is counted in a few micro-batches and scaled to all by their size. 1 MB = 10⁶ bytes.",
     ]

@@ -12,7 +12,7 @@ def render_provenance(material: Material) -> list[Block]:
     records = {run.run: run.record for run in material.comparison.runs if run.record}
     if not records:
         return []
-    facts = {name: {**flatten(record.provenance), **_hashes(record)} for name, record in records.items()}
+    facts = {name: {**flatten(record.provenance.as_json()), **_hashes(record)} for name, record in records.items()}
     common, differing = split_common(facts)
     first = next(iter(facts.values()))
     blocks: list[Block] = []

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.records.tuning import SearchRange, Tuning
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Paragraph, Section, Table
-from hf_peft_compare.report.charts import chart_label
+from hf_peft_compare.report.charts.learning_rates import learning_rate_chart
 from hf_peft_compare.utils.formatting import format_count, format_score, format_seconds, format_significant
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 RATE = "training.learning_rate"
-Tuned = Sequence[tuple[MethodRow, Mapping[str, Any]]]
+Tuned = Sequence[tuple[MethodRow, Tuning]]
 
 
 def render_tuning(material: Material) -> list[Block]:
@@ -25,48 +23,26 @@ def render_tuning(material: Material) -> list[Block]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            text=f"Every row that trains had a budget of {rows[0][1]['budget']} to find its settings in, over the "
+            text=f"Every row that trains had a budget of {rows[0][1].budget} to find its settings in, over the "
             "ranges of its own method. The choice is by validation loss; the test split was scored once, after it."
         )
     ]
-    if any(_points(tuning) for _, tuning in rows):
-        blocks.append(_chart(material, rows))
+    points = {row.row: found for row, tuning in rows if (found := _points(tuning))}
+    if points:
+        drawn = [row for row, _ in rows if row.row in points]
+        alt = f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}"
+        spec = learning_rate_chart(material, drawn, points, description=alt)
+        caption = "Best validation loss of each trial. Ringed: the trial that was chosen."
+        blocks.append(Charts(charts=[Chart(name="learning_rates", alt=alt, spec=spec)], caption=caption))
     return [*blocks, _table(material, rows)]
 
 
-def _tuning(row: MethodRow) -> Mapping[str, Any] | None:
+def _tuning(row: MethodRow) -> Tuning | None:
     return next((run.record.tuning for run in row.runs if run.record and run.record.tuning), None)
 
 
-def _chart(material: Material, rows: Tuned) -> Charts:
-    chart = Chart(
-        name="learning_rates",
-        alt=f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}",
-        draw=lambda figure: draw_rates(figure, rows, material),
-        size=(7.6, 4.4),
-    )
-    return Charts(charts=[chart], caption="Best validation loss of each trial. Ringed: the trial that was chosen.")
-
-
-def draw_rates(figure: Figure, rows: Tuned, material: Material) -> None:
-    """Draw the best validation loss of every trial over its learning rate, on a logarithmic axis."""
-    axes = figure.subplots()
-    for row, tuning in rows:
-        points = _points(tuning)
-        if not points:
-            continue
-        color, marker = material.colors[row.row], material.markers[row.row]
-        rates, losses = zip(*sorted(points), strict=True)
-        axes.plot(rates, losses, color=color, marker=marker, linewidth=1, markersize=5, label=chart_label(row.label))
-        rate, loss = min(points, key=lambda point: point[1])
-        axes.plot([rate], [loss], marker="o", markersize=13, fillstyle="none", color=color)
-    axes.set_xscale("log")
-    axes.set(xlabel="learning rate", ylabel="best validation loss")
-    figure.legend(loc="outside lower center", ncols=4)
-
-
-def _points(tuning: Mapping[str, Any]) -> list[tuple[float, float]]:
-    found = [(trial["settings"].get(RATE), trial["validation_loss"]) for trial in tuning["trials"]]
+def _points(tuning: Tuning) -> list[tuple[float, float]]:
+    found = [(trial.settings.get(RATE), trial.validation_loss) for trial in tuning.trials]
     return [(rate, loss) for rate, loss in found if rate and loss is not None and math.isfinite(loss)]
 
 
@@ -81,35 +57,34 @@ def _table(material: Material, rows: Tuned) -> Table:
     )
 
 
-def _cells(row: MethodRow, tuning: Mapping[str, Any], colors: Mapping[str, str]) -> list[Cell]:
-    trials: Sequence[Mapping[str, Any]] = tuning["trials"]
-    losses = [trial["validation_loss"] for trial in trials if trial["validation_loss"] is not None]
+def _cells(row: MethodRow, tuning: Tuning, colors: Mapping[str, str]) -> list[Cell]:
+    losses = [trial.validation_loss for trial in tuning.trials if trial.validation_loss is not None]
     texts = [
-        format_count(len(trials)),
-        format_count(len(trials) - len(losses)),
-        format_seconds(tuning["seconds"]),
+        format_count(len(tuning.trials)),
+        format_count(len(tuning.trials) - len(losses)),
+        format_seconds(tuning.seconds),
         format_seconds(row.figures.get("train_seconds")),
         format_score(min(losses, default=None)),
-        ", ".join(f"{_short(key)} {_value(value)}" for key, value in tuning["best"].items()),
+        ", ".join(f"{_short(key)} {_value(value)}" for key, value in tuning.best_settings.items()),
         _range(tuning),
     ]
     return [Cell(text=row.label, accent=colors[row.row]), *(Cell(text=text) for text in texts)]
 
 
-def _range(tuning: Mapping[str, Any]) -> str:
+def _range(tuning: Tuning) -> str:
     """Say the range of the learning rate, and whether the best one lies at its edge."""
-    space = tuning["space"].get(RATE)
-    if not space or "low" not in space:
+    space = tuning.space.get(RATE)
+    if not isinstance(space, SearchRange):
         return "–"
-    text = f"{_value(space['low'])} to {_value(space['high'])}"
-    if tuning["widened"]:
-        text += f", widened by {_value(tuning['widened']['low'])} to {_value(tuning['widened']['high'])}"
-    return f"{text}; the best lies at the edge" if tuning["at_edge"] else text
+    text = f"{_value(space.low)} to {_value(space.high)}"
+    if tuning.widened:
+        text += f", widened by {_value(tuning.widened.low)} to {_value(tuning.widened.high)}"
+    return f"{text}; the best lies at the edge" if tuning.at_edge else text
 
 
 def _notes(rows: Tuned) -> list[str]:
     notes = ["Tuning (s): loading, training and validation of all trials of the row, for all its seeds together."]
-    at_edge = [row.label for row, tuning in rows if tuning["at_edge"]]
+    at_edge = [row.label for row, tuning in rows if tuning.at_edge]
     if at_edge:
         notes.append(
             f"At the edge of its range: {', '.join(at_edge)}. A better learning rate may lie beyond it: give a wider "

@@ -65,18 +65,13 @@
 
   // --- Charts: Vega-Lite in the place of the drawings, in the page's own colors ---
 
-  function theme(width) {
-    const style = getComputedStyle(document.documentElement);
-    const [ink, soft, line] = ["--ink", "--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
-    const text = { labelColor: soft, titleColor: ink, titleFontWeight: 500, labelFontSize: 12, titleFontSize: 13 };
-    return {
-      background: "transparent",
-      font: getComputedStyle(document.body).fontFamily,
-      axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, labelLimit: Math.max(90, width / 4) },
-      axisX: { tickCount: Math.max(3, Math.floor(width / 110)) },
-      legend: { ...text, orient: "bottom", columns: Math.max(1, Math.floor(width / 190)), labelLimit: 150, symbolSize: 90 },
-      view: { stroke: null },
-    };
+  // A specification holds ink and paper by these names, and a drawing's width.
+  function inPage(text) {
+    const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
+    const source = JSON.parse(text.replaceAll("#0a0b0c", ink).replaceAll("#fafbfc", "transparent"));
+    source.spec.width = "container";
+    source.spec.config.font = getComputedStyle(document.body).fontFamily;
+    return source;
   }
 
   function assign(tree, path, value) {
@@ -85,7 +80,7 @@
   }
 
   function liven(figure, source) {
-    const { spec, menus } = JSON.parse(source.textContent);
+    const { menus } = inPage(source.textContent);
     const picked = menus.map(() => 0);
     const canvas = element("div", { className: "canvas" });
     let drawn = null, width = 0, turn = Promise.resolve();
@@ -93,14 +88,14 @@
     const draw = () => { turn = turn.then(redraw); }; // one after the other, or the slower would win
 
     async function redraw() {
-      const chosen = structuredClone(spec);
+      const chosen = inPage(source.textContent).spec;
       menus.forEach(({ options }, place) => {
         for (const [path, value] of Object.entries(options[picked[place]][1])) assign(chosen, path, value);
       });
       width = canvas.clientWidth;
       drawn?.finalize();
       // Expressions are interpreted (ast), for the page's policy lets nothing be compiled.
-      drawn = await vegaEmbed(canvas, chosen, { ast: true, actions: false, renderer: "svg", config: theme(width) });
+      drawn = await vegaEmbed(canvas, chosen, { ast: true, actions: false, renderer: "svg" });
     }
 
     const choices = menus.map(({ title, options }, place) => menu(title, options.map(([text]) => text), (index) => {

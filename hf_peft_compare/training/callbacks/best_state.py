@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.models.trainable_parameters import save_trainables
+from hf_peft_compare.records.parts import Validation
 
 METRIC = "eval_nats_per_label"
 BEST_FILE = "best.safetensors"
@@ -62,6 +63,10 @@ class BestState(TrainerCallback, ExportableState):
             self.evaluations_without_improvement += 1
         if self.out_of_patience:
             control.should_training_stop = True
+
+    def result(self) -> Validation:
+        """Return the lowest validation loss, and when it was reached."""
+        return Validation(best_loss=self.best_loss, best_step=self.best_step, best_epoch=self.best_epoch)
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint keeps."""

@@ -149,17 +149,15 @@ class WandbSink(TrainerCallback):
 
 
 def summarize(record: RunRecord) -> dict[str, float | str]:
-    """Give a record's final figures under W&B's slashed names; what is unknown is left out."""
-    parameters: dict[str, float] = dict(record.parameters or {})
-    if parameters:
-        parameters["trainable_ratio"] = parameters["trainable_params"] / parameters["total_params"]
+    """Return a record's final figures under W&B's slashed names; what is unknown is left out."""
+    parameters = record.parameters
     groups: dict[str, Mapping[str, float | None]] = {
         "test": record.results,
-        "validation": record.validation or {},
-        "parameters": parameters,
-        "seconds": record.seconds,
-        "memory": record.memory,
-        "throughput": record.throughput,
+        "validation": asdict(record.validation) if record.validation else {},
+        "parameters": {**asdict(parameters), "trainable_ratio": parameters.trainable_ratio} if parameters else {},
+        "seconds": asdict(record.seconds),
+        "memory": asdict(record.memory),
+        "throughput": asdict(record.throughput),
     }
     figures = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     return {"status": record.status, **{name: value for name, value in figures.items() if value is not None}}

@@ -106,17 +106,17 @@ def test_weights_gradients_and_optimizer_are_counted_as_they_are_stored():
 @pytest.mark.parametrize("row", ["prompt_tuning", "last_layers", "lora", "full"])
 def test_a_run_records_what_its_training_took(row, train):
     record = train(row, "training.num_train_epochs=1")
-    trained, total = record.parameters["trainable_params"], record.parameters["total_params"]
-    assert record.memory["weights_bytes"] == FLOAT * total
-    assert record.memory["gradients_bytes"] == FLOAT * trained
-    assert 0 <= record.memory["optimizer_bytes"] - 2 * FLOAT * trained < 4 * 1000  # two moments, and step counts
-    assert record.memory["activations_bytes"] > 0
+    trained, total = record.parameters.trainable_params, record.parameters.total_params
+    assert record.memory.weights_bytes == FLOAT * total
+    assert record.memory.gradients_bytes == FLOAT * trained
+    assert 0 <= record.memory.optimizer_bytes - 2 * FLOAT * trained < 4 * 1000  # two moments, and step counts
+    assert record.memory.activations_bytes > 0
     assert {f"memory/{key}" for key in KEYS} <= summarize(record).keys()  # W&B has them too
 
 
 def test_what_is_trained_at_the_top_needs_fewer_activations(train):
     rows = ("last_layer_head", "last_layers", "full")
-    sizes = [train(row, "training.trunk_cache=false").memory["activations_bytes"] for row in rows]
+    sizes = [train(row, "training.trunk_cache=false").memory.activations_bytes for row in rows]
     assert sizes == sorted(set(sizes))
 
 
@@ -124,8 +124,8 @@ def test_smaller_micro_batches_need_fewer_activations_and_nothing_else(train):
     whole, split = (
         train("lora", f"training.gradient_accumulation_steps={steps}", folder=f"by{steps}").memory for steps in (1, 4)
     )
-    assert split["activations_bytes"] < 0.3 * whole["activations_bytes"]
-    assert {whole[key] - split[key] for key in KEYS[:3]} == {0}
+    assert split.activations_bytes < 0.3 * whole.activations_bytes
+    assert {getattr(whole, key) - getattr(split, key) for key in KEYS[:3]} == {0}
 
 
 def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monkeypatch):
@@ -141,7 +141,7 @@ def test_after_running_out_of_memory_the_smaller_micro_batch_counts(train, monke
     monkeypatch.setattr(Trainer, "training_step", step)
     halved = train("lora", NO_DROPOUT, folder="halved")
     assert len(halved.notes) == 1
-    assert [halved.memory[key] for key in KEYS] == [small.memory[key] for key in KEYS]
+    assert [getattr(halved.memory, key) for key in KEYS] == [getattr(small.memory, key) for key in KEYS]
 
 
 def test_a_resumed_run_knows_what_the_first_half_took(train, interrupt_at):
@@ -151,23 +151,23 @@ def test_a_resumed_run_knows_what_the_first_half_took(train, interrupt_at):
         train("lora", folder="interrupted")
     resumed = train("lora", folder="interrupted")
     assert steps[5:] == [3, 4, 5]
-    assert [resumed.memory[key] for key in KEYS] == [whole.memory[key] for key in KEYS]
+    assert [getattr(resumed.memory, key) for key in KEYS] == [getattr(whole.memory, key) for key in KEYS]
 
 
 def test_with_gradient_checkpointing_activations_are_unknown(train):
     memory = train("lora", "training.gradient_checkpointing=true", "training.num_train_epochs=1").memory
-    assert memory["activations_bytes"] is None and memory["gradients_bytes"] > 0
+    assert memory.activations_bytes is None and memory.gradients_bytes > 0
 
 
 def test_where_nothing_is_trained_nothing_is_taken(train):
     memory = train("zero_shot", methods={"zero_shot": {}}).memory
-    assert {memory[key] for key in KEYS} == {None}
+    assert {getattr(memory, key) for key in KEYS} == {None}
 
 
 def test_counting_changes_no_bit(train, monkeypatch):
     counted = train("full", folder="counted")
     monkeypatch.setattr(MemoryBreakdown, "watching", lambda *args: nullcontext())
     plain = train("full", folder="plain")
-    assert plain.memory["activations_bytes"] is None
+    assert plain.memory.activations_bytes is None
     assert plain.final_trainables_sha256 == counted.final_trainables_sha256
     assert plain.history == counted.history

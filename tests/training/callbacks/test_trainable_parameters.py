@@ -43,6 +43,6 @@ def test_the_record_holds_counts_and_the_hash_of_what_the_factory_built(row, tra
     model = build(row).model
     assert record.initial_trainables_sha256 == hash_trainables(model)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert record.parameters["trainable_params"] == trainable > 0
+    assert record.parameters.trainable_params == trainable > 0
     if row == "prompt_tuning":
         assert trainable == METHODS[row]["num_virtual_tokens"] * 32  # P × H

@@ -206,15 +206,15 @@ def test_answers_of_a_task_without_labels_are_a_user_error(tiny_study):
 @pytest.mark.parametrize("row", ROWS)
 def test_nothing_is_trained_and_the_record_says_so(row, train, prompting, tmp_path, tiny_study):
     record = train(row, folder="run", **prompting)
-    assert record.parameters["trainable_params"] == 0
-    assert record.scores["test_loss"]["unit"] == "nats per token"
+    assert record.parameters.trainable_params == 0
+    assert record.scores["test_loss"].unit == "nats per token"
     assert {"accuracy", "no_answer", "test_loss"} <= set(record.results)
     lines = list(read_predictions(tmp_path / "run"))
     assert {line["answer"] for line in lines} <= {"lost", "unclear", "found", "no answer"}
     assert record.results["no_answer"] == sum(line["answer"] == "no answer" for line in lines) / len(lines)
-    assert record.throughput["num_prompt_tokens"] > sum(len(line["source"].split()) for line in lines)
+    assert record.throughput.num_prompt_tokens > sum(len(line["source"].split()) for line in lines)
     (plan,) = plan_study(configs_of(tiny_study(**prompting), [row])).runs
-    assert (plan.trainable_params, plan.total_params) == (0, record.parameters["total_params"])
+    assert (plan.trainable_params, plan.total_params) == (0, record.parameters.total_params)
 
 
 def test_drawn_tokens_are_those_of_the_seed(train, prompting, tmp_path):
@@ -240,7 +240,7 @@ def test_a_finished_few_shot_run_asks_again_as_it_did(train, prompting, tmp_path
 @pytest.mark.parametrize("name", ROWS)
 def test_methods_of_prompts_train_nothing(name):
     method = get_method(name)
-    assert not method.trains and method.predict is None and method.save is None
+    assert not method.trains and method.uses_model
 
 
 def test_long_reviews_are_cut_and_the_question_is_asked(train, test_data, tmp_path):
@@ -261,7 +261,7 @@ def test_long_reviews_are_cut_and_the_question_is_asked(train, test_data, tmp_pa
     }
     record = train("few_shot", folder="run", **keys)
     lines = list(read_predictions(tmp_path / "run"))
-    assert record.throughput["num_prompt_tokens"] <= 24 * 152
-    assert record.throughput["num_prompt_tokens"] > 20 * 152  # nearly all were cut
+    assert record.throughput.num_prompt_tokens <= 24 * 152
+    assert record.throughput.num_prompt_tokens > 20 * 152  # nearly all were cut
     assert {line["answer"] for line in lines} <= {"neg", "pos", "no answer"}
     assert 0 < record.results["test_loss"] < 15

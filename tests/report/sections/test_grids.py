@@ -36,7 +36,7 @@ def runs_of(ours: dict[str, float]) -> tuple[dict[str, Any], dict[str, Any]]:
     for row, value in ours.items():
         made = make_record(row, method="lora", card={"title": "LoRA"})
         records[f"{row}-seed0"] = make_record(
-            row, method="lora", card={**made.card, "title": "LoRA"}, results={**made.results, SCORE: value}
+            row, method="lora", card={"title": "LoRA"}, results={**made.results, SCORE: value}
         )
     return records, {run: make_predictions(run.removesuffix("-seed0")) for run in records}
 

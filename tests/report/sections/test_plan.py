@@ -12,13 +12,25 @@ from hf_peft_compare.report.blocks import Table
 from hf_peft_compare.report.sections.plan import render_plan
 from hf_peft_compare.report.writing import gather
 
-PLAN = {
+IDENTITY = {"study": "s", "row": "lora", "seed": 0, "method": "lora", "title": "LoRA", "precision": "bf16"}
+MEMORY = dict.fromkeys(
+    ("peak_bytes", "evaluation_peak_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes"), 1
+)
+PLAN: dict[str, Any] = {
+    **IDENTITY,
     "trainable_params": 4_718_592,
     "num_train_steps": 100,
     "num_train_tokens": 400_000,
     "flops": {"train": 1.1e12},
     "seconds": {"train": 450.0, "trunk": 20.0},
-    "memory": {"train_peak_bytes": 5_500_000_000, "weights_bytes": 516_633_600},
+    "memory": {
+        **MEMORY,
+        "train_peak_bytes": 5_500_000_000,
+        "weights_bytes": 516_633_600,
+        "at_train_peak": {},
+        "available_bytes": 10**11,
+        "fits": True,
+    },
     "device": "NVIDIA H200",
     "time_basis": "datasheet rate × assumed utilization",
     "lengths_basis": "counted in 3,000 examples of the data",
@@ -74,9 +86,9 @@ def test_a_run_that_stopped_early_is_held_to_the_steps_that_it_did() -> None:
 
 
 def test_the_trunk_counts_where_it_was_computed() -> None:
-    kept = {"bytes": 1, "seconds": 20.0, "filled_by": "lora-seed0"}
+    kept = {"num_bytes": 1, "seconds": 20.0, "filled_by": ["lora-seed0"]}
     assert cells(table(record(trunk_cache=kept)))["Training (s)"][0] == "470"
-    assert cells(table(record(trunk_cache={**kept, "filled_by": "full-seed0"})))["Training (s)"][0] == "450"
+    assert cells(table(record(trunk_cache={**kept, "filled_by": ["full-seed0"]})))["Training (s)"][0] == "450"
 
 
 def test_what_was_not_planned_not_trained_or_not_finished_is_left_out() -> None:

@@ -29,9 +29,7 @@ def tables():
     records = {}
     for run, lines in predictions.items():
         row, seed = run.split("-seed")
-        record = make_record(row, seed=int(seed), predictions=lines)
-        record.provenance["groups"] = COUNTS
-        records[run] = record
+        records[run] = make_record(row, seed=int(seed), predictions=lines, provenance={"groups": COUNTS})
     study = Study(methods={"lora": {}, "full": {}}, seeds=[0, 1])
     return render_groups(gather(study, records, predictions))
 

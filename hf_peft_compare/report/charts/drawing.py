@@ -1,0 +1,79 @@
+"""Draw Vega-Lite specifications as SVG and PDF, the same bytes for the same data; and bundle Vega for the page."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from html import escape
+from typing import Any
+
+from hf_peft_compare.report.blocks import Chart, Live
+from hf_peft_compare.report.charts.style import INK, PAPER
+
+BUNDLE = (
+    "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle('window.vegaEmbed = vegaEmbed').encode())"
+)
+_REFERENCES = re.compile(rb"(/(?:XObject|ExtGState|Font|Pattern|Shading) <<\n)((?: +/\w+ \d+ 0 R\n)+)")
+
+
+@cache
+def bundle_vega() -> Future[str]:
+    """Begin to bundle Vega, Vega-Lite and Vega-Embed into one script that needs no network.
+
+    It takes a second or two of one core, hence a process of its own while the rest of the report is made.
+    """
+    pool = ThreadPoolExecutor(1)
+    command = [sys.executable, "-c", BUNDLE]
+    made = pool.submit(lambda: subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout)
+    pool.shutdown(wait=False)
+    return made
+
+
+def with_settings(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a specification with {dotted path: value} set, as the page's menus set them."""
+    copied = copy.deepcopy(dict(spec))
+    for path, value in settings.items():
+        branch: Any = copied
+        *keys, last = path.split(".")
+        for key in keys:
+            branch = branch[int(key)] if isinstance(branch, list) else branch[key]
+        branch[last] = value
+    return copied
+
+
+def first_view(live: Live) -> dict[str, Any]:
+    """Return what a live chart shows before a reader chooses anything."""
+    settings = {path: value for menu in live.menus for path, value in menu.options[0][1].items()}
+    return with_settings(live.spec, settings)
+
+
+def draw_chart(chart: Chart) -> tuple[str, bytes]:
+    """Draw a chart: its SVG, still in the placeholder colors, and its PDF."""
+    import vl_convert
+
+    # Hidden roles and descriptions of each mark are for live charts; a drawing is described as a whole.
+    svg = vl_convert.vegalite_to_svg(with_settings(chart.spec, {"config.aria": False}), allowed_base_urls=[])
+    pdf = vl_convert.svg_to_pdf(as_file(svg))
+    # The writer lists references in random order; sorted, they take the same bytes' room.
+    return svg, _REFERENCES.sub(lambda match: match[1] + b"".join(sorted(match[2].splitlines(True))), pdf)
+
+
+def as_file(svg: str) -> str:
+    """Return an SVG for a file of its own: dark on white, legible on any page."""
+    return svg.replace(PAPER, "#ffffff").replace(INK, "#1c2128")
+
+
+def as_inline(svg: str, *, alt: str) -> str:
+    """Return an SVG for the page: transparent, lines and text in the page's own color."""
+    drawing = svg[svg.index("<svg") :].replace(PAPER, "none").replace(INK, "currentColor")
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
+        lambda match: f'<svg viewBox="{match[1]}" role="img" aria-label="{escape(alt)}">',
+        drawing,
+        count=1,
+    )

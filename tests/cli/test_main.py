@@ -1,0 +1,31 @@
+"""The command line: errors become messages and exit statuses."""
+
+import pytest
+
+from hf_peft_compare.cli import list as list_command
+from hf_peft_compare.cli.main import main
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, RunFailed, UserError
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (UserError("no such study"), BAD_INPUT, "error: no such study"),
+        (RunFailed("the loss is nan"), FAILED, "failed: the loss is nan"),
+        (KeyboardInterrupt(), INTERRUPTED, "the same command goes on from the last checkpoint"),
+    ],
+)
+def test_an_error_is_one_message_and_a_status(error, status, message, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(list_command, "add", lambda commands: commands.add_parser("list").set_defaults(function=fail))
+    assert main(["list"]) == status
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_bad_input(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["trian"])
+    assert ended.value.code == BAD_INPUT
+    assert "invalid choice: 'trian'" in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""Files and folders appear whole or not at all; a lock is one process's and touches no content."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_peft_compare.utils.files import atomic_path, lock_file, write_text_atomically
+
+
+def test_a_folder_appears_whole_also_where_an_empty_one_was(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "folder").mkdir(parents=True)
+    with atomic_path(tmp_path / "deep" / "folder") as folder:
+        folder.mkdir()
+        (folder / "file").write_text("x")
+        assert not any((tmp_path / "deep" / "folder").iterdir())
+    assert (tmp_path / "deep" / "folder" / "file").read_text() == "x"
+    assert os.listdir(tmp_path / "deep") == ["folder"]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.txt"
+    write_text_atomically(path, "old")
+
+    def power_cut(*args: object) -> None:
+        raise OSError("no power")
+
+    monkeypatch.setattr(os, moment, power_cut)
+    with pytest.raises(OSError, match="no power"):
+        write_text_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), atomic_path(tmp_path / "file") as path:
+        path.write_text("half")
+        raise ValueError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    write_text_atomically(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_lone_surrogate_is_written_as_json_calls_it(tmp_path: Path) -> None:
+    write_text_atomically(tmp_path / "file", "\ud83d")
+    assert (tmp_path / "file").read_text() == "\\ud83d"
+
+
+def test_a_lock_is_held_once_goes_with_its_process_and_keeps_the_files_content(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("not ours")
+    hold = "with lock_file(Path(sys.argv[1]), wait=False): print('held', flush=True); sys.stdin.read()"
+    code = f"import sys; from pathlib import Path; from hf_peft_compare.utils.files import lock_file\n{hold}"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError), lock_file(path, wait=False):
+            pass
+        holder.kill()
+        holder.wait()
+    with lock_file(path, wait=False):
+        assert path.read_text() == "not ours"

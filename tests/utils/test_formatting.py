@@ -1,0 +1,31 @@
+"""Numbers as a reader sees them: rounded in one place, a dash where one is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from hf_peft_compare.utils.formatting import (
+    format_difference,
+    format_megabytes,
+    format_percent,
+    format_score,
+    format_seconds,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (format_score(0.12345), "0.123"),
+        (format_score(None), "–"),
+        (format_score(float("nan")), "not finite"),
+        (format_difference(-0.0126), "−0.013"),
+        (format_percent(4_608 / 124_444_416), "0.0037 %"),
+        (format_percent(1.0), "100 %"),
+        (format_seconds(3972.4), "3,972"),
+        (format_seconds(0.5), "0.5"),
+        (format_megabytes(10_393_000_000), "10,393"),
+    ],
+)
+def test_numbers_are_rounded_for_reading(written: str, expected: str) -> None:
+    assert written == expected
