@@ -53,12 +53,12 @@ def cells(row: str, grid: Grid) -> dict[str, dict[str, Any]]:
     return {cell_name(row, values): values for values in combinations}
 
 
-def cell_name(row: str, values: Mapping[str, Any]) -> str:
+def cell_name(row: str, values: Mapping[str, object]) -> str:
     """Name one combination; what a row's name may not have becomes "_"."""
     return "-".join([row, *(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_") for value in values.values())])
 
 
-def row_of(name: str, values: Mapping[str, Any]) -> str:
+def row_of(name: str, values: Mapping[str, object]) -> str:
     """Give the row that a combination is of."""
     return name.removesuffix(cell_name("", values))
 
@@ -118,7 +118,7 @@ def _say_grid(grid: Grid) -> str:
     return " × ".join(f"{key} {', '.join(map(str, values))}" for key, values in grid.items())
 
 
-def reference_cells(row: str, grid: Grid, values: Any) -> dict[str, float]:
+def reference_cells(row: str, grid: Grid, values: object) -> dict[str, float]:
     """Give the reference value of every combination, {row's name: value}; null where the reference has none.
 
     Args:
@@ -131,7 +131,7 @@ def reference_cells(row: str, grid: Grid, values: Any) -> dict[str, float]:
     return {name: value for name, value in zip(cells(row, grid), flat, strict=True) if value is not None}
 
 
-def _flat(values: Any, sizes: Sequence[int], row: str) -> list[Any]:
+def _flat(values: object, sizes: Sequence[int], row: str) -> list[Any]:
     if not sizes:
         return [values]
     if not isinstance(values, list) or len(values) != sizes[0]:

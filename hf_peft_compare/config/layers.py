@@ -15,7 +15,7 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def merge_layers(layers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
+def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[dict[str, Any], dict[str, str]]:
     """Merge layers, lowest first; the second value is the layer that set each dotted key."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -35,7 +35,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def nested(key: str, value: Any) -> dict[str, Any]:
+def nested(key: str, value: object) -> dict[str, Any]:
     """Give the tree that has one value, at a dotted key."""
     first, _, rest = key.partition(".")
     return {first: nested(rest, value) if rest else value}

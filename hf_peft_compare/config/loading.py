@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -25,6 +25,9 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method, get_metric, get_task
 from hf_peft_compare.core.settings import parse
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 STUDIES_FOLDER = Path(__file__).parents[1] / "studies"
 
@@ -101,7 +104,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     return nested(key, tree)
 
 
-def _normalize(layer: dict[str, Any]) -> dict[str, Any]:
+def _normalize(layer: Mapping[str, object]) -> dict[str, Any]:
     """Spell out the short forms: `task: summarization`, a list of method names, a method without settings."""
     layer = dict(layer)
     if isinstance(layer.get("task"), str):
@@ -136,7 +139,7 @@ def _with_grids(layers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any
     }
 
 
-def _varied_keys(method: str, grid: Mapping[str, Any]) -> list[str]:
+def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
     """List the keys that a grid of a method may vary; a method that leaves its own to a library takes any."""
     settings: Any = get_method(method).settings
     own = [*(f.name for f in fields(settings)), *(key for key in ROW_PROTOCOL if key not in BASE)]
@@ -164,11 +167,11 @@ def _with_reference_rows(layer: dict[str, Any]) -> dict[str, Any]:
     return {**layer, "references": {**references, "rows": rows}}
 
 
-def _is_local(dataset: Any) -> bool:
+def _is_local(dataset: Dataset) -> bool:
     return dataset is not None and (dataset == EMBEDDED or local_path(str(dataset)).exists())
 
 
-def _without_hub_keys(layer: dict[str, Any]) -> dict[str, Any]:
+def _without_hub_keys(layer: Mapping[str, object]) -> dict[str, Any]:
     """Drop what only a hub dataset has, so that `--set dataset=my_folder` is enough."""
     return {key: value for key, value in layer.items() if key not in ("dataset_config", "dataset_revision")}
 

@@ -73,7 +73,7 @@ class Study:
         return _with_one_base(layers) + varied
 
 
-def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _own(settings: Mapping[str, object]) -> dict[str, Any]:
     """Lay out what a row sets as a tree of a run's config."""
     protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
     method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
@@ -90,6 +90,6 @@ def _with_one_base(layers: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, 
     return defaults + bare + above
 
 
-def _placed(key: str, value: Any) -> dict[str, Any]:
+def _placed(key: str, value: object) -> dict[str, Any]:
     """Lay out one value of a grid as a tree of a run's config."""
     return nested(run_key(key), value)

@@ -58,7 +58,7 @@ def text_columns(settings: ClassificationSettings) -> list[str]:
     return [column for column in (settings.text_column, settings.text_pair_column) if column is not None]
 
 
-def labelled_examples(dataset: Any, settings: ClassificationSettings) -> list[Example]:
+def labelled_examples(dataset: Dataset, settings: ClassificationSettings) -> list[Example]:
     """Read the texts and labels of a split; texts are left as they are.
 
     Raises:
@@ -88,7 +88,7 @@ def _checked(value: Any, column: str, row: Any) -> str:
     return value
 
 
-def _label(value: Any, labels: Sequence[str], row: Any) -> str:
+def _label(value: object, labels: Sequence[str], row: object) -> str:
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as YAML and JSON write it
     if name in labels:
         return name
@@ -101,19 +101,19 @@ def _label(value: Any, labels: Sequence[str], row: Any) -> str:
     )
 
 
-def _proposal(values: Iterable[Any]) -> str:
+def _proposal(values: Iterable[object]) -> str:
     names = sorted({str(value) for value in values if value is not None})[:20]
     numbers = all(name.isdigit() for name in names)
     what = "the names of these classes, in order" if numbers else f"[{', '.join(names)}]"
     return f"Set task.labels to {what}."
 
 
-def _counted(values: Iterable[Any]) -> str:
+def _counted(values: Iterable[object]) -> str:
     most = Counter(str(value) for value in values).most_common(20)
     return ", ".join(f"{name} ({count:,})" for name, count in most)
 
 
-def check_labels(examples: Mapping[str, Sequence[Example]], settings: Any) -> None:
+def check_labels(examples: Mapping[str, Sequence[Example]], settings: object) -> None:
     """Refuse splits from which nothing can be learned, or not what is scored.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import CompletionCollator, to_device
 from hf_peft_compare.data.position_ids import positions_from_mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TOLERANCE = 1e-3  # of the logits' spread: float32 stays far below it, a text that sees another far above
 
@@ -42,7 +45,7 @@ def pack(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def can_pack(model: Any, rows: Sequence[Features], *, pad_token_id: int) -> bool:
+def can_pack(model: PreTrainedModel, rows: Sequence[Features], *, pad_token_id: int) -> bool:
     """Whether the model gives the texts of some encoded examples the same logits packed as padded."""
     batch = to_device(CompletionCollator(pad_token_id=pad_token_id)(rows), model.device)
     model.eval()

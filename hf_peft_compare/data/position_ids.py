@@ -35,7 +35,7 @@ def count_positions_from_mask(base: nn.Module) -> None:
     forward = base.forward
 
     @functools.wraps(forward)
-    def with_positions(*args: Any, **kwargs: Any) -> Any:
+    def with_positions(*args: object, **kwargs: object) -> Any:
         return forward(**_fill_positions({**dict(zip(names, args, strict=False)), **kwargs}))
 
     with_positions.counts_positions = True  # type: ignore[attr-defined]

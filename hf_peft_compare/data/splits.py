@@ -119,7 +119,7 @@ def _load(config: StudyProtocol) -> Any:
     return _guarded(config, config.dataset, name=config.dataset_config, revision=config.dataset_revision)
 
 
-def _guarded(config: StudyProtocol, *args: Any, **kwargs: Any) -> Any:
+def _guarded(config: StudyProtocol, *args: object, **kwargs: object) -> Any:
     """Call `datasets.load_dataset`; what goes wrong there is said in one line."""
     import datasets
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Format, PromptParts
@@ -22,7 +21,7 @@ def answer_format(
     labels: Sequence[str],
     answers: Mapping[str, Sequence[str]],
     scoring: str,
-    key: Any,
+    key: object,
     where: str = "task",
 ) -> Format:
     """Ask for a label by a template, and read the answer.

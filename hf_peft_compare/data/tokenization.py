@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import tokenizers
@@ -25,6 +25,9 @@ from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.hashing import hash_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
 ROWS, PROMPTS, CANDIDATES = "rows", "prompts", "candidates"
@@ -72,7 +75,11 @@ class Encoded:
 
 
 def encode(
-    config: RunConfig, examples: dict[str, list[Example]], tokenizer: Any, *, cache: Path | None = None
+    config: RunConfig,
+    examples: dict[str, list[Example]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    cache: Path | None = None,
 ) -> Encoded:
     """Tokenize all splits that a run reads, and what the test split is asked by.
 
@@ -99,7 +106,9 @@ def encode(
     )
 
 
-def tokenize_inputs(config: RunConfig, form: Format, examples: Sequence[Example], tokenizer: Any) -> Inputs:
+def tokenize_inputs(
+    config: RunConfig, form: Format, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase
+) -> Inputs:
     """Tokenize what a run's model reads to predict these examples.
 
     Raises:
@@ -118,7 +127,9 @@ def _asked(form: Format, examples: Sequence[Example]) -> dict[str, list[Example]
     return {PROMPTS: list(examples)} if form.encode_prompt is not None else {}
 
 
-def _encoder(name: str, config: RunConfig, form: Format, tokenizer: Any) -> Callable[[Example], Features]:
+def _encoder(
+    name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTokenizerBase
+) -> Callable[[Example], Features]:
     if name != PROMPTS:
         return lambda example: form.encode(example, tokenizer, config.max_text_length)
     encode_prompt = form.encode_prompt
@@ -139,7 +150,7 @@ def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) ->
 
 
 def _paths(
-    cache: Path, config: RunConfig, form: Format, texts: dict[str, list[Example]], tokenizer: Any
+    cache: Path, config: RunConfig, form: Format, texts: dict[str, list[Example]], tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Path | None]:
     """Name the file of each split, and of what the test split is asked by, by all that decides its tokens."""
     shared = {
@@ -153,7 +164,7 @@ def _paths(
     return {name: cache / f"{name}-{hash_json([part, shared])}.arrow" for name, part in parts.items()}
 
 
-def _hash_tokenizer(tokenizer: Any) -> str:
+def _hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash all that a tokenizer writes of itself: vocabulary, special tokens, settings."""
     tokenizer("", verbose=False)  # what it writes holds the truncation of its last call
     digest = hashlib.sha256()

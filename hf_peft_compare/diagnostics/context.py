@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.run_state import Run
 from hf_peft_compare.training.trainer import history, make_trainer
 from hf_peft_compare.utils.hashing import hash_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NUM_EXAMPLES = 8  # one effective batch
 NUM_STEPS = 2  # what has no gradient while its partner is zero, has one in the second
@@ -169,12 +172,12 @@ class CheckContext:
         return hash_trainables(model) != self.initial_hash or torch.get_rng_state().equal(self._state_after_build)
 
     @torch.no_grad()
-    def logits(self, model: Any) -> Tensor:
+    def logits(self, model: PreTrainedModel) -> Tensor:
         """Give the logits of the classes [B, C], or those that labels are predicted from [number of tokens, V]."""
         logits, labels = model(**self.batch).logits, self.batch["labels"]
         return logits[:, -labels.shape[1] :][labels != -100] if head_of(self.config).generates else logits
 
-    def tell(self, model: Any) -> ModelOutput:
+    def tell(self, model: PreTrainedModel) -> ModelOutput:
         """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
         if not head_of(self.config).generates:
             return ModelOutput(inputs=self.batch, logits=self.logits(model))
@@ -220,12 +223,12 @@ class CheckContext:
     def _untouched_base(self) -> Any:
         return factory.seeded_base(self.config, self.tokenizer).requires_grad_(False).eval()
 
-    def _encoded(self, encode: Callable[..., Any], max_length: int) -> list[Any]:
+    def _encoded(self, encode: Callable[..., object], max_length: int) -> list[Any]:
         chosen = sorted(self.train[:NUM_TO_CHOOSE_FROM], key=lambda e: (len(e.reference), len(e.source)))[:NUM_EXAMPLES]
         examples = enumerate(islice(cycle(chosen), NUM_EXAMPLES))
         return [self._encode(encode, e, MAX_TOKENS + i * MORE_TOKENS, max_length) for i, e in examples]
 
-    def _encode(self, encode: Callable[..., Any], example: Example, num_tokens: int, max_length: int) -> Any:
+    def _encode(self, encode: Callable[..., object], example: Example, num_tokens: int, max_length: int) -> Any:
         """Cut an example to so many tokens, or to the least that hold its completion and all that is never cut."""
         while num_tokens < max_length:
             try:

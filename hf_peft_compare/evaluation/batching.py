@@ -80,6 +80,6 @@ def _fill_batch(items: Iterable[int], sizes: Sequence[float], room: float) -> li
     return batch
 
 
-def count_virtual_tokens(model: Any) -> int:
+def count_virtual_tokens(model: object) -> int:
     """Count the columns that a method, ours or peft's, puts before each text."""
     return getattr(getattr(model, "active_peft_config", model), "num_virtual_tokens", 0)

@@ -10,7 +10,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +28,10 @@ from hf_peft_compare.records.parts import Costs
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_json
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
 
 BATCH_SIZES = {1: 5, 32: 3}  # and how many calls of each are timed
 NUM_NEW_TOKENS = 8
@@ -56,7 +60,7 @@ class Measuring:
     cache: Path
     notes: list[str] = field(default_factory=list)
 
-    def losses(self, model: Any, rows: Sequence[Features], *, batch_size: int = 4) -> tuple[float, int]:
+    def losses(self, model: nn.Module, rows: Sequence[Features], *, batch_size: int = 4) -> tuple[float, int]:
         """Give nats and number of labels of all rows."""
         scored = score_losses(model, self.tokenizer, rows, self.config, batch_size=batch_size)
         return sum(nats for nats, _ in scored), sum(number for _, number in scored)
@@ -145,12 +149,12 @@ def merging(measuring: Measuring) -> Mapping[str, Any]:
 PARTS: Sequence[Part] = (checkpoint_size, latency, forgetting, merging)
 
 
-def _latencies(measuring: Measuring, model: Any) -> dict[str, float]:
+def _latencies(measuring: Measuring, model: PreTrainedModel) -> dict[str, float]:
     """Time calls of the sizes of `BATCH_SIZES`: prompts that are read and a few tokens written, or texts classified."""
     return {f"latency_{size}_seconds": _latency(measuring, model, size, n) for size, n in BATCH_SIZES.items()}
 
 
-def _latency(measuring: Measuring, model: Any, size: int, num_calls: int) -> float:
+def _latency(measuring: Measuring, model: PreTrainedModel, size: int, num_calls: int) -> float:
     call = _call(measuring, model, size)
     seconds = []
     for _ in range(num_calls):
@@ -177,7 +181,7 @@ def _take(items: Sequence[Any], size: int, *, length: Callable[[Any], int]) -> l
     return first[:size] if size > 1 else [sorted(first, key=length)[len(first) // 2]]
 
 
-def _mean_loss(measuring: Measuring, model: Any) -> float:
+def _mean_loss(measuring: Measuring, model: PreTrainedModel) -> float:
     nats, num_tokens = measuring.losses(model, measuring.outside_rows)
     return nats / num_tokens
 

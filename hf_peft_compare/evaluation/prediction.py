@@ -82,7 +82,7 @@ def predict(
 
 
 def score_losses(
-    model: Any, tokenizer: Any, rows: Sequence[Features], config: RunConfig, *, batch_size: int
+    model: object, tokenizer: Any, rows: Sequence[Features], config: RunConfig, *, batch_size: int
 ) -> list[Loss]:
     """Return (nats, number of labels) of each row: the tokens of its completion, or its class."""
     head = head_of(config)

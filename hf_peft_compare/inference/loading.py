@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +141,7 @@ def adapt(run: FinishedRun, base: Base) -> Any:
     return model.eval()
 
 
-def take_off(model: Any, base: Base) -> str:
+def take_off(model: PreTrainedModel, base: Base) -> str:
     """Take an adapter off its base; gives the hash of what is left, which tells whether the base is untouched."""
     from peft import PeftModel
     from peft.utils import ModulesToSaveWrapper

@@ -163,7 +163,7 @@ def _ordered(record: RunRecord) -> Iterator[tuple[str, float]]:
     return ((name, record.results[name]) for name in record.scores if name in record.results)
 
 
-def _json(values: Mapping[str, Any]) -> str:
+def _json(values: Mapping[str, object]) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Floor
@@ -23,6 +23,9 @@ from hf_peft_compare.inference.loading import (
     take_off,
 )
 from hf_peft_compare.models.trainable_parameters import hash_tensors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Text: TypeAlias = str | tuple[str, str]
 
@@ -145,7 +148,12 @@ def _predict_all(
 
 
 def _predict(
-    run: FinishedRun, model: Any, tokenizer: Any, examples: Sequence[Example], *, batch_size: int
+    run: FinishedRun,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    batch_size: int,
 ) -> list[dict[str, str]]:
     """Return what a run's model predicts of each example, asked as in the run's own evaluation."""
     inputs = tokenize_inputs(run.config, format_of(run.config, run.train), examples, tokenizer)

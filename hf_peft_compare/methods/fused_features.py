@@ -58,7 +58,7 @@ def build_fused_features(
     return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer), images=images)
 
 
-def _image_model(base: Any, settings: FusedFeaturesSettings) -> Any:
+def _image_model(base: PreTrainedModel, settings: FusedFeaturesSettings) -> Any:
     """Load the image encoder, on the meta device its architecture alone; the base itself where none is named."""
     if settings.image_encoder is None:
         if not hasattr(base, "get_image_features"):

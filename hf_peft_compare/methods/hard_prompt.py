@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, field, replace
 from typing import Any
 
@@ -89,7 +89,7 @@ def _own_prompt(settings: HardPromptSettings, task: AnyTask, task_settings: Any)
 
 
 def ask_after_shots(
-    settings: ShotsSettings, task: AnyTask, task_settings: Any, train: Sequence[Example], seed: int
+    settings: ShotsSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
 ) -> Format:
     """Ask after solved examples; only the text that is asked about is ever cut.
 
@@ -148,7 +148,7 @@ def draw_shots(train: Sequence[Example], num_shots: int, *, seed: int) -> list[E
 
 
 def _given_shots(
-    shots: Sequence[dict[str, Any]], task: AnyTask, task_settings: Any, form: Format
+    shots: Sequence[Mapping[str, object]], task: AnyTask, task_settings: object, form: Format
 ) -> Iterator[tuple[Example, str]]:
     """Check the solved examples that a study gives, and give each with its answer."""
     columns = task.text_columns(task_settings)

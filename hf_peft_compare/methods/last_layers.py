@@ -65,7 +65,7 @@ def untie_head(model: Any) -> None:
     assert head.weight.is_meta or head.weight.data_ptr() != embedding.weight.data_ptr()
 
 
-def _blocks(model: Any) -> Any:
+def _blocks(model: PreTrainedModel) -> Any:
     from hf_peft_compare.models.frozen_trunk import transformer_blocks
 
     blocks = transformer_blocks(model)

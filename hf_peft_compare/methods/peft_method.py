@@ -77,7 +77,7 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     return _with_wide_labels(model)
 
 
-def _check_targets(config: Any, base: Any) -> None:
+def _check_targets(config: object, base: PreTrainedModel) -> None:
     """Refuse target modules of which peft would silently skip the missing ones."""
     targets = getattr(config, "target_modules", None)
     if targets is None or isinstance(targets, str):
@@ -89,7 +89,7 @@ def _check_targets(config: Any, base: Any) -> None:
         raise UserError(f"target_modules {listed} not found in the model. {_linear_layers(base)}")
 
 
-def _linear_layers(base: Any) -> str:
+def _linear_layers(base: PreTrainedModel) -> str:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 

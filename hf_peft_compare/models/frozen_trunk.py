@@ -11,12 +11,15 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from hf_peft_compare.core.task import Features
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ def head_modules(model: Any) -> list[nn.Module]:
     return [*([pooler] if pooler is not None else []), *heads]
 
 
-def transformer_blocks(model: Any) -> nn.ModuleList | None:
+def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
     """Find the list of transformer blocks of a model: the one as long as its config says."""
     num_layers = getattr(getattr(model, "config", None), "num_hidden_layers", None)
     return next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers), None)
@@ -144,11 +147,11 @@ def accept_trunk_states(trunk: Trunk) -> None:
 
 
 @torch.no_grad()
-def trunk_states(trunk: Trunk, inputs: Mapping[str, Any]) -> Tensor:
+def trunk_states(trunk: Trunk, inputs: Mapping[str, object]) -> Tensor:
     """Compute the states at the boundary, [B, W, H], and nothing above it."""
     seen: list[Tensor] = []
 
-    def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def stop(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         seen.append(_hidden_states(args, kwargs))
         raise _Reached
 
@@ -168,7 +171,7 @@ class _Reached(Exception):
 def _skipped(trunk: Trunk, states: Tensor, *, in_tuples: bool) -> Iterator[None]:
     """Let frozen blocks hand on what they get, and the boundary get the states."""
 
-    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def enter(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[Any, Any]:
         return ((states, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": states})
 
     with ExitStack() as stack:
@@ -183,7 +186,7 @@ def _passing_on(block: nn.Module, *, in_tuples: bool) -> Iterator[None]:
     """Let a block return its input; it stays in its place, since models read indices and attributes of their blocks."""
     own = vars(block).get("forward")  # accelerate puts one there when it spreads a model over devices
 
-    def hand_on(*args: Any, **kwargs: Any) -> Any:
+    def hand_on(*args: object, **kwargs: object) -> Any:
         return (_hidden_states(args, kwargs),) if in_tuples else _hidden_states(args, kwargs)
 
     block.forward = hand_on
@@ -196,7 +199,7 @@ def _passing_on(block: nn.Module, *, in_tuples: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _hooked(module: nn.Module, hook: Callable[..., Any]) -> Iterator[None]:
+def _hooked(module: nn.Module, hook: Callable[..., object]) -> Iterator[None]:
     handle = module.register_forward_pre_hook(hook, with_kwargs=True)
     try:
         yield

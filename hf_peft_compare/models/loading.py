@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -16,8 +16,11 @@ from hf_peft_compare.models.quantization import check_installed, keep_layout, lo
 from hf_peft_compare.utils.distributed import on_cpu
 from hf_peft_compare.utils.hub_errors import explain
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-def seeded_base(config: RunConfig, tokenizer: Any) -> PreTrainedModel:
+
+def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Load a run's base, ready for its method; weights that are drawn are those of the run's seed."""
     transformers.set_seed(config.seed)
     base = load_base(config)
@@ -25,7 +28,7 @@ def seeded_base(config: RunConfig, tokenizer: Any) -> PreTrainedModel:
     return base
 
 
-def prepare_base(base: PreTrainedModel, tokenizer: Any) -> None:
+def prepare_base(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let positions follow from the mask, and name the loss and the padding."""
     if tokenizer.padding_side == "left":  # padding on the right never moved a position
         count_positions_from_mask(base)
@@ -166,7 +169,7 @@ def load_base(config: StudyProtocol) -> PreTrainedModel:
     return base
 
 
-def random_base(config: StudyProtocol, architecture: Any) -> PreTrainedModel:
+def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     """Build a base model with random weights, which are quantized where the run's method wants it so."""
     base = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
     if quantization_of(config) is not None:
@@ -176,7 +179,7 @@ def random_base(config: StudyProtocol, architecture: Any) -> PreTrainedModel:
     return base
 
 
-def _loading(config: StudyProtocol, architecture: Any) -> dict[str, Any]:
+def _loading(config: StudyProtocol, architecture: PretrainedConfig) -> dict[str, Any]:
     """Give the arguments by which weights are loaded: float32, or quantized."""
     quantization = quantization_of(config)
     if quantization is None:

@@ -6,12 +6,15 @@ understands (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Pro
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from hf_peft_compare.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def random_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
@@ -27,7 +30,9 @@ def vocabulary_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
     return _rows(embeddings, torch.cat(draws)[:num_virtual_tokens])
 
 
-def text_prompt(embeddings: Tensor, *, num_virtual_tokens: int, text: str, tokenizer: Any) -> Tensor:
+def text_prompt(
+    embeddings: Tensor, *, num_virtual_tokens: int, text: str, tokenizer: PreTrainedTokenizerBase
+) -> Tensor:
     """Copy the embeddings of a text's tokens, cut or repeated to P; no special tokens are added.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,6 +13,9 @@ from hf_peft_compare.config.schema import RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import head_modules
 from hf_peft_compare.utils.distributed import process_state
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BLOCK = 64  # weights that share a scale
 
@@ -73,7 +76,7 @@ def has_whole_blocks(layer: Any) -> bool:
     return num_inputs % BLOCK == 0
 
 
-def check_packable(base: Any) -> None:
+def check_packable(base: PreTrainedModel) -> None:
     """Raise a UserError where no layer of a base can be packed."""
     if not any(has_whole_blocks(layer) for _, layer in linear_layers(base)):
         raise UserError(

@@ -89,7 +89,7 @@ def run_jobs(
 
 def _do_all(
     jobs: Sequence[Job],
-    context: Any,
+    context: object,
     *,
     slots: Sequence[str | None],
     num_processes: int,

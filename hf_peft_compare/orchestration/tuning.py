@@ -248,7 +248,7 @@ def _searched_range(choice: Range) -> SearchRange:
     return SearchRange(low=choice.low, high=choice.high, log=choice.log)
 
 
-def _parse(value: Any, where: str) -> Range | Choices:
+def _parse(value: object, where: str) -> Range | Choices:
     if isinstance(value, list) and value:
         return Choices(values=tuple(value))
     if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,6 +20,9 @@ from hf_peft_compare.planning.estimates import Parts
 from hf_peft_compare.planning.lengths import Shapes
 from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
 from hf_peft_compare.training.factory import apply_method
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}  # a GPU needs more to be busy
 COPIED_BYTES = {"cpu": 8_000_000, "cuda": 1_000_000_000}  # a processor's memory as activations use it, caches helping
@@ -59,8 +62,8 @@ def measure_rates(device: Device) -> Device:
 
 def time_parts(
     config: RunConfig,
-    architecture: Any,
-    tokenizer: Any,
+    architecture: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
     shapes: Shapes,
     device: Device,
     *,
@@ -84,13 +87,15 @@ def time_parts(
     )
 
 
-def _time_forward(model: Any, inputs: Mapping[str, Any], where: str) -> float:
+def _time_forward(model: PreTrainedModel, inputs: Mapping[str, object], where: str) -> float:
     model.eval()
     with torch.inference_mode():
         return seconds_of(lambda: model(**inputs), where)
 
 
-def _time_step(model: Any, config: RunConfig, inputs: Mapping[str, Any], device: Device, *, bf16: bool) -> float:
+def _time_step(
+    model: PreTrainedModel, config: RunConfig, inputs: Mapping[str, object], device: Device, *, bf16: bool
+) -> float:
     """Time one optimizer step with all its micro-batches; 0 where nothing is trained."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return 0.0
@@ -124,7 +129,7 @@ def _time_generation(model: Any, config: RunConfig, shapes: Shapes, where: str) 
     return first + (config.generation.max_new_tokens - 1) * (last - first) / NUM_TIMED_TOKENS
 
 
-def seconds_of(function: Callable[[], Any], where: str, *, of: Callable[[list[float]], float] = median) -> float:
+def seconds_of(function: Callable[[], object], where: str, *, of: Callable[[list[float]], float] = median) -> float:
     """Give the median seconds of a few calls after one that warms up; of a slow function the first call is enough.
 
     Args:

@@ -62,7 +62,7 @@ class Kernels(TorchFunctionMode):
         cast: Callable[[Any], Any] = self._half if name in IN_HALF else _float
         return tuple(map(cast, args)), {key: cast(value) for key, value in kwargs.items()}
 
-    def _half(self, value: Any) -> Any:
+    def _half(self, value: object) -> Any:
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
         if not (value.is_leaf and value.requires_grad):
@@ -112,5 +112,5 @@ def fused_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace:
     return torch.native_dropout(input, p, True)[0] if training and p > 0 else input
 
 
-def _float(value: Any) -> Any:
+def _float(value: object) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.frozen_trunk import Trunk
@@ -22,6 +22,9 @@ from hf_peft_compare.planning.tracing import (
     trace_step,
 )
 from hf_peft_compare.records.plan import MemoryPlan
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,7 @@ def count_parts(
 
 
 def trace_parts(
-    model: Any, config: RunConfig, shapes: Shapes, device: Device, *, bf16: bool, trunk: Trunk | None
+    model: PreTrainedModel, config: RunConfig, shapes: Shapes, device: Device, *, bf16: bool, trunk: Trunk | None
 ) -> Traces:
     """Trace everything that a run does, each shape once.
 
@@ -134,7 +137,7 @@ def trace_parts(
     )
 
 
-def _trace_generation(model: Any, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
+def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
     prompts = _cached_batch(config, shapes)
     cached = trace_forward(model, prompts, device=device)
     share = shapes.longest_prompt / prompts["input_ids"].shape[1]

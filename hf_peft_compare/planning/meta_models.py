@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.training.arguments import training_arguments
 from hf_peft_compare.training.factory import apply_method
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
 NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
 
 
@@ -36,7 +39,7 @@ class AnyTokenizer:
     padding_side = "left"
     pad_token_id = 0
 
-    def __call__(self, text: str, **settings: Any) -> dict[str, list[int]]:
+    def __call__(self, text: str, **settings: object) -> dict[str, list[int]]:
         """Give one token for every text."""
         return {"input_ids": [0]}
 
@@ -64,7 +67,7 @@ def plan_architecture(config: StudyProtocol) -> Any:
         raise _refusal(model_type, error) from None
 
 
-def trace_base(architecture: Any, head: Head = HEADS["causal_lm"]) -> Any:
+def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) -> Any:
     """Build the base model with a head on the meta device.
 
     Raises:
@@ -83,7 +86,7 @@ def _refusal(model_type: str, error: Exception) -> UserError:
     return UserError(f"no model can be built of architecture {model_type}: {reason} Check architecture's fields.")
 
 
-def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
+def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Build a run's model as `training.factory.build` does, on the meta device; `base` stays as it is.
 
     Raises:
@@ -100,7 +103,7 @@ def build_on_meta(config: RunConfig, base: Any, tokenizer: Any) -> Any:
     return model
 
 
-def check_lengths(config: RunConfig, base: Any) -> None:
+def check_lengths(config: RunConfig, base: PreTrainedModel) -> None:
     """Refuse a `max_length` beyond the base's context, or one that leaves no room for a prompt.
 
     Raises:
@@ -119,7 +122,7 @@ def check_lengths(config: RunConfig, base: Any) -> None:
         )
 
 
-def _context(base: Any) -> int | None:
+def _context(base: PreTrainedModel) -> int | None:
     """Give how many tokens a base reads at most: where one position is padding's, as in RoBERTa, those after it."""
     context = getattr(base.config, "max_position_embeddings", None)
     table = next((m for name, m in base.named_modules() if name.endswith("embeddings.position_embeddings")), None)
@@ -140,7 +143,7 @@ def local_tokenizer(config: StudyProtocol) -> Any | None:
     return None
 
 
-def make_optimizer(model: Any, config: RunConfig, device: Device) -> Optimizer:
+def make_optimizer(model: PreTrainedModel, config: RunConfig, device: Device) -> Optimizer:
     """Make a run's optimizer as the Trainer would on a device.
 
     On the meta device there are no fused kernels; a plain one stands in, whose `defaults` say that it is fused.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import ROW_PROTOCOL, RunConfig
 from hf_peft_compare.config.study import Study
@@ -37,6 +37,9 @@ from hf_peft_compare.planning.plan_types import PHASES, StudyPlan
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
 from hf_peft_compare.utils.hashing import hash_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,7 @@ def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
     return plan_model(config, build_on_meta(config, ground.base, ground.tokenizer), ground)
 
 
-def plan_model(config: RunConfig, model: Any, ground: Ground) -> RunPlan:
+def plan_model(config: RunConfig, model: PreTrainedModel, ground: Ground) -> RunPlan:
     """Plan one run whose model stands on the meta device already."""
     lengths, parameters, plan = ground.lengths, count_parameters(model), _empty_plan(config, ground)
     found = find_trunk(model)
@@ -165,7 +168,13 @@ def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
 
 
 def _with_costs(
-    plan: RunPlan, config: RunConfig, model: Any, shapes: Shapes, counts: Counts, trunk: Trunk | None, ground: Ground
+    plan: RunPlan,
+    config: RunConfig,
+    model: PreTrainedModel,
+    shapes: Shapes,
+    counts: Counts,
+    trunk: Trunk | None,
+    ground: Ground,
 ) -> RunPlan:
     """Add memory, FLOPs and time to a plan."""
     bf16, keeps_trunk = plan.precision == "bf16", trunk is not None
@@ -201,7 +210,7 @@ def _in_bf16(config: RunConfig, device: Device) -> bool:
     return device.bf16 if config.training.bf16 is None else config.training.bf16
 
 
-def _kept_trunk(model: Any, config: RunConfig, ground: Ground) -> Trunk | None:
+def _kept_trunk(model: PreTrainedModel, config: RunConfig, ground: Ground) -> Trunk | None:
     """Give the frozen trunk whose states the run will keep; None where it has none or keeping them does not pay."""
     trunk, num_train = find_trunk(model), ground.lengths.num_examples["train"]
     if trunk is None or num_train is None:

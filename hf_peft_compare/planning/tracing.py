@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from hf_peft_compare.planning.device_emulation import Kernels
 from hf_peft_compare.planning.devices import Device, Op
 from hf_peft_compare.planning.quantized_sizes import quantized_weights
 from hf_peft_compare.utils.flops import count_flops_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CUDA_BLOCK_BYTES = 512  # PyTorch's allocator gives out multiples of it
 Ops = Counter[Op]
@@ -143,7 +146,13 @@ class ForwardTrace:
 
 
 def trace_step(
-    model: Any, inputs: Mapping[str, Any], optimizer: Optimizer, *, device: Device, bf16: bool, accumulates: bool
+    model: PreTrainedModel,
+    inputs: Mapping[str, object],
+    optimizer: Optimizer,
+    *,
+    device: Device,
+    bf16: bool,
+    accumulates: bool,
 ) -> StepTrace:
     """Go through forward pass, backward pass and update once, in the state that training has from its second step on.
 
@@ -185,7 +194,7 @@ def trace_step(
     )
 
 
-def trace_forward(model: Any, inputs: Mapping[str, Any], *, device: Device) -> ForwardTrace:
+def trace_forward(model: PreTrainedModel, inputs: Mapping[str, object], *, device: Device) -> ForwardTrace:
     """Go through one forward pass of evaluation, which is in float32."""
     model.eval()
     with _tracing(model, inputs, device=device, bf16=False) as (ledger, _), torch.no_grad():
@@ -223,7 +232,7 @@ def _tracing(
         yield ledger, kernels
 
 
-def _forward(model: Any, inputs: Mapping[str, Any], ledger: Ledger, *, bf16: bool) -> tuple[Tensor, int]:
+def _forward(model: PreTrainedModel, inputs: Mapping[str, object], ledger: Ledger, *, bf16: bool) -> tuple[Tensor, int]:
     """Give the loss, and the bytes that the backward pass needs beside the parameters."""
     from accelerate.utils import convert_outputs_to_fp32
 
@@ -240,7 +249,7 @@ def _forward(model: Any, inputs: Mapping[str, Any], ledger: Ledger, *, bf16: boo
     return loss, ledger.living_bytes(saved - parameters)
 
 
-def tensors_in(tree: Any) -> list[Tensor]:
+def tensors_in(tree: object) -> list[Tensor]:
     """Give the tensors of nested lists, tuples and dictionaries."""
     if isinstance(tree, Tensor):
         return [tree]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class SummarizationSettings:
     prompt_suffix: str = "\n\nTL;DR:"
 
 
-def summarization_examples(dataset: Any, settings: SummarizationSettings) -> list[Example]:
+def summarization_examples(dataset: Dataset, settings: SummarizationSettings) -> list[Example]:
     """Read articles and summaries of a split.
 
     Raises:

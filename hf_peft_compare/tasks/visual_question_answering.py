@@ -136,7 +136,7 @@ def _reduced(
     return split
 
 
-def questions(dataset: Any, settings: VisualQuestionAnsweringSettings) -> list[Example]:
+def questions(dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> list[Example]:
     """Read the questions, images and answers of a split.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -15,6 +15,9 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation
 from hf_peft_compare.models.loading import load_tokenizer, seeded_base
 from hf_peft_compare.training.arguments import NON_REENTRANT, training_arguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     return RunComponents(tokenizer=tokenizer, model=model, arguments=arguments)
 
 
-def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: Any) -> Any:
+def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
     """Apply the run's method to a base model; trainable parameters are float32 whatever the base is."""
     method = config.method_type
     if not method.trains:

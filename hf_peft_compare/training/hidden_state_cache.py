@@ -20,7 +20,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import transformers
@@ -46,6 +46,9 @@ from hf_peft_compare.training.state_files import (
 )
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.hashing import hash_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TOLERANCE = 1e-2  # of the logits' spread, in bf16 as in float32: what lies far above it is another model
 Rows = Sequence[Features]
@@ -136,7 +139,7 @@ class TrunkCache:
         modules = enumerate(self.trunk.modules)
         return hash_tensors({f"{i}.{name}": t for i, m in modules for name, t in m.state_dict().items()})
 
-    def agrees(self, model: Any, row: Features) -> bool:
+    def agrees(self, model: PreTrainedModel, row: Features) -> bool:
         """Whether the model gives the logits of an example's end from its states that it gives from its tokens."""
         inputs = self._inputs([_end_of(row)])
         model.eval()

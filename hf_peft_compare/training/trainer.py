@@ -57,7 +57,7 @@ class ComparisonTrainer(Trainer):
         with flops, find_callback(self, MemoryBreakdown).watching(model, inputs):
             return super().training_step(model, inputs, num_items_in_batch)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SimilarLengthSampler:
+    def _get_train_sampler(self, train_dataset: object = None) -> SimilarLengthSampler:
         dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
         chunk_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
@@ -77,7 +77,7 @@ class ComparisonTrainer(Trainer):
             assert self.lr_scheduler is not None
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: object = None) -> None:
         load_trainables(_module(self), Path(resume_from_checkpoint) / TRAINABLES_FILE)
 
 

@@ -5,7 +5,7 @@ Every process must call these together: a parameter is whole only when each has 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -16,13 +16,16 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from hf_peft_compare.utils.distributed import on_cpu
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether each process holds a part of the parameters, so that all must run every forward pass together."""
     return any(isinstance(module, FSDPModule) for module in model.modules())
 
 
-def shard(model: Any) -> None:
+def shard(model: PreTrainedModel) -> None:
     """Spread a model that is not trained over the processes, as the Trainer does with one that is."""
     fsdp2_prepare_model(Accelerator(cpu=on_cpu()), model)
     register_fsdp_forward_method(model, "generate")

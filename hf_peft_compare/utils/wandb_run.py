@@ -22,7 +22,7 @@ def is_disabled() -> bool:
     return os.environ.get("WANDB_MODE") == "disabled"
 
 
-def open_run(*, folder: Path, note: Callable[[str], None], **about: Any) -> Any:
+def open_run(*, folder: Path, note: Callable[[str], None], **about: object) -> Any:
     """Open a W&B run as the user's W&B is set up, offline where that fails or there is no account.
 
     Args:

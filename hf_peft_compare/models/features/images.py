@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.hub_errors import explain
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 MOST_NAMED = 5
 IMAGES_AT_ONCE = 32
@@ -26,7 +29,7 @@ class ImageEncoder(nn.Module):
         name: where its image processor is, a hub id or folder.
     """
 
-    def __init__(self, model: Any, name: str):
+    def __init__(self, model: PreTrainedModel, name: str):
         super().__init__()
         self.model = model
         self.name = name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from hf_peft_compare.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Pooling = Literal["auto", "last", "cls", "mean"]
 
@@ -53,7 +56,7 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
     return states.gather(1, column[:, None, None].expand(-1, 1, states.shape[2])).squeeze(1)
 
 
-def text_width(encoder: Any) -> int:
+def text_width(encoder: PreTrainedModel) -> int:
     """Give H, the size of a text's embedding, from the encoder's config."""
     config = encoder.config
     return config.projection_dim if hasattr(encoder, "get_text_features") else config.hidden_size

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.models.trainable_parameters import save_trainables
@@ -46,11 +46,17 @@ class BestState(TrainerCallback, ExportableState):
         return self.patience is not None and self.evaluations_without_improvement >= self.patience
 
     def on_evaluate(
-        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        model: Any = None,
+        **_: object,
     ) -> None:
         """Keep the state if it is the best, and stop where patience is at its end."""
-        if metrics[METRIC] < self.best_loss:
-            self.best_loss, self.best_step, self.best_epoch = metrics[METRIC], state.global_step, state.epoch
+        if (metrics or {})[METRIC] < self.best_loss:
+            self.best_loss, self.best_step, self.best_epoch = (metrics or {})[METRIC], state.global_step, state.epoch
             self.evaluations_without_improvement = 0
             save_trainables(model, self.path, writes=state.is_world_process_zero)
         else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 MARKER = "complete"
@@ -14,10 +13,10 @@ MARKER = "complete"
 class CheckpointMarker(TrainerCallback):
     """Mark each checkpoint once it is whole; a killed process leaves one without the mark, which is never read."""
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Mark the checkpoint of this step."""
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}" / MARKER).touch()
+            (Path(args.output_dir or ".") / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}" / MARKER).touch()
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.training.callbacks.best_state import METRIC
@@ -14,15 +13,29 @@ from hf_peft_compare.training.callbacks.best_state import METRIC
 class FiniteLoss(TrainerCallback):
     """Raise RunFailed as soon as a logged training or validation loss is nan or infinite."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Check the training loss and the gradient norm's loss."""
         self._check("training", (logs or {}).get("loss"), state, args)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Check the validation loss."""
         self._check("validation", (metrics or {}).get(METRIC), state, args)
 
-    def _check(self, what: str, loss: float | None, state: Any, args: Any) -> None:
+    def _check(self, what: str, loss: float | None, state: TrainerState, args: TrainingArguments) -> None:
         if loss is not None and not math.isfinite(loss):
             raise RunFailed(
                 f"the {what} loss is {loss} at step {state.global_step}: training diverged. "

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.training.callbacks.best_state import METRIC
 
@@ -20,8 +19,15 @@ class MedianStopping(TrainerCallback):
     def __init__(self, losses: Sequence[float]):
         self.losses = losses
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
         """Compare the newest validation loss with the one of its place."""
         number = sum(METRIC in entry for entry in state.log_history)
-        if 0 < number <= len(self.losses) and metrics[METRIC] > self.losses[number - 1]:
+        if 0 < number <= len(self.losses) and (metrics or {})[METRIC] > self.losses[number - 1]:
             control.should_training_stop = True

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.utils.sharding import is_sharded, part
@@ -41,23 +41,44 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
         self._watched: list[tuple[int, ...]] = []
         self._uncountable = False
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: object,
+    ) -> None:
         """Count the weights."""
         self._uncountable = args.gradient_checkpointing or is_sharded(model)
         self.num_bytes["weights_bytes"] = _num_bytes(_weights(model))
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: object,
+    ) -> None:
         """Count the gradients of the first step; all others have as many."""
         if "gradients_bytes" not in self.num_bytes:
             self.num_bytes["gradients_bytes"] = _num_bytes(p.grad for p in model.parameters() if p.grad is not None)
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+    def on_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Any = None,
+        **kwargs: object,
+    ) -> None:
         """Count what the first step left in the optimizer."""
         if "optimizer_bytes" not in self.num_bytes:
             self.num_bytes["optimizer_bytes"] = _num_bytes(_tensors(optimizer.state.values()))
 
     @contextmanager
-    def watching(self, model: nn.Module, inputs: Mapping[str, Any]) -> Iterator[None]:
+    def watching(self, model: nn.Module, inputs: Mapping[str, object]) -> Iterator[None]:
         """Count the activations of one micro-batch, unless enough of at least its size in every way were counted.
 
         Larger ones are few, so most steps are not slowed. No hook outlives the block, whatever is raised in it.
@@ -103,7 +124,7 @@ def _weights(model: nn.Module) -> Iterator[Tensor]:
             yield from _tensors([vars(state), vars(state.state2) if state.state2 else {}])
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
     """Find the tensors in nested dictionaries and sequences."""
     for value in values:
         if isinstance(value, Tensor):

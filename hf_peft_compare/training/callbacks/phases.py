@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from transformers import TrainerCallback, TrainerControl
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 TRAIN, EVALUATION, SAVE, LOAD = "train", "evaluation", "save", "load"
@@ -21,25 +19,33 @@ class PhaseCallback(TrainerCallback, ExportableState):
         """Leave the present phase and begin another."""
         raise NotImplementedError
 
-    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Begin training."""
         self.enter(TRAIN)
 
-    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Leave training where the Trainer will evaluate or save next."""
         if control.should_evaluate or control.should_save:
             self.enter(EVALUATION if control.should_evaluate else SAVE)
 
     on_epoch_end = on_step_end
 
-    def on_evaluate(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Evaluation is over: saving comes next, or training."""
         self.enter(SAVE if control.should_save else TRAIN)
 
-    def on_save(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Saving is over."""
         self.enter(TRAIN)
 
-    def on_train_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Training is over."""
         self.enter(None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.records.run_folder import PROGRESS_FILE
 
@@ -38,10 +37,19 @@ class ProgressFile(TrainerCallback):
         temporary.write_text(json.dumps(progress))
         temporary.replace(self.folder / PROGRESS_FILE)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Write the step."""
         self.say("training", step=state.global_step, num_steps=state.max_steps, force=False)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Note the loss."""
         self.loss = (logs or {}).get("loss", self.loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.models.trainable_parameters import count_parameters, hash_trainables
@@ -23,7 +23,14 @@ class TrainableParameters(TrainerCallback, ExportableState):
         self.counts: dict[str, int] = {}
         self.initial_sha256: str | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: object,
+    ) -> None:
         """Count and hash, unless a checkpoint brought the hash of the run's real beginning."""
         self.counts = count_parameters(model)
         if self.initial_sha256 is None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.records.record import RunRecord
@@ -61,17 +61,32 @@ class WandbSink(TrainerCallback):
             self._run.define_metric("eval/*", step_metric=STEP)
             self._logs = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Log the training loss and what comes with it."""
         if "loss" in (logs or {}):
-            self._log({f"train/{name}": logs[name] for name in CURVES if name in logs}, state.global_step)
+            kept = {f"train/{name}": value for name, value in (logs or {}).items() if name in CURVES}
+            self._log(kept, state.global_step)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Log the validation loss."""
         if METRIC in (metrics or {}):
-            self._log({"eval/loss": metrics[METRIC]}, state.global_step)
+            self._log({"eval/loss": (metrics or {})[METRIC]}, state.global_step)
 
-    def finish(self, record: RunRecord, predictions: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, record: RunRecord, predictions: Sequence[Mapping[str, object]]) -> None:
         """Write the final figures into the summary, and the predictions as a table."""
         if not self._logs:
             return
