@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ POWER = 0.8
 SEEDS_WEIGHT = 2
 
 Floats = NDArray[np.float64]
+Number: TypeAlias = float | Floats  # one, or one of each of several resamples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,10 +61,10 @@ class Parts:
     """
 
     num_seeds: int
-    mean: Any
+    mean: Number
     example_means: Floats
-    seed_variance: Any
-    rest_variance: Any
+    seed_variance: Number
+    rest_variance: Number
 
     @property
     def num_examples(self) -> int:
@@ -75,23 +76,25 @@ class Parts:
 class Estimate:
     """A mean with its standard error and degrees of freedom; numbers, or arrays of them."""
 
-    mean: Any
-    standard_error: Any
-    df: Any
+    mean: Number
+    standard_error: Number
+    df: Number
 
     @property
-    def p_value(self) -> Any:
+    def p_value(self) -> Number:
         """Two-sided probability of a mean at least as far from 0, were the true one 0."""
-        return 2 * stdtr(self.df, -np.abs(self.mean) / self.standard_error)
+        probability: Number = 2 * stdtr(self.df, -np.abs(self.mean) / self.standard_error)
+        return probability
 
-    def bounds(self, level: float = LEVEL) -> tuple[Any, Any]:
+    def bounds(self, level: float = LEVEL) -> tuple[Number, Number]:
         """Give both ends of the interval."""
         half = stdtrit(self.df, (1 + level) / 2) * self.standard_error
         return self.mean - half, self.mean + half
 
-    def detectable(self, alpha: float = 1 - LEVEL) -> Any:
+    def detectable(self, alpha: float = 1 - LEVEL) -> Number:
         """Give the true difference that a two-sided test at `alpha` finds with a probability of about POWER."""
-        return (stdtrit(self.df, 1 - alpha / 2) + stdtrit(self.df, POWER)) * self.standard_error
+        found: Number = (stdtrit(self.df, 1 - alpha / 2) + stdtrit(self.df, POWER)) * self.standard_error
+        return found
 
 
 def take_apart(scores: Floats) -> Parts:
@@ -123,7 +126,7 @@ def estimate_difference(first: Parts, second: Parts) -> Estimate:
     return _estimate(first.mean - second.mean, [first, second], first.example_means - second.example_means)
 
 
-def _estimate(mean: Any, methods: Sequence[Parts], examples: Floats) -> Estimate:
+def _estimate(mean: Number, methods: Sequence[Parts], examples: Floats) -> Estimate:
     return combine(
         mean,
         seeds=[parts.seed_variance / parts.num_seeds for parts in methods],
@@ -135,7 +138,13 @@ def _estimate(mean: Any, methods: Sequence[Parts], examples: Floats) -> Estimate
 
 
 def combine(
-    mean: Any, *, seeds: Sequence[Any], num_seeds: Sequence[Any], examples: Any, noise: Any, num_examples: Any
+    mean: Number,
+    *,
+    seeds: Sequence[Number],
+    num_seeds: Sequence[Number],
+    examples: Number,
+    noise: Number,
+    num_examples: Number,
 ) -> Estimate:
     """Put the parts of the variance of a mean together; no variance at all gives nan degrees of freedom.
 
@@ -154,8 +163,8 @@ def combine(
 
 
 def plan_detectable(
-    first: Parts, second: Parts, *, num_seeds: Any = None, num_examples: Any, alpha: float = 1 - LEVEL
-) -> Any:
+    first: Parts, second: Parts, *, num_seeds: Number | None = None, num_examples: Number, alpha: float = 1 - LEVEL
+) -> Number:
     """Give the difference that a study of other sizes would detect, with the variances of this one.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from hf_peft_compare.comparison.crossed_effects import (
     LEVEL,
     Estimate,
     Floats,
+    Number,
     Parts,
     estimate_difference,
     plan_detectable,
@@ -149,7 +149,7 @@ def _effect_size(first: Parts, second: Parts, estimate: Estimate) -> float | Non
 
 
 def _num_seeds_needed(first: Parts, second: Parts, estimate: Estimate, alpha: float) -> int | None:
-    numbers = np.arange(2, MOST_SEEDS + 1)
+    numbers = np.arange(2.0, MOST_SEEDS + 1)
     found = plan_detectable(first, second, num_seeds=numbers, num_examples=first.num_examples, alpha=alpha)
     return _first_below(numbers, found, estimate)
 
@@ -159,8 +159,8 @@ def _num_examples_needed(first: Parts, second: Parts, estimate: Estimate, alpha:
     return _first_below(numbers, plan_detectable(first, second, num_examples=numbers, alpha=alpha), estimate)
 
 
-def _first_below(numbers: Any, detectable: Floats, estimate: Estimate) -> int | None:
-    enough = np.flatnonzero(detectable <= abs(estimate.mean))
+def _first_below(numbers: Floats, detectable: Number, estimate: Estimate) -> int | None:
+    enough = np.flatnonzero(np.asarray(detectable) <= abs(estimate.mean))
     return int(numbers[enough[0]]) if len(enough) else None
 
 

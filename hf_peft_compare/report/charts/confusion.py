@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from hf_peft_compare.report.charts.style import frame, short_label, unique_labels
+from hf_peft_compare.report.charts.style import Spec, frame, short_label, unique_labels
 
 DARKEST = 0.75  # numbers must stay legible on it
 
 
 def confusion_chart(
     title: str, counts: Mapping[tuple[str, str], int], *, labels: Sequence[str], answers: Sequence[str], color: str
-) -> dict[str, Any]:
+) -> Spec:
     """Return a line per class and a column per answer; shades are shares of lines.
 
     Args:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from hf_peft_compare.comparison import PairedDifference
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.report.blocks import Live, Material, Menu
-from hf_peft_compare.report.charts.style import color_by_row, frame, label_rows, shape_by_row, short_label
+from hf_peft_compare.report.charts.style import Spec, color_by_row, frame, label_rows, shape_by_row, short_label
 from hf_peft_compare.utils.formatting import format_difference, format_interval, format_p_value
 
 
@@ -35,7 +34,7 @@ def difference_chart(material: Material, *, description: str) -> Live:
     return Live(spec=spec, menus=[Menu(title="Compare with", options=options)])
 
 
-def _layers(material: Material, title: str) -> Iterator[dict[str, Any]]:
+def _layers(material: Material, title: str) -> Iterator[Spec]:
     """Yield a line at zero, the intervals, and the means: filled where the difference is significant."""
     rows = material.comparison.finished_rows
     color = {**color_by_row(material, rows), "legend": None}
@@ -59,12 +58,12 @@ def _layers(material: Material, title: str) -> Iterator[dict[str, Any]]:
     }
 
 
-def _compare_with(label: str, title: str) -> dict[str, Any]:
+def _compare_with(label: str, title: str) -> Spec:
     words = f"{title} minus that of {label}"
     return {"transform.0.filter.equal": label, "encoding.x.title": words, "layer.1.encoding.x.title": words}
 
 
-def _difference(pair: PairedDifference, labels: Mapping[str, str]) -> dict[str, Any]:
+def _difference(pair: PairedDifference, labels: Mapping[str, str]) -> Spec:
     return {
         "row": labels[pair.row],
         "other": labels[pair.other],

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from hf_peft_compare.report.blocks import Chart, Live
-from hf_peft_compare.report.charts.style import INK, PAPER
+from hf_peft_compare.report.charts.style import INK, PAPER, Spec
 
 BUNDLE = (
     "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle('window.vegaEmbed = vegaEmbed').encode())"
@@ -34,7 +34,7 @@ def bundle_vega() -> Future[str]:
     return made
 
 
-def with_settings(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_settings(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Spec:
     """Return a copy of a specification with {dotted path: value} set, as the page's menus set them."""
     copied = copy.deepcopy(dict(spec))
     for path, value in settings.items():
@@ -46,7 +46,7 @@ def with_settings(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
     return copied
 
 
-def first_view(live: Live) -> dict[str, Any]:
+def first_view(live: Live) -> Spec:
     """Return what a live chart shows before a reader chooses anything."""
     settings = {path: value for menu in live.menus for path, value in menu.options[0][1].items()}
     return with_settings(live.spec, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_peft_compare.report.charts.style import PAPER, THEME, short_label, unique_labels
+from hf_peft_compare.report.charts.style import PAPER, THEME, Spec, short_label, unique_labels
 from hf_peft_compare.utils.formatting import format_difference, format_score
 
 DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own color, whatever the page's
@@ -18,7 +18,7 @@ def heat_map_chart(
     panels: Mapping[str, Mapping[str, float]],
     *,
     description: str,
-) -> dict[str, Any]:
+) -> Spec:
     """Return scores in one scale of colors side by side, and differences in one that is white at zero.
 
     Args:
@@ -54,7 +54,7 @@ def _panel(
     numbers: Mapping[str, float],
     *,
     limits: tuple[float, float],
-) -> dict[str, Any]:
+) -> Spec:
     """Return one heat map with its numbers in it, the first key's values from top to bottom."""
     down, across = values
     lines, columns = (unique_labels([str(value) for value in values[key]]) for key in (down, across))
@@ -91,7 +91,7 @@ def _panel(
     }
 
 
-def _axis(field: str, title: str, labels: Sequence[str]) -> dict[str, Any]:
+def _axis(field: str, title: str, labels: Sequence[str]) -> Spec:
     return {"field": field, "type": "nominal", "title": short_label(title), "scale": {"domain": list(labels)}}
 
 

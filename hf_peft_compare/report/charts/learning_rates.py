@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Material
-from hf_peft_compare.report.charts.style import LOG_AXIS, LOG_SCALE, color_by_row, frame, label_rows, shape_by_row
+from hf_peft_compare.report.charts.style import LOG_AXIS, LOG_SCALE, Spec, color_by_row, frame, label_rows, shape_by_row
 
 Points = Sequence[tuple[float, float]]
 
 
 def learning_rate_chart(
     material: Material, rows: Sequence[MethodRow], points: Mapping[str, Points], *, description: str
-) -> dict[str, Any]:
+) -> Spec:
     """Return the trials of every row on a logarithmic axis, the chosen one ringed.
 
     Args:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Live, Material, Menu
-from hf_peft_compare.report.charts.style import color_by_row, frame, label_rows, shape_by_row, short_label
+from hf_peft_compare.report.charts.style import Spec, color_by_row, frame, label_rows, shape_by_row, short_label
 
 MOST_POINTS = 300  # of one run's training curve: more than a screen can show
 LOSSES = {"training and validation": "true", "validation": "datum.validation", "training": "!datum.validation"}
@@ -37,7 +36,7 @@ def loss_chart(material: Material, rows: Sequence[MethodRow], *, unit: str, desc
     return Live(spec=spec, menus=[losses, scale])
 
 
-def _layers(material: Material, rows: Sequence[MethodRow]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _layers(material: Material, rows: Sequence[MethodRow]) -> Iterator[tuple[str, Spec]]:
     """Yield the layers: training in thin lines, validation in thick ones with markers."""
     opacity = {"opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.12}}
     legend = {"name": "chosen", "select": {"type": "point", "fields": ["row"]}, "bind": "legend"}
@@ -52,7 +51,7 @@ def _layers(material: Material, rows: Sequence[MethodRow]) -> Iterator[tuple[str
     yield "", {"mark": {"type": "point", "filled": True, "size": 55}, "encoding": dots}
 
 
-def _points(rows: Sequence[MethodRow]) -> Iterator[dict[str, Any]]:
+def _points(rows: Sequence[MethodRow]) -> Iterator[Spec]:
     """Yield the points of every run's two curves; a long training curve is thinned."""
     labels = label_rows(rows)
     runs = [(row, run.record) for row in rows for run in row.runs if run.record]

@@ -22,6 +22,7 @@ from hf_peft_compare.report.charts.style import (
     LOG_AXIS,
     LOG_SCALE,
     NARROW,
+    Spec,
     color_by_row,
     frame,
     label_rows,
@@ -50,7 +51,7 @@ class Scatter:
     across: Mapping[str, Mapping[str, Any]]
     up: Mapping[str, Mapping[str, Any]]
 
-    def printed(self, *, across: str, up: str) -> dict[str, Any]:
+    def printed(self, *, across: str, up: str) -> Spec:
         """Return the specification with two figures on its axes, narrow, as one of several drawings side by side."""
         size = {"width": NARROW, "height": 270}
         return with_settings(self.live.spec, {**self.across[across], **self.up[up], **size})
@@ -71,7 +72,7 @@ def scatter_chart(material: Material, *, description: str) -> Scatter:
     return Scatter(live=Live(spec=_spec(material, columns, description), menus=menus), across=across, up=up)
 
 
-def _spec(material: Material, columns: Sequence[FigureColumn], description: str) -> dict[str, Any]:
+def _spec(material: Material, columns: Sequence[FigureColumn], description: str) -> Spec:
     rows = material.comparison.finished_rows
     labels = label_rows(rows)
     return {
@@ -103,9 +104,9 @@ def _known(comparison: Comparison, column: FigureColumn) -> bool:
     return any(_number(row, column) is not None for row in comparison.finished_rows)
 
 
-def _figures(row: MethodRow, label: str, columns: Sequence[FigureColumn]) -> dict[str, Any]:
+def _figures(row: MethodRow, label: str, columns: Sequence[FigureColumn]) -> Spec:
     """Return a row's numbers as v0, v1 … with their bounds low0, high0 …, and as they are written in t0, t1 …"""
-    figures: dict[str, Any] = {"row": label, "floor": row.floor}
+    figures: Spec = {"row": label, "floor": row.floor}
     for place, column in enumerate(columns):
         value, interval = _number(row, column), row.intervals.get(column.key)
         figures[f"v{place}"], figures[f"t{place}"] = value, UNKNOWN
@@ -125,24 +126,22 @@ def _number(row: MethodRow, column: FigureColumn) -> float | None:
     return value * UNITS.get(column.write, 1)
 
 
-def _set_x(place: int, column: FigureColumn) -> dict[str, Any]:
+def _set_x(place: int, column: FigureColumn) -> Spec:
     given = {"transform.0.calculate": f"datum.v{place}", "params.0.value": -1 if column.greater_is_better else 1}
     return given | _set_axis("x", column)
 
 
-def _set_y(place: int, column: FigureColumn) -> dict[str, Any]:
+def _set_y(place: int, column: FigureColumn) -> Spec:
     names = ("v", "low", "high")
-    given: dict[str, Any] = {f"transform.{1 + n}.calculate": f"datum.{name}{place}" for n, name in enumerate(names)}
+    given: Spec = {f"transform.{1 + n}.calculate": f"datum.{name}{place}" for n, name in enumerate(names)}
     given["params.1.value"] = 1 if column.greater_is_better else -1
     given["layer.0.encoding.y.title"] = short_label(column.title)  # the bounds' own; two titles that differ are joined
     return given | _set_axis("y", column)
 
 
-def _set_axis(axis: str, column: FigureColumn) -> dict[str, Any]:
+def _set_axis(axis: str, column: FigureColumn) -> Spec:
     log = column is PARAMETERS
-    linear: dict[str, Any] = (
-        {"zero": False, "padding": 16} if column.is_score else {"zero": True, "nice": False, "padding": 14}
-    )
+    linear: Spec = {"zero": False, "padding": 16} if column.is_score else {"zero": True, "nice": False, "padding": 14}
     return {
         f"encoding.{axis}.title": short_label(column.title),
         f"encoding.{axis}.scale": LOG_SCALE if log else linear,
@@ -150,7 +149,7 @@ def _set_axis(axis: str, column: FigureColumn) -> dict[str, Any]:
     }
 
 
-def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
+def _floor_layers(material: Material) -> Iterator[Spec]:
     """Yield what has no place across, since it trains nothing: a line from side to side, and its name at the end."""
     color = color_by_row(material, material.comparison.finished_rows)
     floors = {"filter": "!isValid(datum.x)"}
@@ -169,7 +168,7 @@ def _floor_layers(material: Material) -> Iterator[dict[str, Any]]:
     }
 
 
-def _front_layer() -> dict[str, Any]:
+def _front_layer() -> Spec:
     """Draw the front in steps: what no other row beats in both."""
     return {
         "transform": [
@@ -192,7 +191,7 @@ def _front_layer() -> dict[str, Any]:
     }
 
 
-def _interval_layer(material: Material) -> dict[str, Any]:
+def _interval_layer(material: Material) -> Spec:
     return {
         "transform": [{"filter": "isValid(datum.x) && isValid(datum.low)"}],
         "mark": {"type": "rule", "strokeWidth": 1.6},
@@ -204,7 +203,7 @@ def _interval_layer(material: Material) -> dict[str, Any]:
     }
 
 
-def _point_layer(material: Material, columns: Sequence[FigureColumn]) -> dict[str, Any]:
+def _point_layer(material: Material, columns: Sequence[FigureColumn]) -> Spec:
     tooltip = [{"field": f"t{place}", "title": short_label(column.title)} for place, column in enumerate(columns)]
     return {
         "transform": [{"filter": "isValid(datum.x)"}],

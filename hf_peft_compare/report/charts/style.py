@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Material
@@ -20,7 +20,9 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDE, NARROW = 680, 420  # pixels
 _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
 _LINES = {"gridColor": INK, "gridOpacity": 0.12, "domainColor": INK, "domainOpacity": 0.6, "tickColor": INK}
-THEME: dict[str, Any] = {
+Spec: TypeAlias = dict[str, Any]  # a Vega-Lite specification, or a part of one
+
+THEME: Spec = {
     "font": FONT,
     "axis": {**_TEXT, **_LINES, "tickOpacity": 0.6, "labelLimit": {"expr": "max(110, width / 3)"}},
     "axisX": {"tickCount": {"expr": "max(3, floor(width / 110))"}, "titleLimit": {"expr": "width"}},
@@ -77,7 +79,7 @@ def label_rows(rows: Sequence[MethodRow]) -> dict[str, str]:
     return dict(zip([row.row for row in rows], unique_labels([row.label for row in rows]), strict=True))
 
 
-def frame(description: str, *, height: Any, width: int = WIDE) -> dict[str, Any]:
+def frame(description: str, *, height: Any, width: int = WIDE) -> Spec:
     """Return what every specification begins with; the page makes its width that of its container."""
     return {
         "description": visible(cap(description, 1000)),
@@ -89,16 +91,16 @@ def frame(description: str, *, height: Any, width: int = WIDE) -> dict[str, Any]
     }
 
 
-def color_by_row(material: Material, rows: Sequence[MethodRow]) -> dict[str, Any]:
+def color_by_row(material: Material, rows: Sequence[MethodRow]) -> Spec:
     """Return the encoding that gives every row its own color."""
     return _by_row(rows, [material.colors[row.row] for row in rows])
 
 
-def shape_by_row(material: Material, rows: Sequence[MethodRow]) -> dict[str, Any]:
+def shape_by_row(material: Material, rows: Sequence[MethodRow]) -> Spec:
     """Return the encoding that gives every row its own marker."""
     return _by_row(rows, [material.markers[row.row] for row in rows])
 
 
-def _by_row(rows: Sequence[MethodRow], values: list[str]) -> dict[str, Any]:
+def _by_row(rows: Sequence[MethodRow], values: list[str]) -> Spec:
     scale = {"domain": list(label_rows(rows).values()), "range": values}
     return {"field": "row", "type": "nominal", "title": None, "scale": scale}
