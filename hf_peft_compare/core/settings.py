@@ -18,7 +18,7 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+def parse(kind: type[T], values: Mapping[str, object], *, where: str) -> T:
     """Make a typed dataclass of a mapping.
 
     Raises:
@@ -64,6 +64,6 @@ def defaults_of(kind: Any) -> dict[str, Any]:
     return tree
 
 
-def parse_settings(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+def parse_settings(kind: type[T], values: Mapping[str, object], where: str) -> T:
     """Parse what a study says of a method or a task: its `name`, and settings of a dataclass of its own."""
     return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -105,6 +105,6 @@ def _columns(num: int, width: int, side: str) -> slice:
     return slice(width - num, width) if side == "left" else slice(num)
 
 
-def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def to_device(batch: Mapping[str, object], device: torch.device) -> dict[str, Any]:
     """Move a batch's tensors to a device; its other values stay as they are."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

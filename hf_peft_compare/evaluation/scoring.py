@@ -73,7 +73,7 @@ def likeliest(losses: Sequence[tuple[float, int]], num_candidates: int) -> list[
     return [min(range(num_candidates), key=lambda i: group[i][0]) for group in groups]
 
 
-def _lengths(model: Any, rows: Sequence[Features]) -> list[int]:
+def _lengths(model: object, rows: Sequence[Features]) -> list[int]:
     return [count_virtual_tokens(model) + len(row["input_ids"]) for row in rows]
 
 

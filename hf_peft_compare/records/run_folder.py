@@ -30,7 +30,7 @@ def folder_of_study(folder: Path, *, trial: int | None) -> Path:
     return folder.parent if trial is None else folder.parents[1]
 
 
-def write_predictions(rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
+def write_predictions(rows: Iterable[Mapping[str, object]], folder: Path) -> None:
     """Write one JSON line per test example (id, prediction, reference, scores), atomically."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_text_atomically(folder / PREDICTIONS_FILE, text)

@@ -188,7 +188,7 @@ class Section:
 
 
 def text_table(
-    *, name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], notes: Sequence[str] = ()
+    *, name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[object]], notes: Sequence[str] = ()
 ) -> Table:
     """Make a table of plain text cells; cells may be ready-made."""
     return Table(

@@ -39,7 +39,7 @@ def _row(row: MethodRow) -> dict[str, Any]:
     }
 
 
-def finite(tree: Any) -> Any:
+def finite(tree: object) -> Any:
     """Give JSON's null for numbers that JSON does not have, at any depth, and no lone surrogates."""
     if isinstance(tree, dict):
         return {finite(key): finite(value) for key, value in tree.items()}

@@ -45,7 +45,7 @@ def _html() -> jinja2.Environment:
     return made
 
 
-def _finalize_html(value: Any) -> Any:
+def _finalize_html(value: object) -> Any:
     return value if isinstance(value, Markup) else visible(value)
 
 

@@ -34,7 +34,7 @@ def bundle_vega() -> Future[str]:
     return made
 
 
-def with_settings(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Spec:
+def with_settings(spec: Mapping[str, object], settings: Mapping[str, object]) -> Spec:
     """Return a copy of a specification with {dotted path: value} set, as the page's menus set them."""
     copied = copy.deepcopy(dict(spec))
     for path, value in settings.items():

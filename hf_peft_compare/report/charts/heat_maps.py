@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hf_peft_compare.report.charts.style import PAPER, THEME, Spec, short_label, unique_labels
 from hf_peft_compare.utils.formatting import format_difference, format_score
@@ -13,8 +12,8 @@ DIFFERENCE = "difference"
 
 
 def heat_map_chart(
-    values: Mapping[str, Sequence[Any]],
-    cells: Mapping[str, Mapping[str, Any]],
+    values: Mapping[str, Sequence[object]],
+    cells: Mapping[str, Mapping[str, object]],
     panels: Mapping[str, Mapping[str, float]],
     *,
     description: str,
@@ -49,8 +48,8 @@ def heat_map_chart(
 
 def _panel(
     name: str,
-    values: Mapping[str, Sequence[Any]],
-    cells: Mapping[str, Mapping[str, Any]],
+    values: Mapping[str, Sequence[object]],
+    cells: Mapping[str, Mapping[str, object]],
     numbers: Mapping[str, float],
     *,
     limits: tuple[float, float],

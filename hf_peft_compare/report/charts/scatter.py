@@ -96,7 +96,7 @@ def _spec(material: Material, columns: Sequence[FigureColumn], description: str)
     }
 
 
-def _menu(title: str, columns: Sequence[FigureColumn], settings: Mapping[str, Mapping[str, Any]]) -> Menu:
+def _menu(title: str, columns: Sequence[FigureColumn], settings: Mapping[str, Mapping[str, object]]) -> Menu:
     return Menu(title=title, options=[(short_label(column.title), settings[column.key]) for column in columns])
 
 

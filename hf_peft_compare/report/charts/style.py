@@ -79,7 +79,7 @@ def label_rows(rows: Sequence[MethodRow]) -> dict[str, str]:
     return dict(zip([row.row for row in rows], unique_labels([row.label for row in rows]), strict=True))
 
 
-def frame(description: str, *, height: Any, width: int = WIDE) -> Spec:
+def frame(description: str, *, height: object, width: int = WIDE) -> Spec:
     """Return what every specification begins with; the page makes its width that of its container."""
     return {
         "description": visible(cap(description, 1000)),

@@ -76,7 +76,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
     )
 
 
-def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Browser:
+def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
     """Give the browser of the first row's examples: all of them, or the first where they are very many."""
     by_id = next(iter(lines.values()))
     ids = list(by_id)[:MOST_EXAMPLES]
@@ -104,7 +104,11 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
     return Browser(data=data)
 
 
-def _answers(material: Material, predictions: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> dict[str, list[Any]]:
+def _answers(
+    material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
+) -> dict[str, list[Any]]:
+    material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
+) -> dict[str, list[Any]]:
     """Give a run's answers and scores in the order of ids; null where it has none."""
     texts = {str(line["id"]): line.get("prediction") for line in predictions}
     values = example_values(predictions, str(material.comparison.ranking_score))

@@ -45,7 +45,7 @@ def render_grids(material: Material) -> list[Block]:
     return [block for grid in found if grid.ours for block in _blocks(material, grid)]
 
 
-def _grid(material: Material, name: str, values: Mapping[str, Sequence[Any]]) -> Grid:
+def _grid(material: Material, name: str, values: Mapping[str, Sequence[object]]) -> Grid:
     comparison, references = material.comparison, material.study.references
     score, cells = ranking_column(comparison).key, grids.cells(name, values)
     rows = [row for row in comparison.finished_rows if row.row in cells]

@@ -50,7 +50,7 @@ def _table(rows: Sequence[MethodRow], lines: Mapping[str, Lines], examples: Line
 
 
 def _outputs(
-    material: Material, rows: Sequence[MethodRow], lines: Mapping[str, Lines], key: str, example: Mapping[str, Any]
+    material: Material, rows: Sequence[MethodRow], lines: Mapping[str, Lines], key: str, example: Mapping[str, object]
 ) -> Example:
     answers = [
         Answer(
@@ -70,12 +70,12 @@ def _outputs(
     )
 
 
-def _answer(line: Mapping[str, Any]) -> str:
+def _answer(line: Mapping[str, object]) -> str:
     """Give what a line's text was read as, or the text where a class was told."""
     return str(line.get("answer", line.get("prediction", "")))
 
 
-def _source(line: Mapping[str, Any]) -> str:
+def _source(line: Mapping[str, object]) -> str:
     return "\n".join(str(line[name]) for name in ("source", "source_pair") if line.get(name))
 
 

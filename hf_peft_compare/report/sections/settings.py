@@ -36,7 +36,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def split_common(configs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+def split_common(configs: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str]]:
     """Part the keys into those with one value in all configs and the others, in their order."""
     keys = list(dict.fromkeys(key for config in configs.values() for key in config))
     common = [
@@ -49,7 +49,7 @@ def split_common(configs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], l
 
 
 def _differing(
-    configs: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
+    configs: Mapping[str, Mapping[str, object]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
 ) -> list[Table]:
     if not keys:
         return []
@@ -76,7 +76,7 @@ def _differing(
 
 
 def _common(
-    configs: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
+    configs: Mapping[str, Mapping[str, object]], origins: Mapping[str, Mapping[str, str]], keys: list[str]
 ) -> list[Table]:
     if not keys:
         return []
@@ -92,7 +92,7 @@ def _common(
     ]
 
 
-def write_value(value: Any) -> str:
+def write_value(value: object) -> str:
     """Write a setting's value on one line, cut where it is very long."""
     text = (
         value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.records.tuning import SearchRange, Tuning
@@ -97,7 +96,7 @@ def _short(key: str) -> str:
     return key.removeprefix("training.")
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     return format_significant(value) if isinstance(value, float) else str(value)
 
 
