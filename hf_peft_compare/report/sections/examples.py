@@ -107,8 +107,6 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
 def _answers(
     material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
 ) -> dict[str, list[Any]]:
-    material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
-) -> dict[str, list[Any]]:
     """Give a run's answers and scores in the order of ids; null where it has none."""
     texts = {str(line["id"]): line.get("prediction") for line in predictions}
     values = example_values(predictions, str(material.comparison.ranking_score))
