@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
+from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
@@ -21,6 +22,17 @@ from hf_peft_compare.utils.hashing import hash_json
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
 BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
 ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # what a row may set of its study's protocol
+# Settings that change no score: a finished run is not trained again when one of them changes. `trunk_cache` is not
+# among them, since states that were computed in other batches agree to float rounding only.
+SCORES_DO_NOT_DEPEND_ON = frozenset(
+    {
+        "costs",
+        "training.dataloader_num_workers",
+        "training.eval_batch_size",
+        "training.logging_steps",
+        "training.trunk_cache_max_bytes",
+    }
+)
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -294,7 +306,13 @@ class RunConfig(StudyProtocol):
 
     @property
     def hash(self) -> str:
-        """Hash of everything that decides the run's numbers."""
+        """Hash of the settings that decide the run's scores."""
+        settings = flatten(asdict(self))
+        return hash_json({key: value for key, value in settings.items() if key not in SCORES_DO_NOT_DEPEND_ON})
+
+    @property
+    def hash_of_all(self) -> str:
+        """Hash of all settings, which is what runs of the first versions are named by."""
         return hash_json(asdict(self))
 
 
