@@ -19,7 +19,8 @@ from hf_peft_compare.orchestration.jobs import jobs_of, unfinished
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.progress_display import Live
 from hf_peft_compare.orchestration.worker import train_one
-from hf_peft_compare.records.record import RunRecord, identity, read_record, write_record
+from hf_peft_compare.records.parts import Provenance
+from hf_peft_compare.records.record import read_record, record_of, write_record
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, RECORD_FILE
 
 WITHOUT_SCORES = [
@@ -52,12 +53,12 @@ def job(tiny_study, tmp_path, data, model):
     return make
 
 
-def finish(job, *, status="finished", **keys):
-    """Leave the record of a run that began as `prepare` has it."""
-    provenance = {"data_fingerprint": fingerprint(load_examples(job.config))}
-    common = {"status": status, "error": None, **identity(job.config, {}), "provenance": provenance}
+def finish(job, **keys):
+    """Leave the record of a run that is finished, with the fingerprint of its examples."""
+    provenance = Provenance(data_fingerprint=fingerprint(load_examples(job.config)))
+    record = replace(record_of(job.config, {}, error=None), **{"provenance": provenance, **keys})
     job.folder.mkdir(parents=True, exist_ok=True)
-    write_record(RunRecord(**{**common, **keys}), job.folder)
+    write_record(record, job.folder)
     return job
 
 
@@ -187,7 +188,7 @@ def test_a_run_of_an_older_version_is_compared_by_its_examples_and_then_by_files
 def test_a_record_alone_tells_what_its_run_read(job, model):
     finish(begun(job()))
     inputs = read_identity(job().folder).inputs
-    finish(job(), provenance={"inputs": inputs})
+    finish(job(), provenance=Provenance(inputs=inputs))
     (job().folder / IDENTITY_FILE).unlink()
     assert job().state == "finished"
     overwrite(model)
@@ -214,7 +215,7 @@ def run(job):
 def test_only_what_decides_scores_trains_again_and_the_terminal_tells_why(job, data, model):
     assert run(job())[0] == "finished"
     first = read_record(job().folder)
-    assert set(first.provenance["inputs"]) == {"data set", "base model"}
+    assert set(first.provenance.inputs) == {"data set", "base model"}
     outcome, shown = run(job("training.eval_batch_size=3", "training.logging_steps=2"))
     assert outcome == "skipped" and "finished before, unchanged" in shown
     assert read_record(job().folder) == first
@@ -225,7 +226,7 @@ def test_only_what_decides_scores_trains_again_and_the_terminal_tells_why(job, d
     assert "lora-seed0: the data set changed since it ran; training again, the old run is kept in" in shown
     second, kept = read_record(job().folder), job().folder.parent / "superseded"
     assert read_record(kept / "lora-seed0-1") == first
-    assert second.provenance["data_fingerprint"] != first.provenance["data_fingerprint"]
+    assert second.provenance.data_fingerprint != first.provenance.data_fingerprint
 
     overwrite(model)
     lines = []
