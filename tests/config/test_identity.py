@@ -11,7 +11,8 @@ from tiny import write_stories
 
 from hf_peft_compare.config import identity
 from hf_peft_compare.config.identity import Identity, changed_models, identity_of, read_identity, write_identity
-from hf_peft_compare.config.schema import SCORES_DO_NOT_DEPEND_ON, RunConfig, TrainingConfig
+from hf_peft_compare.config.schema import SCORES_DO_NOT_DEPEND_ON, RunConfig
+from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE
