@@ -10,7 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from hf_peft_compare.config.schema import GenerationConfig, RunConfig
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.models.loading import load_base, load_tokenizer

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from hf_peft_compare.config.schema import RunConfig, TrainingConfig
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.training.callbacks.wandb import WandbSink
 

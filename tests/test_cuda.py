@@ -8,7 +8,7 @@ import torch
 from tiny import NO_DROPOUT, shake_trainables, token_rows
 from transformers import TrainerCallback
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.training import run as training
 from hf_peft_compare.training.trainer import make_trainer

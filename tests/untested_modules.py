@@ -24,6 +24,7 @@ UNTESTED = {
     "comparison": NAMES,
     "comparison.example_scores": "tests/comparison/test_build.py and test_pairwise.py compare what it pairs",
     "comparison.rows": TYPES,
+    "config.training": TYPES,
     "core.method": "tests/core/test_registry.py and tests/methods/test_contract.py hold every method to it",
     "core.metric": TYPES,
     "core.task": "tests/core/test_registry.py and tests/tasks hold every task to it",

@@ -12,16 +12,9 @@ import yaml
 
 from hf_peft_compare.config import grids
 from hf_peft_compare.config.layers import merge, merge_layers, nested
-from hf_peft_compare.config.schema import (
-    BASE,
-    EMBEDDED,
-    ROW_PROTOCOL,
-    StudyConfig,
-    TrainingConfig,
-    local_path,
-    method_name,
-)
+from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, local_path, method_name
 from hf_peft_compare.config.study import Study
+from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method, get_metric, get_task
 from hf_peft_compare.core.settings import parse

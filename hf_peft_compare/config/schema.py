@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
+from hf_peft_compare.config.layers import flatten
+from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
-from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
+from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveInt, parse_settings
 from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
@@ -21,83 +22,17 @@ from hf_peft_compare.utils.hashing import hash_json
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
 BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
 ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # what a row may set of its study's protocol
-
-
-@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
-class TrainingConfig:
-    """How a run trains; names and meanings are those of `transformers.TrainingArguments` unless said otherwise.
-
-    Args:
-        train_batch_size: examples per optimizer step over all devices (the effective batch). The micro-batch per
-            device is this divided by processes times `gradient_accumulation_steps`, so that the protocol does not
-            change with the hardware.
-        eval_batch_size: how many of the longest texts are evaluated at once per device. The test split's batches of
-            shorter texts have more of them, for no more tokens or logits; no score depends on it.
-        early_stopping_patience: evaluations without a better validation loss before training stops; None: never.
-        optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` to float rounding,
-            in less time.
-        bf16: None: where the GPU has it.
-        torch_compile: compile the model's training steps: fewer, larger kernels, after a minute or more of compiling,
-            and again for batches of other shapes; pays on a GPU in long runs. It rounds otherwise: losses agree to
-            float tolerance. Operations are not counted in compiled runs; evaluation is not compiled.
-        torch_compile_backend: None: inductor, which needs a compiler; "eager" only traces. To name one is to compile.
-        packing: put the texts of a micro-batch into one row without padding; losses are the same. For GPUs, with an
-            attention that skips what texts do not see of each other (`attn_implementation: flex_attention`, where the
-            architecture has it). With any other the mask of the long row costs more than
-            the padding it saves, of which texts of similar length have little: steps of 8 texts of 500 tokens took
-            five times as long on CPU. Methods with virtual tokens, runs that keep trunk states and architectures
-            that cannot tell packed texts apart go unpacked, and their records say so.
-        trunk_cache: keep the states of a frozen trunk on disk, so that it is computed once and not in every epoch.
-            None: on CPU only; a GPU computes a small trunk faster than its states are read (set true for large ones).
-        trunk_cache_max_bytes: what a study's caches may take; a run whose states are larger goes without.
-        dataloader_num_workers: processes that put batches together beside the training one. None: 2 where there is a
-            GPU, which then need not wait for a batch, else 0, since they would take the cores that train.
-    """
-
-    learning_rate: PositiveFloat = 5e-5
-    num_train_epochs: PositiveFloat = 3.0
-    max_steps: int = -1
-    train_batch_size: PositiveInt = 8
-    gradient_accumulation_steps: PositiveInt = 1
-    eval_batch_size: PositiveInt = 16
-    optim: str = "adamw_torch_fused"
-    lr_scheduler_type: str = "linear"
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: PositiveFloat = 1.0
-    eval_strategy: Literal["epoch", "steps"] = "epoch"
-    eval_steps: PositiveInt = 500
-    logging_steps: PositiveInt = 10
-    early_stopping_patience: PositiveInt | None = 2
-    bf16: bool | None = None
-    gradient_checkpointing: bool = False
-    torch_compile: bool = False
-    torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = None
-    packing: bool = False
-    trunk_cache: bool | None = None
-    trunk_cache_max_bytes: PositiveInt = 50_000_000_000
-    dataloader_num_workers: NonNegativeInt | None = None
-
-
-@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
-class GenerationConfig:
-    """How test outputs are generated; names and meanings are those of `transformers.GenerationConfig`.
-
-    Args:
-        temperature: None: the likeliest token is taken; else tokens are drawn, sharper below 1 and flatter above, in an
-            order that the run's seed decides.
-        cache_implementation: "dynamic" grows with the text; "static" takes the memory of the longest at once, and on a
-            GPU each step is then compiled: a minute or more at first, less per token after. Text is the same. peft's
-            own prompt learning has no static cache and generates with a dynamic one.
-    """
-
-    max_new_tokens: PositiveInt = 64
-    min_new_tokens: NonNegativeInt = 0
-    num_beams: PositiveInt = 1
-    no_repeat_ngram_size: NonNegativeInt = 0
-    repetition_penalty: PositiveFloat = 1.0
-    temperature: PositiveFloat | None = None
-    cache_implementation: Literal["dynamic", "static"] = "dynamic"
+# Settings that change no score: a finished run is not trained again when one of them changes. `trunk_cache` is not
+# among them, since states that were computed in other batches agree to float rounding only.
+SCORES_DO_NOT_DEPEND_ON = frozenset(
+    {
+        "costs",
+        "training.dataloader_num_workers",
+        "training.eval_batch_size",
+        "training.logging_steps",
+        "training.trunk_cache_max_bytes",
+    }
+)
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -294,7 +229,13 @@ class RunConfig(StudyProtocol):
 
     @property
     def hash(self) -> str:
-        """Hash of everything that decides the run's numbers."""
+        """Hash of the settings that decide the run's scores."""
+        settings = flatten(asdict(self))
+        return hash_json({key: value for key, value in settings.items() if key not in SCORES_DO_NOT_DEPEND_ON})
+
+    @property
+    def hash_of_all(self) -> str:
+        """Hash of all settings, which is what runs of the first versions are named by."""
         return hash_json(asdict(self))
 
 

@@ -142,6 +142,10 @@ class Method(ABC, Generic[S]):
         """Return how examples become model input; None: as the task has it."""
         return None
 
+    def other_models(self, settings: S) -> Sequence[str]:
+        """Return the hub ids or folders of models that the method loads beside the base."""
+        return ()
+
     @property
     def has_format(self) -> bool:
         """Whether the method may have a format of its own."""

@@ -154,5 +154,6 @@ def load_plugin(module: str) -> None:
 
 
 def source_of(entry: object) -> str:
-    """Return the source of the module that defines an entry's class."""
-    return inspect.getsource(inspect.getmodule(type(entry)) or type(entry))
+    """Return the source of the module that defines an entry's class; of a script or notebook, the class's own."""
+    cls = type(entry)
+    return inspect.getsource(cls if cls.__module__ == "__main__" else inspect.getmodule(cls) or cls)

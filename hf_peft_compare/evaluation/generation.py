@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import pad_left, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
 from hf_peft_compare.utils.sharding import is_sharded

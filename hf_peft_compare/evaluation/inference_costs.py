@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hf_peft_compare.config.schema import BASE, GenerationConfig, RunConfig
+from hf_peft_compare.config.schema import BASE, RunConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.tokenization import Encoded

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hf_peft_compare.config.identity import BASE_MODEL, TOKENIZER, Identity, changed_models, read_identity
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Method
@@ -106,7 +107,7 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 
 def read_finished(folder: Path) -> FinishedRun:
-    """Read a run's record; raises UserError unless the run is finished and its model stands there."""
+    """Read a run's record; raises UserError unless it is finished, its model is there, and its base is the same."""
     record = read_record(folder)
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
@@ -116,7 +117,21 @@ def read_finished(folder: Path) -> FinishedRun:
             f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its tuned parameters were not kept. "
             f"Delete {folder} and run the study again."
         )
+    _check_models(run)
     return run
+
+
+def _check_models(run: FinishedRun) -> None:
+    """Raise UserError where a local model was overwritten since the run was trained: its parameters do not fit it."""
+    inputs = run.record.provenance.inputs
+    begun = read_identity(run.folder) or Identity(config=run.record.config_hash, inputs=inputs)
+    folders = {BASE_MODEL: run.config.model_name_or_path, TOKENIZER: run.config.tokenizer_name_or_path}
+    for name in changed_models(run.config, begun):
+        model = f"{name} in {folders[name]}" if name in folders else name
+        raise UserError(
+            f"the {model} is not the one that run {run.record.study}/{run.record.run} was trained on: its files "
+            f"changed since. Put the old files back, or run the study again."
+        )
 
 
 def load_fresh_base(run: FinishedRun) -> Base:

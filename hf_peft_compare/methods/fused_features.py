@@ -117,6 +117,10 @@ class FusedFeatures(Method[FusedFeaturesSettings]):
         """Return a base without a head: what classifies is the method's own."""
         return "features"
 
+    def other_models(self, settings: FusedFeaturesSettings) -> list[str]:
+        """Return the image encoder, where it is a model of its own."""
+        return [settings.image_encoder] if settings.image_encoder is not None else []
+
     def build(
         self, base: PreTrainedModel, settings: FusedFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
     ) -> FeatureModel:

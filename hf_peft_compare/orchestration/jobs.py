@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hf_peft_compare.config.identity import identity_of, read_identity, write_identity
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
+from hf_peft_compare.orchestration.changes import changes_since
 from hf_peft_compare.orchestration.study_folder import supersede
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import read_record
-from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, RECORD_FILE, folder_of_study
+from hf_peft_compare.records.run_folder import RECORD_FILE, folder_of_study
 from hf_peft_compare.records.tuning import Tuning
-from hf_peft_compare.utils.files import write_text_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +35,28 @@ class Job:
 
     @property
     def state(self) -> str:
-        """Say whether the run is "finished" with this very config, begun with an "other config", or "open"."""
-        if (self.folder / RECORD_FILE).exists():
-            record = read_record(self.folder)
-            if record.config_hash != self.config.hash:
-                return "other config"
-            return "finished" if record.finished else "open"
-        begun = self.folder / CONFIG_HASH_FILE
-        return "other config" if begun.exists() and begun.read_text() != self.config.hash else "open"
+        """Whether the run is "finished", "changed" since it began (see `changes_since`), or "open"."""
+        if changes_since(self.config, self.folder):
+            return "changed"
+        finished = (self.folder / RECORD_FILE).exists() and read_record(self.folder).finished
+        return "finished" if finished else "open"
 
-    def prepare(self) -> None:
-        """Make the run's folder; what stands there of another config is moved away, never lost."""
-        if self.state == "other config":
-            supersede(self.folder)
+    def prepare(self) -> str | None:
+        """Make the run's folder; one that was begun with other settings, data, model or code is moved away and kept.
+
+        Returns:
+            Why it was moved, and where to; None where it was not.
+        """
+        moved = None
+        if changes := changes_since(self.config, self.folder):
+            kept = supersede(self.folder).relative_to(self.study_folder)
+            moved = (
+                f"the {' and the '.join(changes)} changed since it ran; training again, the old run is kept in {kept}"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RECORD_FILE).unlink(missing_ok=True)  # of a failure, which is now tried again
-        write_text_atomically(self.folder / CONFIG_HASH_FILE, self.config.hash)
+        write_identity(identity_of(self.config, read_identity(self.folder)), self.folder)
+        return moved
 
 
 Say = Callable[[Job, str], None]
@@ -64,6 +72,23 @@ def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: 
     folder = output_dir / study.config.name
     resolved = [study.resolve(row=row, seed=seed) for seed in seeds for row in rows]
     return [Job(config=config, origins=origins, folder=folder / config.run) for config, origins in resolved]
+
+
+def unfinished(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that are to be run.
+
+    Of those that are finished, the present state of their files is kept, so that these are not read next time.
+    """
+    waiting = []
+    for job in jobs:
+        if job.state != "finished":
+            waiting.append(job)
+            continue
+        begun = read_identity(job.folder)
+        if (now := identity_of(job.config, begun)) != begun:
+            with contextlib.suppress(OSError):  # a folder that is only read
+                write_identity(now, job.folder)
+    return waiting
 
 
 def planned(job: Job, plans: Mapping[str, RunPlan]) -> Job:

@@ -19,7 +19,7 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.orchestration.jobs import Job, Say, planned
+from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
@@ -52,7 +52,7 @@ def run_jobs(
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
         accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
-        say: called with a job and "started", "skipped", "finished" or "failed".
+        say: called with a job and "started", "skipped", "finished" or "failed", or with why its old run was moved.
 
     Returns:
         The outcome of each run by its name: "skipped", "finished" or "failed".
@@ -60,7 +60,7 @@ def run_jobs(
     Raises:
         UserError: bad input of any run; nothing was written.
     """
-    waiting = [job for job in jobs if job.state != "finished"]
+    waiting = unfinished(jobs)
     outcomes = {job.config.run: "skipped" for job in jobs}
     for job in jobs:
         if job not in waiting:
@@ -105,6 +105,8 @@ def _do_all(
     def do(job: Job) -> str:
         slot = free.get()
         try:
+            if moved := job.prepare():
+                say(job, moved)
             say(job, "started")
             status = children.run(job, context, gpu=slot, num_processes=num_processes)
             if status == INTERRUPTED or children.stopped:
@@ -141,7 +143,6 @@ class Children:
 
     def run(self, job: Job, context: Any, *, gpu: str | None, num_processes: int) -> int:
         """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
-        job.prepare()
         if num_processes > 1:
             return self._launch(job, num_processes)
         process = context.Process(target=train_in_child, args=(job, gpu))

@@ -51,10 +51,13 @@ class Live:
         self.progress.stop()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Say that a run was "started", "skipped", "finished" or "failed"."""
+        """Show that a run was "started", "skipped", "finished" or "failed", or another message about it."""
         self.progress.update(self._checking, visible=False)
         if message == "started":
             self._bars[job.folder] = self.progress.add_task(job.config.run, total=None, now="starting")
+            return
+        if message not in MARKS:
+            self.console.print(Text(f"{job.config.run}: {message}"), soft_wrap=True)
             return
         bar = self._bars.pop(job.folder, None)
         if bar is not None:

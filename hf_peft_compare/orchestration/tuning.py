@@ -22,7 +22,7 @@ from hf_peft_compare.config.schema import RunConfig, Tune, run_key
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
-from hf_peft_compare.orchestration.jobs import Job
+from hf_peft_compare.orchestration.jobs import Job, unfinished
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
@@ -179,7 +179,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
     check = True
     while open_rows := [row for row in rows if not row.spent or row.widen()]:
         proposed = [(row, *row.propose()) for row in open_rows]
-        if waiting := [job for _, _, job in proposed if job.state != "finished"]:
+        if waiting := unfinished([job for _, _, job in proposed]):
             run_jobs(waiting, check=check)
             check = False
         for row, trial, job in proposed:

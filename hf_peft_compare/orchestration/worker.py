@@ -14,7 +14,7 @@ from typing import Any
 
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.settings import parse
-from hf_peft_compare.orchestration.jobs import Job, Say, planned
+from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
@@ -58,7 +58,7 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
     from hf_peft_compare.utils.distributed import process_state
 
     state = process_state()
-    if job.state == "finished":
+    if not unfinished([job]):
         say(job, "skipped")
         return OK
     study_folder = job.folder.parent
@@ -69,7 +69,8 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
         return train_here(job)
     check_writable(job.folder.parent)
     with locked(job.folder.parent):
-        job.prepare()
+        if moved := job.prepare():
+            say(job, moved)
         state.wait_for_everyone()
         say(job, "started")
         status = train_here(job)

@@ -190,6 +190,8 @@ class Provenance:
         commit, dirty: of the source tree, and whether tracked files differ from it; None outside of a git checkout.
         precision: "bf16" or "fp32", of training.
         data_fingerprint: {split: hash of its examples}.
+        inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
+            records of older versions.
         groups: {split: {group: number of examples}}, where examples have groups.
         labels: the names of the classes, where the data decides them.
     """
@@ -206,6 +208,7 @@ class Provenance:
     precision: str | None = None
     started_at: str | None = None
     data_fingerprint: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] | None = None
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
 

@@ -8,7 +8,7 @@ A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
     checkpoints/       while the run is not finished
     log.txt            what the run printed
     progress.json      what it does now
-    config_hash        of the config that it was begun with
+    identity.json      hashes of the settings, data, model and code that it was begun with
     wandb/             its W&B run
 """
 

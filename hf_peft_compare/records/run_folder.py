@@ -17,7 +17,8 @@ TRUNK_CACHE_FOLDER = "cache/trunk"  # in a study's folder, beside its runs
 CHECKPOINTS_FOLDER = "checkpoints"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
-CONFIG_HASH_FILE = "config_hash"
+IDENTITY_FILE = "identity.json"
+CONFIG_HASH_FILE = "config_hash"  # in its place, in runs of the first versions
 
 
 def run_name(*, row: str, seed: int, trial: int | None = None) -> str:

@@ -13,6 +13,7 @@ import torch
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
+from hf_peft_compare.config.identity import identity_of, read_identity
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import RunFailed, UserError
 from hf_peft_compare.core.method import Floor
@@ -122,6 +123,7 @@ def _execute(
     precision = "bf16" if use_bf16(run.config) else "fp32"
     made = provenance.collect(precision=precision, num_processes=process_state().num_processes)
     made = replace(made, data_fingerprint=data.fingerprint(examples), groups=data.count_groups(examples))
+    made = replace(made, inputs=identity_of(run.config, read_identity(run.folder)).inputs)
     run.measured.provenance = made
     form = format_of(run.config, examples["train"])
     run.measured.provenance = replace(made, labels=list(form.labels))

@@ -1,11 +1,39 @@
-"""Hashes of values."""
+"""Hashes of values and of files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 
 
 def hash_json(value: object) -> str:
     """Hash a JSON value; equal values have equal hashes whatever their key order."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stamp_files(files: Mapping[str, Path]) -> str:
+    """Hash the names, sizes and times of files: while these are the same, their contents are taken to be."""
+    return hash_json([[name, *_size_and_time(path)] for name, path in sorted(files.items())])
+
+
+def hash_files(files: Mapping[str, Path]) -> str:
+    """Hash the names and contents of files, each of which is read once in a process while it does not change."""
+    return hash_json([[name, _hash_file(path, *_size_and_time(path))] for name, path in sorted(files.items())])
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=100_000)
+def _hash_file(path: Path, size: int, time: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hf_peft_compare.config.loading import STUDIES_FOLDER, list_studies, load_study
-from hf_peft_compare.config.schema import TrainingConfig
+from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 

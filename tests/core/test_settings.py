@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_peft_compare.config.schema import TrainingConfig
+from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import parse
 

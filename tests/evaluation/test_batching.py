@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import token_rows
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.evaluation import generation, scoring
 from hf_peft_compare.evaluation.batching import map_batches
 from hf_peft_compare.evaluation.generation import generate_tokens

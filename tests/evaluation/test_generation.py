@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_model, tiny_tokenizer, token_rows
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.evaluation.generation import generate_texts, generate_tokens
 from hf_peft_compare.evaluation.scoring import score_completions
 

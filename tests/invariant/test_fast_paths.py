@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import METHODS, NO_DROPOUT, shake_trainables, token_rows
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.evaluation.generation import generate_tokens
 
 FAST = "training.learning_rate=0.01"

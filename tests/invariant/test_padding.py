@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import METHODS, shake_trainables, token_rows
 
-from hf_peft_compare.config.schema import GenerationConfig
+from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import CompletionCollator, pad_left
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.evaluation.scoring import completion_nll, score_completions

@@ -23,12 +23,12 @@ def test_a_run_is_finished_only_with_a_finished_record_of_its_very_config(job):
     assert job().state == "open"
     job().prepare()
     assert job().state == "open"
-    assert job("methods.lora.r=2").state == "other config"
+    assert job("methods.lora.r=2").state == "changed"
     leave_record(job(), status="failed", error="x")
     assert job().state == "open"
     leave_record(job())
     assert job().state == "finished"
-    assert job("methods.lora.r=2").state == "other config"
+    assert job("methods.lora.r=2").state == "changed"
 
 
 def test_a_run_of_another_config_is_moved_away_and_kept(job):

@@ -1,0 +1,136 @@
+"""What decides a run's scores: its settings, and the content of what they name that may change under its name.
+
+That is a local data set, a local base model with its tokenizer, and the code of plugins. What comes from a hub is
+identified by its name and revision alone, so that no network is needed to find that a run is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_metric, source_of
+from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE
+from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
+
+DATA, BASE_MODEL, TOKENIZER = "data set", "base model", "tokenizer"
+PACKAGE = "hf_peft_compare."
+CACHED_INDICES = "cache-"  # what `datasets` writes beside a data set that it shuffles
+WEIGHTS = (".safetensors", ".bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What decides a run's scores, as it was when the run began.
+
+    Args:
+        config: hash of the settings, see `RunConfig.hash`.
+        inputs: {input: hash of its content}, of those that are local; None: not known, as in runs of older versions.
+        stamps: {input: hash of its files' names, sizes and times}, by which what did not change is not read again.
+    """
+
+    config: str
+    inputs: dict[str, str] | None
+    stamps: dict[str, str] = field(default_factory=dict)
+
+
+def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
+    """Return the identity that a run has if it begins now.
+
+    Args:
+        known: an earlier identity of the run; files with its stamps are not read.
+    """
+    files = {DATA: _data_files(config.dataset), **_model_files_by_input(config)}
+    contents, stamps = _contents(files, known)
+    return Identity(config=config.hash, inputs={**contents, **dict(_code_by_input(config))}, stamps=stamps)
+
+
+def changed_models(config: RunConfig, begun: Identity) -> list[str]:
+    """Return which of the local models that a run loads are not those that it began with."""
+    contents, _ = _contents(_model_files_by_input(config), begun)
+    before = begun.inputs or {}
+    return [name for name, content in contents.items() if before.get(name, content) != content]
+
+
+def _contents(files: Mapping[str, Mapping[str, Path]], known: Identity | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Hash the content and the stamp of each input that has files."""
+    stamps = {name: stamp_files(found) for name, found in files.items() if found}
+    before = {} if known is None or known.inputs is None else known.inputs
+    same = {name for name, stamp in stamps.items() if known is not None and known.stamps.get(name) == stamp}
+    return {name: before[name] if name in same else hash_files(files[name]) for name in stamps}, stamps
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """Return the identity of the run that was begun in a folder; None where none was.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    path, first_version = folder / IDENTITY_FILE, folder / CONFIG_HASH_FILE
+    if not path.exists():
+        return Identity(config=first_version.read_text(), inputs=None) if first_version.exists() else None
+    try:
+        return Identity(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}). Delete {folder} and run the study again.") from None
+
+
+def write_identity(identity: Identity, folder: Path) -> None:
+    """Write the identity of the run that begins in a folder, atomically."""
+    write_text_atomically(folder / IDENTITY_FILE, json.dumps(asdict(identity), indent=1) + "\n")
+
+
+def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
+    """Return the local files of the models that a run loads, by their names within each folder."""
+    method = config.method_type
+    if not method.uses_model:
+        return {}
+    found = {BASE_MODEL: _model_files(config.model_name_or_path, WEIGHTS if config.init == "config" else ())}
+    if config.tokenizer_name_or_path is not None:
+        found[TOKENIZER] = _model_files(config.tokenizer_name_or_path, WEIGHTS)
+    return {**found, **{f"model in {name}": _model_files(name) for name in method.other_models(config.method_settings)}}
+
+
+def _data_files(dataset: str) -> dict[str, Path]:
+    """Return all files of a data set, but for hidden ones; of a generated one, those of its generator."""
+    if dataset == EMBEDDED:
+        return {path.name: path for path in BASE_FOLDER.parent.glob("*.py")}
+    root = local_path(dataset)
+    if root.is_file():
+        return {root.name: root}
+    found = {}
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        paths = [Path(folder, name) for name in names if not name.startswith((".", CACHED_INDICES))]
+        found.update({str(path.relative_to(root)): path for path in paths if path.is_file()})
+    return found
+
+
+def _model_files(name: str, skipped: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Return the files of a model's folder that are not hidden, not its card, and not of the skipped suffixes."""
+    root = BASE_FOLDER if name == EMBEDDED else Path(name)
+    if not root.is_dir():
+        return {}
+    kept = (path for path in root.iterdir() if path.is_file() and path.suffix not in (".md", *skipped))
+    return {path.name: path for path in kept if not path.name.startswith(".")}
+
+
+def _code_by_input(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Yield the hash of the code of each plugin that the run uses; code that has no source is not compared."""
+    entries: dict[str, object] = {
+        f"method {config.method_type.name}": config.method_type,
+        f"task {config.task_type.name}": config.task_type,
+        **{f"metric {name}": get_metric(name) for name in config.task_type.metrics},
+    }
+    for name, entry in entries.items():
+        if not type(entry).__module__.startswith(PACKAGE):
+            with contextlib.suppress(OSError, TypeError):
+                yield f"code of {name}", hash_json(source_of(entry))
