@@ -5,21 +5,15 @@ import sys
 
 import pytest
 
-from hf_peft_compare.core import registry
 from hf_peft_compare.core.errors import UserError, unknown
-from hf_peft_compare.core.method import Method
-from hf_peft_compare.core.registry import get_method, get_metric, get_task
-
-METHODS = registry.METHODS.entries
-METRICS = registry.METRICS.entries
-TASKS = registry.TASKS.entries
+from hf_peft_compare.core.registry import METHODS, METRICS, TASKS, get_method, get_metric, get_task
 
 
 def test_the_methods_of_the_main_study_are_there():
-    assert {"lead", "zero_shot", "prompt_tuning", "last_layers", "lora", "full", "peft"} <= set(METHODS)
+    assert {"lead", "zero_shot", "prompt_tuning", "last_layers", "lora", "full", "peft"} <= set(METHODS.entries)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.entries)
 def test_a_method_has_a_full_card_and_defaults(name):
     method = get_method(name)
     assert method.name == name
@@ -30,7 +24,7 @@ def test_a_method_has_a_full_card_and_defaults(name):
     assert method.uses_model or not method.trains
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", METRICS.entries)
 def test_a_metric_gives_exactly_the_scores_it_declares(name):
     metric = get_metric(name)
     scores = metric.compute(["a b c", "d"], ["a b", "d"])
@@ -39,7 +33,7 @@ def test_a_metric_gives_exactly_the_scores_it_declares(name):
     assert all(score.title and score.unit for score in metric.scores)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", TASKS.entries)
 def test_a_task_names_metrics_that_exist(name):
     assert [get_metric(metric).name for metric in get_task(name).metrics]
 
@@ -65,8 +59,8 @@ def test_reading_all_entries_and_studies_needs_no_torch():
     code = (
         "import sys\n"
         "from hf_peft_compare import load_study\n"
-        "from hf_peft_compare.core.registry import METHODS, METRICS, TASKS\n"
-        "assert METHODS.entries and METRICS.entries and TASKS.entries\n"
+        "from hf_peft_compare.core.registry import REGISTRIES\n"
+        "assert all(registry.entries for registry in REGISTRIES)\n"
         "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
