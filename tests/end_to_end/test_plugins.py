@@ -45,6 +45,18 @@ greeting = tiny_plugin.sections:GREETING
 """
 
 
+@pytest.fixture
+def plugin_study(study_file):
+    """`plugin_study(key=value, …)`: a tiny study of what only a plugin defines, which this process does not know."""
+
+    def make(**changes):
+        path = study_file()
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, sort_keys=False))
+        return path
+
+    return make
+
+
 def install(folder, entry_points):
     """Lay an installed package into a folder, as pip does."""
     package = folder / "tiny_plugin"
@@ -59,10 +71,9 @@ def install(folder, entry_points):
     return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
 
 
-def test_an_installed_package_adds_a_method_a_task_a_metric_and_a_section(process, study_file, tmp_path):
+def test_an_installed_package_adds_a_method_a_task_a_metric_and_a_section(process, plugin_study, tmp_path):
     environment = install(tmp_path / "site", ENTRY_POINTS)
-    study = study_file("training.num_train_epochs=1", methods={"bitfit": {}, "lora": {"r": 4}})
-    study.write_text(study.read_text().replace("task: summarization", "task: short_summaries"))
+    study = plugin_study(methods={"bitfit": {}, "lora": {"r": 4}}, task="short_summaries")
     status, output, errors = process("run", study, env=environment)
     assert status == 0, errors
     assert "BitFit" in output
@@ -90,10 +101,9 @@ def test_an_entry_point_that_is_broken_is_named_with_the_reason(value, words, pr
     assert words in errors
 
 
-def test_a_module_of_this_folder_works_in_every_command(process, study_file, tmp_path):
+def test_a_module_of_this_folder_works_in_every_command(process, plugin_study, tmp_path):
     shutil.copy(EXAMPLE, tmp_path / "mine.py")
-    study, plugin = study_file("training.num_train_epochs=1", methods={"bitfit": {}}), ("--plugin", "mine")
-    study.write_text(study.read_text() + yaml.safe_dump({"num_test_samples": 4}))
+    study, plugin = plugin_study(methods={"bitfit": {}}), ("--plugin", "mine")
     for arguments in (
         ("show", "bitfit"),
         ("plan", study),
@@ -111,9 +121,9 @@ def test_a_module_of_this_folder_works_in_every_command(process, study_file, tmp
     assert status == 2 and "unknown method 'bitfit'" in errors and "load it with --plugin MODULE" in errors
 
 
-def test_processes_of_accelerate_find_the_plugin(process, study_file, tmp_path):
+def test_processes_of_accelerate_find_the_plugin(process, plugin_study, tmp_path):
     shutil.copy(EXAMPLE, tmp_path / "mine.py")
-    study = study_file("training.num_train_epochs=1", methods={"bitfit": {}})
+    study = plugin_study(methods={"bitfit": {}})
     status, output, errors = process("run", study, "--num-processes", 2, "--plugin", "mine")
     assert status == 0, (output, errors)
     assert read_records(tmp_path / "runs/tiny")["bitfit-seed0"].finished
