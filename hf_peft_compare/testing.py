@@ -89,6 +89,7 @@ class Case:
         tokenizer = tiny_encoder_tokenizer() if self.architecture == "bert" else tiny_tokenizer()
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         tokenizer.padding_side = "right" if self.architecture == "bert" else "left"
+        tokenizer.name_or_path = self.config.model_name_or_path  # as of one that was loaded; peft's configs note it
         return tokenizer
 
     def base(self) -> PreTrainedModel:
