@@ -4,8 +4,10 @@ import json
 import random
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from hf_peft_compare import testing
+from hf_peft_compare.testing import ARCHITECTURES, VOCABULARY_SIZE, shake_trainables  # noqa: F401
 
 # Every kind of method: ours, peft's adapters, on a 4-bit base too, peft's prompt learning that prepends embeddings or
 # keys and values.
@@ -23,7 +25,6 @@ METHODS = {
     "full": {},
 }
 NO_DROPOUT = "architecture={resid_pdrop: 0.0, embd_pdrop: 0.0, attn_pdrop: 0.0}"
-VOCABULARY_SIZE = 300
 NAMES = ("Anna", "Bert", "Clara", "David", "Emil", "Frida")
 ANIMALS = ("fox", "otter", "heron", "badger", "owl")
 PLACES = ("the river", "the old mill", "the harbour", "a garden", "the station")
@@ -47,6 +48,9 @@ def stories(size, *, seed):
     return [{"id": f"{seed}-{number}", **story(rng)} for number in range(size)]
 
 
+TEXTS = [row["article"] for row in stories(50, seed=99)]
+
+
 def write_stories(path, size, *, seed=0):
     """Write stories as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in stories(size, seed=seed)))
@@ -55,46 +59,12 @@ def write_stories(path, size, *, seed=0):
 
 def tiny_tokenizer(*, begins_with_bos=False):
     """A byte-level BPE with an end-of-text token and no pad token, trained on a few stories."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
-        special_tokens=["<|endoftext|>", "<s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([row["article"] for row in stories(50, seed=99)], trainer)
-    if begins_with_bos:
-        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    bos = {"bos_token": "<s>"} if begins_with_bos else {}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", **bos)
+    return testing.tiny_tokenizer(TEXTS, begins_with_bos=begins_with_bos)
 
 
 def tiny_config(architecture):
     """A config with two blocks of width 32; weights wide enough that logits tell tokens apart without training."""
-    if architecture == "gpt2":
-        return GPT2Config(
-            vocab_size=VOCABULARY_SIZE,
-            n_layer=2,
-            n_embd=32,
-            n_head=2,
-            n_positions=128,
-            initializer_range=0.2,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    return LlamaConfig(
-        vocab_size=VOCABULARY_SIZE,
-        num_hidden_layers=2,
-        hidden_size=32,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-        bos_token_id=1,
-        eos_token_id=0,
-    )
+    return AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
 
 
 def tiny_model(architecture="gpt2", *, seed=0):
@@ -108,16 +78,6 @@ def save_tiny_model(architecture, folder):
     tiny_model(architecture).save_pretrained(folder)
     tiny_tokenizer(begins_with_bos=architecture == "llama").save_pretrained(folder)
     return folder
-
-
-@torch.no_grad()
-def shake_trainables(model, *, seed=1, scale=0.3):
-    """Move every trainable parameter away from its first value, as training would; adapters that start at zero act."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter += scale * torch.randn(parameter.shape, generator=generator)
-    return model
 
 
 def token_rows(lengths, *, seed=3):
@@ -156,33 +116,11 @@ def write_reviews(path, size, *, seed=0):
     return path
 
 
-def tiny_encoder_tokenizer():
-    """The same byte-level BPE with the special tokens of an encoder, which tells two texts apart by their types."""
-    inner = tiny_tokenizer().backend_tokenizer
-    inner.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
-    special = [(token, inner.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="<|endoftext|>"
-    )
-
-
 def save_tiny_encoder(folder):
     """Save a BERT of two blocks, random weights, without a class head, as a user would find one on the hub."""
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=VOCABULARY_SIZE + 3,
-        num_hidden_layers=2,
-        hidden_size=32,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-    )
-    AutoModel.from_config(config).save_pretrained(folder)
-    tiny_encoder_tokenizer().save_pretrained(folder)
+    AutoModel.from_config(tiny_config("bert")).save_pretrained(folder)
+    testing.tiny_encoder_tokenizer(TEXTS).save_pretrained(folder)
     return folder
 
 

@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, train
+from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.registry import load_plugins
 
-COMMANDS = (list, run, train, plan, doctor, report, choose, predict, export)
+COMMANDS = (list, show, run, train, plan, doctor, report, choose, predict, export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        load_plugins(options.plugin)
         return options.function(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -21,6 +21,13 @@ def add_command(
     hidden = text is argparse.SUPPRESS
     parser = commands.add_parser(name) if hidden else commands.add_parser(name, help=text, description=text)
     parser.set_defaults(function=function)
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module with methods, tasks, metrics or sections of your own; repeatable",
+    )
     return parser
 
 

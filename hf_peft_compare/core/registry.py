@@ -1,4 +1,4 @@
-"""The registry of methods, tasks and metrics.
+"""The registry of methods, tasks, metrics and whatever else is found by its name.
 
 The package's own are found in its folders, one class a file; others come from entry points of installed packages, from
 modules named by `--plugin`, and from `register_method` and its siblings.
@@ -10,20 +10,26 @@ import importlib
 import inspect
 import os
 import pkgutil
-from collections.abc import Iterator
-from functools import cached_property
-from importlib.metadata import entry_points
-from typing import Generic, TypeVar, cast
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Generic, TypeVar, cast
 
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import AnyMethod, Method
 from hf_peft_compare.core.metric import Metric
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import AnyTask, Task
 
 E = TypeVar("E")
 
 # The modules of `--plugin`, for child processes to import too; separated as the paths of PYTHONPATH are.
 PLUGINS_VARIABLE = "HF_PEFT_COMPARE_PLUGINS"
+
+REGISTRIES: list[Registry[Any]] = []
 
 
 class Registry(Generic[E]):
@@ -32,125 +38,176 @@ class Registry(Generic[E]):
     Args:
         kind: the class that they are subclasses of.
         what: what an error calls one.
-        package: the package whose modules are searched; entry points have its name as their group.
+        package: the package whose modules are searched.
+        group: the group of entry points by which installed packages add to them.
     """
 
-    def __init__(self, kind: type, *, what: str, package: str) -> None:
-        self.kind, self.what, self.package = kind, what, package
+    def __init__(self, kind: type, *, what: str, package: str, group: str) -> None:
+        self.kind, self.what, self.package, self.group = kind, what, package, group
+        self.registered: dict[str, E] = {}
+        REGISTRIES.append(self)
 
     def get(self, name: object) -> E:
         """Return the one of a name; raises UserError that names the nearest known one."""
-        if not isinstance(name, str) or name not in self.entries:
-            raise unknown(self.what, str(name), self.entries)
-        return self.entries[name]
+        entries = self.entries
+        if not isinstance(name, str) or name not in entries:
+            hint = f"If a plugin defines this {self.what}, load it with --plugin MODULE."
+            raise UserError(f"{unknown(self.what, str(name), entries)} {hint}")
+        return entries[name]
 
     def register(self, entry: E | type[E]) -> None:
         """Add a class or an instance of one, in the place of any of its name.
 
+        Only this process has it: what runs in child processes is defined in a module that `load_plugin` names.
+
         Raises:
             UserError: it is not of this kind, or lacks an attribute or a method that it must have.
         """
-        made = self._make(entry, origin="registered")
-        self.entries[_name_of(made)] = made
+        self._add(entry, self.registered, origin="registered")
 
     def register_module(self, module: str) -> None:
-        """Add the classes that a module defines; raises UserError as `register`, or where it cannot be imported."""
-        for cls in self._defined_in(module):
-            self.register(cls)
+        """Add what a module defines; raises UserError as `register`, or where it cannot be imported."""
+        for entry in self._defined_in(_import_plugin(module)):
+            self._add(entry, self.registered, origin=f"plugin {module}")
+
+    @property
+    def entries(self) -> dict[str, E]:
+        """All by name: the package's own, those of installed packages and plugins, and those registered here."""
+        return {**self._found, **self.registered}
 
     @cached_property
-    def entries(self) -> dict[str, E]:
-        """All by name: the package's own, then those of installed packages and plugins."""
+    def _found(self) -> dict[str, E]:
         found: dict[str, E] = {}
-        for cls in self.discover(self.package):
-            made = self._make(cls, origin=cls.__module__)
-            found[_name_of(made)] = made
-        for point in entry_points(group=self.package):
-            try:
-                loaded = point.load()
-            except Exception as error:  # whatever a foreign module raises
-                raise UserError(
-                    f"plugin {point.name} ({point.value}) cannot be imported: {type(error).__name__}: {error}. "
-                    f"Mend or uninstall its package."
-                ) from None
-            made = self._make(loaded, origin=f"plugin {point.name} ({point.value})")
-            found[_name_of(made)] = made
-        for module in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
-            for cls in self._defined_in(module):
-                made = self._make(cls, origin=f"plugin {module}")
-                found[_name_of(made)] = made
+        for info in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            module = importlib.import_module(f"{self.package}.{info.name}")
+            for entry in self._defined_in(module):
+                self._add(entry, found, origin=module.__name__)
+        for point in _entry_points().select(group=self.group):
+            self._add(_load(point), found, origin=f"plugin {point.name} = {point.value}")
+        for name in plugins():
+            for entry in self._defined_in(_import_plugin(name)):
+                self._add(entry, found, origin=f"plugin {name}")
         return found
 
-    def discover(self, package: str) -> Iterator[type]:
-        """Return the classes that the modules of a package define."""
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-            yield from self._defined_in(f"{package}.{module.name}")
+    def _defined_in(self, module: ModuleType) -> Iterator[object]:
+        """Return the classes of this kind that a module or its submodules define, and instances that it holds.
 
-    def _defined_in(self, module: str) -> Iterator[type]:
-        for value in vars(_import(module)).values():
-            if isinstance(value, type) and issubclass(value, self.kind) and value.__module__ == module:
+        Raises:
+            UserError: a class without a name of its own that no other derives from.
+        """
+        for value in list(vars(module).values()):
+            if isinstance(value, self.kind):
+                yield value
+            elif isinstance(value, type) and issubclass(value, self.kind) and _is_of(value, module):
                 if "name" in vars(value):
                     yield value
+                elif not value.__subclasses__():
+                    where = f"{self.what} {value.__qualname__} (plugin {module.__name__})"
+                    raise UserError(f"{where} lacks attribute name, the key used in studies. Add it to the class.")
 
-    def _make(self, entry: object, *, origin: str) -> E:
-        """Return an instance that has all that its kind asks for."""
+    def _add(self, entry: object, found: dict[str, E], *, origin: str) -> None:
+        """Add an entry that has all that its kind asks for; raises UserError."""
         cls = entry if isinstance(entry, type) else type(entry)
-        where = f"{self.what} {cls.__qualname__} ({origin})"
+        qualified = entry.__name__ if isinstance(entry, ModuleType) else cls.__qualname__
+        where, kind = f"{self.what} {qualified} ({origin})", self.kind.__name__
         if not issubclass(cls, self.kind):
-            raise UserError(f"{where} is no {self.kind.__name__}; derive it from hf_peft_compare.{self.kind.__name__}.")
+            raise UserError(f"{where} is not a {kind}. Expected: a class derived from hf_peft_compare.{kind}.")
         wanted = [name for base in self.kind.__mro__ for name in vars(base).get("__annotations__", {})]
-        lacking = [f"attribute {name}" for name in wanted if not hasattr(cls, name)]
+        lacking = [f"attribute {name}" for name in wanted if not hasattr(entry, name)]
         lacking += [f"method {name}" for name in sorted(getattr(cls, "__abstractmethods__", ()))]
         if lacking:
-            raise UserError(f"{where} lacks {', '.join(lacking)}. See examples/add_a_method.py.")
-        return cast("E", cls() if isinstance(entry, type) else entry)
+            raise UserError(f"{where} lacks {', '.join(lacking)}. Define it as hf_peft_compare.{kind} documents it.")
+        _refuse_unknown_keys(entry, where)
+        made = cast("E", _instance(entry, where) if isinstance(entry, type) else entry)
+        found[_name_of(made)] = made
 
 
-K = TypeVar("K")
+def _is_of(cls: type, module: ModuleType) -> bool:
+    return cls.__module__ == module.__name__ or cls.__module__.startswith(f"{module.__name__}.")
 
 
-def discover(package: str, kind: type[K]) -> dict[str, K]:
-    """Return the instances of a class that the modules of a package define, by their names."""
-    found = {}
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        for value in vars(importlib.import_module(f"{package}.{module.name}")).values():
-            if isinstance(value, kind):
-                found[_name_of(value)] = value
-    return found
-
-
-def _name_of(entry: object) -> str:
-    return str(getattr(entry, "name"))  # noqa: B009  # every kind has it, which `_make` has checked
-
-
-def _import(module: str) -> object:
+def _instance(cls: type, where: str) -> object:
     try:
-        return importlib.import_module(module)
-    except Exception as error:  # whatever a foreign module raises
+        return cls()
+    except Exception as error:  # whatever a foreign class raises
         raise UserError(
-            f"plugin {module} cannot be imported: {type(error).__name__}: {error}. Give the name of a module that "
-            f"Python finds, e.g. my_methods with PYTHONPATH=."
+            f"{where} cannot be made without arguments: {type(error).__name__}: {error}. Register an instance of it."
         ) from None
 
 
-METHODS = Registry[AnyMethod](Method, what="method", package="hf_peft_compare.methods")
-TASKS = Registry[AnyTask](Task, what="task", package="hf_peft_compare.tasks")
-METRICS = Registry[Metric](Metric, what="metric", package="hf_peft_compare.metrics")
+def _refuse_unknown_keys(entry: object, where: str) -> None:
+    """Let misspelt settings be refused where the settings are a plain dataclass, as in those of the package."""
+    settings = getattr(entry, "settings", None)
+    if settings is None:
+        return
+    if not (isinstance(settings, type) and is_dataclass(settings)):
+        raise UserError(f"{where} has settings {settings!r}; expected a frozen dataclass of the settings of a row.")
+    if not hasattr(settings, "__pydantic_config__"):
+        settings.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+
+
+def _name_of(entry: object) -> str:
+    return str(getattr(entry, "name"))  # noqa: B009  # every kind has it, which `_add` has checked
+
+
+@cache
+def _entry_points() -> Any:
+    return entry_points()  # all at once: each call reads the metadata of every installed package
+
+
+def _load(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises
+        raise UserError(
+            f"plugin {point.name} = {point.value} (entry point of {point.dist and point.dist.name}) cannot be "
+            f"imported: {type(error).__name__}: {error}. Fix or uninstall its package."
+        ) from None
+
+
+def _import_plugin(module: str) -> ModuleType:
+    folder = os.getcwd()
+    if folder not in sys.path:
+        # As `python -m` has it, but last: a folder's evaluate.py must not hide the library of that name.
+        sys.path.append(folder)
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises
+        if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
+            remedy = f"Expected a module in {folder} or on PYTHONPATH, such as my_methods for my_methods.py."
+        else:
+            remedy = "Fix the module."
+        raise UserError(f"plugin {module} cannot be imported: {type(error).__name__}: {error}. {remedy}") from None
+
+
+METHODS = Registry[AnyMethod](Method, what="method", package="hf_peft_compare.methods", group="hf_peft_compare.methods")
+TASKS = Registry[AnyTask](Task, what="task", package="hf_peft_compare.tasks", group="hf_peft_compare.tasks")
+METRICS = Registry[Metric](Metric, what="metric", package="hf_peft_compare.metrics", group="hf_peft_compare.metrics")
 
 get_method, get_task, get_metric = METHODS.get, TASKS.get, METRICS.get
 register_method, register_task, register_metric = METHODS.register, TASKS.register, METRICS.register
 
 
+def plugins() -> list[str]:
+    """Return the names of the modules that `load_plugin` has loaded here or in a parent process."""
+    return [name for name in os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep) if name]
+
+
 def load_plugin(module: str) -> None:
-    """Register the methods, tasks and metrics of a module, here and in the processes that this one starts.
+    """Register the methods, tasks, metrics and sections of a module, here and in the processes that this one starts.
 
     Raises:
         UserError: it cannot be imported, or one of its classes lacks what it must have.
     """
-    for registry in (METHODS, TASKS, METRICS):
+    for registry in REGISTRIES:
         registry.register_module(module)
-    named = [name for name in os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep) if name]
-    os.environ[PLUGINS_VARIABLE] = os.pathsep.join(dict.fromkeys([*named, module]))
+    os.environ[PLUGINS_VARIABLE] = os.pathsep.join(dict.fromkeys([*plugins(), module]))
+
+
+def load_plugins(modules: Sequence[str]) -> None:
+    """Load several plugins, as `load_plugin` does."""
+    for module in modules:
+        load_plugin(module)
 
 
 def source_of(entry: object) -> str:

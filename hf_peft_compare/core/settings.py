@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -67,3 +69,13 @@ def defaults_of(kind: Any) -> dict[str, Any]:
 def parse_settings(kind: type[T], values: Mapping[str, object], where: str) -> T:
     """Parse what a study says of a method or a task: its `name`, and settings of a dataclass of its own."""
     return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)
+
+
+def meanings_of(kind: type) -> dict[str, str]:
+    """Return what each setting of a dataclass means, from the `Args:` of its docstring and of those it derives from."""
+    meanings: dict[str, str] = {}
+    for cls in reversed(kind.__mro__):
+        _, _, arguments = inspect.cleandoc(vars(cls).get("__doc__") or "").partition("\nArgs:\n")
+        for names, text in re.findall(r"^    (\w[\w, ]*): (.*(?:\n {5,}.*)*)", arguments, re.MULTILINE):
+            meanings |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return meanings

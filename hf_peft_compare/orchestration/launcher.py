@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import queue
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.registry import load_plugins, plugins
 from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
@@ -145,7 +147,7 @@ class Children:
         """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
-        process = context.Process(target=train_in_child, args=(job, gpu))
+        process = context.Process(target=train_in_child, args=(job, gpu, plugins()))
         process.start()
         self._stops.append(process.terminate)
         process.join()
@@ -158,7 +160,9 @@ class Children:
             command = [sys.executable, "-m", "accelerate.commands.launch", *self._how]
             command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
             command += ["-m", "hf_peft_compare", "train-job", file.name]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            # A plugin that is found here, such as one beside a script, is found there.
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
             self._stops.append(process.terminate)
             return process.wait()
 
@@ -208,7 +212,7 @@ def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
 def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a child process; its result or error is passed on."""
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, function, arguments))
+    process = context.Process(target=_answer, args=(sender, function, arguments, plugins()))
     process.start()
     sender.close()
     try:
@@ -222,8 +226,9 @@ def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> An
     return result
 
 
-def _answer(sender: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+def _answer(sender: Any, function: Callable[..., Any], arguments: Sequence[Any], plugins: Sequence[str]) -> None:
     try:
+        load_plugins(plugins)  # the process that this one is forked from may have begun before they were loaded
         sender.send((function(*arguments), None))
     except UserError as error:
         sender.send((None, error))

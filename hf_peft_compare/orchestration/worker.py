@@ -8,11 +8,13 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.registry import load_plugins
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
@@ -78,7 +80,7 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
         return status
 
 
-def train_in_child(job: Job, gpu: str | None) -> None:
+def train_in_child(job: Job, gpu: str | None, plugins: Sequence[str] = ()) -> None:
     """The life of a child process: output to the run's log, an end when the parent ends, one run."""
     log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
@@ -89,6 +91,7 @@ def train_in_child(job: Job, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
+        load_plugins(plugins)
         status = train_here(job)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)

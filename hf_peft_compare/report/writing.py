@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
 from hf_peft_compare.comparison.example_scores import Predictions
-from hf_peft_compare.core.registry import discover
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
@@ -17,6 +16,7 @@ from hf_peft_compare.report.charts.style import assign_colors, assign_markers
 from hf_peft_compare.report.page import download_links, policy, scripts_for
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
+from hf_peft_compare.report.sections import SECTIONS
 from hf_peft_compare.report.templating import environment
 from hf_peft_compare.utils.files import atomic_path, write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
@@ -86,9 +86,7 @@ def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Ma
 
 def render_sections(material: Material) -> list[tuple[Section, list[Block]]]:
     """Ask every section for its blocks, in order; those with nothing to say are left out."""
-    sections: list[Section] = sorted(
-        discover("hf_peft_compare.report.sections", Section).values(), key=lambda section: (section.order, section.name)
-    )
+    sections = sorted(SECTIONS.entries.values(), key=lambda section: (section.order, section.name))
     rendered = [(section, list(section.render(material))) for section in sections]
     return [(section, blocks) for section, blocks in rendered if blocks]
 

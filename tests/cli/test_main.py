@@ -19,7 +19,8 @@ def test_an_error_is_one_message_and_a_status(error, status, message, monkeypatc
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(list_command, "add", lambda commands: commands.add_parser("list").set_defaults(function=fail))
+    defaults = {"function": fail, "plugin": []}
+    monkeypatch.setattr(list_command, "add", lambda commands: commands.add_parser("list").set_defaults(**defaults))
     assert main(["list"]) == status
     assert message in capsys.readouterr().err
 

@@ -2,24 +2,32 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from hf_peft_compare.core import registry
+import hf_peft_compare
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Method
-from hf_peft_compare.core.registry import get_method, get_metric, get_task
-
-METHODS = registry.METHODS.entries
-METRICS = registry.METRICS.entries
-TASKS = registry.TASKS.entries
+from hf_peft_compare.core.metric import Metric
+from hf_peft_compare.core.registry import (
+    METHODS,
+    METRICS,
+    REGISTRIES,
+    TASKS,
+    get_method,
+    get_metric,
+    get_task,
+    register_method,
+    register_metric,
+)
 
 
 def test_the_methods_of_the_main_study_are_there():
-    assert {"lead", "zero_shot", "prompt_tuning", "last_layers", "lora", "full", "peft"} <= set(METHODS)
+    assert {"lead", "zero_shot", "prompt_tuning", "last_layers", "lora", "full", "peft"} <= set(METHODS.entries)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.entries)
 def test_a_method_has_a_full_card_and_defaults(name):
     method = get_method(name)
     assert method.name == name
@@ -30,7 +38,7 @@ def test_a_method_has_a_full_card_and_defaults(name):
     assert method.uses_model or not method.trains
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", METRICS.entries)
 def test_a_metric_gives_exactly_the_scores_it_declares(name):
     metric = get_metric(name)
     scores = metric.compute(["a b c", "d"], ["a b", "d"])
@@ -39,7 +47,7 @@ def test_a_metric_gives_exactly_the_scores_it_declares(name):
     assert all(score.title and score.unit for score in metric.scores)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", TASKS.entries)
 def test_a_task_names_metrics_that_exist(name):
     assert [get_metric(metric).name for metric in get_task(name).metrics]
 
@@ -65,8 +73,8 @@ def test_reading_all_entries_and_studies_needs_no_torch():
     code = (
         "import sys\n"
         "from hf_peft_compare import load_study\n"
-        "from hf_peft_compare.core.registry import METHODS, METRICS, TASKS\n"
-        "assert METHODS.entries and METRICS.entries and TASKS.entries\n"
+        "from hf_peft_compare.core.registry import REGISTRIES\n"
+        "assert all(registry.entries for registry in REGISTRIES)\n"
         "list(load_study('gpt2-cnn-dailymail').resolve_all())\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'evaluate', 'wandb'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
@@ -75,43 +83,67 @@ def test_reading_all_entries_and_studies_needs_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-class Nearly(Method):
-    """A method without what is loaded again."""
-
-    name, title, card, settings = "nearly", "Nearly", get_method("lora").card, dict
-
-    def build(self, base, settings, tokenizer):
-        """Build nothing."""
-
-    def save(self, model, folder):
-        """Save nothing."""
+@pytest.fixture
+def forgotten(monkeypatch):
+    """What a test registers is gone after it."""
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "registered", {})
 
 
-class Whole(Nearly):
-    """The same, and whole."""
+def test_what_is_registered_is_found_by_its_name(forgotten):
+    class Own(type(get_metric("accuracy"))):
+        name = "own"
 
-    name = "whole"
+    register_metric(Own)
+    assert isinstance(get_metric("own"), Own)
 
-    def load(self, base, folder, settings):
-        """Load nothing."""
+
+def test_an_instance_is_registered_as_it_is(forgotten):
+    class Own(type(get_method("full"))):
+        name = "own"
+
+    own = Own()
+    register_method(own)
+    assert get_method("own") is own
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("register", "entry", "words"),
     [
-        (Nearly, r"method Nearly \(registered\) lacks method load\. See"),
-        (int, "int .* is no Method"),
+        (register_method, int, "method int (registered) is not a Method"),
+        (register_method, type("Bare", (Method,), {"name": "bare"}), "method Bare (registered) lacks attribute title"),
+        (register_metric, type("Idle", (Metric,), {"name": "i", "scores": ()}), "(registered) lacks method compute"),
+        (
+            register_method,
+            type("Odd", (type(get_method("full")),), {"settings": {"r": 1}}),
+            "has settings {'r': 1}; expected a frozen dataclass",
+        ),
+        (
+            register_method,
+            type("Eager", (type(get_method("full")),), {"__init__": lambda self, rank: None}),
+            "cannot be made without arguments: TypeError",
+        ),
     ],
 )
-def test_what_is_registered_must_be_whole(entry, message, monkeypatch):
-    monkeypatch.setattr(registry.METHODS, "entries", dict(METHODS))
-    with pytest.raises(UserError, match=message):
-        registry.register_method(entry)
-    assert registry.METHODS.entries == METHODS
+def test_what_cannot_be_registered_is_named_with_the_reason(register, entry, words, forgotten):
+    with pytest.raises(UserError) as caught:
+        register(entry)
+    assert words in str(caught.value)
 
 
-def test_an_instance_is_registered_as_it_is(monkeypatch):
-    monkeypatch.setattr(registry.METHODS, "entries", dict(METHODS))
-    whole = Whole()
-    registry.register_method(whole)
-    assert get_method("whole") is whole
+def test_a_section_is_registered_beside_those_of_the_package(forgotten):
+    from hf_peft_compare.report.sections import SECTIONS
+
+    hf_peft_compare.register_section(replace(SECTIONS.get("verdict"), name="second_verdict"))
+    assert {"verdict", "second_verdict"} <= set(SECTIONS.entries)
+
+
+def test_every_export_is_there_and_none_but_two_needs_torch():
+    code = (
+        "import sys, hf_peft_compare\n"
+        "for name in set(hf_peft_compare.__all__) - {'PromptTuningModel', 'load_run'}:\n"
+        "    getattr(hf_peft_compare, name)\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert all(getattr(hf_peft_compare, name) for name in hf_peft_compare.__all__)

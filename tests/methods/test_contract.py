@@ -1,84 +1,49 @@
-"""What holds for every method: saved and loaded it gives the same logits, and merged where it can be."""
+"""What holds for every method of the package: the contract of `hf_peft_compare.testing`, and checkpointing."""
 
 import pytest
 import torch
-from tiny import METHODS, shake_trainables
+from tiny import METHODS
 
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.schema import method_name
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
-from hf_peft_compare.models.loading import load_base
 from hf_peft_compare.models.trainable_parameters import named_trainables
+from hf_peft_compare.testing import CHECKS, Case
 
 MERGEABLE = ("last_layer_head", "last_layers", "lora", "dora", "qlora", "ia3", "full")
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 
 
-@pytest.fixture(params=["tiny_gpt2", "tiny_llama"])
-def case(request, build, tiny_study):
-    """`case(row)`: the method, its settings, a model as if trained, and a fresh base."""
-    override = f"model_name_or_path={request.getfixturevalue(request.param)}"
-
-    def make(row):
-        config, _ = tiny_study(override).resolve(row=row, seed=0)
-        model = shake_trainables(build(row, override).model)
-        return get_method(config.method["name"]), config.method_settings, model, load_base(config).eval()
-
-    return make
+def case(row, architecture):
+    """A row of the table of methods on a tiny model."""
+    settings = dict(METHODS[row])
+    name = method_name(row, settings)
+    settings.pop("method", None)
+    return Case(name, settings, architecture)
 
 
-def logits(model):
-    with torch.no_grad():
-        return model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).logits
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+@pytest.mark.parametrize("row", METHODS)
+def test_a_method_holds_its_contract(row, architecture, check):
+    check(case(row, architecture))
 
 
 @pytest.mark.parametrize("row", METHODS)
-def test_saved_and_loaded_onto_a_fresh_base_it_gives_the_same_logits(row, case, tmp_path):
-    method, settings, model, base = case(row)
-    untouched = logits(base)
-    method.save(model, tmp_path)
-    loaded = method.load(base, tmp_path, settings).eval()
-    torch.testing.assert_close(logits(loaded), logits(model), atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(logits(loaded)[:, -1], untouched[:, -1], atol=1e-2)
+def test_what_is_mergeable_merges_and_what_is_not_says_so(row):
+    tried = case(row, "gpt2")
+    if row in MERGEABLE:
+        tried.type.merge(tried.tuned())
+    else:
+        with pytest.raises(UserError, match="cannot be merged"):
+            tried.type.merge(tried.tuned())
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row != "full"])
-def test_only_what_was_trained_is_saved(row, case, tmp_path):
-    method, _, model, base = case(row)
-    method.save(model, tmp_path)
-    trained = sum(p.numel() * p.element_size() for p in named_trainables(model).values())
-    saved = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
-    assert saved < trained + 10_000  # names and shapes
-
-
-@pytest.mark.parametrize("row", MERGEABLE)
-def test_merged_it_is_a_plain_model_of_equal_logits(row, case, tmp_path):
-    method, _, model, base = case(row)
-    expected = logits(model)
-    merged = method.merge(model)
-    assert type(merged) is type(base)
-    torch.testing.assert_close(logits(merged), expected, atol=1e-4, rtol=1e-4)
-    merged.save_pretrained(tmp_path / "merged")  # as a user would publish it
-    torch.testing.assert_close(
-        logits(type(base).from_pretrained(tmp_path / "merged").eval()), expected, atol=1e-4, rtol=1e-4
-    )
-
-
-@pytest.mark.parametrize("row", [row for row in METHODS if row not in MERGEABLE])
-def test_what_cannot_be_merged_says_so(row, case):
-    method, _, model, _ = case(row)
-    with pytest.raises(UserError, match="cannot be merged"):
-        method.merge(model)
-
-
-@pytest.mark.parametrize("row", METHODS)
-def test_the_base_is_frozen_but_for_what_the_method_trains(row, case):
-    _, _, model, _ = case(row)
-    trainables = named_trainables(model)
-    assert trainables
-    assert all(p.dtype == torch.float32 for p in trainables.values())
-    if row != "full":
-        assert len(trainables) < len(list(model.parameters()))
+def test_all_but_full_fine_tuning_freeze_a_part(row):
+    model = case(row, "gpt2").model()
+    assert len(named_trainables(model)) < len(list(model.parameters()))
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row != "prefix_tuning"])

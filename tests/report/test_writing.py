@@ -205,8 +205,10 @@ def test_a_new_section_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monke
         "SECTION = Section(name='greeting', title='Greeting', order=1, render=lambda m: [Paragraph(text='Hello')])\n"
     )
     monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    monkeypatch.delitem(vars(sections.SECTIONS), "_found", raising=False)
     try:
         rendered = render_sections(gather(Study(), {}, {}))  # type: ignore[arg-type]
     finally:
+        vars(sections.SECTIONS).pop("_found", None)
         sys.modules.pop("hf_peft_compare.report.sections.greeting", None)
     assert rendered[0][0].name == "greeting"

@@ -1,1 +1,9 @@
-"""One file per section of the report. A new section is a new file here that defines a `Section`, nothing else."""
+"""The parts of the report, one file each; plugins add theirs by entry points, `--plugin` and `register_section`."""
+
+from hf_peft_compare.core.registry import Registry
+from hf_peft_compare.report.blocks import Section
+
+SECTIONS = Registry[Section](
+    Section, what="section", package="hf_peft_compare.report.sections", group="hf_peft_compare.sections"
+)
+register_section = SECTIONS.register

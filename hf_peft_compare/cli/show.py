@@ -1,0 +1,126 @@
+"""`show`: one method, task, metric or study, with all of its settings."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, asdict, fields
+from typing import Any
+
+import yaml
+
+from hf_peft_compare.cli.options import Commands, add_command
+from hf_peft_compare.config.loading import list_studies, load_study
+from hf_peft_compare.core.errors import OK, unknown
+from hf_peft_compare.core.method import AnyMethod, Choices, Range, Value
+from hf_peft_compare.core.metric import Metric, Score
+from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
+from hf_peft_compare.core.settings import meanings_of
+from hf_peft_compare.core.task import AnyTask
+
+WIDTH = 110
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "show", show_command, "describe a method, task, metric or study, with its settings")
+    parser.add_argument("name", metavar="NAME", help="a name of `list methods`, `list tasks`, `list metrics` or `list`")
+
+
+def show_command(options: argparse.Namespace) -> int:
+    """Print all that has a name; raises UserError that names the nearest known one."""
+    found = ["\n".join(describe(entries[options.name])) for entries, describe in _rooms() if options.name in entries]
+    if not found:
+        raise unknown("name", options.name, {name for entries, _ in _rooms() for name in entries})
+    print("\n\n".join(found))
+    return OK
+
+
+def _rooms() -> list[tuple[Mapping[str, Any], Callable[[Any], Iterator[str]]]]:
+    """Return what can be shown by name, and the function that describes one."""
+    studies = {name: name for name in list_studies()}
+    return [(METHODS.entries, _method), (TASKS.entries, _task), (METRICS.entries, _metric), (studies, _study)]
+
+
+def _method(method: AnyMethod) -> Iterator[str]:
+    yield f"{method.name} (method): {method.title}"
+    for name, text in asdict(method.card).items():
+        if text:
+            yield from _item(name.replace("_", " "), text)
+    yield from _settings(method.settings)
+    if method.training_defaults:
+        yield "training defaults"
+        yield from (f"    {name}: {value}" for name, value in method.training_defaults.items())
+    if method.tunables:
+        yield "tuned over"
+        yield from (f"    {name}: {_space(space)}" for name, space in method.tunables.items())
+    yield f"can be merged into a plain model: {'yes' if method.mergeable else 'no'}"
+
+
+def _task(task: AnyTask) -> Iterator[str]:
+    yield f"{task.name} (task): {task.title}"
+    yield from _item("about", _summary(type(task)))
+    yield from _item("metrics", ", ".join(task.metrics))
+    yield from _item("head", task.head)
+    yield from _settings(task.settings)
+
+
+def _metric(metric: Metric) -> Iterator[str]:
+    yield f"{metric.name} (metric)"
+    yield from _item("about", _summary(type(metric)))
+    yield "scores of each example, the ranking one first"
+    yield from (line for score in metric.scores for line in _item(score.name, _reading(score)))
+
+
+def _study(name: str) -> Iterator[str]:
+    config = load_study(name).config
+    yield f"{name} (study): {config.title}"
+    shown = {key: value for key, value in asdict(config).items() if key not in ("name", "title", "references")}
+    yield yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=WIDTH).rstrip()
+
+
+def _settings(settings: type[Any]) -> Iterator[str]:
+    """Describe the fields of a dataclass of settings: type, default and meaning."""
+    yield "settings"
+    meanings = meanings_of(settings)
+    for field in fields(settings):
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+        yield f"    {field.name}: {kind}{_default(field)}"
+        if field.name in meanings:
+            yield textwrap.fill(meanings[field.name], WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    if not fields(settings):
+        yield "    none"
+    if getattr(settings, "__pydantic_config__", {}).get("extra") == "allow":
+        yield from _item("further settings", _summary(settings))
+
+
+def _default(field: Field[Any]) -> str:
+    if field.default is not MISSING:
+        return f" = {field.default!r}"
+    return "  (required)" if field.default_factory is MISSING else f" = {field.default_factory()!r}"
+
+
+def _space(space: Range | Choices) -> str:
+    if isinstance(space, Choices):
+        return ", ".join(_value(value) for value in space.values)
+    return f"{space.low:g} to {space.high:g}{' on a logarithmic scale' if space.log else ''}"
+
+
+def _value(value: Value) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _reading(score: Score) -> str:
+    better = "greater is better" if score.greater_is_better else "smaller is better"
+    return "; ".join(part for part in (f"{score.title} [{score.unit}]", better, score.note) if part)
+
+
+def _summary(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _item(name: str, text: str) -> Iterator[str]:
+    yield name
+    yield textwrap.fill(text, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)

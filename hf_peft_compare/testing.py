@@ -1,0 +1,277 @@
+"""What every method must hold, for the tests of whoever adds one: `check_method(MyMethod)` builds it on tiny models.
+
+    from hf_peft_compare.testing import check_method
+
+    def test_my_method():
+        check_method(MyMethod, {"rank": 2})
+
+The models have random weights and are built here: nothing is downloaded, and a check takes a second.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import AnyMethod, Value
+from hf_peft_compare.core.registry import get_method, register_method
+from hf_peft_compare.models.loading import seeded_base
+from hf_peft_compare.models.trainable_parameters import named_trainables
+from hf_peft_compare.planning.meta_models import build_on_meta, plan_architecture, trace_base
+from hf_peft_compare.training.factory import apply_method
+
+VOCABULARY_SIZE = 300
+_BLOCKS = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
+_WIDE = {"initializer_range": 0.2}  # wide enough that logits tell tokens apart without training
+# Two blocks of width 32 each; a key is transformers' `model_type`.
+ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
+    "gpt2": {**_WIDE, "vocab_size": VOCABULARY_SIZE, "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 128}
+    | {"bos_token_id": 0, "eos_token_id": 0},
+    "llama": {**_WIDE, **_BLOCKS, "vocab_size": VOCABULARY_SIZE, "intermediate_size": 64}
+    | {"bos_token_id": 1, "eos_token_id": 0},
+    "bert": {**_WIDE, **_BLOCKS, "vocab_size": VOCABULARY_SIZE + 3, "intermediate_size": 64},
+}
+_TASKS: Mapping[str, dict[str, Any]] = {
+    "bert": {"name": "sequence_classification", "labels": ["no", "yes"]},
+}
+_IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One method with its settings on one tiny model, built as a run builds it.
+
+    Args:
+        method: the name of a registered method.
+        settings: what a study's row would set.
+        architecture: a key of `ARCHITECTURES`; "bert" has a class head, the others write text.
+    """
+
+    method: str
+    settings: Mapping[str, Value]
+    architecture: str
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The run's config."""
+        return RunConfig(
+            study="contract",
+            row=self.method,
+            seed=0,
+            method={"name": self.method, **self.settings},
+            task=_TASKS.get(self.architecture, {"name": "summarization"}),
+            dataset="none",
+            model_name_or_path=f"tiny {self.architecture}",
+            init="config",
+            architecture={"model_type": self.architecture, **ARCHITECTURES[self.architecture]},
+            max_length=96,
+        )
+
+    @property
+    def type(self) -> AnyMethod:
+        """The method."""
+        return self.config.method_type
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """A tokenizer of the model's vocabulary, which pads as a run's does."""
+        tokenizer = tiny_encoder_tokenizer() if self.architecture == "bert" else tiny_tokenizer()
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        tokenizer.padding_side = "right" if self.architecture == "bert" else "left"
+        tokenizer.name_or_path = self.config.model_name_or_path  # as of one that was loaded; peft's configs note it
+        return tokenizer
+
+    def base(self) -> PreTrainedModel:
+        """Return a fresh base, the same each time, in evaluation mode."""
+        return seeded_base(self.config, self.tokenizer).eval()
+
+    def model(self) -> Any:
+        """Return the adapted model of a fresh base, in evaluation mode."""
+        return apply_method(self.base(), self.config, self.tokenizer).eval()
+
+    def tuned(self) -> Any:
+        """Return the adapted model with its trainable parameters moved, as by training."""
+        return shake_trainables(self.model())
+
+
+def check_method(
+    method: str | AnyMethod | type[AnyMethod],
+    settings: Mapping[str, Value] | None = None,
+    *,
+    architectures: Sequence[str] = tuple(ARCHITECTURES),
+) -> None:
+    """Check all that must hold for a method that trains; a class or an instance is registered.
+
+    Args:
+        settings: what a study's row would set.
+        architectures: the models that it is for, keys of `ARCHITECTURES`.
+
+    Raises:
+        AssertionError: what does not hold, on which architecture.
+        UserError: the method refuses its settings or the architecture, or lacks what it must have.
+    """
+    if not isinstance(method, str):
+        register_method(method)
+        method = method.name
+    get_method(method)
+    for architecture in architectures:
+        for check in CHECKS:
+            check(Case(method, settings or {}, architecture))
+
+
+def check_trainables(case: Case) -> None:
+    """A step trains the method's parameters, all of them float32, and leaves every other bit of the base as it is."""
+    model = case.model().train()
+    trained = named_trainables(model)
+    _expect(case, bool(trained), "no parameter requires gradients; build() must set requires_grad")
+    _expect(case, all(p.dtype == torch.float32 for p in trained.values()), "a trainable parameter is not float32")
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.0)
+    loss = _forward(model, labels=_labels(case)).loss
+    loss.backward()
+    _expect(case, bool(torch.isfinite(loss)), f"the loss is {loss.item()}")
+    without = [name for name, p in trained.items() if p.grad is None]
+    _expect(case, not without, f"the loss gives no gradient to {_some(without)}")
+    optimizer.step()
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    _expect(case, changed <= set(trained), f"a step changed frozen parameters: {_some(changed - set(trained))}")
+    _expect(case, bool(changed), "a step changed no parameter")
+
+
+def check_saving(case: Case) -> None:
+    """Saved and loaded onto a fresh base, it has equal outputs, and only what was trained is saved."""
+    model, base = case.tuned(), case.base().requires_grad_(False)
+    untouched, expected = _logits(base), _logits(model)
+    with tempfile.TemporaryDirectory() as name:
+        case.type.save(model, Path(name))
+        files = [path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
+        _expect(case, bool(files), "save() wrote no .safetensors, .bin or .pt file")
+        saved = sum(path.stat().st_size for path in files)
+        loaded = case.type.load(base, Path(name), case.config.method_settings).eval()
+    trained = sum(p.numel() * p.element_size() for p in named_trainables(model).values())
+    _expect(case, saved < trained + 10_000, f"save() wrote {saved} bytes, but {trained} were trained")  # names, shapes
+    _expect_close(case, _logits(loaded), expected, "loaded, it has other outputs than when it was saved")
+    _expect(case, not torch.allclose(_last(expected), _last(untouched), atol=1e-2), "its parameters change no output")
+
+
+def check_merging(case: Case) -> None:
+    """Merged it is a plain model of equal outputs; where it cannot be, `merge` raises UserError."""
+    model, kind = case.tuned(), type(case.base())
+    expected = _logits(model)
+    try:
+        merged = case.type.merge(model)
+    except UserError:
+        # One setting of a mergeable method may rule it out, as a peft type of virtual tokens does.
+        return
+    _expect(case, case.type.mergeable, "merge() returns a model, but mergeable is false; set it")
+    _expect(case, type(merged) is kind, f"merge() returns {type(merged).__name__}; expected a plain {kind.__name__}")
+    _expect_close(case, _logits(merged), expected, "merged, it has other outputs", tolerance=1e-4)
+    with tempfile.TemporaryDirectory() as folder:
+        merged.save_pretrained(folder)
+        again = kind.from_pretrained(folder).eval()
+    _expect_close(case, _logits(again), expected, "merged, saved and loaded, it differs", tolerance=1e-4)
+
+
+def check_on_meta(case: Case) -> None:
+    """It builds on the meta device, where studies are planned and checked, with the same trainable parameters."""
+    architecture = plan_architecture(case.config)
+    base = trace_base(architecture, _head(case))
+    traced = named_trainables(build_on_meta(case.config, base, case.tokenizer))
+    real = named_trainables(case.model())
+    _expect(case, all(p.is_meta for p in traced.values()), "build() makes real tensors for a base on the meta device")
+    shapes = [{name: p.shape for name, p in each.items()} for each in (traced, real)]
+    _expect(case, shapes[0] == shapes[1], "on the meta device it trains other parameters than on a real one")
+
+
+CHECKS = (check_trainables, check_saving, check_merging, check_on_meta)
+
+
+def _head(case: Case) -> Any:
+    from hf_peft_compare.models.heads import head_of
+
+    return head_of(case.config)
+
+
+def _labels(case: Case) -> Tensor:
+    return torch.tensor([1]) if case.architecture == "bert" else _IDS
+
+
+def _forward(model: nn.Module, **inputs: Tensor) -> Any:
+    return model(input_ids=_IDS, attention_mask=torch.ones_like(_IDS), **inputs)
+
+
+@torch.no_grad()
+def _logits(model: nn.Module) -> Tensor:
+    return _forward(model).logits
+
+
+def _last(logits: Tensor) -> Tensor:
+    """Return those of the last token, or of the text: virtual tokens add others in front."""
+    return logits.flatten(0, -2)[-1]
+
+
+def _expect(case: Case, holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(f"method {case.method} on {case.architecture}: {otherwise}.")
+
+
+def _expect_close(case: Case, one: Tensor, other: Tensor, otherwise: str, *, tolerance: float = 1e-5) -> None:
+    close = one.shape == other.shape and torch.allclose(one, other, atol=tolerance, rtol=tolerance)
+    _expect(case, close, otherwise)
+
+
+def _some(names: Iterable[str]) -> str:
+    first = sorted(names)
+    return ", ".join(first[:5]) + " …" * (len(first) > 5)
+
+
+@torch.no_grad()
+def shake_trainables(model: Any, *, seed: int = 1, scale: float = 0.3) -> Any:
+    """Move every trainable parameter away from its first value, as training would; adapters that start at zero act."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def tiny_tokenizer(texts: Sequence[str] = (), *, begins_with_bos: bool = False) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE with an end-of-text token and no pad token, trained on a few texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=["<|endoftext|>", "<s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    if begins_with_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    bos = {"bos_token": "<s>"} if begins_with_bos else {}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", **bos)
+
+
+def tiny_encoder_tokenizer(texts: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Return the same with the special tokens of an encoder, which tells two texts apart by their types."""
+    inner = tiny_tokenizer(texts).backend_tokenizer
+    inner.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
+    special = [(token, inner.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="<|endoftext|>"
+    )
