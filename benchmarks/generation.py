@@ -17,7 +17,7 @@ from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.data import splits as data
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.training.factory import build
 
@@ -103,7 +103,7 @@ def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], config: Run
 
 
 def _prompts(config: RunConfig, tokenizer: Any) -> list[list[int]]:
-    return encode(config, data.load_examples(config), tokenizer).prompts
+    return tokenize_splits(config, data.load_examples(config), tokenizer).prompts
 
 
 BENCHMARK = Benchmark(

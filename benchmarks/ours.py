@@ -14,7 +14,7 @@ from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.sampler import SimilarLengthSampler
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.training.factory import build
 from hf_peft_compare.training.hidden_states import kept_trunk_states
@@ -93,7 +93,7 @@ def train(
     built = build(config, output_dir=run.checkpoints)
     validation = random_rows(1, length=16, num_completion_tokens=4)  # not measured
     splits = {name: Dataset.from_list(split) for name, split in (("train", list(rows)), ("validation", validation))}
-    encoded = Encoded(splits=splits, prompts=[], candidates=[], form=format_of(config, []), notes=[])
+    encoded = TokenizedSplits(splits=splits, prompts=[], candidates=[], form=format_of(config, []), notes=[])
     if from_the_start:
         turns.begin()
     states = kept_trunk_states(run, built, encoded)

@@ -20,7 +20,7 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.data import splits as data
 from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.data.position_ids import positions_from_mask
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.training import run as training
@@ -79,7 +79,7 @@ def bare_trainer(size: Size, folder: str, turns: Turns) -> None:
     """Train the same batches with stock model, peft and Trainer; positions come with them, the model being stock."""
     config, _ = _study(size).resolve(row="lora", seed=0)
     tokenizer = load_tokenizer(config)
-    rows = encode(config, data.load_examples(config), tokenizer).splits["train"]
+    rows = tokenize_splits(config, data.load_examples(config), tokenizer).splits["train"]
     collate = CompletionCollator(pad_token_id=tokenizer.pad_token_id)
 
     def with_positions(features: Any) -> dict[str, Any]:

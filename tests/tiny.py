@@ -81,7 +81,7 @@ def save_tiny_model(architecture, folder):
 
 
 def token_rows(lengths, *, seed=3):
-    """Encoded examples of the given lengths, each with a completion of three to five tokens."""
+    """Tokenized examples of the given lengths, each with a completion of three to five tokens."""
     rng = random.Random(seed)
     return [
         {"input_ids": [rng.randrange(2, VOCABULARY_SIZE) for _ in range(n)], "num_completion_tokens": rng.randint(3, 5)}

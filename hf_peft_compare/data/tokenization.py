@@ -51,7 +51,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class TokenizedSplits:
     """A run's data as tokens.
 
     Args:
@@ -74,13 +74,13 @@ class Encoded:
         return Inputs(rows=self.splits["test"], prompts=self.prompts, candidates=self.candidates, form=self.form)
 
 
-def encode(
+def tokenize_splits(
     config: RunConfig,
     examples: dict[str, list[Example]],
     tokenizer: PreTrainedTokenizerBase,
     *,
     cache: Path | None = None,
-) -> Encoded:
+) -> TokenizedSplits:
     """Tokenize all splits that a run reads, and what the test split is asked by.
 
     All is cut to what virtual tokens leave of `max_length`. Only a run that trains reads more than the test split.
@@ -101,7 +101,7 @@ def encode(
         _check_answers(config, form, tokens["test"])
         tokens, notes = _keep(tokens, paths)
     prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
-    return Encoded(
+    return TokenizedSplits(
         splits=tokens, prompts=[row["input_ids"] for row in prompts], candidates=candidates, form=form, notes=notes
     )
 

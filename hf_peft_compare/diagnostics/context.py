@@ -19,7 +19,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
 from hf_peft_compare.data.collators import Batch, to_device
 from hf_peft_compare.data.formats import format_of
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.diagnostics.observations import GradientWatch, ModelOutput, Recorder, Training
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.models.heads import head_of
@@ -79,7 +79,7 @@ class CheckContext:
 
     @cached_property
     def rows(self) -> list[Features]:
-        """Encoded train examples of various lengths, cut short."""
+        """Tokenized train examples of various lengths, cut short."""
         return self._encoded(self.form.encode, self.config.max_text_length)
 
     @cached_property
@@ -143,7 +143,7 @@ class CheckContext:
         trainer = make_trainer(
             Run(config=config, origins={}, folder=self.folder),
             RunComponents(tokenizer=self.tokenizer, model=self.model, arguments=arguments),
-            Encoded(splits=splits, prompts=[], candidates=[], form=self.form, notes=[]),
+            TokenizedSplits(splits=splits, prompts=[], candidates=[], form=self.form, notes=[]),
             extra=[watch],
         )
         trainer.train()

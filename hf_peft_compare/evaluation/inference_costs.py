@@ -18,7 +18,7 @@ from hf_peft_compare.config.schema import BASE, RunConfig
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.evaluation.prediction import score_losses
 from hf_peft_compare.models.heads import head_of
@@ -55,7 +55,7 @@ class Measuring:
     config: RunConfig
     model: Any
     tokenizer: Any
-    encoded: Encoded
+    encoded: TokenizedSplits
     test_losses: Sequence[tuple[float, int]]
     model_folder: Path
     cache: Path

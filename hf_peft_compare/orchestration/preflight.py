@@ -12,7 +12,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, encode
+from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.models.loading import base_on_meta, load_tokenizer, model_path
 from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
@@ -69,7 +69,7 @@ class _Group:
     def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
         """Tokenize all texts, and give what the rows' plans stand on."""
         shortest = min(self.configs, key=lambda c: (not c.method_type.trains, c.max_text_length))
-        encoded = encode(shortest, self.examples, self.tokenizer, cache=cache)
+        encoded = tokenize_splits(shortest, self.examples, self.tokenizer, cache=cache)
         lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
         return Ground(
             base=self.base,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.models.frozen_trunk import find_trunk
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.run_folder import (
@@ -16,7 +16,7 @@ from hf_peft_compare.training.trainer import longest_first
 from hf_peft_compare.utils.distributed import asks_for_sharding
 
 
-def kept_trunk_states(run: Run, built: RunComponents, encoded: Encoded) -> dict[str, TrunkStates]:
+def kept_trunk_states(run: Run, built: RunComponents, encoded: TokenizedSplits) -> dict[str, TrunkStates]:
     """Give the frozen trunk's states of the train and validation examples where a cache of them pays; else nothing."""
     trunk = find_trunk(built.model)
     splits = {"train": encoded.splits["train"], "validation": longest_first(encoded.splits["validation"])}

@@ -22,7 +22,7 @@ from hf_peft_compare.core.task import Example
 from hf_peft_compare.data import splits as data
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.sampler import count_visited_tokens
-from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, Encoded, encode
+from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, TokenizedSplits, tokenize_splits
 from hf_peft_compare.evaluation.prediction import Prediction
 from hf_peft_compare.models.trainable_parameters import (
     hash_trainables,
@@ -154,13 +154,15 @@ def _unsharded(run: Run, built: RunComponents) -> Any:
 
 def _adapt(
     run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
-) -> tuple[RunComponents, Encoded]:
+) -> tuple[RunComponents, TokenizedSplits]:
     """Build and train the run's model; when CUDA runs out of memory, again with half the micro-batch."""
     divisor = 1
     while True:
         with run.clock.measure(LOAD):
             built = build(run.config, output_dir=run.checkpoints, micro_batch_divisor=divisor)
-            encoded = encode(run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER)
+            encoded = tokenize_splits(
+                run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER
+            )
             run.note(*encoded.notes)
             _place(run, built)
         try:
@@ -196,7 +198,7 @@ def _place(run: Run, built: RunComponents) -> None:
         run.note("Spread parameters are gathered in bf16, so the test split was scored in bf16 too.")
 
 
-def _train(run: Run, built: RunComponents, encoded: Encoded, progress: ProgressFile, sink: WandbSink) -> None:
+def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: ProgressFile, sink: WandbSink) -> None:
     """Train with the standard Trainer, from the last whole checkpoint if there is one, and restore the best state."""
     forward = built.model.forward
     checkpoint = latest_checkpoint(run.checkpoints)

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from hf_peft_compare.core.task import Example, Features
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
 from hf_peft_compare.evaluation.prediction import Prediction, predict
 from hf_peft_compare.evaluation.scoring import score_texts
@@ -26,16 +26,16 @@ from hf_peft_compare.training.callbacks import (
 from hf_peft_compare.training.callbacks.phases import EVALUATION
 from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.run_state import Run
-from hf_peft_compare.training.trainer import EncodedExamples
+from hf_peft_compare.training.trainer import ExampleDataset
 
 
 def evaluate_run(
-    run: Run, built: RunComponents, encoded: Encoded, examples: Sequence[Example], progress: ProgressFile
+    run: Run, built: RunComponents, encoded: TokenizedSplits, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
     """Score the test split: the loss of the references, and what the model writes, or which class it tells."""
     run.measured.parameters = Parameters(**count_parameters(built.model))
     run.memory.enter(EVALUATION)
-    rows = cast("Sequence[Features]", EncodedExamples(encoded.splits["test"], run.test_states))
+    rows = cast("Sequence[Features]", ExampleDataset(encoded.splits["test"], run.test_states))
     stages = Stages(run.clock, progress)
     with run.clock.measure(EVALUATION):
         predicted = predict(

@@ -18,7 +18,7 @@ from transformers.trainer import SCHEDULER_NAME
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.sampler import SimilarLengthSampler
-from hf_peft_compare.data.tokenization import Encoded
+from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.models.heads import Head, head_of
 from hf_peft_compare.models.trainable_parameters import (
     load_trainables,
@@ -86,8 +86,8 @@ def _module(trainer: Trainer) -> nn.Module:
     return trainer.model
 
 
-class EncodedExamples(Dataset[Features]):
-    """Encoded examples as a torch dataset that knows its lengths, and the states of a frozen trunk if it has them."""
+class ExampleDataset(Dataset[Features]):
+    """Examples as a torch dataset that knows their lengths, and the states of a frozen trunk if it has them."""
 
     def __init__(self, rows: Sequence[Features], trunk_states: Sequence[Tensor] | None = None):
         self.rows = rows
@@ -106,7 +106,7 @@ class EncodedExamples(Dataset[Features]):
 def make_trainer(
     run: Run,
     built: RunComponents,
-    encoded: Encoded,
+    encoded: TokenizedSplits,
     *,
     extra: Sequence[TrainerCallback] = (),
     trunk_states: Mapping[str, TrunkStates] | None = None,
@@ -117,8 +117,8 @@ def make_trainer(
     trainer = ComparisonTrainer(
         model=built.model,
         args=built.arguments,
-        train_dataset=EncodedExamples(encoded.splits["train"], states.get("train")),
-        eval_dataset=EncodedExamples(longest_first(encoded.splits["validation"]), states.get("validation")),
+        train_dataset=ExampleDataset(encoded.splits["train"], states.get("train")),
+        eval_dataset=ExampleDataset(longest_first(encoded.splits["validation"]), states.get("validation")),
         data_collator=head_of(run.config).collator(built.tokenizer),
         compute_loss_func=head_of(run.config).loss,
         preprocess_logits_for_metrics=partial(_reduce_logits, head_of(run.config)),

@@ -46,7 +46,9 @@ def refuse(*args, **kwargs):
 def test_tokens_are_those_that_the_task_gives_example_by_example(texts, cache):
     config, examples, tokenizer = texts()
     form = get_task("summarization").format(config.task_settings)
-    for encoded in (tokenized.encode(config, examples, tokenizer, cache=place) for place in (None, cache, cache)):
+    for encoded in (
+        tokenized.tokenize_splits(config, examples, tokenizer, cache=place) for place in (None, cache, cache)
+    ):
         splits, prompts = contents(encoded)
         for name, split in examples.items():
             assert splits[name] == [form.encode(e, tokenizer, config.max_text_length) for e in split]
@@ -56,23 +58,23 @@ def test_tokens_are_those_that_the_task_gives_example_by_example(texts, cache):
 
 
 def test_without_a_cache_nothing_is_kept(texts, cache):
-    tokenized.encode(*texts())
+    tokenized.tokenize_splits(*texts())
     assert not cache.exists()
 
 
 @pytest.mark.parametrize(("row", "seed"), [("lora", 0), ("full", 1), ("last_layers", 2)])
 def test_methods_and_seeds_of_one_length_share_tokens(row, seed, texts, cache, monkeypatch):
-    first = tokenized.encode(*texts("lora"), cache=cache)
+    first = tokenized.tokenize_splits(*texts("lora"), cache=cache)
     monkeypatch.setattr(tokenized, "_tokenize", refuse)
-    assert contents(tokenized.encode(*texts(row, seed=seed), cache=cache)) == contents(first)
+    assert contents(tokenized.tokenize_splits(*texts(row, seed=seed), cache=cache)) == contents(first)
 
 
 def test_what_a_tokenizer_did_before_does_not_matter(texts, cache, monkeypatch):
     config, examples, tokenizer = texts()
-    tokenized.encode(config, examples, tokenizer, cache=cache)
+    tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
     tokenizer("a text that is cut", truncation=True, max_length=2)
     monkeypatch.setattr(tokenized, "_tokenize", refuse)
-    tokenized.encode(config, examples, tokenizer, cache=cache)
+    tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
 
 
 @pytest.mark.parametrize(
@@ -87,25 +89,25 @@ def test_what_a_tokenizer_did_before_does_not_matter(texts, cache, monkeypatch):
     ],
 )
 def test_what_decides_the_tokens_decides_their_file(row, override, made_anew, texts, cache):
-    tokenized.encode(*texts(), cache=cache)
+    tokenized.tokenize_splits(*texts(), cache=cache)
     before = names(cache)
     changed = texts(row, override)
-    encoded = tokenized.encode(*changed, cache=cache)
+    encoded = tokenized.tokenize_splits(*changed, cache=cache)
     assert {name.split("-")[0] for name in names(cache) - before} == made_anew
-    assert contents(encoded) == contents(tokenized.encode(*changed))
+    assert contents(encoded) == contents(tokenized.tokenize_splits(*changed))
 
 
 def test_other_texts_and_other_tokenizers_have_other_files(texts, cache):
     config, examples, tokenizer = texts()
-    tokenized.encode(config, examples, tokenizer, cache=cache)
+    tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
     before = names(cache)
     first, *others = examples["validation"]
     edited = {**examples, "validation": [dataclasses.replace(first, reference="Anna found nothing."), *others]}
-    tokenized.encode(config, edited, tokenizer, cache=cache)
+    tokenized.tokenize_splits(config, edited, tokenizer, cache=cache)
     assert {name.split("-")[0] for name in names(cache) - before} == {"validation"}
     before = names(cache)
     tokenizer.eos_token = "<s>"
-    encoded = tokenized.encode(config, examples, tokenizer, cache=cache)
+    encoded = tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
     assert len(names(cache) - before) == 4
     assert encoded.splits["train"][0]["input_ids"][-1] == tokenizer.convert_tokens_to_ids("<s>")
 
@@ -113,21 +115,21 @@ def test_other_texts_and_other_tokenizers_have_other_files(texts, cache):
 @pytest.mark.parametrize("kept_bytes", [0, 1, 100, 1000, -100, -20])
 def test_a_file_that_was_cut_is_made_anew(kept_bytes, texts, cache):
     config, examples, tokenizer = texts()
-    whole = contents(tokenized.encode(config, examples, tokenizer, cache=cache))
+    whole = contents(tokenized.tokenize_splits(config, examples, tokenizer, cache=cache))
     before = {path: path.read_bytes() for path in cache.iterdir()}
     for path, content in before.items():
         path.write_bytes(content[:kept_bytes])
-    assert contents(tokenized.encode(config, examples, tokenizer, cache=cache)) == whole
+    assert contents(tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)) == whole
     assert {path: path.read_bytes() for path in cache.iterdir()} == before
 
 
 def test_tokens_stay_readable_while_another_run_writes_the_same_file(texts, cache, monkeypatch):
     config, examples, tokenizer = texts()
-    first = tokenized.encode(config, examples, tokenizer, cache=cache)
+    first = tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
     expected = contents(first)
     with monkeypatch.context() as patch:
         patch.setattr(tokenized, "_read", lambda path, texts: None)  # begun before the first had ended
-        second = tokenized.encode(config, examples, tokenizer, cache=cache)
+        second = tokenized.tokenize_splits(config, examples, tokenizer, cache=cache)
     assert contents(first) == contents(second) == expected
     assert len(names(cache)) == 4
 
@@ -135,8 +137,8 @@ def test_tokens_stay_readable_while_another_run_writes_the_same_file(texts, cach
 def test_a_folder_that_cannot_be_written_costs_time_alone(texts, tmp_path):
     (tmp_path / "file").write_text("in the way")
     given = texts()
-    encoded = tokenized.encode(*given, cache=tmp_path / "file" / "tokens")
-    assert contents(encoded) == contents(tokenized.encode(*given))
+    encoded = tokenized.tokenize_splits(*given, cache=tmp_path / "file" / "tokens")
+    assert contents(encoded) == contents(tokenized.tokenize_splits(*given))
     assert encoded.notes == [
         "Tokens could not be kept in the study's folder (Not a directory): made by this run alone."
     ]
@@ -146,7 +148,7 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
     import datasets
 
     given = texts()
-    expected = contents(tokenized.encode(*given))
+    expected = contents(tokenized.tokenize_splits(*given))
     write = datasets.Dataset.map
 
     def fill(self, *args, cache_file_name=None, **kwargs):
@@ -157,7 +159,7 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(datasets.Dataset, "map", fill)
-    encoded = tokenized.encode(*given, cache=cache)
+    encoded = tokenized.tokenize_splits(*given, cache=cache)
     assert contents(encoded) == expected
     assert "No space left on device" in encoded.notes[0]
     assert names(cache) == set()
@@ -165,15 +167,15 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
 
 def test_an_error_of_the_task_comes_out_as_it_is_and_nothing_is_kept(texts, cache):
     with pytest.raises(UserError, match="^the completion of row .* tokens, too long for 30 tokens"):
-        tokenized.encode(*texts("lora", "max_length=30", "generation.max_new_tokens=1"), cache=cache)
+        tokenized.tokenize_splits(*texts("lora", "max_length=30", "generation.max_new_tokens=1"), cache=cache)
     assert not cache.exists()
 
 
 def test_no_progress_bars(texts, cache, capfd):
     given = texts()
     capfd.readouterr()
-    tokenized.encode(*given, cache=cache)
-    tokenized.encode(*given, cache=cache)
+    tokenized.tokenize_splits(*given, cache=cache)
+    tokenized.tokenize_splits(*given, cache=cache)
     assert capfd.readouterr() == ("", "")
 
 
@@ -187,7 +189,7 @@ def test_the_check_of_a_study_keeps_tokens_for_its_runs_only_when_all_has_passed
     monkeypatch.setattr(tokenized, "_tokenize", refuse)
     shortest = next(c for c in configs if c.row == "prompt_tuning")
     examples, tokenizer = data.load_examples(shortest), load_tokenizer(shortest)
-    tokenized.encode(shortest, examples, tokenizer, cache=folder / tokenized.TOKEN_CACHE_FOLDER)
+    tokenized.tokenize_splits(shortest, examples, tokenizer, cache=folder / tokenized.TOKEN_CACHE_FOLDER)
 
 
 def test_the_check_of_a_study_without_a_folder_writes_nothing(tiny_study, tmp_path, monkeypatch):

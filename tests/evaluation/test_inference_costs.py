@@ -8,7 +8,7 @@ from tiny import CLASSIFIERS, METHODS, shake_trainables
 
 from hf_peft_compare.comparison.rows import figures_of
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation import inference_costs as costs
 from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
 from hf_peft_compare.evaluation.scoring import score_completions
@@ -28,7 +28,7 @@ def measuring(build, tiny_study, tmp_path):
     def make(row, *overrides, **keys):
         built = build(row, *overrides, **keys)
         config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=0)
-        encoded = encode(config, load_examples(config), built.tokenizer)
+        encoded = tokenize_splits(config, load_examples(config), built.tokenizer)
         return Measuring(
             config, built.model, built.tokenizer, encoded, [], model_folder=tmp_path / "model", cache=tmp_path
         )

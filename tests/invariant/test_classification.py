@@ -8,7 +8,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.scoring import score_classes
 from hf_peft_compare.inference.prediction import predict_texts
 from hf_peft_compare.models.heads import head_of
@@ -40,7 +40,7 @@ def adapted(request, base, build, classifying, tiny_study):
     def make(row):
         built = build(row, *overrides, **classifying)
         config, _ = tiny_study(*overrides, **classifying).resolve(row=row, seed=0)
-        rows = encode(config, load_examples(config), built.tokenizer).splits["test"]
+        rows = tokenize_splits(config, load_examples(config), built.tokenizer).splits["test"]
         return shake_trainables(built.model), [dict(r) for r in rows], head_of(config).collator(built.tokenizer)
 
     return make

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_peft_compare.data import splits as data
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.generation import generate_texts
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.inference.loading import load_run
@@ -18,7 +18,7 @@ def test_after_training_in_bf16_the_test_split_is_scored_in_float32(row, train, 
     run = load_run(tmp_path / "run")
     assert all(parameter.dtype == torch.float32 for parameter in run.model.parameters())
 
-    encoded = encode(run.config, data.load_examples(run.config), run.tokenizer)
+    encoded = tokenize_splits(run.config, data.load_examples(run.config), run.tokenizer)
     pad = run.tokenizer.pad_token_id
     losses = score_completions(run.model, encoded.splits["test"], pad_token_id=pad, batch_size=8)
     rows = list(read_predictions(tmp_path / "run"))

@@ -7,7 +7,7 @@ from visual import COLOURS, config_of
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.scoring import score_classes
 from hf_peft_compare.inference.prediction import predict_texts
 from hf_peft_compare.models.heads import head_of
@@ -55,7 +55,7 @@ def test_an_answer_is_the_same_alone_and_in_a_batch_kept_or_computed(row, build,
     config = config_of(tiny_study, row, **asking)
     built = build(row, **asking)
     model = shake_trainables(built.model)
-    rows = [dict(r) for r in encode(config, load_examples(config), built.tokenizer).splits["test"]]
+    rows = [dict(r) for r in tokenize_splits(config, load_examples(config), built.tokenizer).splits["test"]]
     rows[0]["input_ids"] = rows[0]["input_ids"][:2] + rows[0]["input_ids"][4:]  # so there is padding
     if "token_type_ids" in rows[0]:
         rows[0]["token_type_ids"] = rows[0]["token_type_ids"][2:]

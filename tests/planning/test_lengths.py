@@ -7,7 +7,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.planning.lengths import Length, Lengths, batch_shapes, count_lengths, find_lengths
 
 
@@ -33,7 +33,7 @@ def test_without_tokenizer_or_data_every_text_is_taken_to_fill_the_room(tiny_stu
 def test_with_data_they_are_counted(tiny_study, tokenizer):
     config = config_of(tiny_study())
     lengths = find_lengths(config, tokenizer)
-    rows = encode(config, load_examples(config), tokenizer).splits["train"]
+    rows = tokenize_splits(config, load_examples(config), tokenizer).splits["train"]
     found = sorted(length.num_tokens for length in lengths.splits["train"])
     assert found == sorted(len(row["input_ids"]) for row in rows)
     assert lengths.basis == "counted in 38 examples of the data"
@@ -41,7 +41,7 @@ def test_with_data_they_are_counted(tiny_study, tokenizer):
 
 def test_mean_and_largest_micro_batch_are_those_that_training_sees(tiny_study, tokenizer):
     config = config_of(tiny_study("training.gradient_accumulation_steps=2"))
-    rows = encode(config, load_examples(config), tokenizer).splits["train"]
+    rows = tokenize_splits(config, load_examples(config), tokenizer).splits["train"]
     lengths = Lengths(
         basis="",
         splits={

@@ -6,7 +6,7 @@ from tiny import LABELS
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.records.run_folder import read_predictions
 
@@ -23,7 +23,7 @@ def asking(tiny_reviews):
 def test_the_prompt_is_the_template_and_the_completion_the_answer(asking, tiny_study):
     config, _ = tiny_study(**asking).resolve(row="full", seed=0)
     tokenizer, examples = load_tokenizer(config), load_examples(config)
-    row = encode(config, examples, tokenizer).splits["test"][0]
+    row = tokenize_splits(config, examples, tokenizer).splits["test"][0]
     text = tokenizer.decode(row["input_ids"])
     example = examples["test"][0]
     assert text == f"{example.source}\nWhat became of the animal? {example.reference}<|endoftext|>"
@@ -50,4 +50,4 @@ def test_answers_that_would_be_cut_are_refused(asking, tiny_study):
     """A model that has learned everything would be read as giving no answer, and score 0."""
     config, _ = tiny_study("generation.max_new_tokens=2", **asking).resolve(row="lora", seed=0)
     with pytest.raises(UserError, match="lora: the answers have up to . tokens, and generation.max_new_tokens is 2"):
-        encode(config, load_examples(config), load_tokenizer(config))
+        tokenize_splits(config, load_examples(config), load_tokenizer(config))

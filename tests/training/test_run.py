@@ -12,7 +12,7 @@ from hf_peft_compare.core.errors import RunFailed, UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.data.tokenization import encode
+from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.loading import load_base, load_tokenizer
 from hf_peft_compare.models.trainable_parameters import hash_tensors, load_trainables
@@ -70,7 +70,7 @@ def eval_losses(record):
 
 
 def validation_loss(config, model, tokenizer):
-    rows = encode(config, load_examples(config), tokenizer).splits["validation"]
+    rows = tokenize_splits(config, load_examples(config), tokenizer).splits["validation"]
     nats, tokens = zip(*score_completions(model, rows, pad_token_id=0, batch_size=4), strict=True)
     return sum(nats) / sum(tokens)
 
@@ -234,7 +234,7 @@ def test_a_finished_run_takes_the_place_of_a_failed_one(train, monkeypatch, tmp_
 def test_num_train_tokens_counts_real_tokens_of_all_steps(train, tiny_study):
     record = train("lora", "training.num_train_epochs=2")
     config, _ = tiny_study().resolve(row="lora", seed=0)
-    rows = encode(config, load_examples(config), load_tokenizer(config)).splits["train"]
+    rows = tokenize_splits(config, load_examples(config), load_tokenizer(config)).splits["train"]
     assert len(rows) % 8 == 0  # every row is visited in every epoch
     assert record.throughput.num_train_tokens == 2 * sum(len(row["input_ids"]) for row in rows)
 
@@ -283,7 +283,7 @@ def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
     lengths = {}
     for row in ("full", "prompt_tuning", "p_tuning"):
         config, _ = tiny_study("max_length=64").resolve(row=row, seed=0)
-        encoded = encode(config, load_examples(config), load_tokenizer(config))
+        encoded = tokenize_splits(config, load_examples(config), load_tokenizer(config))
         lengths[row] = max(len(r["input_ids"]) for r in encoded.splits["train"]), max(map(len, encoded.prompts))
     assert lengths["full"] == (64, 64 - 8)  # 8 new tokens are generated after a prompt
     assert lengths["prompt_tuning"] == lengths["p_tuning"] == (64 - 4, 64 - 8 - 4)

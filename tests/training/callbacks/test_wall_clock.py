@@ -67,7 +67,7 @@ def test_a_checkpoint_keeps_the_seconds_until_now(time):
         (prediction, "generate_tokens", EVALUATION, 1),
         (trainer, "save_trainables", SAVE, 2),  # a checkpoint per epoch
         (best_state, "save_trainables", SAVE, 2),  # the validation loss gets better twice
-        (training, "encode", LOAD, 1),
+        (training, "tokenize_splits", LOAD, 1),
         (training, "build", LOAD, 1),
         (ComparisonTrainer, "training_step", TRAIN, 6),  # two epochs of three steps
     ],
