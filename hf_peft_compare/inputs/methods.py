@@ -113,7 +113,7 @@ def _plugin(method: AnyMethod | type[AnyMethod], name: str, folder: Path) -> str
     has_state = not isinstance(method, type) and bool(vars(method))
     if not has_state and _is_importable(kind):
         return kind.__module__
-    content = _pickled(method, kind, name)
+    content = _pickled(method() if isinstance(method, type) else method, kind, name)  # equal for both
     known = re.sub(rb"[0-9a-f]{32}", b"", content)  # random ids of classes, new in each process
     path = saved(folder, name, hashlib.sha256(known).hexdigest(), lambda to: to.write_bytes(content), suffix=PICKLED)
     return str(path)
