@@ -8,6 +8,8 @@ WHOLE_DOCTOR = "tests/diagnostics/test_checks.py runs it whole, on healthy and o
 WHOLE_RUN = "tests/training/test_run.py trains whole runs with it"
 TYPES = "types without behavior"
 NAMES = "re-exports names"
+OBJECTS = "tests/inputs/test_inputs.py gives every kind of object"
+WHOLE_RESULT = "tests/results/test_result.py asks a whole result for it"
 
 UNTESTED = {
     "__init__": NAMES,
@@ -38,6 +40,11 @@ UNTESTED = {
     "diagnostics.observations": WHOLE_DOCTOR,
     "diagnostics.results": TYPES,
     "evaluation.prediction": "tests/inference/test_prediction.py and tests/training/test_run.py predict with it",
+    "inputs.datasets": OBJECTS,
+    "inputs.methods": OBJECTS,
+    "inputs.models": OBJECTS,
+    "inputs.saving": OBJECTS,
+    "inputs.tasks": "its docstrings are run by tests/test_api.py",
     "methods.few_shot": "tests/methods/test_hard_prompt.py asks with examples",
     "methods.full": EVERY_METHOD,
     "methods.lora": EVERY_METHOD,
@@ -97,4 +104,12 @@ UNTESTED = {
     "utils.hashing": "tests/records/test_record.py compares hashes",
     "utils.sharding": "tests/end_to_end/test_two_processes.py spreads parameters with it",
     "utils.wandb_run": "tests/training/callbacks/test_wandb.py opens runs with it",
+    "orchestration.notebook_progress": "tests/test_api.py runs the notebook of the examples",
+    "orchestration.study_run": "tests/test_api.py and tests/end_to_end run whole studies",
+    "results.charts": WHOLE_RESULT,
+    "results.frames": WHOLE_RESULT,
+    "results.method_result": WHOLE_RESULT,
+    "results.notebook": WHOLE_RESULT,
+    "results.studies": "tests/test_api.py loads folders with and without a study file",
+    "utils.quiet": "tests/test_api.py finds no progress bars in the notebook of the examples",
 }

@@ -6,7 +6,6 @@ import argparse
 
 from hf_peft_compare.cli.options import Commands, add_command, add_output_dir, number, study_folder
 from hf_peft_compare.core.errors import FAILED, OK
-from hf_peft_compare.records.record import read_runs
 
 
 def add(commands: Commands) -> None:
@@ -24,23 +23,21 @@ def add(commands: Commands) -> None:
 
 def choose_command(options: argparse.Namespace) -> int:
     """Print the row to take under a budget, study by study; the status is 1 where nothing fits."""
-    from hf_peft_compare.comparison import compare
-    from hf_peft_compare.comparison.recommendation import Budget, choose, parse_size, say_choice, say_over_studies
+    from hf_peft_compare.api import load
+    from hf_peft_compare.comparison.recommendation import say_over_studies
 
-    budget = Budget(
-        max_memory_bytes=None if options.max_memory is None else parse_size(options.max_memory),
-        max_minutes=options.max_minutes,
-        max_checkpoint_bytes=None if options.max_checkpoint is None else parse_size(options.max_checkpoint),
-        max_latency_seconds=options.max_latency,
-        min_quality=options.min_quality,
-        mergeable=options.mergeable,
-    )
     choices = []
     for study in options.study:
-        records, predictions = read_runs(study_folder(study, options.output_dir))
-        runs = [(record.row, record.seed) for record in records.values()]
-        choices.append(choose(compare(records, predictions, expected_runs=runs), budget))
-        print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in say_choice(choices[-1])), end="")
+        found = load(study_folder(study, options.output_dir)).choose(
+            max_memory=options.max_memory,
+            max_minutes=options.max_minutes,
+            max_checkpoint=options.max_checkpoint,
+            max_latency=options.max_latency,
+            min_quality=options.min_quality,
+            mergeable=options.mergeable,
+        )
+        choices.append(found.choice)
+        print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in found.sentences), end="")
     if len(choices) > 1:
         print(say_over_studies(choices))
     return OK if all(choice.row for choice in choices) else FAILED

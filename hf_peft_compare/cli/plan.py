@@ -22,11 +22,10 @@ def add(commands: Commands) -> None:
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print what every run of a study will take, before anything is downloaded or trained."""
-    from hf_peft_compare.planning.console import render_plan
-    from hf_peft_compare.planning.planner import configs_of, plan_study
+    from hf_peft_compare.api import plan_of
 
     quieten()
-    configs = configs_of(load_study(options.study, options.set), options.method)
-    plan = plan_study(configs, device=options.device, calibrate=options.calibrate)
-    print(json.dumps(plan.as_json(), indent=1) if options.json else render_plan(plan), end="\n" * options.json)
+    study = load_study(options.study, options.set)
+    plan = plan_of(study, rows=options.method, device=options.device, calibrate=options.calibrate)
+    print(json.dumps(plan.as_json(), indent=1) if options.json else str(plan), end="\n" * options.json)
     return OK

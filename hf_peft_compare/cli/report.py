@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, add_command, add_study
 from hf_peft_compare.config.loading import load_study
-from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.errors import OK, UserError
-from hf_peft_compare.records.record import read_runs
 
 if TYPE_CHECKING:
-    from hf_peft_compare.comparison import Comparison
+    from hf_peft_compare.results.result import Result
 
 
 def add(commands: Commands) -> None:
@@ -30,18 +28,15 @@ def report_command(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         where = f"no runs of {study.name} in {options.output_dir}"
         raise UserError(f"{where}; begin with: hf-peft-compare run {options.study}")
-    print_report(study, folder, options.to)
+    from hf_peft_compare.results.result import Result
+
+    print_report(Result.read(folder, study=study), options.to)
     return OK
 
 
-def print_report(study: StudyConfig, folder: Path, target: Path | None = None) -> Comparison:
-    """Print a study's table, write its report into `target` or `report/` beside its runs; return the comparison."""
-    from hf_peft_compare.comparison import compare
+def print_report(result: Result, to: Path | None = None) -> None:
+    """Print a study's table and write its report, into `to` or `report/` beside its runs."""
     from hf_peft_compare.comparison.console import render_table
-    from hf_peft_compare.report import write_report
 
-    records, predictions = read_runs(folder)
-    comparison = compare(records, predictions, expected_runs=study.runs)
-    print(render_table(comparison))
-    print(f"\nreport: {write_report(study, records, predictions, target or folder / 'report')}")
-    return comparison
+    print(render_table(result.comparison))
+    print(f"\nreport: {result.report(to)}")

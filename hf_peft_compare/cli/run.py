@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, positive
@@ -33,36 +32,24 @@ def add(commands: Commands) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run all methods and seeds of a study, then print its table and write its report."""
-    from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
-    from hf_peft_compare.orchestration.jobs import jobs_of
-
-    config = None if options.accelerate_config is None else find_accelerate_config(options.accelerate_config)
     study = load_study(options.study, options.set)
-    jobs = jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed)
     if options.dry_run:
-        return _print_configs(jobs)
-    from hf_peft_compare.orchestration.launcher import run_jobs
-    from hf_peft_compare.orchestration.progress_display import Live
+        from hf_peft_compare.orchestration.jobs import jobs_of
 
-    with Live() as live:
-        launch = partial(
-            run_jobs,
-            num_processes=options.num_processes,
-            one_run_per_gpu=options.one_run_per_gpu,
-            accelerate_config=config,
-            say=live,
-        )
-        if study.config.tune is not None:
-            from hf_peft_compare.orchestration.tuning import tuned_jobs
+        return _print_configs(jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed))
+    from hf_peft_compare.api import run_study
 
-            jobs = tuned_jobs(study, jobs, launch)
-        outcomes = launch(jobs)
-    folder = options.output_dir / study.config.name
-    comparison = print_report(study.config, folder)
-    from hf_peft_compare.report.wandb_verdict import log_verdict
-
-    log_verdict(study.config.name, comparison, folder)
-    return FAILED if "failed" in outcomes.values() else OK
+    result = run_study(
+        study,
+        output_dir=options.output_dir,
+        rows=options.method,
+        seeds=options.seed,
+        num_processes=options.num_processes,
+        one_run_per_gpu=options.one_run_per_gpu,
+        accelerate_config=options.accelerate_config,
+    )
+    print_report(result)
+    return FAILED if "failed" in result.outcomes.values() else OK
 
 
 def _print_configs(jobs: Sequence[Job]) -> int:

@@ -16,7 +16,7 @@ from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyCon
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError, unknown
-from hf_peft_compare.core.registry import get_method, get_metric, get_task
+from hf_peft_compare.core.registry import get_method, get_metric, get_task, load_plugin
 from hf_peft_compare.core.settings import parse
 
 if TYPE_CHECKING:
@@ -36,25 +36,62 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> Study:
-    """Load a study by its name or its file, with `key=value` overrides from the command line.
+def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
+    """Load a study by its name, its file or as a dictionary, with `key=value` overrides from the command line.
 
     Raises:
         UserError: no such study, broken YAML, an unknown key or a wrong type.
     """
-    path = _study_path(name_or_path)
-    study = _read_yaml(path)
     command_line: dict[str, Any] = {}
     for override in overrides:
         command_line = merge(command_line, _parse_override(override))
-    layers = {"study": _with_reference_rows(_normalize(study)), "command line": _normalize(command_line)}
-    layers = _with_grids(layers)
+    if isinstance(source, Mapping):
+        return _make_study(dict(source), command_line, name=str(source.get("name", "study")))
+    path = _study_path(str(source))
+    return _make_study(_read_yaml(path), command_line, name=path.stem)
+
+
+def _make_study(study: dict[str, Any], command_line: dict[str, Any], *, name: str) -> Study:
+    """Merge the two layers of a study and check them."""
+    _load_plugins(merge(study, command_line).get("plugins"))
+    given = {"study": _normalize(study), "command line": _normalize(command_line)}
+    layers = _with_grids({**given, "study": _with_reference_rows(given["study"])})
     if _is_local(merge(*layers.values()).get("dataset")):
         layers = {name: _without_hub_keys(layer) for name, layer in layers.items()}
-    merged, _ = merge_layers([("default", {"name": path.stem}), *layers.items()])
-    config = parse(StudyConfig, merged, where=f"study {path.stem}")
+    merged, _ = merge_layers([("default", {"name": name}), *layers.items()])
+    config = parse(StudyConfig, merged, where=f"study {name}")
     _check_study(config)
-    return Study(config=config, layers=layers)
+    return Study(config=config, layers=layers, tree={"name": config.name, **flatten_layers(*given.values())})
+
+
+def _load_plugins(names: Any) -> None:
+    """Load the plugins that a study names; raises UserError where that is no list, or one cannot be loaded."""
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError(f"plugins is {names!r}; expected a list of modules, e.g. [my_methods].")
+    for name in names or ():
+        load_plugin(name)
+
+
+def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the command line into the study's file, so that one file resolves to the same runs.
+
+    What the command line sets for all rows wins over what a row sets of its own, which therefore goes.
+    """
+    tree = merge(study, command_line)
+    methods = tree.get("methods")
+    if not isinstance(methods, Mapping):
+        return tree
+    kept, shared = set(command_line.get("methods") or {}), set(command_line) & set(ROW_PROTOCOL)
+    shared |= set(BASE) if "model_name_or_path" in command_line else set()
+    training = set(command_line.get("training") or {})
+    rows = {}
+    for row, settings in methods.items():
+        own = {} if row not in kept else command_line["methods"][row]
+        rows[row] = {key: value for key, value in settings.items() if key not in shared or key in own}
+        if isinstance(settings.get("training"), Mapping):
+            chosen = own.get("training") or {}
+            rows[row]["training"] = {k: v for k, v in settings["training"].items() if k not in training or k in chosen}
+    return {**tree, "methods": rows}
 
 
 def list_studies() -> dict[str, StudyConfig]:

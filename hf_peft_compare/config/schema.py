@@ -162,6 +162,7 @@ class StudyConfig(StudyProtocol):
             the method's own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` puts a row for each
             combination in its place, named by its values, which win over whatever else sets their keys.
+        plugins: modules with methods, tasks or metrics of your own, loaded before the study is read.
     """
 
     name: str
@@ -170,6 +171,7 @@ class StudyConfig(StudyProtocol):
     methods: dict[str, dict[str, Any]]
     seeds: list[int] = field(default_factory=lambda: [0])
     tune: Tune | None = None
+    plugins: list[str] = field(default_factory=list)
     references: References | None = None
 
     @property

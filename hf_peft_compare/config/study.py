@@ -5,9 +5,11 @@ Layers, lowest first: default < method < study < study method < command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import yaml
 
 from hf_peft_compare.config.layers import merge_layers, nested
 from hf_peft_compare.config.schema import (
@@ -28,10 +30,37 @@ LAYERS = ("default", "method", "study", "study method", "command line")
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study with the layers it was merged from, ready to be resolved into runs."""
+    """A study with the layers it was merged from, ready to be resolved into runs.
+
+    Args:
+        tree: the study as one file would have it, what the command line set included.
+    """
 
     config: StudyConfig
     layers: Mapping[str, dict[str, Any]]
+    tree: Mapping[str, Any]
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
+        """Make a study of what its YAML file would hold; raises UserError as `load_study`.
+
+        >>> from hf_peft_compare import load_study
+        >>> quickstart = load_study("quickstart")
+        >>> Study.from_dict(quickstart.tree, ["seeds=[0, 1]"]).config.seeds
+        [0, 1]
+        """
+        from hf_peft_compare.config.loading import load_study
+
+        return load_study(tree, overrides)
+
+    def to_yaml(self) -> str:
+        """Return the study as the text of one YAML file, which resolves to the same runs.
+
+        >>> from hf_peft_compare import load_study
+        >>> print(load_study("quickstart").to_yaml()[:17])
+        name: quickstart
+        """
+        return yaml.safe_dump(dict(self.tree), sort_keys=False, allow_unicode=True, width=120)
 
     def resolve(self, *, row: str, seed: int) -> tuple[RunConfig, dict[str, str]]:
         """Resolve one run; the second value is the layer that set each dotted key.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import pickle
 import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
@@ -28,6 +30,7 @@ E = TypeVar("E")
 
 # The modules of `--plugin`, for child processes to import too; separated as the paths of PYTHONPATH are.
 PLUGINS_VARIABLE = "HF_PEFT_COMPARE_PLUGINS"
+PICKLED = ".pkl"  # the suffix of a plugin that is a file with one object, such as a method of a notebook
 
 REGISTRIES: list[Registry[Any]] = []
 
@@ -165,7 +168,22 @@ def _load(point: EntryPoint) -> object:
         ) from None
 
 
+@cache
+def read_pickled(path: str) -> Any:
+    """Read the object that a file holds, the same one each time."""
+    try:
+        return pickle.loads(Path(path).read_bytes())
+    except Exception as error:  # whatever its modules raise
+        raise UserError(
+            f"plugin {path} cannot be read: {type(error).__name__}: {error}. Call compare() with the object again."
+        ) from None
+
+
 def _import_plugin(module: str) -> ModuleType:
+    if module.endswith(PICKLED):
+        held, holder = read_pickled(module), ModuleType(module)
+        vars(holder)["held"] = held() if isinstance(held, type) else held
+        return holder
     folder = os.getcwd()
     if folder not in sys.path:
         # As `python -m` has it, but last: a folder's evaluate.py must not hide the library of that name.
@@ -199,9 +217,12 @@ def load_plugin(module: str) -> None:
     Raises:
         UserError: it cannot be imported, or one of its classes lacks what it must have.
     """
+    if module.endswith(PICKLED):
+        module = str(Path(module).resolve())  # wherever this process or a child goes to
     for registry in REGISTRIES:
         registry.register_module(module)
-    os.environ[PLUGINS_VARIABLE] = os.pathsep.join(dict.fromkeys([*plugins(), module]))
+    others = [name for name in plugins() if name != module]
+    os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*others, module])  # the last one of a name holds
 
 
 def load_plugins(modules: Sequence[str]) -> None:
@@ -213,4 +234,7 @@ def load_plugins(modules: Sequence[str]) -> None:
 def source_of(entry: object) -> str:
     """Return the source of the module that defines an entry's class; of a script or notebook, the class's own."""
     cls = type(entry)
+    for path in plugins():
+        if path.endswith(PICKLED) and read_pickled(path) in (entry, cls):
+            return Path(path).name  # which has the hash of its content
     return inspect.getsource(cls if cls.__module__ == "__main__" else inspect.getmodule(cls) or cls)

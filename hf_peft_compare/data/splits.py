@@ -48,7 +48,7 @@ def load_splits(config: StudyProtocol) -> Any:
             f"train_split, validation_split and test_split are {listed}; expected three different names. "
             f"A split that the dataset does not have is cut from train."
         )
-    raw = _load(config)
+    raw = load_raw(config)
     if names["train"] not in raw:
         raise UserError(
             f"dataset {config.dataset} has no split {names['train']!r}; it has {', '.join(raw)}. Set train_split."
@@ -98,7 +98,7 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
     return load(**counts, seed=config.data_seed)
 
 
-def _load(config: StudyProtocol) -> Any:
+def load_raw(config: StudyProtocol) -> Any:
     """Load every split that a local or hub dataset has, as a dictionary by name."""
     import datasets
 

@@ -37,6 +37,23 @@ class Examination:
         return all(finding.status != PROBLEM for finding in self.findings.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """The examinations of all rows of a study; printed, a list of every check's finding."""
+
+    examinations: tuple[Examination, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check found a problem in any row."""
+        return all(examination.passed for examination in self.examinations)
+
+    def __str__(self) -> str:
+        from hf_peft_compare.diagnostics.console import render_examination, say_sum
+
+        return "\n".join([*map(render_examination, self.examinations), say_sum(self.examinations)])
+
+
 def judged(passed: bool, *, expected: str, found: str) -> CheckResult:
     """Give the finding of a check that applies."""
     return CheckResult(status=PASSED if passed else PROBLEM, expected=expected, found=found)

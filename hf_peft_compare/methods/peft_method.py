@@ -173,6 +173,10 @@ class Peft(PeftBased[PeftSettings]):
 
     def variant(self, settings: PeftSettings) -> tuple[str, Card] | None:
         """Return title and card of a well-known peft type."""
+        if settings.peft_type.upper() == "LORA":
+            from hf_peft_compare.methods.lora import Lora  # which is made of this module
+
+            return Lora.title, Lora.card
         return CARDS.get(settings.peft_type.upper())
 
     def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:

@@ -10,12 +10,14 @@ import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
@@ -54,7 +56,8 @@ def run_jobs(
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
         accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
-        say: called with a job and "started", "skipped", "finished" or "failed", or with why its old run was moved.
+        say: called with a job and "planned", "started", "skipped", "finished" or "failed", or with why its old run was
+            moved.
 
     Returns:
         The outcome of each run by its name: "skipped", "finished" or "failed".
@@ -84,6 +87,8 @@ def run_jobs(
     check_writable(study_folder)
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
     with locked(study_folder):
+        for job in waiting:
+            say(job, "planned")
         how = {"num_processes": processes, "accelerate_config": accelerate_config}
         outcomes |= _do_all(waiting, context, slots=slots, **how, say=say)
     return outcomes
@@ -147,8 +152,7 @@ class Children:
         """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
-        process = context.Process(target=train_in_child, args=(job, gpu, plugins()))
-        process.start()
+        process = start_child(context, train_in_child, job, gpu, plugins())
         self._stops.append(process.terminate)
         process.join()
         return process.exitcode
@@ -179,6 +183,33 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
+
+
+_STARTING = threading.Lock()
+
+
+def start_child(context: Any, function: Callable[..., None], *arguments: Any) -> Any:
+    """Start a process that knows this one's environment of now, and nothing of its main module.
+
+    The server that children are forked from has the environment of its own start, which in a notebook is long past.
+    Without a main module to import again, a script needs no `if __name__ == "__main__"`.
+    """
+    process = context.Process(target=_call, args=(dict(os.environ), function, arguments))
+    with _STARTING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
+    return process
+
+
+def _call(environment: Mapping[str, str], function: Callable[..., None], arguments: Sequence[Any]) -> None:
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
+    function(*arguments)
 
 
 def _check_in_child(
@@ -212,8 +243,7 @@ def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
 def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a child process; its result or error is passed on."""
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, function, arguments, plugins()))
-    process.start()
+    process = start_child(context, _answer, sender, function, arguments, plugins())
     sender.close()
     try:
         result, error = receiver.recv()

@@ -51,7 +51,9 @@ class Live:
         self.progress.stop()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Show that a run was "started", "skipped", "finished" or "failed", or another message about it."""
+        """Show that a run was "planned", "started", "skipped", "finished" or "failed", or another message about it."""
+        if message == "planned":
+            return
         self.progress.update(self._checking, visible=False)
         if message == "started":
             self._bars[job.folder] = self.progress.add_task(job.config.run, total=None, now="starting")
@@ -62,27 +64,28 @@ class Live:
         bar = self._bars.pop(job.folder, None)
         if bar is not None:
             self.progress.remove_task(bar)
-        self.console.print(f"{MARKS[message]} {job.config.run}", Text(_summary(job, message)), soft_wrap=True)
+        self.console.print(f"{MARKS[message]} {job.config.run}", Text(summarize(job, message)), soft_wrap=True)
 
     def _watch(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
             for folder, bar in list(self._bars.items()):
-                progress = _read(folder / PROGRESS_FILE)
+                progress = read_progress(folder)
                 if progress:
                     loss = f", loss {progress['loss']:.3f}" if progress["loss"] is not None else ""
                     steps = {"completed": progress["step"], "total": progress["num_steps"] or None}
                     self.progress.update(bar, now=f"{progress['phase']}{loss}", **steps)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """Read what a run does now; None where it has not begun."""
     try:
-        return json.loads(path.read_text())
+        return json.loads((folder / PROGRESS_FILE).read_text())
     except (OSError, json.JSONDecodeError):
         return None
 
 
-def _summary(job: Job, message: str) -> str:
-    """One line on what became of a run."""
+def summarize(job: Job, message: str) -> str:
+    """Return one line on what became of a run."""
     record = read_record(job.folder)
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"

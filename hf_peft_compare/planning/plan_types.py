@@ -34,6 +34,11 @@ class StudyPlan:
         """Names of the rows whose peak is above the device's memory."""
         return list(dict.fromkeys(plan.row for plan in self.runs if plan.memory and not plan.memory.fits))
 
+    def __str__(self) -> str:
+        from hf_peft_compare.planning.console import render_plan
+
+        return render_plan(self)
+
     def as_json(self) -> dict[str, Any]:
         """Give everything as plain values, the sums beside the runs."""
         sums = {"total_seconds": self.total_seconds, "total_flops": self.total_flops}

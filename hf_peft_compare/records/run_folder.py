@@ -19,6 +19,7 @@ LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 IDENTITY_FILE = "identity.json"
 CONFIG_HASH_FILE = "config_hash"  # in its place, in runs of the first versions
+STUDY_FILE = "study.yaml"  # in a study's folder, beside its runs
 
 
 def run_name(*, row: str, seed: int, trial: int | None = None) -> str:

@@ -1,0 +1,123 @@
+"""The `task:` part of a study, written in Python: one function per task, which takes the names of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+TaskSettings: TypeAlias = Mapping[str, Any]
+
+
+def classification(
+    text: str = "text",
+    label: str = "label",
+    *,
+    text_pair: str | None = None,
+    labels: Sequence[str] = (),
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of telling a text's class, by a head on the model.
+
+    Args:
+        text, label, text_pair, id: names of the data set's columns.
+        labels: the names of the classes, in the order of their numbers; empty: those that the data has.
+
+    >>> classification(text="message", label="team")
+    {'name': 'sequence_classification', 'text_column': 'message', 'label_column': 'team'}
+    """
+    columns = {"text_column": text, "label_column": label, "text_pair_column": text_pair, "id_column": id}
+    return _task("sequence_classification", **columns, labels=labels)
+
+
+def instructed_classification(
+    text: str = "text",
+    label: str = "label",
+    *,
+    text_pair: str | None = None,
+    labels: Sequence[str] = (),
+    instruction: str | None = None,
+    template: str | None = None,
+    answers: Mapping[str, Sequence[str]] | None = None,
+    scoring: str | None = None,
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of asking a causal LM for a text's class.
+
+    Args:
+        instruction: what is asked.
+        template: what the model reads, with {instruction} and a {column} for each text column.
+        answers: {label: the words that mean it}.
+        scoring: "generate": the model writes an answer; "likelihood": the likeliest of the answers is taken.
+
+    >>> instructed_classification(label="team", instruction="Which team is it for?")["instruction"]
+    'Which team is it for?'
+    """
+    columns = {"text_column": text, "label_column": label, "text_pair_column": text_pair, "id_column": id}
+    asked = {"instruction": instruction, "template": template, "answers": _lists(answers), "scoring": scoring}
+    return _task("instructed_classification", **columns, labels=labels, **asked)
+
+
+def statement_checking(
+    statement: str = "statement",
+    label: str = "label",
+    *,
+    template: str | None = None,
+    answers: Mapping[str, Sequence[str]] | None = None,
+    scoring: str | None = None,
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of asking a causal LM whether a statement is true.
+
+    >>> statement_checking("claim")["text_column"]
+    'claim'
+    """
+    asked = {"template": template, "answers": _lists(answers), "scoring": scoring}
+    return _task("statement_checking", text_column=statement, label_column=label, id_column=id, **asked)
+
+
+def summarization(
+    article: str = "article",
+    summary: str = "highlights",
+    *,
+    prompt_prefix: str | None = None,
+    prompt_suffix: str | None = None,
+    id: str | None = None,
+) -> TaskSettings:
+    r"""Return the task of writing a summary.
+
+    Args:
+        prompt_prefix, prompt_suffix: text before and after the article; None: none, and "\n\nTL;DR:".
+
+    >>> summarization(summary="digest")
+    {'name': 'summarization', 'article_column': 'article', 'summary_column': 'digest'}
+    """
+    prompt = {"prompt_prefix": prompt_prefix, "prompt_suffix": prompt_suffix}
+    return _task("summarization", article_column=article, summary_column=summary, id_column=id, **prompt)
+
+
+def visual_question_answering(
+    question: str = "question",
+    answer: str = "answer",
+    image: str = "image_id",
+    *,
+    num_answers: int | None = None,
+    answers: Sequence[str] = (),
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of answering questions about images by one of the most frequent words.
+
+    >>> visual_question_answering(num_answers=20)["num_answers"]
+    20
+    """
+    columns = {"question_column": question, "answer_column": answer, "image_column": image, "id_column": id}
+    return _task("visual_question_answering", **columns, num_answers=num_answers, answers=answers)
+
+
+def _task(name: str, **settings: Any) -> TaskSettings:
+    """Return a task's settings without those that keep their defaults."""
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+    return {"name": name, **{key: value for key, value in given.items() if value is not None and value != []}}
+
+
+def _lists(answers: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]] | None:
+    return None if answers is None else {label: list(words) for label, words in answers.items()}

@@ -1,0 +1,61 @@
+"""A whole study, from the command line or from Python: tuned, run, shown as it goes, its file left in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
+from hf_peft_compare.orchestration.jobs import Job, jobs_of
+from hf_peft_compare.orchestration.launcher import run_jobs
+from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
+from hf_peft_compare.orchestration.progress_display import Live
+from hf_peft_compare.records.run_folder import STUDY_FILE
+from hf_peft_compare.utils.files import write_text_atomically
+
+
+def do_study(
+    study: Study,
+    *,
+    output_dir: Path,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    num_processes: int | None = None,
+    one_run_per_gpu: bool = False,
+    accelerate_config: str | None = None,
+) -> dict[str, str]:
+    """Do all runs of a study, or those of some rows and seeds; return the outcome of each by its name.
+
+    Args:
+        accelerate_config: a name such as "fsdp", or a file, by which several processes share a model.
+
+    Raises:
+        UserError: bad input of any run; nothing was trained.
+    """
+    config = None if accelerate_config is None else find_accelerate_config(accelerate_config)
+    jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
+    file = output_dir / study.config.name / STUDY_FILE
+
+    def say(job: Job, message: str) -> None:
+        if message == "started":  # all was checked by then, and the folder is this process's
+            write_text_atomically(file, study.to_yaml())
+        progress(job, message)
+
+    with NotebookProgress(jobs) if in_notebook() else Live() as progress:
+        launch = partial(
+            run_jobs,
+            num_processes=num_processes,
+            one_run_per_gpu=one_run_per_gpu,
+            accelerate_config=config,
+            say=say,
+        )
+        if study.config.tune is not None:
+            from hf_peft_compare.orchestration.tuning import tuned_jobs
+
+            jobs = tuned_jobs(study, jobs, launch)
+        outcomes = launch(jobs)
+    if not file.exists():
+        write_text_atomically(file, study.to_yaml())
+    return outcomes

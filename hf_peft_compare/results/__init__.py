@@ -1,0 +1,1 @@
+"""A study's result in Python: its verdict, tables as data frames, charts, and its runs at work."""
