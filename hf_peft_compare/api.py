@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import load_plugins
 from hf_peft_compare.inputs.datasets import DatasetLike, save_dataset, with_labels
 from hf_peft_compare.inputs.methods import Methods, rows_of
 from hf_peft_compare.inputs.models import ModelLike, save_model
@@ -31,10 +32,10 @@ def compare(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 1,
-    tune: str | Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     num_processes: int | None = None,
     one_run_per_gpu: bool = False,
     accelerate_config: str | None = None,
@@ -88,10 +89,10 @@ def plan(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 1,
-    tune: str | Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     device: str | None = None,
     calibrate: bool = False,
 ) -> StudyPlan:
@@ -121,10 +122,10 @@ def doctor(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 1,
-    tune: str | Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Diagnosis:
     """Check what silently ruins comparisons, on the real model, before anything is trained; print it for a list.
 
@@ -162,10 +163,10 @@ def make_study(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 1,
-    tune: str | Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Study:
     """Make the study that `compare` runs of its arguments, which say what each is; `to_yaml()` is its file.
 
@@ -185,15 +186,16 @@ def _make_study(
     task: TaskSettings | str,
     methods: Methods,
     seeds: int | Sequence[int],
-    tune: str | Mapping[str, Any] | None,
-    training: Mapping[str, Any] | None,
+    tune: str | Mapping[str, object] | None,
+    training: Mapping[str, object] | None,
     output_dir: str | Path,
-    settings: Mapping[str, Any] | None,
+    settings: Mapping[str, object] | None,
 ) -> Study:
     folder = Path(output_dir)
     if not folder.name or folder.name == "..":
         raise UserError(f"output_dir is {str(output_dir)!r}; expected the folder of a study, e.g. runs/tickets.")
     rows, plugins = rows_of(methods, folder)
+    load_plugins(plugins)
     name, cut = save_dataset(dataset, folder)
     tree: dict[str, Any] = {
         "name": folder.name,

@@ -100,7 +100,7 @@ def test_a_folder_without_records_is_one_clear_error(tmp_path):
         ({"task": "classify"}, "unknown task 'classify'"),
         ({"output_dir": ".."}, "output_dir is '..'; expected the folder of a study"),
         ({"training": {"learning_rat": 1}}, "Did you mean 'training.learning_rate'"),
-        ({"settings": {"plugins": ["no_such_module_of_mine"]}}, "plugin no_such_module_of_mine cannot be imported"),
+        ({"settings": {"plugins": ["no_such_module_of_mine"]}}, "the study needs plugin no_such_module_of_mine"),
         ({"settings": {"plugins": "mine"}}, "plugins is 'mine'; expected a list of modules"),
     ],
 )

@@ -138,7 +138,6 @@ def has_any(annotation: ast.expr) -> bool:
     return any(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(annotation))
 
 
-@pytest.mark.xfail(strict=True, reason="contracts and records are being typed")
 def test_few_annotations_are_any() -> None:
     found = [has_any(annotation) for path in MODULES.values() for annotation in annotations(parsed(path))]
     assert sum(found) / len(found) < MAX_SHARE_OF_ANY, f"{sum(found)} of {len(found)}"

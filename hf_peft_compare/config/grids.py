@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from hf_peft_compare.config.layers import merge
+from hf_peft_compare.config.layers import Tree, merge
 from hf_peft_compare.core.errors import UserError, unknown
 
 Methods = Mapping[str, Mapping[str, Any]]
@@ -42,7 +42,7 @@ def _check_shared(row: str, settings: Mapping[str, Any], key: str) -> None:
     raise UserError(f"methods.{row} sets {key}, which its grid varies; leave one of the two out.")
 
 
-def cells(row: str, grid: Grid) -> dict[str, dict[str, Any]]:
+def cells(row: str, grid: Grid) -> dict[str, Tree]:
     """Name every combination of a grid's values, the last key's fastest: {"row-value-value": {key: value}}.
 
     Raises:
@@ -77,7 +77,7 @@ def check_keys(row: str, grid: Grid, valid: Iterable[str]) -> None:
             raise unknown(f"key of methods.{row}.grid", key, valid)
 
 
-def expanded(methods: Methods, grids: Mapping[str, Grid], methods_of: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def expanded(methods: Methods, grids: Mapping[str, Grid], methods_of: Mapping[str, str]) -> dict[str, Tree]:
     """Put the rows of its combinations in the place of every row with a grid, in one layer of a study.
 
     Each has the row's settings, and as `grid` its values of the keys that this layer lists.
@@ -85,7 +85,7 @@ def expanded(methods: Methods, grids: Mapping[str, Grid], methods_of: Mapping[st
     Args:
         methods_of: {row: method} of rows with a grid, for the new names do not tell it.
     """
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Tree] = {}
     for row, settings in methods.items():
         shared = {key: value for key, value in settings.items() if key != "grid"}
         named = cells(row, grids[row]) if row in grids else {row: {}}

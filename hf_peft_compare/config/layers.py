@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+Tree: TypeAlias = dict[str, Any]  # nested settings, as YAML has them
 
 
-def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
     """Merge two nested dictionaries deep; the upper one wins."""
     merged = dict(lower)
     for key, value in upper.items():
@@ -15,9 +17,9 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[dict[str, Any], dict[str, str]]:
+def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[Tree, dict[str, str]]:
     """Merge layers, lowest first; the second value is the layer that set each dotted key."""
-    merged: dict[str, Any] = {}
+    merged: Tree = {}
     origins: dict[str, str] = {}
     for name, layer in layers:
         merged = merge(merged, layer)
@@ -26,16 +28,16 @@ def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[di
     return merged, {key: origin for key, origin in origins.items() if key in kept}
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
     """Return every leaf by its dotted key; an empty dictionary is a leaf."""
-    flat: dict[str, Any] = {}
+    flat: Tree = {}
     for key, value in tree.items():
         nested_in = isinstance(value, Mapping) and value
         flat |= flatten(value, f"{prefix}{key}.") if nested_in else {f"{prefix}{key}": value}
     return flat
 
 
-def nested(key: str, value: object) -> dict[str, Any]:
+def nested(key: str, value: object) -> Tree:
     """Give the tree that has one value, at a dotted key."""
     first, _, rest = key.partition(".")
     return {first: nested(rest, value) if rest else value}

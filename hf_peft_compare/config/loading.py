@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hf_peft_compare.config import grids
-from hf_peft_compare.config.layers import merge, merge_layers, nested
+from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested
 from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, local_path, method_name
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError, unknown
-from hf_peft_compare.core.registry import get_method, get_metric, get_task, load_plugin
+from hf_peft_compare.core.registry import get_method, get_metric, get_task, is_loaded
 from hf_peft_compare.core.settings import parse
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] 
     Raises:
         UserError: no such study, broken YAML, an unknown key or a wrong type.
     """
-    command_line: dict[str, Any] = {}
+    command_line: Tree = {}
     for override in overrides:
         command_line = merge(command_line, _parse_override(override))
     if isinstance(source, Mapping):
@@ -51,9 +51,9 @@ def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] 
     return _make_study(_read_yaml(path), command_line, name=path.stem)
 
 
-def _make_study(study: dict[str, Any], command_line: dict[str, Any], *, name: str) -> Study:
+def _make_study(study: Tree, command_line: Tree, *, name: str) -> Study:
     """Merge the two layers of a study and check them."""
-    _load_plugins(merge(study, command_line).get("plugins"))
+    _check_plugins(merge(study, command_line).get("plugins"))
     given = {"study": _normalize(study), "command line": _normalize(command_line)}
     layers = _with_grids({**given, "study": _with_reference_rows(given["study"])})
     if _is_local(merge(*layers.values()).get("dataset")):
@@ -64,15 +64,21 @@ def _make_study(study: dict[str, Any], command_line: dict[str, Any], *, name: st
     return Study(config=config, layers=layers, tree={"name": config.name, **flatten_layers(*given.values())})
 
 
-def _load_plugins(names: Any) -> None:
-    """Load the plugins that a study names; raises UserError where that is no list, or one cannot be loaded."""
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+def _check_plugins(names: object) -> None:
+    """Raise UserError for plugins that are not loaded: to read a study runs no code that it brings along."""
+    if names is None:
+        return
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"plugins is {names!r}; expected a list of modules, e.g. [my_methods].")
-    for name in names or ():
-        load_plugin(name)
+    for name in names:
+        if not is_loaded(name):
+            raise UserError(
+                f"the study needs plugin {name}, which runs code of its own. If you trust it, load it with "
+                f"--plugin {name}, or load_plugin({name!r}) in Python."
+            )
 
 
-def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) -> Tree:
     """Merge the command line into the study's file, so that one file resolves to the same runs.
 
     What the command line sets for all rows wins over what a row sets of its own, which therefore goes.
@@ -113,7 +119,7 @@ def _study_path(name_or_path: str) -> Path:
     return path
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> Tree:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -123,7 +129,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str) -> Tree:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UserError(f"--set {text!r}: expected key=value, e.g. --set training.num_train_epochs=3")
@@ -134,7 +140,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     return nested(key, tree)
 
 
-def _normalize(layer: Mapping[str, object]) -> dict[str, Any]:
+def _normalize(layer: Mapping[str, object]) -> Tree:
     """Spell out the short forms: `task: summarization`, a list of method names, a method without settings."""
     layer = dict(layer)
     if isinstance(layer.get("task"), str):
@@ -147,7 +153,7 @@ def _normalize(layer: Mapping[str, object]) -> dict[str, Any]:
     return layer
 
 
-def _with_grids(layers: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _with_grids(layers: Mapping[str, Tree]) -> dict[str, Tree]:
     """Put a row for each of its combinations in the place of every row with a grid.
 
     Raises:
@@ -178,7 +184,7 @@ def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
     return [*own, *(f"training.{f.name}" for f in fields(TrainingConfig))]
 
 
-def _with_reference_rows(layer: dict[str, Any]) -> dict[str, Any]:
+def _with_reference_rows(layer: Tree) -> Tree:
     """Read the references' grids, which have the lists of the study file's own, into the references of rows.
 
     Raises:
@@ -201,7 +207,7 @@ def _is_local(dataset: Dataset) -> bool:
     return dataset is not None and (dataset == EMBEDDED or local_path(str(dataset)).exists())
 
 
-def _without_hub_keys(layer: Mapping[str, object]) -> dict[str, Any]:
+def _without_hub_keys(layer: Mapping[str, object]) -> Tree:
     """Drop what only a hub dataset has, so that `--set dataset=my_folder` is enough."""
     return {key: value for key, value in layer.items() if key not in ("dataset_config", "dataset_revision")}
 

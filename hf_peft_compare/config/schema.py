@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass as typed_dataclass
 
-from hf_peft_compare.config.layers import flatten
+from hf_peft_compare.config.layers import Tree, flatten
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
@@ -66,7 +66,7 @@ class Tune:
     """
 
     budget: str
-    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: dict[str, Tree] = field(default_factory=dict)
     seed: int = 0
     prune: bool = False
 
@@ -108,7 +108,7 @@ class StudyProtocol:
         costs: measure latency, merging and forgetting of each run's model once it is scored.
     """
 
-    task: dict[str, Any]
+    task: Tree
     dataset: str
     dataset_config: str | None = None
     dataset_revision: str | None = None
@@ -123,7 +123,7 @@ class StudyProtocol:
     model_name_or_path: str
     model_revision: str | None = None
     init: Literal["pretrained", "config"] = "pretrained"
-    architecture: dict[str, Any] = field(default_factory=dict)
+    architecture: Tree = field(default_factory=dict)
     attn_implementation: str | None = None
     tokenizer_name_or_path: str | None = None
     max_length: PositiveInt = 512
@@ -146,7 +146,7 @@ class StudyProtocol:
         """The head on top of the base, a name of `models.heads.HEADS`: the task's."""
         return self.task_type.head
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Tree:
         """Return the fields alone: what is found by them is found again where they are unpickled."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
@@ -162,13 +162,13 @@ class StudyConfig(StudyProtocol):
             the method's own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` puts a row for each
             combination in its place, named by its values, which win over whatever else sets their keys.
-        plugins: modules with methods, tasks or metrics of your own, loaded before the study is read.
+        plugins: modules with methods, tasks or metrics of your own, which must be loaded before the study (`--plugin`).
     """
 
     name: str
     title: str
     description: str = ""
-    methods: dict[str, dict[str, Any]]
+    methods: dict[str, Tree]
     seeds: list[int] = field(default_factory=lambda: [0])
     tune: Tune | None = None
     plugins: list[str] = field(default_factory=list)
@@ -194,8 +194,8 @@ class RunConfig(StudyProtocol):
     study: str
     row: str
     seed: int
-    method: dict[str, Any]
-    grid: dict[str, Any] = field(default_factory=dict)
+    method: Tree
+    grid: Tree = field(default_factory=dict)
     trial: int | None = None
     stop_above: list[float] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from hf_peft_compare.config.layers import merge_layers, nested
+from hf_peft_compare.config.layers import Tree, merge_layers, nested
 from hf_peft_compare.config.schema import (
     BASE,
     ROW_PROTOCOL,
@@ -37,7 +37,7 @@ class Study:
     """
 
     config: StudyConfig
-    layers: Mapping[str, dict[str, Any]]
+    layers: Mapping[str, Tree]
     tree: Mapping[str, Any]
 
     @classmethod
@@ -80,11 +80,11 @@ class Study:
         """Resolve every run of the study, in order."""
         return (self.resolve(row=row, seed=seed) for row, seed in self.config.runs)
 
-    def _run_layers(self, row: str) -> list[tuple[str, dict[str, Any]]]:
+    def _run_layers(self, row: str) -> list[tuple[str, Tree]]:
         method = get_method(method_name(row, self.config.methods[row]))
         task = self.config.task_type
         shared = {f.name for f in fields(StudyProtocol)}
-        layers: list[tuple[str, dict[str, Any]]] = [
+        layers: list[tuple[str, Tree]] = [
             (
                 "default",
                 defaults_of(StudyProtocol)
@@ -92,7 +92,7 @@ class Study:
             ),
             ("method", {"method": {"name": method.name}, "training": dict(method.training_defaults)}),
         ]
-        varied: list[tuple[str, dict[str, Any]]] = []
+        varied: list[tuple[str, Tree]] = []
         for name, layer in self.layers.items():
             settings = dict(layer.get("methods", {}).get(row, {}))
             own_name = "study method" if name == "study" else name
@@ -102,14 +102,14 @@ class Study:
         return _with_one_base(layers) + varied
 
 
-def _own(settings: Mapping[str, object]) -> dict[str, Any]:
+def _own(settings: Mapping[str, object]) -> Tree:
     """Lay out what a row sets as a tree of a run's config."""
     protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
     method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
     return {**protocol, "training": settings.get("training") or {}, "method": method}
 
 
-def _with_one_base(layers: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
     """Leave out the revision, tokenizer and architecture of every pretrained base but the one that is named last."""
     naming = [place for place, (_, layer) in enumerate(layers) if "model_name_or_path" in layer]
     if not naming or merge_layers(layers)[0]["init"] == "config":
@@ -119,6 +119,6 @@ def _with_one_base(layers: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, 
     return defaults + bare + above
 
 
-def _placed(key: str, value: object) -> dict[str, Any]:
+def _placed(key: str, value: object) -> Tree:
     """Lay out one value of a grid as a tree of a run's config."""
     return nested(run_key(key), value)

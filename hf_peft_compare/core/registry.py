@@ -211,14 +211,22 @@ def plugins() -> list[str]:
     return [name for name in os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep) if name]
 
 
+def is_loaded(module: str) -> bool:
+    """Whether a plugin was loaded, here or in a parent process."""
+    return _resolved(module) in plugins()
+
+
+def _resolved(module: str) -> str:
+    return str(Path(module).resolve()) if module.endswith(PICKLED) else module  # wherever a process goes to
+
+
 def load_plugin(module: str) -> None:
     """Register the methods, tasks, metrics and sections of a module, here and in the processes that this one starts.
 
     Raises:
         UserError: it cannot be imported, or one of its classes lacks what it must have.
     """
-    if module.endswith(PICKLED):
-        module = str(Path(module).resolve())  # wherever this process or a child goes to
+    module = _resolved(module)
     for registry in REGISTRIES:
         registry.register_module(module)
     others = [name for name in plugins() if name != module]

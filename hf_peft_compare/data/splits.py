@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
 FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
@@ -143,7 +146,9 @@ def _label_column(config: StudyProtocol) -> str | None:
     return None
 
 
-def _cut(config: StudyProtocol, train: Any, name: str, size: int | None, label_column: str | None) -> tuple[Any, Any]:
+def _cut(
+    config: StudyProtocol, train: Dataset, name: str, size: int | None, label_column: str | None
+) -> tuple[Dataset, Dataset]:
     """Cut a missing split from shuffled train; gives what is left of it, and the split."""
     if size is None:
         split = getattr(config, f"{name}_split")
@@ -158,7 +163,7 @@ def _cut(config: StudyProtocol, train: Any, name: str, size: int | None, label_c
     return train.select(kept), train.select(cut)
 
 
-def _labels(split: Any, column: str | None) -> list[str]:
+def _labels(split: Dataset, column: str | None) -> list[str]:
     """Give every row's label, the same for all where there is none; a missing column is an error of the task's own."""
     return list(map(str, split[column][:])) if column in split.column_names else [""] * len(split)
 
@@ -185,7 +190,7 @@ def _proportionally(labels: Sequence[str]) -> list[int]:
     return sorted(range(len(labels)), key=lambda row: (ranks[row] + 0.5) / counts[labels[row]])
 
 
-def _resize(config: StudyProtocol, split: Any, name: str, size: int | None) -> Any:
+def _resize(config: StudyProtocol, split: Dataset, name: str, size: int | None) -> Dataset:
     if size is None:
         return split
     if size > len(split):

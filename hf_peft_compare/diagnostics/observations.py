@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.records.parts import HistoryEntry
@@ -51,7 +51,14 @@ class GradientWatch(TrainerCallback):
     def __init__(self) -> None:
         self.reached: list[set[str]] = []
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: object,
+    ) -> None:
         """Look at all gradients of this step."""
         self.reached.append({name for name, p in named_trainables(model).items() if _has_gradient(p)})
 

@@ -10,9 +10,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from hf_peft_compare.config.schema import BASE, RunConfig
 from hf_peft_compare.config.training import GenerationConfig
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BATCH_SIZES = {1: 5, 32: 3}  # and how many calls of each are timed
+T = TypeVar("T")
 NUM_NEW_TOKENS = 8
 NUM_MERGE_EXAMPLES = 32
 MAX_OUTSIDE_TOKENS = 128
@@ -54,7 +56,7 @@ class Measuring:
 
     config: RunConfig
     model: Any
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     encoded: TokenizedSplits
     test_losses: Sequence[tuple[float, int]]
     model_folder: Path
@@ -75,7 +77,8 @@ class Measuring:
         return [{"input_ids": ids, "num_completion_tokens": len(ids) - 1} for ids in encoded]
 
 
-Part = Callable[[Measuring], Mapping[str, Any]]
+Figures: TypeAlias = Mapping[str, float | int]  # fields of `Costs`
+Part = Callable[[Measuring], Figures]
 
 
 def measure_costs(measuring: Measuring) -> Costs:
@@ -93,7 +96,7 @@ def measure_costs(measuring: Measuring) -> Costs:
     return Costs(**costs, costs_seconds=perf_counter() - start, notes=measuring.notes)
 
 
-def checkpoint_size(measuring: Measuring) -> Mapping[str, Any]:
+def checkpoint_size(measuring: Measuring) -> Figures:
     """Give "checkpoint_bytes", the size of all files that keep what was tuned; nothing where nothing was."""
     if not measuring.config.method_type.trains:
         return {}
@@ -101,7 +104,7 @@ def checkpoint_size(measuring: Measuring) -> Mapping[str, Any]:
     return {"checkpoint_bytes": sum(path.stat().st_size for path in files)}
 
 
-def latency(measuring: Measuring) -> Mapping[str, Any]:
+def latency(measuring: Measuring) -> Figures:
     """Give "latency_1_seconds" and "latency_32_seconds", the medians of a few calls of the model as it is.
 
     A call writes 8 tokens after test prompts, or classifies test texts; where CUDA has no room for 32, in parts.
@@ -109,7 +112,7 @@ def latency(measuring: Measuring) -> Mapping[str, Any]:
     return _latencies(measuring, measuring.model)
 
 
-def forgetting(measuring: Measuring) -> Mapping[str, Any]:
+def forgetting(measuring: Measuring) -> Figures:
     """Give "outside_loss" and "untouched_outside_loss", of the adapted and of the untouched model, in nats per token.
 
     They are of the package's own page of plain English, which no task is about. The untouched model is the base as
@@ -122,7 +125,7 @@ def forgetting(measuring: Measuring) -> Mapping[str, Any]:
     return {"outside_loss": loss, "untouched_outside_loss": untouched}
 
 
-def merging(measuring: Measuring) -> Mapping[str, Any]:
+def merging(measuring: Measuring) -> Figures:
     """Give latencies after merging, and what it did to quality: "unmerged_loss" and "merged_loss".
 
     The losses are of the references of the first test examples, at most 32, in nats per label.
@@ -165,7 +168,7 @@ def _latency(measuring: Measuring, model: PreTrainedModel, size: int, num_calls:
     return median(seconds)
 
 
-def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], Any]:
+def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], object]:
     """Prepare a call of the model with one batch of test examples, all of them, or the one of median length."""
     tokenizer, encoded = measuring.tokenizer, measuring.encoded
     if not encoded.prompts:
@@ -177,7 +180,7 @@ def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], Any]:
     return lambda: generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=size)
 
 
-def _take(items: Sequence[Any], size: int, *, length: Callable[[Any], int]) -> list[Any]:
+def _take(items: Sequence[T], size: int, *, length: Callable[[T], int]) -> list[T]:
     first = list(islice(cycle(items), max(BATCH_SIZES)))
     return first[:size] if size > 1 else [sorted(first, key=length)[len(first) // 2]]
 

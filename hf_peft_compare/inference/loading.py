@@ -59,7 +59,7 @@ class FinishedRun:
         return self.config.method_type
 
     @property
-    def base(self) -> tuple[Any, ...]:
+    def base(self) -> tuple[object, ...]:
         """What decides the base model: runs of equal values can share one.
 
         A class head comes with the run that trained it, so how many classes it has counts, and not which.
@@ -87,7 +87,7 @@ class FinishedRun:
 class Base:
     """An untouched base model, its tokenizer, and a copy of its class head, which runs put their own in place of."""
 
-    key: tuple[Any, ...]
+    key: tuple[object, ...]
     model: Any
     tokenizer: Any
     head: Mapping[str, Tensor]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from hf_peft_compare.config.layers import Tree
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.data.labels import ClassificationTask
@@ -27,7 +28,7 @@ EXPECTED = "a DatasetDict, Dataset, DataFrame, list of dicts, {split: table}, a 
 ROWS_HASHED = 1000  # at once
 
 
-def save_dataset(dataset: DatasetLike, folder: Path) -> tuple[str, dict[str, Any]]:
+def save_dataset(dataset: DatasetLike, folder: Path) -> tuple[str, Tree]:
     """Return what a study says of a data set: its name, and the sizes of splits that are to be cut from train.
 
     Args:
@@ -48,7 +49,7 @@ def save_dataset(dataset: DatasetLike, folder: Path) -> tuple[str, dict[str, Any
     return str(path), {f"num_{name}_samples": cut for name in missing}
 
 
-def with_labels(task: Mapping[str, Any], dataset: DatasetLike, tree: Mapping[str, Any]) -> dict[str, Any]:
+def with_labels(task: Mapping[str, Any], dataset: DatasetLike, tree: Mapping[str, Any]) -> Tree:
     """Return a task with the names of its classes, found in the train split where it has none.
 
     Args:

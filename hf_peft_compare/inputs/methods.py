@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from hf_peft_compare.config.layers import Tree
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod, Method
 from hf_peft_compare.core.registry import PICKLED
@@ -28,7 +29,7 @@ NOT_SETTINGS = {"peft_type", "task_type", "auto_mapping", "base_model_name_or_pa
 NOT_SETTINGS |= {"peft_version"}
 
 
-def rows_of(methods: Methods, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def rows_of(methods: Methods, folder: Path) -> tuple[dict[str, Tree], list[str]]:
     """Return the rows of a study, and the plugins that they need.
 
     Args:
@@ -37,7 +38,7 @@ def rows_of(methods: Methods, folder: Path) -> tuple[dict[str, dict[str, Any]], 
     Raises:
         UserError: what is no method, two rows of one name, an object that cannot be saved; it is named.
     """
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Tree] = {}
     plugins: list[str] = []
     if isinstance(methods, str) or not isinstance(methods, (Sequence, Mapping)):
         raise UserError(f"methods is {methods!r}; expected a list, each of {EXPECTED}.")
@@ -55,7 +56,7 @@ def rows_of(methods: Methods, folder: Path) -> tuple[dict[str, dict[str, Any]], 
     return rows, list(dict.fromkeys(plugins))
 
 
-def _row(name: str | None, value: Any, folder: Path, plugins: list[str]) -> tuple[str, dict[str, Any]]:
+def _row(name: str | None, value: Any, folder: Path, plugins: list[str]) -> tuple[str, Tree]:
     """Return a row's name and settings; what a method of one's own needs is added to `plugins`."""
     if isinstance(value, str) and name is None:
         return value, {}
@@ -73,10 +74,10 @@ def _row(name: str | None, value: Any, folder: Path, plugins: list[str]) -> tupl
     raise UserError(f"methods has {value!r}; expected {EXPECTED}.")
 
 
-def _peft_settings(config: Any) -> dict[str, Any]:
+def _peft_settings(config: Any) -> Tree:
     """Return the fields of peft's config that differ from their defaults, as YAML has them."""
     kind = getattr(config.peft_type, "value", config.peft_type)
-    settings: dict[str, Any] = {"method": "peft", "peft_type": str(kind)}
+    settings: Tree = {"method": "peft", "peft_type": str(kind)}
     for f in fields(config):
         value = getattr(config, f.name)
         default = f.default if f.default_factory is MISSING else f.default_factory()

@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,7 +98,7 @@ def run_jobs(
 
 def _do_all(
     jobs: Sequence[Job],
-    context: object,
+    context: ForkServerContext,
     *,
     slots: Sequence[str | None],
     num_processes: int,
@@ -148,7 +150,7 @@ class Children:
         self.stopped = False
         self._stops: list[Callable[[], None]] = []
 
-    def run(self, job: Job, context: Any, *, gpu: str | None, num_processes: int) -> int:
+    def run(self, job: Job, context: ForkServerContext, *, gpu: str | None, num_processes: int) -> int:
         """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
@@ -178,7 +180,7 @@ class Children:
                 stop()
 
 
-def _context() -> Any:
+def _context() -> ForkServerContext:
     """The way children start: forked from a process that has the heavy imports loaded but has done nothing yet."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -188,7 +190,7 @@ def _context() -> Any:
 _STARTING = threading.Lock()
 
 
-def start_child(context: Any, function: Callable[..., None], *arguments: Any) -> Any:
+def start_child(context: ForkServerContext, function: Callable[..., None], *arguments: object) -> Any:
     """Start a process that knows this one's environment of now, and nothing of its main module.
 
     The server that children are forked from has the environment of its own start, which in a notebook is long past.
@@ -205,7 +207,7 @@ def start_child(context: Any, function: Callable[..., None], *arguments: Any) ->
     return process
 
 
-def _call(environment: Mapping[str, str], function: Callable[..., None], arguments: Sequence[Any]) -> None:
+def _call(environment: Mapping[str, str], function: Callable[..., None], arguments: Sequence[object]) -> None:
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)
@@ -240,7 +242,7 @@ def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
     return next((n for n in range(num_gpus, 1, -1) if all(batch % n == 0 for batch in batches)), 1)
 
 
-def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+def _in_child(context: ForkServerContext, function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function in a child process; its result or error is passed on."""
     receiver, sender = context.Pipe(duplex=False)
     process = start_child(context, _answer, sender, function, arguments, plugins())
@@ -256,7 +258,9 @@ def _in_child(context: Any, function: Callable[..., Any], *arguments: Any) -> An
     return result
 
 
-def _answer(sender: Any, function: Callable[..., Any], arguments: Sequence[Any], plugins: Sequence[str]) -> None:
+def _answer(
+    sender: Connection, function: Callable[..., Any], arguments: Sequence[object], plugins: Sequence[str]
+) -> None:
     try:
         load_plugins(plugins)  # the process that this one is forked from may have begun before they were loaded
         sender.send((function(*arguments), None))

@@ -6,7 +6,7 @@ mask, and there is no autocast. A trace of a step therefore replaces these calls
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -43,7 +43,9 @@ class Kernels(TorchFunctionMode):
         self.bf16 = bf16
         self._cast: dict[int, tuple[Tensor, Tensor]] = {}  # trained weights are cast once per pass, as autocast does
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Answer a call of torch."""
         kwargs = kwargs or {}
         if func is Tensor.__bool__:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +51,9 @@ class Ledger(TorchDispatchMode):
         self._events: list[tuple[int, int]] = []  # (storage, bytes of memory that it takes or gives back)
         self._living: dict[int, int] = {}  # {address: storage}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Do an operation and note it."""
         output = func(*args, **(kwargs or {}))
         self.ops[_cost(func, args, kwargs or {}, output)] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,9 @@ class FlopCounter(TorchDispatchMode):
         super().__init__()
         self.num_flops = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Do an operation and count it."""
         output = func(*args, **(kwargs or {}))
         self.num_flops += count_flops_of(func, args, kwargs or {}, output)
