@@ -173,10 +173,14 @@ def test_a_script_needs_no_guard_and_may_define_a_method():
     process = run_script(SCRIPT.format(n=16, epochs=1, methods="Mine"))
     output, errors = process.communicate(timeout=300)
     assert output.count("begun") == 1 and "{'mine-seed0': 'finished'}" in output, errors
+    (plugin,) = Path("runs/outcomes/inputs").glob("mine-*.pkl")
+    with pytest.raises(UserError, match=f"needs plugin {plugin}, which runs code of its own"):
+        load("runs/outcomes")  # to read a study runs nothing that it brings along
+    assert main(["run", "runs/outcomes/study.yaml"]) == 2
+    assert main(["run", "runs/outcomes/study.yaml", "--plugin", str(plugin)]) == 0
     assert load("runs/outcomes")["mine"].predict(["a story"])[0] in ("gain", "loss", "neither")
     again, _ = run_script(SCRIPT.format(n=16, epochs=1, methods="Mine()")).communicate(timeout=300)
     assert "{'mine-seed0': 'skipped'}" in again
-    assert main(["run", "runs/outcomes/study.yaml"]) == 0
 
 
 @pytest.mark.slow

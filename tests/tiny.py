@@ -132,3 +132,8 @@ MAIN_STUDY_COUNTS = {
     "lora": 4_718_592,
     "full": 124_439_808,
 }
+
+
+def known(entry):
+    """Return the values of a part of a record that are known, by name."""
+    return {name: value for name, value in vars(entry).items() if value is not None}

@@ -15,7 +15,7 @@ from hf_peft_compare.diagnostics import checks
 from hf_peft_compare.diagnostics.context import for_examination, switch_dropout_off
 from hf_peft_compare.diagnostics.examining import examine
 from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM
-from hf_peft_compare.methods import last_layers, peft_method
+from hf_peft_compare.methods import last_layers, lora
 from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 from hf_peft_compare.planning.planner import configs_of
 from hf_peft_compare.training import factory
@@ -41,14 +41,14 @@ def after_build(monkeypatch):
     """`after_build(change)`: every model that peft builds is changed in place."""
 
     def arrange(change):
-        build = peft_method.build_peft
+        build = lora.build_peft
 
         def build_and_change(*args, **kwargs):
             model = build(*args, **kwargs)
             change(model)
             return model
 
-        monkeypatch.setattr(peft_method, "build_peft", build_and_change)
+        monkeypatch.setattr(lora, "build_peft", build_and_change)
 
     return arrange
 
@@ -120,8 +120,8 @@ def test_a_seed_that_is_set_after_the_model_is_built(findings, monkeypatch):
 
 
 def test_a_seed_that_the_method_sets_itself(findings, monkeypatch):
-    build = peft_method.build_peft
-    monkeypatch.setattr(peft_method, "build_peft", lambda *args: (torch.manual_seed(7), build(*args))[1])
+    build = lora.build_peft
+    monkeypatch.setattr(lora, "build_peft", lambda *args: (torch.manual_seed(7), build(*args))[1])
     assert problems(findings("lora")) == {"seed"}
 
 

@@ -122,7 +122,7 @@ def test_the_plan_is_the_record(base, train, tiny_study):
     record = train("qlora", base, "training.num_train_epochs=1", methods=ROWS)
     plans = plan_study(configs_of(tiny_study(base, methods=ROWS))).runs
     packed, plain = (next(run for run in plans if run.row == row) for row in ("qlora", "lora"))
-    assert record.parameters == {"trainable_params": packed.trainable_params, "total_params": packed.total_params}
+    assert vars(record.parameters) == {"trainable_params": packed.trainable_params, "total_params": packed.total_params}
     assert (packed.trainable_params, packed.total_params) == (plain.trainable_params, plain.total_params)
     assert record.memory.weights_bytes == packed.memory.weights_bytes < plain.memory.weights_bytes
     assert record.memory.gradients_bytes == packed.memory.gradients_bytes

@@ -16,12 +16,12 @@ from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.loading import load_base, load_tokenizer
 from hf_peft_compare.models.trainable_parameters import hash_tensors, load_trainables
-from hf_peft_compare.records.parts import HistoryEntry, ScoreDescription, Validation
+from hf_peft_compare.records.parts import ScoreDescription, Validation
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.training import run as training
 from hf_peft_compare.training import testing, trainer
-from hf_peft_compare.training.trainer import ComparisonTrainer, _nats_per_label, history, make_trainer
+from hf_peft_compare.training.trainer import ComparisonTrainer, _nats_per_label, make_trainer
 
 
 @pytest.mark.parametrize("row", ["lead", "zero_shot", *METHODS])
@@ -287,15 +287,3 @@ def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):
         lengths[row] = max(len(r["input_ids"]) for r in encoded.splits["train"]), max(map(len, encoded.prompts))
     assert lengths["full"] == (64, 64 - 8)  # 8 new tokens are generated after a prompt
     assert lengths["prompt_tuning"] == lengths["p_tuning"] == (64 - 4, 64 - 8 - 4)
-
-
-def test_history_keeps_the_loss_curves_and_nothing_of_the_clock():
-    log = [
-        {"loss": 2.0, "grad_norm": 1.0, "learning_rate": 0.1, "epoch": 0.5, "step": 1},
-        {"eval_loss": 9.0, "eval_nats_per_label": 1.5, "eval_runtime": 3.0, "epoch": 1.0, "step": 2},
-        {"train_runtime": 10.0, "train_loss": 1.0, "epoch": 1.0, "step": 2},
-    ]
-    assert history(log) == [
-        HistoryEntry(step=1, epoch=0.5, loss=2.0, learning_rate=0.1, grad_norm=1.0),
-        HistoryEntry(step=2, epoch=1.0, eval_loss=1.5),
-    ]
