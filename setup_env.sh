@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Make .venv and install the package into it, at the tested versions of constraints.txt; nothing is done twice.
-#   bash setup_env.sh            what is needed to run studies
-#   bash setup_env.sh test       and to run the tests
-# PYTHON names the interpreter (default: python3; 3.10 to 3.13).
+# Create .venv and install the package into it, with the tested versions of constraints.txt; finished steps are skipped.
+#   bash setup_env.sh            the requirements for running studies
+#   bash setup_env.sh test       also the requirements for running the tests
+# PYTHON is the interpreter (default: python3; 3.10 to 3.13).
 set -euo pipefail
 cd "$(dirname "$0")"
 extra=${1:-}
@@ -11,7 +11,7 @@ python=${PYTHON:-python3}
 "$python" - <<'PY' || exit 2
 import sys
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-    sys.exit(f"error: Python {sys.version.split()[0]} came, 3.10 to 3.13 is expected; set PYTHON=/path/to/python3.12")
+    sys.exit(f"error: Python 3.10–3.13 is required, found {sys.version.split()[0]}; set PYTHON=/path/to/python3.12")
 PY
 
 installed="$(cat pyproject.toml constraints.txt | cksum) ${extra}"

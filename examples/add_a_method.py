@@ -1,4 +1,4 @@
-"""A method of your own: BitFit trains the biases, and nothing else.
+"""A custom method: BitFit trains only the biases.
 
 hf-peft-compare run quickstart --plugin add_a_method --set 'methods={bitfit: {}, lora: {}}'
 """
@@ -13,7 +13,7 @@ class BitFitSettings:
     """Settings of BitFit.
 
     Args:
-        norms: train the weights of layer norms too, as models without biases need.
+        norms: train the weights of normalization layers too, for models without biases.
     """
 
     norms: bool = False
@@ -37,7 +37,7 @@ class BitFit(Method[BitFitSettings]):
 
         for name, parameter in base.named_parameters():
             parameter.requires_grad = name.endswith("bias") or (settings.norms and "norm" in name.lower())
-        if base.get_output_embeddings() is None:  # a class head is new, and trained whole
+        if base.get_output_embeddings() is None:  # a class head is new, so all of it is trained
             for module in head_modules(base):
                 module.requires_grad_(True)
         return base

@@ -1,4 +1,4 @@
-"""Compare ways to adapt one pretrained model to one task: same data, same training path, measured alike."""
+"""Compare fine-tuning methods of one pretrained model on one task: same data, same training code, same measurements."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# On some processors bitsandbytes warns, whenever torch's libraries are imported, of a kernel that it did not download.
+# On some processors, bitsandbytes warns about a kernel it did not download whenever torch's libraries are imported.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
-# What needs torch is imported when it is first asked for, so that reports and --help do without.
+# Imported on first access, so that reports and --help do not import torch.
 _EXPORTS = {
     "api": ("compare", "doctor", "load", "make_study", "plan", "run_study"),
     "config.loading": ("load_study",),

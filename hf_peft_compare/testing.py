@@ -1,11 +1,11 @@
-"""What every method must hold, for the tests of whoever adds one: `check_method(MyMethod)` builds it on tiny models.
+"""The contract of methods, for tests of new methods: `check_method(MyMethod)` builds a method on tiny models.
 
     from hf_peft_compare.testing import check_method
 
     def test_my_method():
         check_method(MyMethod, {"rank": 2})
 
-The models have random weights and are built here: nothing is downloaded, and a check takes a second.
+The models are built with random weights: nothing is downloaded, and a check takes a second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hf_peft_compare.training.factory import apply_method
 
 VOCABULARY_SIZE = 300
 _BLOCKS = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
-_WIDE = {"initializer_range": 0.2}  # wide enough that logits tell tokens apart without training
+_WIDE = {"initializer_range": 0.2}  # wide enough for logits to differ between tokens without training
 # Two blocks of width 32 each; a key is transformers' `model_type`.
 ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     "gpt2": {**_WIDE, "vocab_size": VOCABULARY_SIZE, "n_layer": 2, "n_embd": 32, "n_head": 2, "n_positions": 128}
@@ -50,12 +50,12 @@ _IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 
 @dataclass(frozen=True)
 class Case:
-    """One method with its settings on one tiny model, built as a run builds it.
+    """One method with its settings on one tiny model, built as in a run.
 
     Args:
         method: the name of a registered method.
-        settings: what a study's row would set.
-        architecture: a key of `ARCHITECTURES`; "bert" has a class head, the others write text.
+        settings: the method's settings, as in a row of a study.
+        architecture: a key of `ARCHITECTURES`; "bert" has a class head, the others generate text.
     """
 
     method: str
@@ -85,23 +85,23 @@ class Case:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """A tokenizer of the model's vocabulary, which pads as a run's does."""
+        """A tokenizer with the model's vocabulary, with padding as in a run."""
         tokenizer = tiny_encoder_tokenizer() if self.architecture == "bert" else tiny_tokenizer()
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         tokenizer.padding_side = "right" if self.architecture == "bert" else "left"
-        tokenizer.name_or_path = self.config.model_name_or_path  # as of one that was loaded; peft's configs note it
+        tokenizer.name_or_path = self.config.model_name_or_path  # as for a loaded tokenizer; peft's configs store it
         return tokenizer
 
     def base(self) -> PreTrainedModel:
-        """Return a fresh base, the same each time, in evaluation mode."""
+        """Return a new base with the same weights each time, in evaluation mode."""
         return seeded_base(self.config, self.tokenizer).eval()
 
     def model(self) -> Any:
-        """Return the adapted model of a fresh base, in evaluation mode."""
+        """Return the adapted model on a new base, in evaluation mode."""
         return apply_method(self.base(), self.config, self.tokenizer).eval()
 
     def tuned(self) -> Any:
-        """Return the adapted model with its trainable parameters moved, as by training."""
+        """Return the adapted model with its trainable parameters changed, as after training."""
         return shake_trainables(self.model())
 
 
@@ -111,15 +111,16 @@ def check_method(
     *,
     architectures: Sequence[str] = tuple(ARCHITECTURES),
 ) -> None:
-    """Check all that must hold for a method that trains; a class or an instance is registered.
+    """Check the contract of a method that trains.
 
     Args:
-        settings: what a study's row would set.
-        architectures: the models that it is for, keys of `ARCHITECTURES`.
+        method: the name of a registered method, or a class or instance, which is registered.
+        settings: the method's settings, as in a row of a study.
+        architectures: the models to check on, keys of `ARCHITECTURES`.
 
     Raises:
-        AssertionError: what does not hold, on which architecture.
-        UserError: the method refuses its settings or the architecture, or lacks what it must have.
+        AssertionError: a check fails; the message names it and the architecture.
+        UserError: the method rejects its settings or the architecture, or lacks a required attribute or method.
     """
     if not isinstance(method, str):
         register_method(method)
@@ -131,7 +132,7 @@ def check_method(
 
 
 def check_trainables(case: Case) -> None:
-    """A step trains the method's parameters, all of them float32, and leaves every other bit of the base as it is."""
+    """Check that a step changes only the method's parameters, all of them float32, and no other bit of the base."""
     model = case.model().train()
     trained = named_trainables(model)
     _expect(case, bool(trained), "no parameter requires gradients; build() must set requires_grad")
@@ -150,7 +151,7 @@ def check_trainables(case: Case) -> None:
 
 
 def check_saving(case: Case) -> None:
-    """Saved and loaded onto a fresh base, it has equal outputs, and only what was trained is saved."""
+    """Check that saving and loading preserves the outputs, and that only trained parameters are saved."""
     model, base = case.tuned(), case.base().requires_grad_(False)
     untouched, expected = _logits(base), _logits(model)
     with tempfile.TemporaryDirectory() as name:
@@ -161,37 +162,45 @@ def check_saving(case: Case) -> None:
         loaded = case.type.load(base, Path(name), case.config.method_settings).eval()
     trained = sum(p.numel() * p.element_size() for p in named_trainables(model).values())
     _expect(case, saved < trained + 10_000, f"save() wrote {saved} bytes, but {trained} were trained")  # names, shapes
-    _expect_close(case, _logits(loaded), expected, "loaded, it has other outputs than when it was saved")
-    _expect(case, not torch.allclose(_last(expected), _last(untouched), atol=1e-2), "its parameters change no output")
+    _expect_close(case, _logits(loaded), expected, "the outputs differ after saving and loading")
+    _expect(
+        case,
+        not torch.allclose(_last(expected), _last(untouched), atol=1e-2),
+        "the trained parameters do not change the outputs",
+    )
 
 
 def check_merging(case: Case) -> None:
-    """Merged it is a plain model of equal outputs; where it cannot be, `merge` raises UserError."""
+    """Check that `merge` returns a plain model with the same outputs, or raises UserError."""
     model, kind = case.tuned(), type(case.base())
     expected = _logits(model)
     try:
         merged = case.type.merge(model)
     except UserError:
-        # One setting of a mergeable method may rule it out, as a peft type of virtual tokens does.
+        # A setting of a mergeable method may rule out merging, e.g. a peft type with virtual tokens.
         return
     _expect(case, case.type.mergeable, "merge() returns a model, but mergeable is false; set it")
     _expect(case, type(merged) is kind, f"merge() returns {type(merged).__name__}; expected a plain {kind.__name__}")
-    _expect_close(case, _logits(merged), expected, "merged, it has other outputs", tolerance=1e-4)
+    _expect_close(case, _logits(merged), expected, "the outputs differ after merging", tolerance=1e-4)
     with tempfile.TemporaryDirectory() as folder:
         merged.save_pretrained(folder)
         again = kind.from_pretrained(folder).eval()
-    _expect_close(case, _logits(again), expected, "merged, saved and loaded, it differs", tolerance=1e-4)
+    _expect_close(
+        case, _logits(again), expected, "the outputs differ after merging, saving and loading", tolerance=1e-4
+    )
 
 
 def check_on_meta(case: Case) -> None:
-    """It builds on the meta device, where studies are planned and checked, with the same trainable parameters."""
+    """Check that it builds with the same trainable parameters on the meta device, where studies are planned."""
     architecture = plan_architecture(case.config)
     base = trace_base(architecture, _head(case))
     traced = named_trainables(build_on_meta(case.config, base, case.tokenizer))
     real = named_trainables(case.model())
-    _expect(case, all(p.is_meta for p in traced.values()), "build() makes real tensors for a base on the meta device")
+    _expect(case, all(p.is_meta for p in traced.values()), "build() creates real tensors for a base on the meta device")
     shapes = [{name: p.shape for name, p in each.items()} for each in (traced, real)]
-    _expect(case, shapes[0] == shapes[1], "on the meta device it trains other parameters than on a real one")
+    _expect(
+        case, shapes[0] == shapes[1], "the trainable parameters on the meta device differ from those on a real device"
+    )
 
 
 CHECKS = (check_trainables, check_saving, check_merging, check_on_meta)
@@ -217,7 +226,7 @@ def _logits(model: nn.Module) -> Tensor:
 
 
 def _last(logits: Tensor) -> Tensor:
-    """Return those of the last token, or of the text: virtual tokens add others in front."""
+    """Return the logits of the last token, or of the whole text; virtual tokens add others in front."""
     return logits.flatten(0, -2)[-1]
 
 
@@ -238,7 +247,7 @@ def _some(names: Iterable[str]) -> str:
 
 @torch.no_grad()
 def shake_trainables(model: Any, *, seed: int = 1, scale: float = 0.3) -> Any:
-    """Move every trainable parameter away from its first value, as training would; adapters that start at zero act."""
+    """Add noise to every trainable parameter, as training would, so that adapters that start at zero have an effect."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -265,7 +274,7 @@ def tiny_tokenizer(texts: Sequence[str] = (), *, begins_with_bos: bool = False) 
 
 
 def tiny_encoder_tokenizer(texts: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """Return the same with the special tokens of an encoder, which tells two texts apart by their types."""
+    """Return a tokenizer like `tiny_tokenizer`, with an encoder's special tokens and token types for pairs."""
     inner = tiny_tokenizer(texts).backend_tokenizer
     inner.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
     special = [(token, inner.token_to_id(token)) for token in ("[CLS]", "[SEP]")]

@@ -68,8 +68,8 @@ class _MakesRealTensors(BitFit):
     [
         (_TrainsNothing, "no parameter requires gradients"),
         (_SavesEverything, "bytes, but"),
-        (_ForgetsToLoad, "loaded, it has other outputs"),
-        (_ChangesTheBase, "merged, it has other outputs"),
+        (_ForgetsToLoad, "the outputs differ after saving and loading"),
+        (_ChangesTheBase, "the outputs differ after merging"),
         (_MergesUnannounced, "mergeable is false"),
         (_MakesRealTensors, "real tensors"),
     ],

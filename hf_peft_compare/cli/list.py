@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from hf_peft_compare.cli.options import Commands, add_command
-from hf_peft_compare.config.grids import say_rows
+from hf_peft_compare.config.grids import describe_rows
 from hf_peft_compare.config.loading import list_studies
 from hf_peft_compare.core.errors import OK
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
@@ -27,7 +27,7 @@ def list_command(options: argparse.Namespace) -> int:
 
 def _studies() -> Iterator[str]:
     for name, study in list_studies().items():
-        methods, seeds = ", ".join(say_rows(study.methods)), ", ".join(map(str, study.seeds))
+        methods, seeds = ", ".join(describe_rows(study.methods)), ", ".join(map(str, study.seeds))
         yield f"{name}\n    {study.title}\n    methods: {methods}; seeds: {seeds}"
 
 

@@ -1,1 +1,1 @@
-"""A study's YAML and overrides, resolved into the config of each run."""
+"""Study configuration: YAML files and overrides, resolved into the config of each run."""

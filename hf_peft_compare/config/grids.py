@@ -1,4 +1,4 @@
-"""Grids: a study's row varied over lists of settings, each combination a row of its own; pure dictionaries."""
+"""Grids: expand a row of a study over lists of settings into one row per combination; works on plain dictionaries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Grid = Mapping[str, Sequence[Any]]
 
 
 def find_grids(methods: Methods) -> dict[str, Grid]:
-    """Give the grid of every row that has one: {row: {key: values}}.
+    """Return the grid of every row that has one: {row: {key: values}}.
 
     Raises:
-        UserError: a grid without keys, a key without a list of values.
+        UserError: a grid has no keys, or a key has no list of values.
     """
     grids = {row: settings["grid"] for row, settings in methods.items() if settings.get("grid") is not None}
     for row, grid in grids.items():
@@ -29,7 +29,7 @@ def find_grids(methods: Methods) -> dict[str, Grid]:
             )
         for key, values in grid.items():
             if not isinstance(values, list) or not values:
-                raise UserError(f"methods.{row}.grid.{key} is {values!r}; expected a list of one value or more.")
+                raise UserError(f"methods.{row}.grid.{key} is {values!r}; expected a list of at least one value.")
             _check_shared(row, methods[row], key)
     return grids
 
@@ -39,14 +39,14 @@ def _check_shared(row: str, settings: Mapping[str, Any], key: str) -> None:
         if not isinstance(settings, Mapping) or part not in settings:
             return
         settings = settings[part]
-    raise UserError(f"methods.{row} sets {key}, which its grid varies; leave one of the two out.")
+    raise UserError(f"methods.{row} sets {key}, which its grid also varies; remove one of the two.")
 
 
 def cells(row: str, grid: Grid) -> dict[str, Tree]:
-    """Name every combination of a grid's values, the last key's fastest: {"row-value-value": {key: value}}.
+    """Return all combinations of a grid's values, {"row-value-value": {key: value}}, varying the last key fastest.
 
     Raises:
-        UserError: two combinations of one name.
+        UserError: two combinations have the same name.
     """
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     check_names(cell_name(row, values) for values in combinations)
@@ -54,36 +54,36 @@ def cells(row: str, grid: Grid) -> dict[str, Tree]:
 
 
 def cell_name(row: str, values: Mapping[str, object]) -> str:
-    """Name one combination; what a row's name may not have becomes "_"."""
+    """Return the name of one combination; characters that a row name may not contain become "_"."""
     return "-".join([row, *(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(value)).strip("_") for value in values.values())])
 
 
 def row_of(name: str, values: Mapping[str, object]) -> str:
-    """Give the row that a combination is of."""
+    """Return the name of the row that a combination belongs to."""
     return name.removesuffix(cell_name("", values))
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise UserError where two rows have one name."""
+    """Raise UserError if two rows have the same name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"two method rows are named {twice[0]!r}; a grid names its rows <row>-<value>-<value>.")
 
 
 def check_keys(row: str, grid: Grid, valid: Iterable[str]) -> None:
-    """Raise UserError for a key that cannot be varied, and name the nearest that can."""
+    """Raise UserError for a key that cannot be varied, with the nearest valid key."""
     for key in grid:
         if key not in set(valid):
             raise unknown(f"key of methods.{row}.grid", key, valid)
 
 
 def expanded(methods: Methods, grids: Mapping[str, Grid], methods_of: Mapping[str, str]) -> dict[str, Tree]:
-    """Put the rows of its combinations in the place of every row with a grid, in one layer of a study.
+    """Replace every row with a grid by the rows of its combinations, in one layer of a study.
 
-    Each has the row's settings, and as `grid` its values of the keys that this layer lists.
+    Each new row has the settings of the original row; its `grid` holds the values of the keys that this layer lists.
 
     Args:
-        methods_of: {row: method} of rows with a grid, for the new names do not tell it.
+        methods_of: {row: method} of rows with a grid, since the method cannot be derived from the new names.
     """
     rows: dict[str, Tree] = {}
     for row, settings in methods.items():
@@ -91,13 +91,13 @@ def expanded(methods: Methods, grids: Mapping[str, Grid], methods_of: Mapping[st
         named = cells(row, grids[row]) if row in grids else {row: {}}
         for name, values in named.items():
             own = {key: values[key] for key in settings.get("grid") or {}} if values else {}
-            said = {"method": methods_of[row], "grid": own} if values else {}
-            rows[name] = merge(rows.get(name, {}), {**shared, **said})
+            fixed = {"method": methods_of[row], "grid": own} if values else {}
+            rows[name] = merge(rows.get(name, {}), {**shared, **fixed})
     return rows
 
 
 def grids_of(rows: Methods) -> dict[str, dict[str, list[Any]]]:
-    """Find the grids that expanded rows are of: {row: {key: values}}, in the rows' order; the inverse of `expanded`."""
+    """Return the grids of expanded rows, {row: {key: values}}, in row order; the inverse of `expanded`."""
     grids: dict[str, dict[str, list[Any]]] = {}
     for name, settings in rows.items():
         values = settings.get("grid") or {}
@@ -107,25 +107,25 @@ def grids_of(rows: Methods) -> dict[str, dict[str, list[Any]]]:
     return grids
 
 
-def say_rows(rows: Methods) -> list[str]:
-    """Name every row, the rows of one grid together: "lora (num_train_samples 50, 150 × lora_dropout 0.0, 0.1)"."""
+def describe_rows(rows: Methods) -> list[str]:
+    """Return one label per row or grid, e.g. "lora (num_train_samples 50, 150 × lora_dropout 0.0, 0.1)"."""
     found = grids_of(rows)
     bases = dict.fromkeys(row_of(name, settings.get("grid") or {}) for name, settings in rows.items())
-    return [f"{row} ({_say_grid(found[row])})" if row in found else row for row in bases]
+    return [f"{row} ({_describe_grid(found[row])})" if row in found else row for row in bases]
 
 
-def _say_grid(grid: Grid) -> str:
+def _describe_grid(grid: Grid) -> str:
     return " × ".join(f"{key} {', '.join(map(str, values))}" for key, values in grid.items())
 
 
 def reference_cells(row: str, grid: Grid, values: object) -> dict[str, float]:
-    """Give the reference value of every combination, {row's name: value}; null where the reference has none.
+    """Return the reference value of every combination, {row name: value}; null means that there is no reference value.
 
     Args:
-        values: nested lists, one level for each key of the grid.
+        values: nested lists, one level per key of the grid.
 
     Raises:
-        UserError: lists of another shape than the grid's.
+        UserError: the shape of the lists differs from the grid's.
     """
     flat = _flat(values, [len(listed) for listed in grid.values()], row)
     return {name: value for name, value in zip(cells(row, grid), flat, strict=True) if value is not None}
@@ -135,7 +135,5 @@ def _flat(values: object, sizes: Sequence[int], row: str) -> list[Any]:
     if not sizes:
         return [values]
     if not isinstance(values, list) or len(values) != sizes[0]:
-        raise UserError(
-            f"references.grids.{row} has {values!r} where a list of {sizes[0]} was expected, as in its grid."
-        )
+        raise UserError(f"references.grids.{row} has {values!r}; expected a list of {sizes[0]}, as in its grid.")
     return [value for inner in values for value in _flat(inner, sizes[1:], row)]

@@ -1,7 +1,8 @@
-"""What decides a run's scores: its settings, and the content of what they name that may change under its name.
+"""A run's identity, which determines its scores: its settings, and the content of the local inputs they name.
 
-That is a local data set, a local base model with its tokenizer, and the code of plugins. What comes from a hub is
-identified by its name and revision alone, so that no network is needed to find that a run is finished.
+Local inputs, whose content may change while their name stays the same, are a local dataset, a local base model with its
+tokenizer, and the code of plugins. Anything from the Hub is identified by its name and revision alone, so that no
+network is needed to find out whether a run is finished.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
 
 DATA, BASE_MODEL, TOKENIZER = "data set", "base model", "tokenizer"
 PACKAGE = "hf_peft_compare."
-CACHED_INDICES = "cache-"  # what `datasets` writes beside a data set that it shuffles
+CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What decides a run's scores, as it was when the run began.
+    """Everything that determines a run's scores, as of the start of the run.
 
     Args:
         config: hash of the settings, see `RunConfig.hash`.
-        inputs: {input: hash of its content}, of those that are local; None: not known, as in runs of older versions.
-        stamps: {input: hash of its files' names, sizes and times}, by which what did not change is not read again.
+        inputs: {local input: hash of its content}; None: unknown, as in runs of older versions.
+        stamps: {input: hash of its files' names, sizes and times}; files with an unchanged stamp are not read again.
     """
 
     config: str
@@ -43,10 +44,10 @@ class Identity:
 
 
 def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
-    """Return the identity that a run has if it begins now.
+    """Return the identity of a run that starts now.
 
     Args:
-        known: an earlier identity of the run; files with its stamps are not read.
+        known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
     files = {DATA: _data_files(config.dataset), **_model_files_by_input(config)}
     contents, stamps = _contents(files, known)
@@ -54,14 +55,14 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
 
 
 def changed_models(config: RunConfig, begun: Identity) -> list[str]:
-    """Return which of the local models that a run loads are not those that it began with."""
+    """Return the local models of a run that have changed since the run started."""
     contents, _ = _contents(_model_files_by_input(config), begun)
     before = begun.inputs or {}
     return [name for name, content in contents.items() if before.get(name, content) != content]
 
 
 def _contents(files: Mapping[str, Mapping[str, Path]], known: Identity | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Hash the content and the stamp of each input that has files."""
+    """Return the content hash and the stamp of each input that has files."""
     stamps = {name: stamp_files(found) for name, found in files.items() if found}
     before = {} if known is None or known.inputs is None else known.inputs
     same = {name for name, stamp in stamps.items() if known is not None and known.stamps.get(name) == stamp}
@@ -69,10 +70,10 @@ def _contents(files: Mapping[str, Mapping[str, Path]], known: Identity | None) -
 
 
 def read_identity(folder: Path) -> Identity | None:
-    """Return the identity of the run that was begun in a folder; None where none was.
+    """Return the identity of the run that was started in a folder; None if there is none.
 
     Raises:
-        UserError: its file is damaged.
+        UserError: the identity file is damaged.
     """
     path, first_version = folder / IDENTITY_FILE, folder / CONFIG_HASH_FILE
     if not path.exists():
@@ -84,12 +85,12 @@ def read_identity(folder: Path) -> Identity | None:
 
 
 def write_identity(identity: Identity, folder: Path) -> None:
-    """Write the identity of the run that begins in a folder, atomically."""
+    """Write the identity of a run into its folder, atomically."""
     write_text_atomically(folder / IDENTITY_FILE, json.dumps(asdict(identity), indent=1) + "\n")
 
 
 def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
-    """Return the local files of the models that a run loads, by their names within each folder."""
+    """Return the local files of the models that a run loads: {input: {file name: path}}."""
     method = config.method_type
     if not method.uses_model:
         return {}
@@ -100,7 +101,7 @@ def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
 
 
 def _data_files(dataset: str) -> dict[str, Path]:
-    """Return all files of a data set, but for hidden ones; of a generated one, those of its generator."""
+    """Return all files of a dataset, except hidden ones; for a generated dataset, the files of its generator."""
     if dataset == EMBEDDED:
         return {path.name: path for path in BASE_FOLDER.parent.glob("*.py")}
     root = local_path(dataset)
@@ -115,7 +116,7 @@ def _data_files(dataset: str) -> dict[str, Path]:
 
 
 def _model_files(name: str, skipped: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Return the files of a model's folder that are not hidden, not its card, and not of the skipped suffixes."""
+    """Return the files of a model folder, except hidden files, its card and files with a skipped suffix."""
     root = BASE_FOLDER if name == EMBEDDED else Path(name)
     if not root.is_dir():
         return {}
@@ -124,7 +125,7 @@ def _model_files(name: str, skipped: tuple[str, ...] = ()) -> dict[str, Path]:
 
 
 def _code_by_input(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Yield the hash of the code of each plugin that the run uses; code that has no source is not compared."""
+    """Yield the code hash of each plugin that the run uses; code whose source is unavailable is not compared."""
     entries: dict[str, object] = {
         f"method {config.method_type.name}": config.method_type,
         f"task {config.task_type.name}": config.task_type,

@@ -1,4 +1,4 @@
-"""Nested dictionaries: merged deep, layer over layer, and told by dotted keys."""
+"""Nested dictionaries: deep merging of layers, and conversion to and from dotted keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Tree: TypeAlias = dict[str, Any]  # nested settings, as YAML has them
 
 
 def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
-    """Merge two nested dictionaries deep; the upper one wins."""
+    """Return the deep merge of two nested dictionaries; values of `upper` win."""
     merged = dict(lower)
     for key, value in upper.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -18,7 +18,7 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Tree:
 
 
 def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[Tree, dict[str, str]]:
-    """Merge layers, lowest first; the second value is the layer that set each dotted key."""
+    """Merge layers, lowest first; the second return value is the layer that set each dotted key."""
     merged: Tree = {}
     origins: dict[str, str] = {}
     for name, layer in layers:
@@ -29,7 +29,7 @@ def merge_layers(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[Tr
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
-    """Return every leaf by its dotted key; an empty dictionary is a leaf."""
+    """Return every leaf by its dotted key; an empty dictionary counts as a leaf."""
     flat: Tree = {}
     for key, value in tree.items():
         nested_in = isinstance(value, Mapping) and value
@@ -38,6 +38,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
 
 
 def nested(key: str, value: object) -> Tree:
-    """Give the tree that has one value, at a dotted key."""
+    """Return a nested dictionary with one value, at a dotted key."""
     first, _, rest = key.partition(".")
     return {first: nested(rest, value) if rest else value}

@@ -1,4 +1,4 @@
-"""From a study's file and `key=value` overrides to a study."""
+"""Load a study from its file and `key=value` overrides."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _Loader.add_implicit_resolver(
 
 
 def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
-    """Load a study by its name, its file or as a dictionary, with `key=value` overrides from the command line.
+    """Load a study by name, from a file or from a dictionary, with `key=value` overrides from the command line.
 
     Raises:
-        UserError: no such study, broken YAML, an unknown key or a wrong type.
+        UserError: the study does not exist, its YAML is invalid, a key is unknown or a value has the wrong type.
     """
     command_line: Tree = {}
     for override in overrides:
@@ -52,7 +52,7 @@ def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] 
 
 
 def _make_study(study: Tree, command_line: Tree, *, name: str) -> Study:
-    """Merge the two layers of a study and check them."""
+    """Return the study merged from its two layers, after checking it."""
     _check_plugins(merge(study, command_line).get("plugins"))
     given = {"study": _normalize(study), "command line": _normalize(command_line)}
     layers = _with_grids({**given, "study": _with_reference_rows(given["study"])})
@@ -65,7 +65,7 @@ def _make_study(study: Tree, command_line: Tree, *, name: str) -> Study:
 
 
 def _check_plugins(names: object) -> None:
-    """Raise UserError for plugins that are not loaded: to read a study runs no code that it brings along."""
+    """Raise UserError for plugins that are not loaded, since reading a study must not run the code it names."""
     if names is None:
         return
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -73,15 +73,15 @@ def _check_plugins(names: object) -> None:
     for name in names:
         if not is_loaded(name):
             raise UserError(
-                f"the study needs plugin {name}, which runs code of its own. If you trust it, load it with "
+                f"the study needs plugin {name}, which runs its own code. If you trust it, load it with "
                 f"--plugin {name}, or load_plugin({name!r}) in Python."
             )
 
 
 def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) -> Tree:
-    """Merge the command line into the study's file, so that one file resolves to the same runs.
+    """Return the study with the command line merged into it, so that one file resolves to the same runs.
 
-    What the command line sets for all rows wins over what a row sets of its own, which therefore goes.
+    Settings on the command line for all rows override those of single rows, which are therefore removed.
     """
     tree = merge(study, command_line)
     methods = tree.get("methods")
@@ -101,7 +101,7 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
 
 
 def list_studies() -> dict[str, StudyConfig]:
-    """Give every study of the package by name."""
+    """Return every built-in study by name."""
     return {path.stem: load_study(path.stem).config for path in sorted(STUDIES_FOLDER.glob("*.yaml"))}
 
 
@@ -110,7 +110,8 @@ def _study_path(name_or_path: str) -> Path:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise UserError(
-                f"no study file {path}. Give a path to a YAML file, or one of the names of `hf-peft-compare list`."
+                f"study file {path} does not exist. Pass the path of a YAML file, or a name that "
+                f"`hf-peft-compare list` shows."
             )
         return path
     path = STUDIES_FOLDER / f"{name_or_path}.yaml"
@@ -125,7 +126,7 @@ def _read_yaml(path: Path) -> Tree:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"study file {path} cannot be read: {error}") from None
     if not isinstance(tree, dict):
-        raise UserError(f"study file {path} holds {type(tree).__name__}, expected keys such as task, dataset, methods.")
+        raise UserError(f"study file {path} holds {type(tree).__name__}; expected keys such as task, dataset, methods.")
     return tree
 
 
@@ -136,12 +137,12 @@ def _parse_override(text: str) -> Tree:
     try:
         tree: Any = yaml.load(value, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise UserError(f"--set {text!r}: the value is not YAML: {error}") from None
+        raise UserError(f"--set {text!r}: the value is not valid YAML: {error}") from None
     return nested(key, tree)
 
 
 def _normalize(layer: Mapping[str, object]) -> Tree:
-    """Spell out the short forms: `task: summarization`, a list of method names, a method without settings."""
+    """Return a layer with its short forms expanded: a task's name, a list of method names, methods without settings."""
     layer = dict(layer)
     if isinstance(layer.get("task"), str):
         layer["task"] = {"name": layer["task"]}
@@ -154,14 +155,14 @@ def _normalize(layer: Mapping[str, object]) -> Tree:
 
 
 def _with_grids(layers: Mapping[str, Tree]) -> dict[str, Tree]:
-    """Put a row for each of its combinations in the place of every row with a grid.
+    """Replace every row with a grid by one row per combination.
 
     Raises:
-        UserError: a key that cannot be varied, no list of values, two rows of one name.
+        UserError: a key cannot be varied or has no list of values, or two rows have the same name.
     """
     study, command_line = (layer.get("methods") or {} for layer in layers.values())
     if not all(isinstance(value, Mapping) for part in (study, command_line) for value in (part, *part.values())):
-        return dict(layers)  # for the types to be refused with all other errors
+        return dict(layers)  # parsing reports the wrong types, together with all other errors
     merged = merge(study, command_line)
     found = grids.find_grids(merged)
     methods = {row: method_name(row, merged[row]) for row in found}
@@ -176,7 +177,7 @@ def _with_grids(layers: Mapping[str, Tree]) -> dict[str, Tree]:
 
 
 def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
-    """List the keys that a grid of a method may vary; a method that leaves its own to a library takes any."""
+    """Return the keys that a grid of a method may vary; a method that passes its settings to a library accepts any."""
     settings: Any = get_method(method).settings
     own = [*(f.name for f in fields(settings)), *(key for key in ROW_PROTOCOL if key not in BASE)]
     if settings.__pydantic_config__.get("extra") == "allow":
@@ -185,10 +186,10 @@ def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
 
 
 def _with_reference_rows(layer: Tree) -> Tree:
-    """Read the references' grids, which have the lists of the study file's own, into the references of rows.
+    """Return a layer whose reference grids, shaped like the grids of the study file, are added to the reference rows.
 
     Raises:
-        UserError: references of a row without a grid, or of another shape than it.
+        UserError: a reference grid belongs to a row without a grid, or its shape differs.
     """
     references = layer.get("references")
     if not isinstance(references, Mapping) or not isinstance(references.get("grids"), Mapping):
@@ -208,12 +209,12 @@ def _is_local(dataset: Dataset) -> bool:
 
 
 def _without_hub_keys(layer: Mapping[str, object]) -> Tree:
-    """Drop what only a hub dataset has, so that `--set dataset=my_folder` is enough."""
+    """Return a layer without the keys of Hub datasets, so that `--set dataset=my_folder` is enough."""
     return {key: value for key, value in layer.items() if key not in ("dataset_config", "dataset_revision")}
 
 
 def _check_study(config: StudyConfig) -> None:
-    """Raise UserError for what types alone do not tell."""
+    """Raise UserError for invalid values that the types alone do not catch."""
     if "name" not in config.task:
         raise UserError(
             f"study {config.name}: task has no name; write `task: summarization` or `task: {{name: summarization, …}}`."
@@ -226,7 +227,7 @@ def _check_study(config: StudyConfig) -> None:
             f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."
         )
     if not config.seeds or len(set(config.seeds)) != len(config.seeds):
-        raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one, each once.")
+        raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one seed, and no duplicates.")
     for row, settings in config.methods.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", row):
             raise UserError(

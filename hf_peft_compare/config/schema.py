@@ -19,11 +19,11 @@ from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
 
-EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` that means the package's own
+EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
-ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # what a row may set of its study's protocol
-# Settings that change no score: a finished run is not trained again when one of them changes. `trunk_cache` is not
-# among them, since states that were computed in other batches agree to float rounding only.
+ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # the study settings that a row may override
+# Settings that do not affect scores: changing one does not retrain a finished run. `trunk_cache` is not among them,
+# since states that were computed in other batches agree only up to float rounding.
 SCORES_DO_NOT_DEPEND_ON = frozenset(
     {
         "costs",
@@ -37,14 +37,14 @@ SCORES_DO_NOT_DEPEND_ON = frozenset(
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class References:
-    """Published figures of the experiment that a study reproduces.
+    """Published results of the experiment that a study reproduces.
 
     Args:
         source: a neutral label such as "course report, 2024".
         rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
-        grids: {row with a grid: [[value]]} of the score that ranks, one level of lists for each key of the study file's
-            grid; read into `rows`.
-        differences: where our protocol differs from theirs, one sentence each.
+        grids: {row with a grid: [[value]]} of the ranking score, one level of lists per key of the grid in the study
+            file; `load_study` adds the values to `rows`.
+        differences: differences between this study's protocol and the published one, one sentence each.
     """
 
     source: str
@@ -55,14 +55,14 @@ class References:
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tune:
-    """How the settings of every method are tuned before its runs, with the same budget for each.
+    """How the settings of every method are tuned before its runs; each row has the same budget.
 
     Args:
-        budget: of each row, such as "8 trials" or "30 minutes".
-        parameters: {row or method: {setting: [values] or {low, high, log}}}, over the methods' own ranges; a training
-            setting is named `training.…`.
-        seed: of the trials and of what proposes them.
-        prune: stop a trial whose validation loss is above the median of those before it.
+        budget: per row, such as "8 trials" or "30 minutes".
+        parameters: {row or method: {setting: [values] or {low, high, log}}}, which override the methods' own ranges; a
+            training setting is named `training.…`.
+        seed: of the trials and of the sampler that proposes their settings.
+        prune: stop a trial whose validation loss is above the median of the earlier trials.
     """
 
     budget: str
@@ -72,40 +72,40 @@ class Tune:
 
     @property
     def num_trials(self) -> int | None:
-        """Trials of each row; None where minutes are given."""
+        """Number of trials per row; None if the budget is in minutes."""
         number, unit = self.budget.split()
         return int(number) if unit.startswith("trial") else None
 
     @property
     def minutes(self) -> int | None:
-        """Minutes of each row; None where trials are given."""
+        """Number of minutes per row; None if the budget is in trials."""
         number, unit = self.budget.split()
         return int(number) if unit.startswith("minute") else None
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class StudyProtocol:
-    """What every run of a study shares.
+    """The settings that all runs of a study share.
 
     Args:
-        dataset: a hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
-        dataset_config: the hub's config name; a local dataset drops it.
+        dataset: a Hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
+        dataset_config: the dataset's config name on the Hub; ignored for a local dataset.
         train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
-            from train, seeded, with the labels in train's proportions where the task has labels.
-        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. No validation
-            (0) will do where nothing is trained.
-        balanced_train_samples: choose the train examples so that their labels are as even as the data allows.
-        data_seed: seed of the choice of samples, the same for every run of the study.
-        model_name_or_path: a hub id, a local folder, or "embedded".
+            from train, seeded, and stratified by label if the task has labels.
+        num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. 0 validation
+            examples are enough if no method of the study trains.
+        balanced_train_samples: choose the train examples so that their labels are as balanced as the data allows.
+        data_seed: seed for choosing the examples, the same for every run of the study.
+        model_name_or_path: a Hub id, a local folder, or "embedded".
         init: "pretrained", or "config": the architecture with random weights.
-        architecture: fields of the model's config, over those of `model_name_or_path`; with `model_type` it is
-            enough for `init: config` without any download.
-        attn_implementation: "sdpa" takes the fastest kernel that torch has for a batch, "flex_attention" (GPU only)
-            skips what is masked, "eager" is slow and takes most memory; None: transformers' choice, sdpa where the
-            model has it. Flash Attention's own package works in half precision alone, and evaluation is in float32.
-        tokenizer_name_or_path: None: the model's own.
-        max_length: tokens of prompt, text and completion together, virtual tokens counted.
-        costs: measure latency, merging and forgetting of each run's model once it is scored.
+        architecture: fields that override the config of `model_name_or_path`; with `model_type` among them,
+            `init: config` needs no download.
+        attn_implementation: "sdpa" uses the fastest kernel that torch has for a batch, "flex_attention" (GPU only)
+            skips masked positions, "eager" is slow and uses the most memory; None: transformers' choice, sdpa if the
+            model supports it. The flash-attn package supports half precision only, and evaluation is in float32.
+        tokenizer_name_or_path: a Hub id or a local folder; None: the model's own tokenizer.
+        max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
+        costs: measure latency, merging and forgetting of each run's model after scoring.
     """
 
     task: Tree
@@ -143,11 +143,11 @@ class StudyProtocol:
 
     @property
     def head_name(self) -> str:
-        """The head on top of the base, a name of `models.heads.HEADS`: the task's."""
+        """The head on top of the base, a key of `models.heads.HEADS`: the task's head."""
         return self.task_type.head
 
     def __getstate__(self) -> Tree:
-        """Return the fields alone: what is found by them is found again where they are unpickled."""
+        """Return the fields only; cached properties are computed again after unpickling."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
@@ -156,13 +156,13 @@ class StudyConfig(StudyProtocol):
     """One study: a task, a base model, the methods to compare, seeds.
 
     Args:
-        methods: {row name: settings}. A row's `method` says which method it is (default: the row's name), its
+        methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
             `training` overrides the study's training settings, its `num_train_samples` and `max_length` the study's,
-            its `model_name_or_path` the study's base with its revision, tokenizer and architecture, and the rest are
-            the method's own settings. A row's `grid` varies any of these over lists, e.g.
-            {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` puts a row for each
-            combination in its place, named by its values, which win over whatever else sets their keys.
-        plugins: modules with methods, tasks or metrics of your own, which must be loaded before the study (`--plugin`).
+            its `model_name_or_path` the study's base with its revision, tokenizer and architecture, and all other keys
+            are the method's own settings. A row's `grid` varies any of these over lists, e.g.
+            {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
+            row per combination, named by its values, which override any other layer that sets these keys.
+        plugins: modules with custom methods, tasks or metrics, which must be loaded before the study (`--plugin`).
     """
 
     name: str
@@ -176,19 +176,19 @@ class StudyConfig(StudyProtocol):
 
     @property
     def runs(self) -> list[tuple[str, int]]:
-        """Every run as (row, seed), methods of one seed together."""
+        """All runs as (row, seed), grouped by seed."""
         return [(row, seed) for seed in self.seeds for row in self.methods]
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunConfig(StudyProtocol):
-    """One run, resolved: one row of a study with one seed.
+    """The resolved config of one run: one row of a study with one seed.
 
     Args:
-        method: the method's name and all its settings.
-        grid: {key: value} of what the row's grid varies; empty: it is of none.
-        trial: which trial of tuning it is, which trains and validates only; None: a run of the study.
-        stop_above: validation losses, one per evaluation, above which training is given up.
+        method: the name of the method and all its settings.
+        grid: {key: value} of the keys that the row's grid varies; empty: the row is not part of a grid.
+        trial: number of the tuning trial, which only trains and validates; None: a run of the study.
+        stop_above: validation losses, one per evaluation, above which training stops.
     """
 
     study: str
@@ -216,43 +216,43 @@ class RunConfig(StudyProtocol):
 
     @cached_property
     def head_name(self) -> str:
-        """The head on top of the base: what the method needs, else the task's."""
+        """The head on top of the base: the one the method needs, otherwise the task's."""
         return self.method_type.head(self.method_settings) or self.task_type.head
 
     @cached_property
     def max_text_length(self) -> int:
-        """What the method's virtual tokens leave of `max_length` for prompt and completion."""
+        """The maximum number of tokens of prompt and completion: `max_length` minus the method's virtual tokens."""
         return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
 
     @property
     def max_prompt_length(self) -> int:
-        """What is left for the prompt when the longest completion is generated after it."""
+        """The maximum number of prompt tokens that leaves room to generate the longest completion."""
         return self.max_text_length - self.generation.max_new_tokens
 
     @property
     def hash(self) -> str:
-        """Hash of the settings that decide the run's scores."""
+        """Hash of the settings that determine the run's scores."""
         settings = flatten(asdict(self))
         return hash_json({key: value for key, value in settings.items() if key not in SCORES_DO_NOT_DEPEND_ON})
 
     @property
     def hash_of_all(self) -> str:
-        """Hash of all settings, which is what runs of the first versions are named by."""
+        """Hash of all settings, by which the first versions identified runs."""
         return hash_json(asdict(self))
 
 
 def run_key(key: str) -> str:
-    """Give the dotted key of a run's config that a row's setting stands under."""
+    """Return the dotted key of a row's setting in the run's config."""
     return key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}"
 
 
 def method_name(row: str, settings: Mapping[str, Any]) -> str:
-    """Give the method of a study's row: as said, or `peft` for a bare `peft_type`, or the row's own name."""
+    """Return the method of a row: its `method`, or `peft` if only `peft_type` is set, or else the row's name."""
     return settings.get("method") or ("peft" if "peft_type" in settings else row)
 
 
 def local_path(dataset: str) -> Path:
-    """Give where a dataset stands if it is a local one; "embedded/…" is a folder of the package's own."""
+    """Return the path of a dataset if it is local; "embedded/…" is a folder inside this package."""
     return (
         Path(__file__).parents[1] / dataset.replace(EMBEDDED, "quickstart", 1)
         if dataset.startswith(f"{EMBEDDED}/")

@@ -1,4 +1,4 @@
-"""Studies: YAML and the command line, merged deep into frozen dataclasses that know which layer set each value.
+"""Studies: YAML and command line, deep-merged into frozen dataclasses, with the layer that set each value.
 
 Layers, lowest first: default < method < study < study method < command line.
 """
@@ -30,10 +30,10 @@ LAYERS = ("default", "method", "study", "study method", "command line")
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study with the layers it was merged from, ready to be resolved into runs.
+    """A study and the layers it was merged from; resolves into the configs of its runs.
 
     Args:
-        tree: the study as one file would have it, what the command line set included.
+        tree: the study as one YAML file would contain it, including overrides from the command line.
     """
 
     config: StudyConfig
@@ -42,7 +42,7 @@ class Study:
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
-        """Make a study of what its YAML file would hold; raises UserError as `load_study`.
+        """Build a study from a dictionary with the keys of a study file; raise UserError as `load_study` does.
 
         >>> from hf_peft_compare import load_study
         >>> quickstart = load_study("quickstart")
@@ -63,10 +63,10 @@ class Study:
         return yaml.safe_dump(dict(self.tree), sort_keys=False, allow_unicode=True, width=120)
 
     def resolve(self, *, row: str, seed: int) -> tuple[RunConfig, dict[str, str]]:
-        """Resolve one run; the second value is the layer that set each dotted key.
+        """Resolve one run; the second return value is the layer that set each dotted key.
 
         Raises:
-            UserError: an unknown row, method or key, a wrong type.
+            UserError: a row, method or key is unknown, or a value has the wrong type.
         """
         if row not in self.config.methods:
             raise unknown(f"method of study {self.config.name}", row, self.config.methods)
@@ -103,14 +103,14 @@ class Study:
 
 
 def _own(settings: Mapping[str, object]) -> Tree:
-    """Lay out what a row sets as a tree of a run's config."""
+    """Return the settings of a row in the nested layout of a run's config."""
     protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
     method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
     return {**protocol, "training": settings.get("training") or {}, "method": method}
 
 
 def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
-    """Leave out the revision, tokenizer and architecture of every pretrained base but the one that is named last."""
+    """Return the layers without revision, tokenizer and architecture of a pretrained base that a later layer replaces."""
     naming = [place for place, (_, layer) in enumerate(layers) if "model_name_or_path" in layer]
     if not naming or merge_layers(layers)[0]["init"] == "config":
         return layers
@@ -120,5 +120,5 @@ def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
 
 
 def _placed(key: str, value: object) -> Tree:
-    """Lay out one value of a grid as a tree of a run's config."""
+    """Return one value of a grid in the nested layout of a run's config."""
     return nested(run_key(key), value)

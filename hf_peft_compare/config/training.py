@@ -1,4 +1,4 @@
-"""How a run trains and generates, as typed dataclasses: every setting with its default and its meaning."""
+"""Training and generation settings as typed dataclasses: each setting with its default and its meaning."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat,
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainingConfig:
-    """How a run trains; names and meanings are those of `transformers.TrainingArguments` unless said otherwise.
+    """Training settings; names and meanings are those of `transformers.TrainingArguments` unless noted otherwise.
 
     Args:
-        train_batch_size: examples per optimizer step over all devices (the effective batch). The micro-batch per
+        train_batch_size: examples per optimizer step over all devices (the effective batch size). The micro-batch per
             device is this divided by processes times `gradient_accumulation_steps`, so that the protocol does not
             change with the hardware.
-        eval_batch_size: how many of the longest texts are evaluated at once per device. The test split's batches of
-            shorter texts have more of them, for no more tokens or logits; no score depends on it.
-        early_stopping_patience: evaluations without a better validation loss before training stops; None: never.
-        optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` to float rounding,
-            in less time.
-        bf16: None: where the GPU has it.
+        eval_batch_size: number of texts per evaluation batch and device, for the longest texts. On the test split,
+            batches of shorter texts hold more texts, within the same number of tokens and logits; no score depends on
+            it.
+        early_stopping_patience: evaluations without a better validation loss before training stops; None: no early
+            stopping.
+        optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` up to float
+            rounding, in less time.
+        bf16: None: use bf16 if the GPU supports it.
         torch_compile: compile the model's training steps: fewer, larger kernels, after a minute or more of compiling,
-            and again for batches of other shapes; pays on a GPU in long runs. It rounds otherwise: losses agree to
-            float tolerance. Operations are not counted in compiled runs; evaluation is not compiled.
-        torch_compile_backend: None: inductor, which needs a compiler; "eager" only traces. To name one is to compile.
-        packing: put the texts of a micro-batch into one row without padding; losses are the same. For GPUs, with an
-            attention that skips what texts do not see of each other (`attn_implementation: flex_attention`, where the
-            architecture has it). With any other the mask of the long row costs more than
-            the padding it saves, of which texts of similar length have little: steps of 8 texts of 500 tokens took
-            five times as long on CPU. Methods with virtual tokens, runs that keep trunk states and architectures
-            that cannot tell packed texts apart go unpacked, and their records say so.
-        trunk_cache: keep the states of a frozen trunk on disk, so that it is computed once and not in every epoch.
-            None: on CPU only; a GPU computes a small trunk faster than its states are read (set true for large ones).
-        trunk_cache_max_bytes: what a study's caches may take; a run whose states are larger goes without.
-        dataloader_num_workers: processes that put batches together beside the training one. None: 2 where there is a
-            GPU, which then need not wait for a batch, else 0, since they would take the cores that train.
+            which repeats for batches of other shapes; worthwhile in long runs on a GPU. Rounding differs: losses agree
+            up to float tolerance. FLOPs are not counted in compiled runs; evaluation is not compiled.
+        torch_compile_backend: None: inductor, which needs a compiler; "eager" only traces. Setting a backend
+            turns compiling on.
+        packing: put the texts of a micro-batch into one row without padding; losses are the same. Meant for GPUs, with
+            an attention that skips positions of other texts (`attn_implementation: flex_attention`, if the
+            architecture supports it). With any other attention, the mask of the long row costs more than the padding
+            it saves, since texts of similar length need little padding: steps of 8 texts of 500 tokens took five
+            times as long on CPU. Methods with virtual tokens, runs that cache trunk states, and architectures that
+            cannot separate packed texts run unpacked, and their records note it.
+        trunk_cache: cache the hidden states of a frozen trunk on disk, so that they are computed once and not in every
+            epoch. None: on CPU only; a GPU computes a small trunk faster than its states can be read (set true for
+            large trunks).
+        trunk_cache_max_bytes: maximum size of a study's caches; a run whose states do not fit runs without a cache.
+        dataloader_num_workers: worker processes that prepare batches. None: 2 with a GPU, which then does not wait for
+            batches; 0 without, since workers would compete with training for the CPU cores.
     """
 
     learning_rate: PositiveFloat = 5e-5
@@ -68,14 +72,15 @@ class TrainingConfig:
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class GenerationConfig:
-    """How test outputs are generated; names and meanings are those of `transformers.GenerationConfig`.
+    """Generation settings for the test outputs; names and meanings are those of `transformers.GenerationConfig`.
 
     Args:
-        temperature: None: the likeliest token is taken; else tokens are drawn, sharper below 1 and flatter above, in an
-            order that the run's seed decides.
-        cache_implementation: "dynamic" grows with the text; "static" takes the memory of the longest at once, and on a
-            GPU each step is then compiled: a minute or more at first, less per token after. Text is the same. peft's
-            own prompt learning has no static cache and generates with a dynamic one.
+        temperature: None: greedy or beam search; otherwise tokens are sampled, with a distribution that is sharper
+            below 1 and flatter above, and with the run's seed.
+        cache_implementation: "dynamic" grows with the text; "static" allocates memory for the longest text at once, and
+            on a GPU each step is then compiled: a minute or more at first, less time per token afterwards. The
+            generated text is the same. peft's own prompt learning has no static cache and generates with a dynamic
+            one.
     """
 
     max_new_tokens: PositiveInt = 64

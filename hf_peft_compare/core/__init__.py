@@ -1,1 +1,1 @@
-"""What everything else stands on: contracts of methods, tasks and metrics, their registry, errors, settings."""
+"""The contracts of methods, tasks and metrics, their registry, errors and settings; every other package imports it."""

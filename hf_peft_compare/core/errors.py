@@ -1,4 +1,4 @@
-"""The two ways a command can end badly."""
+"""The errors that end a command, and the exit statuses."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses of commands a
 
 
 class UserError(Exception):
-    """Bad input: what came, what was expected, what to do. The command prints it and exits with status 2."""
+    """Invalid input. The message states the value received, what was expected and how to fix it.
+
+    The command prints the message and exits with status 2.
+    """
 
 
 class RunFailed(Exception):
-    """A run that began and could not be finished; its record holds the error. The command exits with status 1."""
+    """A run that started and failed; its record holds the error. The command exits with status 1."""
 
 
-def unknown(what: str, came: str, known: Iterable[str]) -> UserError:
-    """Say that a name is not known, which one is nearest, and which there are.
+def unknown(what: str, value: str, known: Iterable[str]) -> UserError:
+    """Return the error for an unknown name, with the nearest valid name and the list of all valid names.
 
     Args:
-        what: what the name stands for, e.g. "method".
-        came: the name that came.
+        what: what the name refers to, e.g. "method".
+        value: the name received.
         known: the valid names.
     """
     names = sorted(known)
-    nearest = difflib.get_close_matches(came, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UserError(f"unknown {what} {came!r}.{hint} Valid: {', '.join(names) or 'none'}.")
+    return UserError(f"unknown {what} {value!r}.{hint} Valid: {', '.join(names) or 'none'}.")

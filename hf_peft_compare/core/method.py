@@ -1,4 +1,4 @@
-"""A method: one way to adapt a model, what it needs, and what a reader should know of it."""
+"""A method: one way to adapt a model, its requirements, and the description that reports show."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")  # the dataclass of a method's settings
 
-# A value of a setting, as YAML has it.
+# A value of a setting, as YAML represents it.
 Value: TypeAlias = "str | int | float | bool | None | list[Value] | dict[str, Value]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a reader should know of a method; plain text, LaTeX mathematics in `formula`.
+    """The description of a method in reports: plain text, LaTeX mathematics in `formula`.
 
     Args:
         idea: one or two sentences.
         formula: what is computed, in LaTeX without dollar signs.
-        parameter_count: how many parameters are trained, in words and symbols.
-        when_to_use: advice, and the trade-off.
+        parameter_count: the number of trained parameters, in words and symbols.
+        when_to_use: advice and the trade-off.
         paper: citation as "Authors (year), title".
         url: the address of the paper.
-        theory: why it works and where it ends, in a few sentences with references; may be empty.
+        theory: why it works and what its limits are, in a few sentences with references; may be empty.
     """
 
     idea: str
@@ -47,14 +47,14 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers that a setting may be tuned over, drawn evenly on a logarithmic scale unless `log` is false."""
+    """The range a numeric setting is tuned over, sampled uniformly on a logarithmic scale unless `log` is false."""
 
     low: float
     high: float
     log: bool = True
 
     def place(self, value: float) -> float:
-        """Return where a value lies between the bounds, on the range's scale: 0 at the low one, 1 at the high."""
+        """Return the position of a value between the bounds, on the range's scale: 0 at the lower, 1 at the upper."""
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return (at - low) / (high - low)
 
@@ -65,32 +65,33 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Values that a setting may be tuned over."""
+    """The values a setting is tuned over."""
 
     values: Sequence[Value]
 
     def holds(self, value: object) -> bool:
-        """Whether a value is one of them."""
+        """Whether a value is one of the choices."""
         return value in self.values
 
 
 class Method(ABC, Generic[S]):
-    """One way to adapt a model. A subclass in a file of `hf_peft_compare/methods/` is found by its name.
+    """One way to adapt a model. Subclasses in the files of `hf_peft_compare/methods/` are registered by name.
 
-    A method that trains defines `build`, `save` and `load`; `PromptingMethod` and `Floor` are those that do not.
+    A method that trains defines `build`, `save` and `load`; `PromptingMethod` and `Floor` are for methods that do
+    not train.
 
     Attributes:
         name: the key used in studies.
         title: the name in tables.
         card: the method's card in reports.
-        settings: frozen dataclass of the settings that a study's row may set.
+        settings: frozen dataclass of the settings that a row of a study may set.
         trains: whether parameters are trained.
         uses_model: whether a model is loaded at all.
-        mergeable: whether `merge` may turn the result into a plain transformers model.
-        reads_train: whether predictions need the train examples, beside what was trained.
-        training_defaults: training settings of this method, below those of the study.
-        tunables: {setting: its range or choices}, what tuning varies, the learning rate first; a training setting is
-            named `training.…`.
+        mergeable: whether `merge` may convert the result into a plain transformers model.
+        reads_train: whether prediction needs the train examples, in addition to the trained parameters.
+        training_defaults: default training settings of this method, which the study's settings override.
+        tunables: {setting: its range or choices} to tune over, the learning rate first; a training setting is named
+            `training.…`.
     """
 
     name: ClassVar[str]
@@ -108,70 +109,70 @@ class Method(ABC, Generic[S]):
     def build(self, base: PreTrainedModel, settings: S, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
         """Return the adapted model, whose trainable parameters require gradients.
 
-        It works on the meta device too, where a study is checked before it runs. Raises UserError for what the
-        settings and the base do not allow.
+        This must also work on the meta device, where a study is checked before it runs. Raise UserError if the
+        settings or the base model are not supported.
         """
 
     @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the tuned parameters in the field's own format."""
+        """Write the trained parameters in a standard format (safetensors, or peft's)."""
 
     @abstractmethod
     def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
-        """Return the adapted model from what `save` wrote."""
+        """Return the adapted model, loaded from the files that `save` wrote."""
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
-        """Return a plain transformers model of equal outputs; raises UserError where there is none."""
+        """Return a plain transformers model with the same outputs; raise UserError if the method cannot be merged."""
         raise UserError(f"{self.title} cannot be merged into a plain model; export it without --merge.")
 
     def num_virtual_tokens(self, settings: S) -> int:
-        """Return how many positions of the context the method takes."""
+        """Return the number of virtual tokens, which take up positions of the context."""
         return 0
 
     def quantization(self, settings: S) -> dict[str, Value] | None:
-        """Return fields of the quantization config that the base is loaded with; None: it is loaded in float32."""
+        """Return the fields of the base model's quantization config; None: the base is loaded in float32."""
         return None
 
     def head(self, settings: S) -> str | None:
-        """Return the head that the method needs, a name of `models.heads.HEADS`; None: the task's."""
+        """Return the head the method needs, a key of `models.heads.HEADS`; None: the task's head."""
         return None
 
     def format(
         self, settings: S, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format | None:
-        """Return how examples become model input; None: as the task has it."""
+        """Return how examples become model input; None: the task's format."""
         return None
 
     def other_models(self, settings: S) -> Sequence[str]:
-        """Return the hub ids or folders of models that the method loads beside the base."""
+        """Return the hub ids or folders of models that the method loads in addition to the base."""
         return ()
 
     @property
     def has_format(self) -> bool:
-        """Whether the method may have a format of its own."""
+        """Whether the method defines its own format."""
         return type(self).format is not Method.format
 
     def variant(self, settings: S) -> tuple[str, Card] | None:
-        """Return title and card of the kind of the method that the settings choose; None: its own."""
+        """Return the title and card of the variant that the settings choose; None: the method's own."""
         return None
 
     def describe(self, settings: S) -> dict[str, str]:
-        """Return title and card of the method with these settings."""
+        """Return the title and card of the method with these settings."""
         title, card = self.variant(settings) or (self.title, self.card)
         return {"title": title, **asdict(card)}
 
 
 class PromptingMethod(Method[S]):
-    """A method that asks the untouched base and trains nothing."""
+    """A method that prompts the unchanged base model and trains nothing."""
 
     trains = False
 
     def build(self, base: PreTrainedModel, settings: S, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-        """Return the base, frozen."""
+        """Return the frozen base."""
         return base.requires_grad_(False)
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write nothing: nothing was tuned."""
+        """Write nothing, since nothing is trained."""
 
     def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
         """Return the base."""
@@ -179,7 +180,7 @@ class PromptingMethod(Method[S]):
 
 
 class Floor(PromptingMethod[S]):
-    """A method without a model, which no other should fall under: it reads source texts, or the train examples."""
+    """A baseline without a model, which every other method should beat; it uses source texts or the train examples."""
 
     uses_model = False
 
@@ -188,4 +189,4 @@ class Floor(PromptingMethod[S]):
         """Return a function from a source text to its prediction."""
 
 
-AnyMethod: TypeAlias = "Method[Any]"  # of whatever settings
+AnyMethod: TypeAlias = "Method[Any]"  # with any settings

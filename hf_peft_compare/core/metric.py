@@ -1,4 +1,4 @@
-"""A metric: scores of predictions against references, one per example."""
+"""A metric: scores predictions against references, one score per example."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One number per example: its key in records, its title in tables, its unit, its direction, how it is read."""
+    """One number per example: its key in records, title in tables, unit, direction, and a note on how to read it."""
 
     name: str
     title: str
@@ -20,11 +20,11 @@ class Score:
 
 
 class Metric(ABC):
-    """Scores of predictions. A subclass in a file of `hf_peft_compare/metrics/` is found by its name.
+    """Scores of predictions. Subclasses in the files of `hf_peft_compare/metrics/` are registered by name.
 
     Attributes:
         name: the key used in studies.
-        scores: every score that `compute` returns; the first is the one a ranking uses.
+        scores: every score that `compute` returns; the first one is used for ranking.
     """
 
     name: ClassVar[str]

@@ -1,7 +1,7 @@
-"""The registry of methods, tasks, metrics and whatever else is found by its name.
+"""The registries of methods, tasks, metrics and report sections, which look up an entry by its name.
 
-The package's own are found in its folders, one class a file; others come from entry points of installed packages, from
-modules named by `--plugin`, and from `register_method` and its siblings.
+Entries of this package are found in its folders. Others are added by entry points of installed packages, by modules
+given with `--plugin`, and by `register_method`, `register_task`, `register_metric` and `register_section`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hf_peft_compare.core.task import AnyTask, Task
 
 E = TypeVar("E")
 
-# The modules of `--plugin`, for child processes to import too; separated as the paths of PYTHONPATH are.
+# The modules given with `--plugin`, which child processes import too; separated like the paths of PYTHONPATH.
 PLUGINS_VARIABLE = "HF_PEFT_COMPARE_PLUGINS"
 PICKLED = ".pkl"  # the suffix of a plugin that is a file with one object, such as a method of a notebook
 
@@ -36,13 +36,13 @@ REGISTRIES: list[Registry[Any]] = []
 
 
 class Registry(Generic[E]):
-    """All classes of one kind by name, each as an instance.
+    """All entries of one kind by name, each an instance of its class.
 
     Args:
-        kind: the class that they are subclasses of.
-        what: what an error calls one.
-        package: the package whose modules are searched.
-        group: the group of entry points by which installed packages add to them.
+        kind: the base class of the entries.
+        what: the noun for an entry in error messages.
+        package: the package whose modules are searched for entries.
+        group: the entry point group through which installed packages add entries.
     """
 
     def __init__(self, kind: type, *, what: str, package: str, group: str) -> None:
@@ -51,7 +51,7 @@ class Registry(Generic[E]):
         REGISTRIES.append(self)
 
     def get(self, name: object) -> E:
-        """Return the one of a name; raises UserError that names the nearest known one."""
+        """Return the entry with this name; raise UserError with the nearest known name if there is none."""
         entries = self.entries
         if not isinstance(name, str) or name not in entries:
             hint = f"If a plugin defines this {self.what}, load it with --plugin MODULE."
@@ -59,23 +59,24 @@ class Registry(Generic[E]):
         return entries[name]
 
     def register(self, entry: E | type[E]) -> None:
-        """Add a class or an instance of one, in the place of any of its name.
+        """Add a class or an instance; it replaces an entry of the same name.
 
-        Only this process has it: what runs in child processes is defined in a module that `load_plugin` names.
+        The entry is registered in this process only. For child processes to find it, define it in a module and load
+        that with `load_plugin`.
 
         Raises:
-            UserError: it is not of this kind, or lacks an attribute or a method that it must have.
+            UserError: the entry is not of this kind, or lacks a required attribute or method.
         """
         self._add(entry, self.registered, origin="registered")
 
     def register_module(self, module: str) -> None:
-        """Add what a module defines; raises UserError as `register`, or where it cannot be imported."""
+        """Add the entries that a module defines; raise UserError as `register` does, or if the import fails."""
         for entry in self._defined_in(_import_plugin(module)):
             self._add(entry, self.registered, origin=f"plugin {module}")
 
     @property
     def entries(self) -> dict[str, E]:
-        """All by name: the package's own, those of installed packages and plugins, and those registered here."""
+        """All entries by name: from this package, installed packages, plugins, and those registered in this process."""
         return {**self._found, **self.registered}
 
     @cached_property
@@ -93,10 +94,10 @@ class Registry(Generic[E]):
         return found
 
     def _defined_in(self, module: ModuleType) -> Iterator[object]:
-        """Return the classes of this kind that a module or its submodules define, and instances that it holds.
+        """Return the classes of this kind that a module or its submodules define, and the instances in the module.
 
         Raises:
-            UserError: a class without a name of its own that no other derives from.
+            UserError: a class has no `name` of its own, and no subclass.
         """
         for value in list(vars(module).values()):
             if isinstance(value, self.kind):
@@ -109,7 +110,7 @@ class Registry(Generic[E]):
                     raise UserError(f"{where} lacks attribute name, the key used in studies. Add it to the class.")
 
     def _add(self, entry: object, found: dict[str, E], *, origin: str) -> None:
-        """Add an entry that has all that its kind asks for; raises UserError."""
+        """Add an entry; raise UserError if a required attribute or method is missing."""
         cls = entry if isinstance(entry, type) else type(entry)
         qualified = entry.__name__ if isinstance(entry, ModuleType) else cls.__qualname__
         where, kind = f"{self.what} {qualified} ({origin})", self.kind.__name__
@@ -132,36 +133,36 @@ def _is_of(cls: type, module: ModuleType) -> bool:
 def _instance(cls: type, where: str) -> object:
     try:
         return cls()
-    except Exception as error:  # whatever a foreign class raises
+    except Exception as error:  # third-party code may raise anything
         raise UserError(
-            f"{where} cannot be made without arguments: {type(error).__name__}: {error}. Register an instance of it."
+            f"{where} cannot be created without arguments: {type(error).__name__}: {error}. Register an instance of it."
         ) from None
 
 
 def _refuse_unknown_keys(entry: object, where: str) -> None:
-    """Let misspelt settings be refused where the settings are a plain dataclass, as in those of the package."""
+    """Configure a plain dataclass of settings to reject unknown keys, as this package's settings classes do."""
     settings = getattr(entry, "settings", None)
     if settings is None:
         return
     if not (isinstance(settings, type) and is_dataclass(settings)):
-        raise UserError(f"{where} has settings {settings!r}; expected a frozen dataclass of the settings of a row.")
+        raise UserError(f"{where} has settings {settings!r}; expected a frozen dataclass.")
     if not hasattr(settings, "__pydantic_config__"):
         settings.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 def _name_of(entry: object) -> str:
-    return str(getattr(entry, "name"))  # noqa: B009  # every kind has it, which `_add` has checked
+    return str(getattr(entry, "name"))  # noqa: B009  # `_add` has checked that it exists
 
 
 @cache
 def _entry_points() -> Any:
-    return entry_points()  # all at once: each call reads the metadata of every installed package
+    return entry_points()  # cached: each call reads the metadata of every installed package
 
 
 def _load(point: EntryPoint) -> object:
     try:
         return point.load()
-    except (Exception, SystemExit) as error:  # whatever a foreign module raises
+    except (Exception, SystemExit) as error:  # third-party code may raise anything
         raise UserError(
             f"plugin {point.name} = {point.value} (entry point of {point.dist and point.dist.name}) cannot be "
             f"imported: {type(error).__name__}: {error}. Fix or uninstall its package."
@@ -186,11 +187,11 @@ def _import_plugin(module: str) -> ModuleType:
         return holder
     folder = os.getcwd()
     if folder not in sys.path:
-        # As `python -m` has it, but last: a folder's evaluate.py must not hide the library of that name.
+        # As for `python -m`, but last on the path: an evaluate.py in the folder must not shadow the library evaluate.
         sys.path.append(folder)
     try:
         return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # whatever a foreign module raises
+    except (Exception, SystemExit) as error:  # third-party code may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
             remedy = f"Expected a module in {folder} or on PYTHONPATH, such as my_methods for my_methods.py."
         else:
@@ -207,7 +208,7 @@ register_method, register_task, register_metric = METHODS.register, TASKS.regist
 
 
 def plugins() -> list[str]:
-    """Return the names of the modules that `load_plugin` has loaded here or in a parent process."""
+    """Return the names of the modules that `load_plugin` has loaded, in this process or in a parent process."""
     return [name for name in os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep) if name]
 
 
@@ -221,10 +222,10 @@ def _resolved(module: str) -> str:
 
 
 def load_plugin(module: str) -> None:
-    """Register the methods, tasks, metrics and sections of a module, here and in the processes that this one starts.
+    """Register the methods, tasks, metrics and sections of a module, in this process and in its child processes.
 
     Raises:
-        UserError: it cannot be imported, or one of its classes lacks what it must have.
+        UserError: the module cannot be imported, or one of its classes lacks a required attribute or method.
     """
     module = _resolved(module)
     for registry in REGISTRIES:
@@ -234,13 +235,13 @@ def load_plugin(module: str) -> None:
 
 
 def load_plugins(modules: Sequence[str]) -> None:
-    """Load several plugins, as `load_plugin` does."""
+    """Load several plugins with `load_plugin`."""
     for module in modules:
         load_plugin(module)
 
 
 def source_of(entry: object) -> str:
-    """Return the source of the module that defines an entry's class; of a script or notebook, the class's own."""
+    """Return the source code of the module that defines an entry's class; in a script or notebook, of the class."""
     cls = type(entry)
     for path in plugins():
         if path.endswith(PICKLED) and read_pickled(path) in (entry, cls):

@@ -1,4 +1,4 @@
-"""Types of settings, and how a mapping becomes a typed dataclass of them."""
+"""Types of settings, and the conversion of mappings into typed dataclasses."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 def parse(kind: type[T], values: Mapping[str, object], *, where: str) -> T:
-    """Make a typed dataclass of a mapping.
+    """Return a mapping as a typed dataclass.
 
     Raises:
-        UserError: one line per unknown key (with the nearest valid one) and per wrong value.
+        UserError: a key is unknown (the nearest valid key is named) or missing, or a value is invalid; all are listed.
     """
     try:
         return TypeAdapter(kind).validate_python(dict(values))
@@ -47,7 +47,7 @@ def _describe(problem: Any, kind: type) -> str:
 
 
 def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:
-    """List the keys of a dataclass, or of the one that stands under its dotted key."""
+    """Return the keys of a dataclass, or of the dataclass nested in it at the path `parents`."""
     for parent in parents:
         hint = get_type_hints(kind).get(parent)
         kind = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), kind)
@@ -55,7 +55,7 @@ def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:
 
 
 def defaults_of(kind: Any) -> dict[str, Any]:
-    """Defaults of a dataclass as a tree; required fields are left out."""
+    """Return the defaults of a dataclass as nested dictionaries; required fields are left out."""
     tree: dict[str, Any] = {}
     for f in fields(kind):
         if f.default is not MISSING:
@@ -67,12 +67,12 @@ def defaults_of(kind: Any) -> dict[str, Any]:
 
 
 def parse_settings(kind: type[T], values: Mapping[str, object], where: str) -> T:
-    """Parse what a study says of a method or a task: its `name`, and settings of a dataclass of its own."""
+    """Return the settings of a method or a task in a study, without its `name`, as the dataclass it declares."""
     return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)
 
 
 def meanings_of(kind: type) -> dict[str, str]:
-    """Return what each setting of a dataclass means, from the `Args:` of its docstring and of those it derives from."""
+    """Return each setting's description, from the `Args:` in the docstrings of a dataclass and its base classes."""
     meanings: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
         _, _, arguments = inspect.cleandoc(vars(cls).get("__doc__") or "").partition("\nArgs:\n")

@@ -1,4 +1,4 @@
-"""A task: how the rows of a data set become examples, examples become model input, and which metrics score it."""
+"""A task: how dataset rows become examples, how examples become model input, and which metrics score predictions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")  # the dataclass of a task's settings
 
-# The prompt's text before the part that may be cut, that part, and what comes after it.
+# The prompt's text before the part that may be truncated, that part, and the text after it.
 PromptParts: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One example as text: what the model reads, one text or two, and what it should write or which class it is.
+    """One example as text: one or two source texts, and the reference, which is a text or a class name.
 
     Args:
-        source_pair: the second text, or the path of the image that the text is about.
-        group: the kind of example it is, by which scores are shown apart.
+        source_pair: the second text, or the path of the image that the text refers to.
+        group: the kind of example; scores are also reported per group.
     """
 
     id: str
@@ -39,10 +39,10 @@ class Example:
 
 
 class Features(TypedDict, total=False):
-    """An example as model input, before it is batched.
+    """An example as model input, before batching.
 
-    `num_completion_tokens` are predicted at the right end of `input_ids`, or the class `label` is; an encoder may read
-    `token_type_ids`, a model of images the file `image`, and what lies above a frozen trunk its `trunk_states`.
+    The targets are either the last `num_completion_tokens` of `input_ids`, or the class `label`. Encoders may also take
+    `token_type_ids`, image models the file `image`, and the layers above a frozen trunk its `trunk_states`.
     """
 
     input_ids: Required[list[int]]
@@ -55,19 +55,19 @@ class Features(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How examples become model input, and model output a prediction.
+    """How examples become model input, and how model output becomes a prediction.
 
     Args:
-        key: JSON of all that decides it, beside the code.
-        encode: `encode(example, tokenizer, max_length)` returns the features that a model is trained and scored on.
-        encode_prompt: `encode_prompt(example, tokenizer, max_length)` returns the input_ids that a text is generated
+        key: JSON-serializable value of everything, except code, that determines the format.
+        encode: `encode(example, tokenizer, max_length)` returns the features for training and scoring.
+        encode_prompt: `encode_prompt(example, tokenizer, max_length)` returns the input_ids of the prompt to generate
             from; None: nothing is generated.
-        read: `read(text)` returns the prediction that a generated text is taken for; None: the text itself.
-        candidates: the references of which the likeliest is the prediction, in place of a generated text.
-        labels: the names of the classes, where the examples tell them; empty: the task's.
-        metrics: names of further metrics of outputs of this form.
-        prompt: `prompt(example)` returns the parts of the prompt; None: no prompt is read.
-        completion: `completion(example)` returns what is written after the prompt.
+        read: `read(text)` parses a generated text and returns the prediction; None: the text itself.
+        candidates: possible references; if given, the most likely one is the prediction, and no text is generated.
+        labels: the class names, if they are derived from the examples; empty: the task's.
+        metrics: names of additional metrics for outputs in this format.
+        prompt: `prompt(example)` returns the parts of the prompt; None: there is no prompt.
+        completion: `completion(example)` returns the target text after the prompt.
     """
 
     key: object
@@ -82,14 +82,14 @@ class Format:
 
 
 class Task(ABC, Generic[S]):
-    """One family of tasks. A subclass in a file of `hf_peft_compare/tasks/` is found by its name.
+    """One family of tasks. Subclasses in the files of `hf_peft_compare/tasks/` are registered by name.
 
     Attributes:
         name: the key used in studies.
         title: the name in reports.
         settings: frozen dataclass of the settings under `task:` in a study.
-        metrics: names of the metrics that score it, the ranking one first.
-        head: the head on top of the base, a name of `models.heads.HEADS`.
+        metrics: names of the metrics, the one used for ranking first.
+        head: the head on top of the base, a key of `models.heads.HEADS`.
     """
 
     name: ClassVar[str]
@@ -100,7 +100,7 @@ class Task(ABC, Generic[S]):
 
     @abstractmethod
     def examples(self, dataset: Dataset, settings: S) -> list[Example]:
-        """Return the examples of a split; raises UserError for bad rows."""
+        """Return the examples of a split; raise UserError for invalid rows."""
 
     @abstractmethod
     def format(self, settings: S) -> Format:
@@ -108,30 +108,30 @@ class Task(ABC, Generic[S]):
 
     @abstractmethod
     def text_columns(self, settings: S) -> Sequence[str]:
-        """Return the data set's columns of the source and, for pairs, its pair."""
+        """Return the dataset columns of the source and, for pairs, of the second text."""
 
     def label_column(self, settings: S) -> str | None:
-        """Return the column by whose values splits are balanced; None: the task has no labels."""
+        """Return the label column, by which splits are stratified; None: the task has no labels."""
         return None
 
     def labels(self, settings: S) -> Sequence[str] | None:
-        """Return the labels; None: any text may be right."""
+        """Return the labels; None: references are free text."""
         return None
 
     def check(self, examples: Mapping[str, Sequence[Example]], settings: S) -> None:
-        """Raise UserError for what no split alone shows.
+        """Check the splits against each other; raise UserError for a problem that no single split shows.
 
         Args:
-            examples: by split.
+            examples: {split: its examples}.
         """
 
     def load(self, config: StudyProtocol) -> Mapping[str, Dataset] | None:
-        """Return the splits of a data set that is more than a table; None: it is loaded as any other."""
+        """Return the splits of a dataset in the task's own layout; None: it is loaded with `datasets`."""
         return None
 
     def complete(self, settings: S, train: Sequence[Example]) -> S:
-        """Return the settings with what the train examples add, such as the classes."""
+        """Return the settings, completed from the train examples, e.g. with the classes."""
         return settings
 
 
-AnyTask: TypeAlias = "Task[Any]"  # of whatever settings
+AnyTask: TypeAlias = "Task[Any]"  # with any settings

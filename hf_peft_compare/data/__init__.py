@@ -1,1 +1,1 @@
-"""From a data set to examples, tokens and batches."""
+"""Datasets, examples, tokens and batches."""

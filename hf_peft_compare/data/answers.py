@@ -1,13 +1,13 @@
-"""Answers: what a generated text is taken for, where one of a few answers was asked for.
+"""Answers: parse a generated text as one of a few expected answers.
 
-The rule, in order:
+The rules, in order:
 
-1. The first line that is not empty counts; what a model goes on writing after it does not.
-2. Case, punctuation and quotes do not matter, and the answer may stand anywhere in the line: "I think it is TRUE." is
+1. Only the first non-empty line counts; anything the model writes after it is ignored.
+2. Case, punctuation and quotes do not matter, and the answer may be anywhere in the line: "I think it is TRUE." is
    "true". Answers are whole words: "untrue" is not "true". An answer within a longer one ("true" in "not true", if both
    are answers) does not count.
-3. A line with the answers of two labels is no answer, and so is one without any, and one that denies its only answer
-   ("not true", "isn't true").
+3. A line is not an answer if it has answers of two labels, if it has none, or if it negates its only answer ("not
+   true", "isn't true").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def read_answer(text: str, answers: Mapping[str, Sequence[str]]) -> str:
-    """Read a text as one of the labels; NO_ANSWER where it gives none, or two.
+    """Return the label that a text answers with; NO_ANSWER if there is none, or more than one.
 
     Args:
         answers: {label: its answers}, each one word or several.
@@ -35,7 +35,7 @@ def read_answer(text: str, answers: Mapping[str, Sequence[str]]) -> str:
 
 
 def _find(words: Sequence[str], answers: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
-    """Find every answer in a line as (label, where it begins), the longest one where they overlap."""
+    """Return every answer in a line as (label, start position), the longest one if several overlap."""
     spellings = [
         (label, tuple(word.lower() for word in WORD.findall(spelling)))
         for label, several in answers.items()

@@ -1,4 +1,4 @@
-"""Batches: examples of similar length together, padded so that what is predicted from stands at one end."""
+"""Collators: pad encoded examples to batches, on the side that the head does not read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 
 from hf_peft_compare.core.task import Features
 
-Batch: TypeAlias = dict[str, Any]  # tensors by the name of the model's argument, and what else it takes
+Batch: TypeAlias = dict[str, Any]  # tensors and other values, by the name of the model's argument
 
 
 class CompletionCollator:
-    """Pad encoded examples to one batch in which only completions are labelled.
+    """Pad encoded examples to one batch in which only completions are labeled.
 
-    The completion is the right end of every row, so labels and logits are kept for the last K columns alone: the LM
-    head is computed only where there are labels. The first kept column is never a label; it predicts the first one.
+    The completion is at the right end of every row, so labels and logits are kept for the last K columns only: the LM
+    head is computed only for columns with labels. The first kept column has no label; it predicts the first label.
 
     Returns:
         input_ids, attention_mask [B, T]; labels [B, K], -100 where nothing is scored; logits_to_keep = K; and
-        trunk_states [B, W, H] where the examples bring them.
+        trunk_states [B, W, H] if the examples have them.
     """
 
     def __init__(self, *, pad_token_id: int):
@@ -46,11 +46,11 @@ class CompletionCollator:
 
 
 class ClassificationCollator:
-    """Pad encoded examples to one batch with a class label each.
+    """Pad encoded examples to one batch, with one class label per example.
 
     Returns:
-        input_ids, attention_mask [B, T], and token_type_ids [B, T] where the tokenizer has them; labels [B], -100 where
-        the class is not known; and, where the examples bring them, images, a path of each, and trunk_states [B, W, H].
+        input_ids, attention_mask [B, T], and token_type_ids [B, T] if the tokenizer has them; labels [B], -100 if the
+        class is unknown; and, if the examples have them, images, a list of paths, and trunk_states [B, W, H].
     """
 
     def __init__(self, *, pad_token_id: int, padding_side: str):
@@ -101,10 +101,10 @@ def pad_states(states: Sequence[Tensor], *, side: str) -> Tensor:
 
 
 def _columns(num: int, width: int, side: str) -> slice:
-    """Give the columns of a padded row that are no padding."""
+    """Return the columns of a padded row that are not padding."""
     return slice(width - num, width) if side == "left" else slice(num)
 
 
 def to_device(batch: Mapping[str, object], device: torch.device) -> dict[str, Any]:
-    """Move a batch's tensors to a device; its other values stay as they are."""
+    """Move the tensors of a batch to a device; other values are unchanged."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

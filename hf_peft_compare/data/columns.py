@@ -1,4 +1,4 @@
-"""The columns of a dataset as texts; what is missing or empty is said with its row and its name."""
+"""Read dataset columns as texts; errors name the missing column, or the row of an empty text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_columns(dataset: Dataset, settings: object, keys: tuple[str, ...]) -> None:
-    """Raise UserError unless the dataset has the columns that these settings name; those that exist are listed."""
+    """Raise UserError unless the dataset has the columns that the settings name; the error lists its columns."""
     for key in keys:
         column = getattr(settings, key)
         if column not in dataset.column_names:
@@ -20,18 +20,18 @@ def check_columns(dataset: Dataset, settings: object, keys: tuple[str, ...]) -> 
 
 
 def row_ids(dataset: Dataset, id_column: str) -> list[str]:
-    """Name every row by its id; where the dataset has no such column, rows are numbered."""
+    """Return the id of every row; the row number if the dataset has no id column, or the id is null."""
     ids = dataset[id_column] if id_column in dataset.column_names else [None] * len(dataset)
     return [str(row if i is None else i) for row, i in enumerate(ids)]
 
 
 def text_of(value: object, what: str, row: object) -> str:
-    """Give a text without white space around it.
+    """Return a text without leading and trailing whitespace.
 
     Raises:
-        UserError: it is empty, or no text.
+        UserError: the value is empty or not a string.
     """
     if not isinstance(value, str) or not value.strip():
-        came = "empty" if value is None or isinstance(value, str) else type(value).__name__
-        raise UserError(f"the {what} of row {row} is {came}; expected text. Remove such rows from the dataset.")
+        found = "empty" if value is None or isinstance(value, str) else type(value).__name__
+        raise UserError(f"the {what} of row {row} is {found}; expected text. Remove such rows from the dataset.")
     return value.strip()

@@ -1,4 +1,4 @@
-"""Completions: what a causal LM reads and what it then writes, as tokens of at most a given number."""
+"""Completions: tokenize prompt and completion of a causal LM within a maximum length."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def completion_format(
     completion: Callable[[Example], str] = lambda example: example.reference,
     **others: Any,
 ) -> Format:
-    """Let a causal LM read a prompt, and write a space, the completion and the end of text.
+    """Return the format in which a causal LM reads a prompt and completes it with a space, the completion and eos.
 
     Args:
-        parts: the prompt of an example.
-        completion: what is written after it.
-        others: further fields of the format.
+        parts: returns the parts of an example's prompt.
+        completion: returns the text after the prompt.
+        others: other fields of the format.
     """
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
@@ -33,8 +33,8 @@ def completion_format(
             prompt = encode_prompt(example, tokenizer, max_length - len(ids))
         except UserError as error:
             raise UserError(
-                f"the completion of row {example.id} has {len(ids)} tokens, too long for {max_length} tokens with its "
-                f"prompt (max_length less virtual tokens): {error} Or drop the row."
+                f"the completion of row {example.id} has {len(ids)} tokens, which with its prompt do not fit into "
+                f"{max_length} tokens (max_length minus virtual tokens): {error} Or remove the row."
             ) from None
         return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
 
@@ -45,19 +45,19 @@ def completion_format(
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_length: int) -> list[int]:
-    """Tokenize a prompt to at most `max_length` tokens; only its middle part is cut, at its end.
+    """Tokenize a prompt to at most `max_length` tokens; only its middle part is truncated, at its end.
 
     Raises:
-        UserError: not even one token of the middle part fits.
+        UserError: there is no room for even one token of the middle part.
     """
     prefix = _beginning(tokenizer) + token_ids(tokenizer, parts[0])
     suffix = token_ids(tokenizer, parts[2])
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
         raise UserError(
-            f"max_length leaves {max(max_length, 0)} tokens for the prompt, of which the text before and after the "
-            f"example's own, solved examples counted, takes {len(prefix) + len(suffix)}. Raise max_length, or lower "
-            f"generation.max_new_tokens, the virtual tokens, or the number or length of solved examples."
+            f"max_length leaves {max(max_length, 0)} tokens for the prompt, but the text before and after the "
+            f"example's own text, including solved examples, takes {len(prefix) + len(suffix)}. Raise max_length, or "
+            f"lower generation.max_new_tokens, the virtual tokens, or the number or length of solved examples."
         )
     return prefix + token_ids(tokenizer, parts[1])[:room] + suffix
 
@@ -68,6 +68,6 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The beginning-of-text token where the tokenizer itself puts one (Llama does, GPT-2 does not)."""
+    """Return the bos token if the tokenizer adds one itself (Llama does, GPT-2 does not)."""
     first = tokenizer("a", verbose=False)["input_ids"][:1]
     return first if first == [tokenizer.bos_token_id] else []

@@ -1,4 +1,4 @@
-"""The format of a run: how its examples become tokens, as its method says, else its task."""
+"""The format of a run: how its examples become tokens, defined by its method, otherwise by its task."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
     """Return a run's format.
 
     Args:
-        train: the train examples, from which a method may draw solved ones.
+        train: the train examples, from which a method may draw solved examples.
 
     Raises:
-        UserError: settings from which no format can be made.
+        UserError: the settings do not define a valid format.
     """
     task = config.task_type
     settings = task.complete(config.task_settings, train)
@@ -30,13 +30,13 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
 
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:
-    """Return the splits that a run's model reads: the test split alone where nothing is trained."""
+    """Return the splits that a run's model reads: all of them, or only the test split if the method does not train."""
     trains = config.method_type.trains
     return {name: split for name, split in examples.items() if trains or name == "test"}
 
 
 def source_of(config: RunConfig, form: Format) -> list[str]:
-    """Return the code that decides a run's tokens, for the name that they are kept under."""
+    """Return the source code that determines a run's tokens; it is part of the key of the token cache."""
     functions: list[Callable[..., object] | None] = [form.encode, form.prompt, form.completion, config.task_type.format]
     if config.method_type.has_format:
         functions.append(config.method_type.format)

@@ -1,4 +1,4 @@
-"""Labelled texts, what the classification tasks have in common: their settings, their rows, what splits must share."""
+"""Labeled texts: the settings, row parsing and split checks that the classification tasks share."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ClassificationSettings:
-    """Settings of every classification.
+    """Settings that all classification tasks share.
 
     Args:
         text_column, label_column: names of the dataset's columns.
-        text_pair_column: the column of the second text where pairs are classified; None: single texts.
-        id_column: a column that names each row; where it is missing, rows are numbered.
-        labels: the names of the classes; the dataset has these, or their places in this list.
+        text_pair_column: the column of the second text if text pairs are classified; None: single texts.
+        id_column: a column of row ids; if it is missing, rows are numbered.
+        labels: the names of the classes; label values in the dataset are these names, or their indices in this list.
     """
 
     text_column: str = "text"
@@ -40,29 +40,29 @@ S = TypeVar("S", bound=ClassificationSettings)
 
 
 def labels_of(settings: ClassificationSettings) -> list[str]:
-    """Give the names of the classes.
+    """Return the names of the classes.
 
     Raises:
-        UserError: fewer than two, or one twice.
+        UserError: there are fewer than two, or duplicates.
     """
     if len(settings.labels) < 2 or len(set(settings.labels)) < len(settings.labels):
         raise UserError(
-            f"task.labels is {settings.labels}; expected the names of two or more classes, each once, e.g. "
-            f"labels: [negative, positive], in the order of their numbers if the dataset has numbers."
+            f"task.labels is {settings.labels}; expected the names of two or more classes, without duplicates, "
+            f"e.g. labels: [negative, positive], in the order of their numbers if the dataset has numbers."
         )
     return settings.labels
 
 
 def text_columns(settings: ClassificationSettings) -> list[str]:
-    """Name the columns of the texts, one or two."""
+    """Return the text columns, one or two."""
     return [column for column in (settings.text_column, settings.text_pair_column) if column is not None]
 
 
-def labelled_examples(dataset: Dataset, settings: ClassificationSettings) -> list[Example]:
-    """Read the texts and labels of a split; texts are left as they are.
+def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list[Example]:
+    """Read the texts and labels of a split; texts are unchanged.
 
     Raises:
-        UserError: a missing column, an empty text, a label that is not among `labels`.
+        UserError: a column is missing, a text is empty, or a label is not among `labels`.
     """
     keys = ("text_column", *(["text_pair_column"] if settings.text_pair_column else []), "label_column")
     check_columns(dataset, settings, keys)
@@ -89,14 +89,14 @@ def _checked(value: Any, column: str, row: Any) -> str:
 
 
 def _label(value: object, labels: Sequence[str], row: object) -> str:
-    name = str(value).lower() if isinstance(value, bool) else str(value)  # as YAML and JSON write it
+    name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
     if name in labels:
         return name
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(labels):
         return labels[value]
-    hidden = " (a split whose labels are kept secret; choose another)" if value == -1 else ""
+    hidden = " (the labels of this split are hidden; choose another split)" if value == -1 else ""
     raise UserError(
-        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}, or its place in this list, "
+        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}, or its index in this list, "
         f"0 to {len(labels) - 1}. Set task.labels to all classes of the dataset."
     )
 
@@ -114,48 +114,48 @@ def _counted(values: Iterable[object]) -> str:
 
 
 def check_labels(examples: Mapping[str, Sequence[Example]], settings: object) -> None:
-    """Refuse splits from which nothing can be learned, or not what is scored.
+    """Check that the train split has at least two classes, and every class of the other splits.
 
     Raises:
-        UserError: train has one class only, or another split has one that train has not.
+        UserError: train has only one class, or another split has a class that train does not have.
     """
     seen = {example.reference for example in examples["train"]}
     if len(seen) < 2:
         raise UserError(
-            f"all {len(examples['train'])} train examples are labelled {', '.join(seen)!r}; expected two classes or "
-            f"more. Look at task.label_column, raise num_train_samples, or set balanced_train_samples=true."
+            f"all {len(examples['train'])} train examples are labeled {', '.join(seen)!r}; expected two classes or "
+            f"more. Check task.label_column, raise num_train_samples, or set balanced_train_samples=true."
         )
     for name in ("validation", "test"):
         unseen = Counter(example.reference for example in examples[name] if example.reference not in seen)
         if unseen:
             listed = ", ".join(f"{label} ({count})" for label, count in unseen.most_common())
             raise UserError(
-                f"{name} has labels that train never shows: {listed}. Raise num_train_samples, set "
-                f"balanced_train_samples=true, or leave these rows out."
+                f"{name} has labels that train does not have: {listed}. Raise num_train_samples, set "
+                f"balanced_train_samples=true, or remove these rows."
             )
 
 
 class ClassificationTask(Task[S]):
-    """A task of labelled texts: all but how the model is asked for the class."""
+    """A task of labeled texts; subclasses define the head and the format."""
 
     metrics = ("accuracy", "f1")
 
     def examples(self, dataset: Dataset, settings: S) -> list[Example]:
-        """Return the texts and labels of a split; raises UserError as `labelled_examples`."""
-        return labelled_examples(dataset, settings)
+        """Return the texts and labels of a split; raise UserError as `labeled_examples` does."""
+        return labeled_examples(dataset, settings)
 
     def text_columns(self, settings: S) -> list[str]:
-        """Return the columns of the texts, one or two."""
+        """Return the text columns, one or two."""
         return text_columns(settings)
 
     def label_column(self, settings: S) -> str:
-        """Return the column of the labels."""
+        """Return the label column."""
         return settings.label_column
 
     def labels(self, settings: S) -> list[str]:
-        """Return the names of the classes; raises UserError as `labels_of`."""
+        """Return the names of the classes; raise UserError as `labels_of` does."""
         return labels_of(settings)
 
     def check(self, examples: Mapping[str, Sequence[Example]], settings: S) -> None:
-        """Raise UserError for splits whose labels do not match, as `check_labels`."""
+        """Check that the labels of the splits match; raise UserError as `check_labels` does."""
         check_labels(examples, settings)

@@ -1,4 +1,4 @@
-"""Positions that follow from the attention mask, so that padding never changes a score."""
+"""Position ids computed from the attention mask, so that padding never changes a score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def positions_from_mask(attention_mask: Tensor, num_tokens: int) -> Tensor:
-    """Count real tokens from the left: the position ids [B, num_tokens] of the last columns of a mask [B, T].
+    """Return the position ids [B, num_tokens] of the last columns of a mask [B, T], counting only unmasked tokens.
 
     Padding gets position 0 or that of its left neighbour, which nothing attends to.
     """
@@ -18,16 +18,16 @@ def positions_from_mask(attention_mask: Tensor, num_tokens: int) -> Tensor:
 
 
 def counts_positions(base: nn.Module) -> bool:
-    """Whether a model fills in its positions from the mask."""
+    """Whether a model computes missing position ids from the mask."""
     return hasattr(base.forward, "counts_positions")
 
 
 def count_positions_from_mask(base: nn.Module) -> None:
-    """Make a decoder fill in missing position ids from its attention mask.
+    """Patch a decoder's `forward` to compute missing position ids from the attention mask.
 
-    Stock models count padding as positions, and peft's prompt learning drops the position ids it is given: a
-    left-padded row then differs from the same row unpadded. Both are mended here, for every method alike. Models
-    without position ids (ALiBi) are left as they are.
+    transformers' models count padding as positions, and peft's prompt learning drops the position ids it receives: a
+    left-padded row then differs from the same row unpadded. The patch fixes both, in the same way for every method.
+    Models without position ids (ALiBi) are unchanged.
     """
     names = list(inspect.signature(base.forward).parameters)
     if "position_ids" not in names:
@@ -39,7 +39,7 @@ def count_positions_from_mask(base: nn.Module) -> None:
         return forward(**_fill_positions({**dict(zip(names, args, strict=False)), **kwargs}))
 
     with_positions.counts_positions = True  # type: ignore[attr-defined]
-    base.forward = with_positions  # not a hook: older releases of peft call `forward` itself, which runs none
+    base.forward = with_positions  # not a hook: older releases of peft call `forward` directly, which skips hooks
 
 
 def _fill_positions(inputs: dict[str, Any]) -> dict[str, Any]:

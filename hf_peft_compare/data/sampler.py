@@ -1,4 +1,4 @@
-"""The order of training examples: similar lengths together, shuffled by the seed."""
+"""The order of training examples: grouped by similar length, shuffled with the seed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class SimilarLengthSampler(Sampler[int]):
     """Visit examples once per epoch, in a seeded order in which each chunk has examples of similar length.
 
     A chunk is one effective batch: however it is split into processes and micro-batches, an optimizer step sees the
-    same examples. What is left over after the last whole chunk, another few examples in each epoch, is not visited.
-    The order depends on seed and epoch alone, so a resumed run sees what the first would have seen.
+    same examples. Examples left over after the last full chunk, which differ between epochs, are not visited.
+    The order depends on seed and epoch only, so a resumed run sees the same examples as an uninterrupted run.
     (transformers' LengthGroupedSampler draws from the global generator, which a resumed run cannot replay.)
 
     Args:
-        lengths: tokens of each example.
+        lengths: number of tokens of each example.
         chunk_size: the effective batch size.
     """
 
@@ -31,7 +31,7 @@ class SimilarLengthSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration gives."""
+        """Set the epoch, which determines the order of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class SimilarLengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         visited = torch.randperm(len(self.lengths), generator=generator).tolist()[: len(self)]
-        # With few examples in all, sorting them all together would give every epoch the same batches.
+        # With few examples, sorting all of them together would produce the same batches in every epoch.
         window = self.chunk_size * max(1, min(CHUNKS_SORTED_TOGETHER, len(self) // (4 * self.chunk_size)))
         chunks: list[list[int]] = []
         for start in range(0, len(visited), window):
@@ -52,12 +52,12 @@ class SimilarLengthSampler(Sampler[int]):
 
 
 def count_visited_tokens(sampler: SimilarLengthSampler, *, num_steps: int) -> int:
-    """Count the tokens of the first optimizer steps of a run, whatever interrupted it, without asking the device.
+    """Return the number of tokens in the first optimizer steps of a run, even if interrupted, without a device sync.
 
-    Virtual tokens and padding are not counted, nor is what accelerate repeats for processes that would have nothing.
+    Virtual tokens and padding are not counted, nor are the examples that accelerate repeats to fill idle processes.
 
     Args:
-        sampler: the training sampler; each step sees one chunk of its order, and each epoch another order.
+        sampler: the training sampler; each step uses one chunk of its order, and the order differs between epochs.
     """
     steps_per_epoch = max(len(sampler) // sampler.chunk_size, 1)
     num_tokens = 0

@@ -1,4 +1,4 @@
-"""Data: a dataset's splits, sized and seeded, from a hub, a local folder or file, or the package itself."""
+"""Load the splits of a dataset, with seeded subsets, from the Hub, a local folder or file, or this package."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv"
 
 
 def load_examples(config: StudyProtocol) -> dict[str, list[Example]]:
-    """Load the examples of the three splits of a study, the same for each of its runs.
+    """Load the examples of the three splits of a study, which all its runs share.
 
     Raises:
-        UserError: no such dataset, split or column; fewer rows than asked for; empty texts.
+        UserError: a dataset, split or column is missing, there are too few rows, or a text is empty.
     """
     task, settings = config.task_type, config.task_settings
     splits = load_splits(config)
@@ -32,13 +32,13 @@ def load_examples(config: StudyProtocol) -> dict[str, list[Example]]:
 
 
 def load_splits(config: StudyProtocol) -> Any:
-    """Load train, validation and test as a `datasets.DatasetDict` of the sizes that the study asks for.
+    """Load train, validation and test as a `datasets.DatasetDict` with the sizes of the study.
 
-    A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice, in which a
-    smaller one is contained in a larger one.
+    A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice; a smaller
+    subset is contained in a larger one.
 
     Raises:
-        UserError: a split that cannot be had, too few rows, balanced samples of a task without labels.
+        UserError: a split cannot be loaded, has too few rows, or balanced samples are set for a task without labels.
     """
     sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
     label_column = _label_column(config)
@@ -49,7 +49,7 @@ def load_splits(config: StudyProtocol) -> Any:
         listed = ", ".join(names.values())
         raise UserError(
             f"train_split, validation_split and test_split are {listed}; expected three different names. "
-            f"A split that the dataset does not have is cut from train."
+            f"A split that is missing from the dataset is cut from train."
         )
     raw = load_raw(config)
     if names["train"] not in raw:
@@ -70,12 +70,12 @@ def load_splits(config: StudyProtocol) -> Any:
 
 
 def fingerprint(examples: dict[str, list[Example]]) -> dict[str, str]:
-    """Hash the texts of each split, in order."""
+    """Return a hash of the texts of each split, in order."""
     return {name: _hash_examples(split) for name, split in examples.items()}
 
 
 def count_groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, int]]:
-    """Count the examples of each split by group; splits without groups are left out."""
+    """Return the number of examples per group of each split; splits without groups are left out."""
     counts = {name: Counter(e.group for e in split if e.group is not None) for name, split in examples.items()}
     return {name: dict(found) for name, found in counts.items() if found}
 
@@ -94,15 +94,15 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
     counts = {f"num_{name}_samples": size for name, size in sizes.items() if size is not None}
     missing = {f"num_{name}_samples" for name in SPLITS} - set(counts)
     if missing:
-        raise UserError(f"dataset embedded is generated to measure; set {', '.join(sorted(missing))}.")
+        raise UserError(f"dataset embedded is generated and has no size of its own; set {', '.join(sorted(missing))}.")
     if config.balanced_train_samples:
-        raise UserError("dataset embedded is generated, not chosen from; leave balanced_train_samples out.")
+        raise UserError("balanced_train_samples is true, but dataset embedded is generated; remove the setting.")
     load = load_stories if config.task_type.label_column(config.task_settings) is None else load_outcomes
     return load(**counts, seed=config.data_seed)
 
 
 def load_raw(config: StudyProtocol) -> Any:
-    """Load every split that a local or hub dataset has, as a dictionary by name."""
+    """Load all splits of a local or Hub dataset, as a dictionary by name."""
     import datasets
 
     task = config.task_type
@@ -123,25 +123,25 @@ def load_raw(config: StudyProtocol) -> Any:
 
 
 def _guarded(config: StudyProtocol, *args: object, **kwargs: object) -> Any:
-    """Call `datasets.load_dataset`; what goes wrong there is said in one line."""
+    """Call `datasets.load_dataset`; raise its errors as a UserError of one line."""
     import datasets
 
     try:
         return datasets.load_dataset(*args, **{k: v for k, v in kwargs.items() if v is not None})
-    except Exception as error:  # datasets raises many kinds; each is about what the user gave
+    except Exception as error:  # datasets raises many types of errors; each is caused by the input
         from hf_peft_compare.utils.hub_errors import explain
 
         raise UserError(explain("dataset", config.dataset, error)) from None
 
 
 def _label_column(config: StudyProtocol) -> str | None:
-    """Name the column by which splits are stratified; None where the task has no labels."""
+    """Return the column by which splits are stratified; None if the task has no labels."""
     task = config.task_type
     if (column := task.label_column(config.task_settings)) is not None:
         return column
     if config.balanced_train_samples:
         raise UserError(
-            f"balanced_train_samples is true, but task {task.name} has no labels to balance; leave the setting out."
+            f"balanced_train_samples is true, but task {task.name} has no labels to balance; remove the setting."
         )
     return None
 
@@ -149,27 +149,30 @@ def _label_column(config: StudyProtocol) -> str | None:
 def _cut(
     config: StudyProtocol, train: Dataset, name: str, size: int | None, label_column: str | None
 ) -> tuple[Dataset, Dataset]:
-    """Cut a missing split from shuffled train; gives what is left of it, and the split."""
+    """Cut a missing split from shuffled train; return the remaining train split and the new split."""
     if size is None:
         split = getattr(config, f"{name}_split")
         raise UserError(
-            f"dataset {config.dataset} has no split {split!r}. Set {name}_split, or set num_{name}_samples to have "
-            f"that many cut from train."
+            f"dataset {config.dataset} has no split {split!r}. Set {name}_split, or set num_{name}_samples to cut "
+            f"that many rows from train."
         )
     if size >= len(train):
-        raise UserError(f"num_{name}_samples is {size}, to be cut from {len(train)} rows of train; ask for fewer.")
+        raise UserError(
+            f"num_{name}_samples is {size}, but train, from which they are cut, has {len(train)} rows; "
+            f"set a smaller number."
+        )
     order = _proportionally(_labels(train, label_column))
     kept, cut = sorted(order[: len(order) - size]), sorted(order[len(order) - size :])
     return train.select(kept), train.select(cut)
 
 
 def _labels(split: Dataset, column: str | None) -> list[str]:
-    """Give every row's label, the same for all where there is none; a missing column is an error of the task's own."""
+    """Return the label of every row, "" if there is no label column; the task itself reports a missing column."""
     return list(map(str, split[column][:])) if column in split.column_names else [""] * len(split)
 
 
 def _ranks(labels: Sequence[str]) -> list[int]:
-    """Count for every row the earlier ones of its label."""
+    """Return for every row the number of earlier rows with the same label."""
     seen: Counter[str] = Counter()
     ranks = []
     for label in labels:
@@ -179,13 +182,13 @@ def _ranks(labels: Sequence[str]) -> list[int]:
 
 
 def _evenly(labels: Sequence[str]) -> list[int]:
-    """Order rows so that the first n, for every n, have their labels as even as can be."""
+    """Return the row order in which the first n rows, for every n, have labels as balanced as possible."""
     ranks = _ranks(labels)
     return sorted(range(len(labels)), key=lambda row: ranks[row])
 
 
 def _proportionally(labels: Sequence[str]) -> list[int]:
-    """Order rows so that the last n, for every n, have labels in the proportions of all (by Sainte-Laguë's method)."""
+    """Return the row order in which the last n rows, for every n, have the label proportions of all (Sainte-Laguë)."""
     ranks, counts = _ranks(labels), Counter(labels)
     return sorted(range(len(labels)), key=lambda row: (ranks[row] + 0.5) / counts[labels[row]])
 
@@ -196,6 +199,6 @@ def _resize(config: StudyProtocol, split: Dataset, name: str, size: int | None) 
     if size > len(split):
         raise UserError(
             f"num_{name}_samples is {size}, but dataset {config.dataset} has {len(split)} rows for {name}; "
-            f"ask for at most {len(split)}, or leave the setting out to take all."
+            f"set at most {len(split)}, or remove the setting to use all rows."
         )
     return split.select(range(size))

@@ -1,4 +1,4 @@
-"""Templates: prompts with a placeholder {column} for each text of an example, and the labels they ask for."""
+"""Templates: prompts with a placeholder {column} for each text of an example, and the words that answer them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def answer_format(
     key: object,
     where: str = "task",
 ) -> Format:
-    """Ask for a label by a template, and read the answer.
+    """Return the format that asks for a label with a template and parses the answer.
 
     Args:
-        columns: of the texts.
-        where: the settings' name, for errors.
+        columns: the text columns.
+        where: the name of the settings, for errors.
     """
     spellings = all_answers(labels, answers, where=where)
     return completion_format(
@@ -44,52 +44,54 @@ def answer_format(
 def all_answers(
     labels: Sequence[str], answers: Mapping[str, Sequence[str]], *, where: str = "task"
 ) -> dict[str, list[str]]:
-    """Give the words that mean each label, its own name where nothing else is said.
+    """Return the words that mean each label, by default its name.
 
     Raises:
-        UserError: answers of a label that there is not, none for one, or the same word for two.
+        UserError: an unknown label has answers, a label has none, or two labels share a word.
     """
     unknown = [label for label in answers if label not in labels]
     if unknown:
-        raise UserError(f"{where}.answers has {unknown[0]!r}, which is no label; labels are {', '.join(labels)}.")
+        raise UserError(
+            f"{where}.answers has {unknown[0]!r}, which is not a label; the labels are {', '.join(labels)}."
+        )
     spellings = {label: list(answers.get(label, [label])) for label in labels}
     words = [word.lower() for several in spellings.values() for word in several]
     if not all(spellings.values()) or len(set(words)) < len(words):
-        raise UserError(
-            f"{where}.answers is {spellings}; expected one word or more for each label, none of them twice."
-        )
+        raise UserError(f"{where}.answers is {spellings}; expected at least one word per label, without duplicates.")
     return spellings
 
 
 def template_parts(template: str, columns: Sequence[str], *, key: str) -> Callable[[Example], PromptParts]:
-    """Give what fills a template with an example's texts.
+    """Return a function that fills a template with an example's texts.
 
     Args:
-        key: the setting it stands under, for errors.
+        key: the name of the template's setting, for errors.
     """
     check_template(template, columns, key=key)
     return partial(fill, template, columns)
 
 
 def check_template(template: str, columns: Sequence[str], *, key: str) -> None:
-    """Raise UserError unless a template has the placeholder of each text column, and no other.
+    """Raise UserError unless a template has a placeholder for each text column, and no others.
 
     Args:
-        key: the setting it stands under, for the error.
+        key: the name of the template's setting, for the error.
     """
     found = PLACEHOLDER.findall(template)
     missing = [column for column in columns if column not in found]
     unknown = [name for name in found if name not in columns]
     if missing or unknown:
-        problem = f"has no {{{missing[0]}}}" if missing else f"has {{{unknown[0]}}}, which is no text column"
+        problem = f"has no {{{missing[0]}}}" if missing else f"has {{{unknown[0]}}}, which is not a text column"
         expected = ", ".join(f"{{{column}}}" for column in columns)
-        raise UserError(f"{key} {problem}; expected {expected}, where the texts of an example go: {template!r}")
+        raise UserError(
+            f"{key} {problem}; expected {expected}, which are replaced by the texts of an example: {template!r}"
+        )
 
 
 def fill(template: str, columns: Sequence[str], example: Example) -> PromptParts:
-    """Fill in an example's texts; the first placeholder's is the part that may be cut.
+    """Fill in an example's texts; the text of the first placeholder is the part that may be truncated.
 
-    Spaces before a text go with it, as they do for a tokenizer that reads the whole.
+    Spaces before it belong to the same part, since a tokenizer that reads the whole prompt merges them with the text.
     """
     texts = dict(zip(columns, (example.source, example.source_pair), strict=False))
     first = PLACEHOLDER.search(template)

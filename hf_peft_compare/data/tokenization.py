@@ -1,7 +1,7 @@
-"""A study's texts as tokens: made once for each length, and read by all methods and seeds that have it in common.
+"""Tokenization: a study's texts are tokenized once per length, and shared by all methods and seeds with that length.
 
-They are kept as arrow files of `datasets`, named by the hash of all that decides them, and memory-mapped where they
-are read. Their folder can be removed at any time.
+Tokens are cached as arrow files of `datasets`, named by the hash of everything that determines them, and memory-mapped
+when read. The cache folder can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from hf_peft_compare.utils.hashing import hash_json
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TOKEN_CACHE_FOLDER = "cache/tokens"  # in a study's folder, beside its runs
+TOKEN_CACHE_FOLDER = "cache/tokens"  # in the study's folder, next to its runs
 ROWS, PROMPTS, CANDIDATES = "rows", "prompts", "candidates"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a model reads to predict some examples.
+    """The model inputs for predicting examples.
 
     Args:
-        rows: the examples with their references; empty where neither loss nor class is asked for.
-        prompts: input_ids that a text is generated from; empty where nothing is generated.
+        rows: the examples with their references; empty if neither a loss nor a class is needed.
+        prompts: input_ids of the prompts to generate from; empty if nothing is generated.
         candidates: the rows of every candidate of the first example, then of the second, and so on.
-        form: the format that they were made by.
+        form: the format they were encoded with.
     """
 
     rows: Sequence[Features]
@@ -52,14 +52,14 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedSplits:
-    """A run's data as tokens.
+    """The tokenized splits of a run.
 
     Args:
         splits: the rows of each split, {"input_ids", "num_completion_tokens"} or {"input_ids", "label"}.
-        prompts: what is read before each completion of the test split; empty where nothing is generated.
+        prompts: input_ids of the prompts of the test split; empty if nothing is generated.
         candidates: the rows of every candidate of the first test example, then of the second, and so on.
-        form: the format they were made by.
-        notes: why they could not be kept.
+        form: the format they were encoded with.
+        notes: why the tokens could not be cached.
     """
 
     splits: dict[str, Any]
@@ -70,7 +70,7 @@ class TokenizedSplits:
 
     @property
     def test(self) -> Inputs:
-        """What is read to predict the test split, with its references."""
+        """The model inputs of the test split, with its references."""
         return Inputs(rows=self.splits["test"], prompts=self.prompts, candidates=self.candidates, form=self.form)
 
 
@@ -81,19 +81,19 @@ def tokenize_splits(
     *,
     cache: Path | None = None,
 ) -> TokenizedSplits:
-    """Tokenize all splits that a run reads, and what the test split is asked by.
+    """Tokenize all splits that a run reads, and the prompts or candidates of the test split.
 
-    All is cut to what virtual tokens leave of `max_length`. Only a run that trains reads more than the test split.
+    Texts are truncated to `max_length` minus virtual tokens. Only a run that trains reads more than the test split.
 
     Args:
-        cache: the folder where tokens are looked for, and kept once all texts are known to fit.
+        cache: the cache folder, in which tokens are looked up, and written once all texts are known to fit.
 
     Raises:
-        UserError: a completion that is too long, or no room for a prompt; nothing is kept.
+        UserError: a completion is too long, or there is no room for a prompt; nothing is cached.
     """
     form = format_of(config, examples["train"])
 
-    texts = splits_read(config, examples) | _asked(form, examples["test"])
+    texts = splits_read(config, examples) | _queries(form, examples["test"])
     encoders = {name: _encoder(name, config, form, tokenizer) for name in texts}
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars():
@@ -109,19 +109,19 @@ def tokenize_splits(
 def tokenize_inputs(
     config: RunConfig, form: Format, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase
 ) -> Inputs:
-    """Tokenize what a run's model reads to predict these examples.
+    """Tokenize the inputs with which a run's model predicts these examples.
 
     Raises:
-        UserError: a text that does not fit.
+        UserError: a text does not fit.
     """
-    asked = _asked(form, examples) or {ROWS: list(examples)}
-    made = {name: list(map(_encoder(name, config, form, tokenizer), texts)) for name, texts in asked.items()}
-    prompts = [row["input_ids"] for row in made.get(PROMPTS, [])]
-    return Inputs(rows=made.get(ROWS, []), prompts=prompts, candidates=made.get(CANDIDATES, []), form=form)
+    queries = _queries(form, examples) or {ROWS: list(examples)}
+    encoded = {name: list(map(_encoder(name, config, form, tokenizer), texts)) for name, texts in queries.items()}
+    prompts = [row["input_ids"] for row in encoded.get(PROMPTS, [])]
+    return Inputs(rows=encoded.get(ROWS, []), prompts=prompts, candidates=encoded.get(CANDIDATES, []), form=form)
 
 
-def _asked(form: Format, examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Return what is read to predict, beside the examples themselves: each with every candidate, or its prompt."""
+def _queries(form: Format, examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return the additional inputs for prediction: each example with every candidate, or each example's prompt."""
     if form.candidates:
         return {CANDIDATES: [replace(e, reference=answer) for e in examples for answer in form.candidates]}
     return {PROMPTS: list(examples)} if form.encode_prompt is not None else {}
@@ -133,26 +133,26 @@ def _encoder(
     if name != PROMPTS:
         return lambda example: form.encode(example, tokenizer, config.max_text_length)
     encode_prompt = form.encode_prompt
-    assert encode_prompt is not None, "only what generates has prompts"
+    assert encode_prompt is not None, "only formats that generate have prompts"
     return lambda example: {"input_ids": encode_prompt(example, tokenizer, config.max_prompt_length)}
 
 
 def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) -> None:
-    """Refuse to generate fewer tokens than the answers have that are looked for: none would ever be read."""
+    """Raise UserError if `max_new_tokens` is shorter than the answers to parse, which it would truncate."""
     if form.read is None or form.candidates:
         return
-    longest = max(row["num_completion_tokens"] for row in rows) - 1  # the end of text need not be written
+    longest = max(row["num_completion_tokens"] for row in rows) - 1  # eos need not be generated
     if longest > config.generation.max_new_tokens:
         raise UserError(
-            f"{config.row}: the answers have up to {longest} tokens, and generation.max_new_tokens is "
-            f"{config.generation.max_new_tokens}: they would be cut and not be read. Raise it to {longest} or more."
+            f"{config.row}: the answers have up to {longest} tokens, but generation.max_new_tokens is "
+            f"{config.generation.max_new_tokens}, which would truncate them. Raise it to {longest} or more."
         )
 
 
 def _paths(
     cache: Path, config: RunConfig, form: Format, texts: dict[str, list[Example]], tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Path | None]:
-    """Name the file of each split, and of what the test split is asked by, by all that decides its tokens."""
+    """Return the cache file of each split and of prompts or candidates, named by all that determines the tokens."""
     shared = {
         "format": [form.key, source_of(config, form)],
         "tokenizer": _hash_tokenizer(tokenizer),
@@ -165,8 +165,8 @@ def _paths(
 
 
 def _hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash all that a tokenizer writes of itself: vocabulary, special tokens, settings."""
-    tokenizer("", verbose=False)  # what it writes holds the truncation of its last call
+    """Return a hash of all that a tokenizer saves: vocabulary, special tokens, settings."""
+    tokenizer("", verbose=False)  # resets the truncation of its last call, which is saved too
     digest = hashlib.sha256()
     with TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
@@ -176,31 +176,31 @@ def _hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _read(path: Path | None, texts: Sequence[Example]) -> datasets.Dataset | None:
-    """Read the tokens of a split; None where there are none, or not all."""
+    """Return the cached tokens of a split; None if the file is missing or incomplete."""
     if path is None or not path.is_file():
         return None
     try:
         tokens = datasets.Dataset.from_file(str(path))
-    except (OSError, ValueError):  # cut within a batch
+    except (OSError, ValueError):  # truncated within a batch
         return None
     return tokens if len(tokens) == len(texts) else None
 
 
 def _tokenize(texts: Sequence[Example], encode: Callable[[Example], Features]) -> datasets.Dataset:
-    """Tokenize a split into memory, four bytes per token; an error of `encode` comes out as it is."""
+    """Tokenize a split into memory, four bytes per token; errors of `encode` are raised unchanged."""
     rows = datasets.Dataset.from_dict({"row": range(len(texts))})
     return rows.map(
         lambda row: encode(texts[row["row"]]),
         remove_columns="row",
         keep_in_memory=True,
-        new_fingerprint="0",  # spares hashing the function with all that it holds
+        new_fingerprint="0",  # avoids hashing the function and everything it references
     )
 
 
 def _keep(
     tokens: Mapping[str, datasets.Dataset], paths: Mapping[str, Path | None]
 ) -> tuple[dict[str, datasets.Dataset], list[str]]:
-    """Write tokens that do not stand in their files yet, and map them from there; where that fails, say so."""
+    """Write tokens that are not cached yet, and memory-map them; return the tokens, and a note if writing failed."""
     kept = dict(tokens)
     for name, path in paths.items():
         if path is None or tokens[name].cache_files:
@@ -209,12 +209,14 @@ def _keep(
             path.parent.mkdir(parents=True, exist_ok=True)
             kept[name] = _write(tokens[name], path)
         except OSError as error:
-            return kept, [f"Tokens could not be kept in the study's folder ({error.strerror}): made by this run alone."]
+            return kept, [
+                f"Tokens could not be cached in the study's folder ({error.strerror}), so other runs cannot reuse them."
+            ]
     return kept, []
 
 
 def _write(tokens: datasets.Dataset, path: Path) -> datasets.Dataset:
-    """Write tokens elsewhere and rename: what stands at the path is whole, whoever is writing it too."""
+    """Write tokens to a temporary folder and rename, so that the file is complete even with concurrent writers."""
     with TemporaryDirectory(dir=path.parent) as folder:
         whole = Path(folder) / path.name
         tokens.with_format("arrow").map(
@@ -226,7 +228,7 @@ def _write(tokens: datasets.Dataset, path: Path) -> datasets.Dataset:
 
 @contextmanager
 def _first_process_first() -> Iterator[None]:
-    """Let the first process go ahead, and the others after it however it ends."""
+    """Run the body in the main process first, then in the others, even if it fails in the main process."""
     state = process_state()
     if not state.is_main_process:
         state.wait_for_everyone()
@@ -239,7 +241,7 @@ def _first_process_first() -> Iterator[None]:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Keep the bars of `datasets` out of logs."""
+    """Disable the progress bars of `datasets`, which would clutter logs."""
     disabled = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

@@ -1,1 +1,1 @@
-"""A finished run in use: load, predict, export."""
+"""Use finished runs: load, predict, export."""

@@ -1,4 +1,4 @@
-"""Exports: a finished run as a folder that peft or transformers loads, with a model card, and pushed to the hub."""
+"""Export a finished run as a folder that peft or transformers loads, with a model card, and push it to the Hub."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_to_hub: str | None = None) -> Path:
-    """Write a finished run as a folder of its own: adapter or plain model, tokenizer, model card.
+    """Write a finished run to a separate folder: adapter or plain model, tokenizer, model card.
 
     Args:
         run_folder: the run's folder.
-        target: the folder to write; it appears once it is whole.
-        merge: write a plain transformers model rather than an adapter. Methods without an adapter (full, last
-            layers) always do.
-        push_to_hub: a repository id "user/name" to upload the folder to; None: it stays here.
+        target: the folder to write, atomically.
+        merge: write a plain transformers model instead of an adapter. Methods without an adapter (full, last layers)
+            always do.
+        push_to_hub: a repository id "user/name" to upload the folder to; None: no upload.
 
     Returns:
-        The target.
+        The target folder.
 
     Raises:
-        UserError: nothing to export, a method that cannot be merged, a target that is taken, no login.
+        UserError: there is nothing to export, the method cannot be merged, the target exists, or the login is missing.
     """
     run, target = read_finished(Path(run_folder)), Path(target)
     _check(run, target, push_to_hub)
@@ -55,31 +55,31 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
 
 
 def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:
-    """Raise UserError for what cannot succeed, before anything is loaded or written."""
+    """Raise UserError for an export that cannot succeed, before anything is loaded or written."""
     if not run.config.method_type.trains:
         raise UserError(
             f"{run.config.method_type.title} trains nothing, so there is nothing to export; choose another run."
         )
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError(f"{target} exists already; give a folder that does not exist or is empty.")
+        raise UserError(f"{target} already exists; choose a folder that does not exist or is empty.")
     if push_to_hub is not None:
         from huggingface_hub import get_token
 
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", push_to_hub):
             raise UserError(f"--push-to-hub {push_to_hub!r}: expected a repository id such as user/name.")
         if get_token() is None:
-            raise UserError("pushing to the hub needs an account; log in with `hf auth login`.")
+            raise UserError("pushing to the Hub needs a login; run `hf auth login`.")
 
 
 def _push(folder: Path, repo_id: str) -> None:
-    """Upload an exported folder; raises UserError that says how to try again."""
+    """Upload an exported folder; raise UserError with the command to retry."""
     from huggingface_hub import HfApi
 
     try:
         api = HfApi()
         api.create_repo(repo_id, exist_ok=True)
         api.upload_folder(folder_path=str(folder), repo_id=repo_id, commit_message=f"Export by {REPOSITORY}")
-    except Exception as error:  # network, permissions, names: each is for the user to mend
+    except Exception as error:  # network, permissions, names: the user can fix each of them
         raise UserError(
             f"{folder} is exported, but pushing it to {repo_id} failed ({type(error).__name__}: {error}). "
             f"Try again with `hf upload {repo_id} {folder}`."

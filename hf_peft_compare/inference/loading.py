@@ -1,4 +1,4 @@
-"""Finished runs at work: a run's folder becomes its model again, and several runs predict on one loaded base."""
+"""Load the model of a finished run from its folder; several runs can share one loaded base."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class LoadedRun:
     """A finished run, ready to use.
 
     Args:
-        record: what was measured.
-        config: the resolved config it ran with.
-        model: the adapted model in evaluation mode; None for a floor that reads the text alone.
-        tokenizer: the model's tokenizer, padding on the left; None where there is no model.
+        record: the measurements.
+        config: the resolved config of the run.
+        model: the adapted model in evaluation mode; None for a baseline without a model.
+        tokenizer: the model's tokenizer, with the padding side of the run; None if there is no model.
     """
 
     record: RunRecord
@@ -48,7 +48,7 @@ class LoadedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A finished run's folder that was found to be whole, its model not loaded yet."""
+    """A finished run whose folder is complete; its model is not loaded."""
 
     folder: Path
     record: RunRecord
@@ -60,12 +60,12 @@ class FinishedRun:
 
     @property
     def base(self) -> tuple[object, ...]:
-        """What decides the base model: runs of equal values can share one.
+        """Everything that determines the base model; runs with equal values can share one.
 
-        A class head comes with the run that trained it, so how many classes it has counts, and not which.
+        A class head is saved with the run that trained it, so the number of classes matters here, not their names.
         """
         config = self.config
-        seed = config.seed if config.init == "config" else None  # random weights are those of the run's seed
+        seed = config.seed if config.init == "config" else None  # random weights depend on the run's seed
         names = (config.model_name_or_path, config.model_revision, config.tokenizer_name_or_path, config.init)
         num_labels = None if self.labels is None else len(self.labels)
         loaded_as = (repr(quantization_of(config)), repr(sorted(config.architecture.items())), seed)
@@ -73,19 +73,19 @@ class FinishedRun:
 
     @property
     def labels(self) -> list[str] | None:
-        """The classes of the run's class head, in its order; None: the head writes text."""
+        """The classes of the run's class head, in order; None: the head generates text."""
         names = class_names(self.config)
         return names and list(self.record.provenance.labels or names)
 
     @property
     def train(self) -> list[Example]:
-        """The train examples, where the method reads them when it predicts."""
+        """The train examples, if the method needs them for prediction; otherwise empty."""
         return load_examples(self.config)["train"] if self.config.method_type.reads_train else []
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """An untouched base model, its tokenizer, and a copy of its class head, which runs put their own in place of."""
+    """A base model, its tokenizer, and a copy of its class head, which runs replace by their own."""
 
     key: tuple[object, ...]
     model: Any
@@ -94,10 +94,10 @@ class Base:
 
 
 def load_run(folder: str | Path) -> LoadedRun:
-    """Load a finished run from its folder alone.
+    """Load a finished run from its folder.
 
     Raises:
-        UserError: no finished run there, its model is missing, or its base model cannot be had.
+        UserError: the folder has no finished run, its model is missing, or its base model cannot be loaded.
     """
     run = read_finished(Path(folder))
     if not run.config.method_type.uses_model:
@@ -107,14 +107,14 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 
 def read_finished(folder: Path) -> FinishedRun:
-    """Read a run's record; raises UserError unless it is finished, its model is there, and its base is the same."""
+    """Read a run's record; raise UserError unless it is finished, its model exists and its base is unchanged."""
     record = read_record(folder)
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
     run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
     if run.config.method_type.trains and not (folder / MODEL_FOLDER).is_dir():
         raise UserError(
-            f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its tuned parameters were not kept. "
+            f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its trained parameters were not kept. "
             f"Delete {folder} and run the study again."
         )
     _check_models(run)
@@ -122,7 +122,7 @@ def read_finished(folder: Path) -> FinishedRun:
 
 
 def _check_models(run: FinishedRun) -> None:
-    """Raise UserError where a local model was overwritten since the run was trained: its parameters do not fit it."""
+    """Raise UserError if a local model was overwritten after the run was trained: its parameters no longer fit."""
     inputs = run.record.provenance.inputs
     begun = read_identity(run.folder) or Identity(config=run.record.config_hash, inputs=inputs)
     folders = {BASE_MODEL: run.config.model_name_or_path, TOKENIZER: run.config.tokenizer_name_or_path}
@@ -130,12 +130,12 @@ def _check_models(run: FinishedRun) -> None:
         model = f"{name} in {folders[name]}" if name in folders else name
         raise UserError(
             f"the {model} is not the one that run {run.record.study}/{run.record.run} was trained on: its files "
-            f"changed since. Put the old files back, or run the study again."
+            f"have changed. Restore the old files, or run the study again."
         )
 
 
 def load_fresh_base(run: FinishedRun) -> Base:
-    """Load a run's base model and tokenizer; random weights are drawn as they were when it trained."""
+    """Load a run's base model and tokenizer; random weights are drawn as in training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.config.seed)
         tokenizer = load_tokenizer(run.config)
@@ -148,16 +148,16 @@ def load_fresh_base(run: FinishedRun) -> Base:
 
 
 def adapt(run: FinishedRun, base: Base) -> Any:
-    """Put the run's tuned parameters on a base."""
+    """Return a base with the run's trained parameters, in evaluation mode."""
     if not run.config.method_type.trains:
         return base.model.eval()
-    with torch.random.fork_rng(devices=[]):  # peft draws an adapter before it reads the saved one
+    with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
         model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
     return model.eval()
 
 
-def take_off(model: PreTrainedModel, base: Base) -> str:
-    """Take an adapter off its base; gives the hash of what is left, which tells whether the base is untouched."""
+def unload_adapter(model: PreTrainedModel, base: Base) -> str:
+    """Remove an adapter from its base; return the hash of the base, which shows whether it is unchanged."""
     from peft import PeftModel
     from peft.utils import ModulesToSaveWrapper
 
@@ -165,7 +165,7 @@ def take_off(model: PreTrainedModel, base: Base) -> str:
         tuner: Any = model.base_model
         tuner.unload()
     for name, module in list(base.model.named_modules()):
-        if isinstance(module, ModulesToSaveWrapper):  # peft's prompt learning has no way to take its class head off
+        if isinstance(module, ModulesToSaveWrapper):  # peft's prompt learning cannot remove its class head
             base.model.set_submodule(name, module.original_module)
     with torch.no_grad():
         for name, parameter in class_head(base.model).items():

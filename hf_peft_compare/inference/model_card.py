@@ -27,7 +27,7 @@ LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base}", "BASE_FOLDER").replace(
     "from peft", "from hf_peft_compare.quickstart import BASE_FOLDER\nfrom peft"
 )
 LOAD_UNTRAINED = """\
-from hf_peft_compare import load_run  # draws the random weights of the base anew
+from hf_peft_compare import load_run  # draws the random weights of the base again
 
 run = load_run("runs/{study}/{run}")
 model, tokenizer = run.model, run.tokenizer"""
@@ -56,7 +56,7 @@ Means over the test split, whose examples were scored once, after training. Loss
 {load}
 ```
 
-It reads prompts of the form that it was trained on:
+It expects prompts in the format that it was trained on:
 
 ```json
 {task}
@@ -77,11 +77,11 @@ It reads prompts of the form that it was trained on:
 
 
 def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> str:
-    """Write a run's model card in the hub's format.
+    """Return a run's model card in the Hub's format.
 
     Args:
-        name: what the model is loaded by, a repository id or a folder.
-        plain: whether it is a plain transformers model, or else an adapter.
+        name: the repository id or folder that the model is loaded from.
+        plain: whether the export is a plain transformers model; otherwise it is an adapter.
     """
     parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
     text = CARD.format(
@@ -107,7 +107,7 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
 
 
 def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
-    """Make the card's front matter; what is not on the hub is left out of it, since the hub refuses such a card."""
+    """Return the card's metadata, without models and datasets outside the Hub, since the Hub rejects such cards."""
     from huggingface_hub import EvalResult, ModelCardData
 
     task = config.task_type
@@ -136,7 +136,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
 
 
 def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
-    """Give the lines of Python that load the export."""
+    """Return the Python code that loads the export."""
     if plain:
         template = LOAD_PLAIN
     elif config.init == "config":
@@ -168,7 +168,7 @@ def _json(values: Mapping[str, object]) -> str:
 
 
 def _quote(text: str) -> str:
-    """Write a text as Python code."""
+    """Return a text as a Python literal."""
     return json.dumps(text, ensure_ascii=False)
 
 

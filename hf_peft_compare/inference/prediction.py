@@ -1,4 +1,4 @@
-"""Predict with finished runs: several of them on one loaded base."""
+"""Predict with finished runs, several of which can share one loaded base."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hf_peft_compare.inference.loading import (
     adapt,
     load_fresh_base,
     read_finished,
-    take_off,
+    unload_adapter,
 )
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 
@@ -38,67 +38,66 @@ def predict_texts(
 
 
 def predict_each(
-    asked: Sequence[tuple[str | Path, Sequence[Text]]], *, batch_size: int = 8
+    requests: Sequence[tuple[str | Path, Sequence[Text]]], *, batch_size: int = 8
 ) -> Iterator[dict[str, str]]:
-    """Predict each run's own texts, in order; runs that follow one another share a loaded base where they can.
+    """Predict each run's own texts, in order; consecutive runs share a loaded base if possible.
 
-    The runs may be of different studies and tasks: what they share is the base.
+    The runs may belong to different studies and tasks, as long as they have the same base. An adapter is loaded onto
+    the base and removed again. After a run that changed the base itself, the base is reloaded.
 
     Args:
-        asked: each run's folder and its texts: pairs of them where it reads pairs.
-
-    An adapter is put on the base and taken off again. After a run that changed the base itself, it is loaded anew.
+        requests: each run's folder and its texts, which are pairs if the run reads pairs.
 
     Returns:
-        One {"id", "run", "prediction"} per run and text; the id counts the texts from 0. Where what a run generates is
-        read as a label, "output" is the text as it was.
+        One {"id", "run", "prediction"} per run and text; the id counts the texts from 0. If a run parses generated text
+        as a label, "output" is the generated text.
 
     Raises:
-        UserError: before anything is loaded, a folder without a finished run, no text, an empty one, or one text where
-            a run reads two.
+        UserError: before anything is loaded, if a folder has no finished run, there is no text, a text is empty, or a
+            run that reads pairs gets single texts.
     """
     todo = []
-    for folder, texts in asked:
+    for folder, texts in requests:
         run = read_finished(Path(folder))
         examples = [_example(text, number) for number, text in enumerate(texts)]
         if not examples:
-            raise UserError("no text to predict from; give --text or --file.")
+            raise UserError("there is no text to predict; pass --text or --file.")
         _check_number(run, examples[0])
         todo.append((run, examples))
     return chain.from_iterable(_predict_all(todo, batch_size=batch_size))
 
 
 def text_columns(run_folder: str | Path) -> list[str]:
-    """Name the columns of texts, one or two, in the dataset that a finished run was trained on."""
+    """Return the text columns, one or two, of the dataset that a finished run was trained on."""
     config = read_finished(Path(run_folder)).config
     return list(config.task_type.text_columns(config.task_settings))
 
 
 def _check_number(run: FinishedRun, example: Example) -> None:
     columns = run.config.task_type.text_columns(run.config.task_settings)
-    came = 1 if example.source_pair is None else 2
-    if came != len(columns):
+    num_texts = 1 if example.source_pair is None else 2
+    if num_texts != len(columns):
         name = f"{run.record.study}/{run.record.run}"
         raise UserError(
-            f"run {name} reads {' and '.join(columns)}, and {came} text(s) came each time; give a --file with "
+            f"run {name} reads {' and '.join(columns)}, but got {num_texts} text(s) per example; pass a --file with "
             f"{'this column' if len(columns) == 1 else 'these columns'}."
         )
 
 
 def read_texts(path: str | Path, columns: Sequence[str]) -> list[Any]:
-    """Read texts from a file: a whole .txt, or one column of a .jsonl, .json, .csv or .parquet; pairs from two columns.
+    """Read texts from a file: a .txt as one text, or one column (two for pairs) of a .jsonl, .json, .csv or .parquet.
 
     Raises:
-        UserError: no such file, an unknown format, a missing column (those that exist are named).
+        UserError: the file is missing, its format is unknown, or a column is missing (the existing ones are listed).
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no file {path}; give a .txt, {', '.join(FILE_FORMATS)} file.")
+        raise UserError(f"file {path} does not exist; pass a .txt, {', '.join(FILE_FORMATS)} file.")
     if path.suffix == ".txt":
         try:
             return [path.read_text(encoding="utf-8")]
         except UnicodeDecodeError as error:
-            raise UserError(f"{path} is not a text in UTF-8 ({error}).") from None
+            raise UserError(f"{path} is not UTF-8 text ({error}).") from None
     if path.suffix not in FILE_FORMATS:
         raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected .txt, {', '.join(FILE_FORMATS)}.")
     dataset = _read_rows(path)
@@ -113,7 +112,7 @@ def _read_rows(path: Path) -> Any:
 
     try:
         return datasets.load_dataset(FILE_FORMATS[path.suffix], data_files=str(path), split="train")
-    except Exception as error:  # datasets raises many kinds; each is about the file
+    except Exception as error:  # datasets raises many types of errors; each is caused by the file
         raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
 
 
@@ -121,14 +120,14 @@ def _example(text: Any, number: int) -> Example:
     texts = list(text) if isinstance(text, tuple) else [text]
     for one in texts:
         if not isinstance(one, str) or not one.strip():
-            raise UserError(f"text {number + 1} is {one!r}; expected a text that is not empty.")
+            raise UserError(f"text {number + 1} is {one!r}; expected a non-empty text.")
     return Example(id=str(number), source=texts[0], source_pair=texts[1] if len(texts) > 1 else None, reference="")
 
 
 def _predict_all(
     todo: Sequence[tuple[FinishedRun, Sequence[Example]]], *, batch_size: int
 ) -> Iterator[list[dict[str, str]]]:
-    """Give the predictions run by run, on the base of the run before where it is the same and untouched."""
+    """Yield the predictions run by run, on the previous run's base if it is the same and unchanged."""
     base: Base | None = None
     model: Any = None
     untouched = ""
@@ -137,8 +136,8 @@ def _predict_all(
             answer = method.predictor(run.config.method_settings, run.train)
             predictions = [{"prediction": answer(example.source)} for example in examples]
         else:
-            if base is None or base.key != run.base or take_off(model, base) != untouched:
-                base = model = None  # the old one goes before the new one comes
+            if base is None or base.key != run.base or unload_adapter(model, base) != untouched:
+                base = model = None  # frees the old base before the new one is loaded
                 base = load_fresh_base(run)
                 untouched = hash_tensors(dict(base.model.named_parameters())) if len(todo) > 1 else ""
             model = adapt(run, base)
@@ -155,7 +154,7 @@ def _predict(
     *,
     batch_size: int,
 ) -> list[dict[str, str]]:
-    """Return what a run's model predicts of each example, asked as in the run's own evaluation."""
+    """Return a run's predictions, with the same inputs as in the run's own evaluation."""
     inputs = tokenize_inputs(run.config, format_of(run.config, run.train), examples, tokenizer)
     predicted = predict(model, tokenizer, inputs, run.config, labels=run.labels, batch_size=batch_size)
     return [

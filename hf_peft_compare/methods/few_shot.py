@@ -1,4 +1,4 @@
-"""Few-shot and one-shot: solved examples before the question, and nothing trained."""
+"""Few-shot and one-shot prompting: solved examples before the question, without training."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.method import Card, PromptingMethod
 from hf_peft_compare.core.settings import STRICT, PositiveInt
 from hf_peft_compare.core.task import AnyTask, Example, Format
-from hf_peft_compare.methods.hard_prompt import ShotsSettings, ask_after_shots
+from hf_peft_compare.methods.hard_prompt import ShotsSettings, format_with_shots
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FewShotSettings(ShotsSettings):
-    """Settings of few-shot: those of every prompt with solved examples."""
+    """Settings of few-shot prompting: those of all prompts with solved examples."""
 
     shots: PositiveInt | Annotated[list[dict[str, Any]], Field(min_length=1)] = 4
 
 
 class FewShot(PromptingMethod[FewShotSettings]):
-    """Ask after solved examples."""
+    """Prompt the base model with solved examples before the question."""
 
     name = "few_shot"
     title = "Few-shot"
@@ -54,29 +54,29 @@ class FewShot(PromptingMethod[FewShotSettings]):
     reads_train = True
 
     def head(self, settings: FewShotSettings) -> str:
-        """Return the head of a language model."""
+        """Return the LM head."""
         return "causal_lm"
 
     def format(
         self, settings: FewShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format:
-        """Ask after solved examples; raises UserError as `ask_after_shots`."""
-        return ask_after_shots(settings, task, task_settings, train, seed)
+        """Return the format with solved examples in the prompt; raise UserError as `format_with_shots` does."""
+        return format_with_shots(settings, task, task_settings, train, seed)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OneShotSettings(ShotsSettings):
-    """Settings of one-shot.
+    """Settings of one-shot prompting.
 
     Args:
-        shots: 1, to draw it from train by the run's seed; or a list of one solved example.
+        shots: 1: the example is drawn from train with the run's seed; or a list of one solved example.
     """
 
     shots: Literal[1] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1)] = 1
 
 
 class OneShot(PromptingMethod[OneShotSettings]):
-    """Ask after one solved example."""
+    """Prompt the base model with one solved example before the question."""
 
     name = "one_shot"
     title = "One-shot"
@@ -98,11 +98,11 @@ class OneShot(PromptingMethod[OneShotSettings]):
     reads_train = True
 
     def head(self, settings: OneShotSettings) -> str:
-        """Return the head of a language model."""
+        """Return the LM head."""
         return "causal_lm"
 
     def format(
         self, settings: OneShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format:
-        """Ask after solved examples; raises UserError as `ask_after_shots`."""
-        return ask_after_shots(settings, task, task_settings, train, seed)
+        """Return the format with solved examples in the prompt; raise UserError as `format_with_shots` does."""
+        return format_with_shots(settings, task, task_settings, train, seed)

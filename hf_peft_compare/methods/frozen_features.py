@@ -24,8 +24,8 @@ class FrozenFeaturesSettings:
     """Settings of frozen features.
 
     Args:
-        pooling: what of a text's states is its embedding: that of its "last" or "cls" (first) token, or the "mean" of
-            all; "auto": the mean for encoders, the last token for decoders.
+        pooling: how the states of a text become its embedding: the state of the "last" or "cls" (first) token, or the
+            "mean" over all tokens; "auto": the mean for encoders, the last token for decoders.
         hidden_size: units of one hidden layer with ReLU; None: the head is linear.
     """
 
@@ -36,7 +36,7 @@ class FrozenFeaturesSettings:
 def build_frozen_features(
     base: PreTrainedModel, settings: FrozenFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
 ) -> FeatureModel:
-    """Freeze the base as a whole and put a fresh head on its embeddings [H]."""
+    """Return the frozen base with a new head on its embeddings [H]."""
     from hf_peft_compare.models.features.feature_model import FeatureModel
     from hf_peft_compare.models.features.heads import classifier
     from hf_peft_compare.models.features.pooling import choose_pooling, num_classes, text_width
@@ -70,13 +70,13 @@ class FrozenFeatures(Method[FrozenFeaturesSettings]):
     tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
 
     def head(self, settings: FrozenFeaturesSettings) -> str:
-        """Return a base without a head: what classifies is the method's own."""
+        """Return the name of the base without a head, since the method adds its own."""
         return "features"
 
     def build(
         self, base: PreTrainedModel, settings: FrozenFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
     ) -> FeatureModel:
-        """Return the frozen base with a fresh head; raises UserError for an encoder that cannot be had."""
+        """Return the frozen base with a new head; raise UserError if its pooling does not fit the model."""
         return build_frozen_features(base, settings, tokenizer)
 
     def save(self, model: nn.Module, folder: Path) -> None:
@@ -95,7 +95,7 @@ class FrozenFeatures(Method[FrozenFeaturesSettings]):
         train: Sequence[Example],
         seed: int,
     ) -> Format | None:
-        """Return the texts as they are, where the task would ask for the class in a prompt."""
+        """Return the format of the plain texts if the task would use a prompt; otherwise None."""
         if task.head != "causal_lm":
             return None
         from hf_peft_compare.tasks.sequence_classification import sequence_classification_format

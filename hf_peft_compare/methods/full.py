@@ -1,4 +1,4 @@
-"""Full fine-tuning: every parameter is trained."""
+"""Full fine-tuning: all parameters are trained."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Full(Method[FullSettings]):
     mergeable = True
 
     def build(self, base: PreTrainedModel, settings: FullSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-        """Return the base, every parameter of it trainable."""
+        """Return the base with all parameters trainable."""
         return base.requires_grad_(True)
 
     def save(self, model: nn.Module, folder: Path) -> None:
@@ -57,7 +57,7 @@ class Full(Method[FullSettings]):
         cast("PreTrainedModel", model).save_pretrained(folder)
 
     def load(self, base: PreTrainedModel, folder: Path, settings: FullSettings) -> nn.Module:
-        """Return the saved weights in the base's architecture."""
+        """Return the saved model, with the base's dtype and device."""
         from torch import nn
 
         from hf_peft_compare.data.position_ids import count_positions_from_mask, counts_positions
@@ -69,5 +69,5 @@ class Full(Method[FullSettings]):
         return model
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
-        """Return the model, which is a plain one."""
+        """Return the model, which is already a plain transformers model."""
         return cast("PreTrainedModel", model)

@@ -24,11 +24,11 @@ class FusedFeaturesSettings:
     """Settings of fused features; the text encoder is the row's `model_name_or_path`.
 
     Args:
-        image_encoder: a hub id or folder; None: the text encoder embeds images too, as CLIP does.
-        image_architecture: fields of the image encoder's config with `model_type`, enough for `plan` without any
+        image_encoder: a Hub id or folder; None: the text encoder embeds images too, as CLIP does.
+        image_architecture: fields of the image encoder's config, including `model_type`, so that `plan` needs no
             download.
-        pooling: what of a text's states is its embedding, as in frozen features; a model of texts and images pools by
-            itself.
+        pooling: how the states of a text become its embedding, as in frozen features; a model of texts and images does
+            its own pooling.
         hidden_size: units of each encoder's linear layer with ReLU.
     """
 
@@ -41,10 +41,10 @@ class FusedFeaturesSettings:
 def build_fused_features(
     base: PreTrainedModel, settings: FusedFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
 ) -> FeatureModel:
-    """Freeze both encoders and put a fresh head on their embeddings.
+    """Return both frozen encoders with a new head on their embeddings.
 
     Raises:
-        UserError: an image encoder that cannot be had, or none.
+        UserError: the image encoder cannot be loaded, or there is none.
     """
     from hf_peft_compare.models.features.feature_model import FeatureModel
     from hf_peft_compare.models.features.heads import FusedClassifier
@@ -59,12 +59,12 @@ def build_fused_features(
 
 
 def _image_model(base: PreTrainedModel, settings: FusedFeaturesSettings) -> Any:
-    """Load the image encoder, on the meta device its architecture alone; the base itself where none is named."""
+    """Load the image encoder, or build it on the meta device like the base; return the base itself if none is set."""
     if settings.image_encoder is None:
         if not hasattr(base, "get_image_features"):
             raise UserError(
-                f"fused_features: {type(base).__name__} embeds texts alone; name an image_encoder, e.g. "
-                f"microsoft/resnet-50, or take a model of texts and images, e.g. openai/clip-vit-base-patch32."
+                f"fused_features: {type(base).__name__} embeds texts only; set an image_encoder, e.g. "
+                f"microsoft/resnet-50, or choose a model of texts and images, e.g. openai/clip-vit-base-patch32."
             )
         return base
     import torch
@@ -83,7 +83,7 @@ def _image_model(base: PreTrainedModel, settings: FusedFeaturesSettings) -> Any:
             config = AutoConfig.from_pretrained(settings.image_encoder)
         with torch.device("meta"):
             return AutoModel.from_config(config, dtype=torch.float32)
-    except Exception as error:  # transformers raises many kinds; each is about what the user gave
+    except Exception as error:  # transformers raises many types of errors; each is caused by the input
         raise UserError(explain("model", settings.image_encoder, error)) from None
 
 
@@ -114,17 +114,17 @@ class FusedFeatures(Method[FusedFeaturesSettings]):
     tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
 
     def head(self, settings: FusedFeaturesSettings) -> str:
-        """Return a base without a head: what classifies is the method's own."""
+        """Return the name of the base without a head, since the method adds its own."""
         return "features"
 
     def other_models(self, settings: FusedFeaturesSettings) -> list[str]:
-        """Return the image encoder, where it is a model of its own."""
+        """Return the image encoder if it is a separate model."""
         return [settings.image_encoder] if settings.image_encoder is not None else []
 
     def build(
         self, base: PreTrainedModel, settings: FusedFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
     ) -> FeatureModel:
-        """Return the frozen encoders with a fresh head; raises UserError for an encoder that cannot be had."""
+        """Return the frozen encoders with a new head; raise UserError if an encoder cannot be loaded."""
         return build_fused_features(base, settings, tokenizer)
 
     def save(self, model: nn.Module, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hard prompts: a language model is asked in words, with solved examples before the question or without."""
+"""Hard prompts: text prompts for a language model, with or without solved examples before the question."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.completions import completion_format
 from hf_peft_compare.data.templates import answer_format, template_parts
 
-ANSWER = "answer"  # the key of a solved example that stands beside its texts
+ANSWER = "answer"  # the key of the answer in a solved example
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class HardPromptSettings:
-    """Settings of every hard prompt.
+    """Settings of all hard prompts.
 
     Args:
-        template: what the model reads, with a placeholder {column} for each text column of the task; None: the task's
-            own prompt.
-        answers: {label: the words that mean it}, the first of which is scored; a label without an entry has the
+        template: the prompt, with a placeholder {column} for each text column of the task; None: the task's own prompt.
+        answers: {label: the words that mean it}, the first of which is scored; a label without an entry uses the
             task's.
     """
 
@@ -37,28 +36,30 @@ class HardPromptSettings:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ShotsSettings(HardPromptSettings):
-    """Settings of hard prompts that begin with solved examples, each the prompt, a space and the answer.
+    """Settings of hard prompts that begin with solved examples, each of which is the prompt, a space and the answer.
 
     Args:
-        shots: how many are drawn from train by the run's seed, classes as evenly as it has them; or the examples
-            themselves, each {column: text, …, answer: word}.
-        separator: what stands after each of them.
+        shots: number of examples to draw from train with the run's seed, balanced over classes as far as possible; or
+            the examples themselves, each {column: text, …, answer: word}.
+        separator: the text after each example.
     """
 
     shots: PositiveInt | list[dict[str, Any]] = 4
     separator: str = "\n\n"
 
 
-def ask(settings: HardPromptSettings, task: AnyTask, task_settings: Any) -> Format:
-    """Ask by the template, or by the task's own prompt, and read the answer as the task does.
+def prompt_format(settings: HardPromptSettings, task: AnyTask, task_settings: Any) -> Format:
+    """Return the format with the template, or the task's own prompt; answers are parsed as in the task.
 
     Raises:
-        UserError: a task without a prompt and no template for it, a template without a placeholder, answers of no
+        UserError: neither task nor settings define a prompt, the template lacks a placeholder, or answers belong to no
             label.
     """
     labels = task.labels(task_settings)
     if settings.answers and labels is None:
-        raise UserError(f"method.answers are the words of labels, and {task.name} has none; leave them out.")
+        raise UserError(
+            f"method.answers is {settings.answers}, but task {task.name} has no labels; remove the setting."
+        )
     if settings.template is None:
         return _own_prompt(settings, task, task_settings)
     columns, key = task.text_columns(task_settings), [asdict(task_settings), settings.template, settings.answers]
@@ -80,34 +81,34 @@ def _own_prompt(settings: HardPromptSettings, task: AnyTask, task_settings: Any)
     if form.prompt is None:
         placeholders = " ".join(f"{{{column}}}" for column in task.text_columns(task_settings))
         raise UserError(
-            f"{task.name} has no prompt, and a class head that nothing has trained tells classes at random. Set "
-            f"template, with {placeholders}, to ask the base as a language model."
+            f"task {task.name} has no prompt, and an untrained class head predicts classes at random. Set "
+            f"template, with {placeholders}, to prompt the base as a language model."
         )
     if not settings.answers:
         return form
     return task.format(replace(task_settings, answers={**task_settings.answers, **settings.answers}))
 
 
-def ask_after_shots(
+def format_with_shots(
     settings: ShotsSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
 ) -> Format:
-    """Ask after solved examples; only the text that is asked about is ever cut.
+    """Return the format with solved examples before the prompt; only the text of the question itself is truncated.
 
     Raises:
-        UserError: as `ask`; more shots than examples, or one that is not whole.
+        UserError: as `prompt_format` raises; there are more shots than examples, or a shot is incomplete.
     """
-    form = ask(settings, task, task_settings)
+    form = prompt_format(settings, task, task_settings)
     if isinstance(settings.shots, int):
         assert form.completion is not None
         solved = [(example, form.completion(example)) for example in draw_shots(train, settings.shots, seed=seed)]
     else:
         solved = list(_given_shots(settings.shots, task, task_settings, form))
     texts = (f"{''.join(form.prompt(example))} {answer}" for example, answer in solved)  # type: ignore[misc]
-    return after(form, "".join(f"{text}{settings.separator}" for text in texts))
+    return prepend(form, "".join(f"{text}{settings.separator}" for text in texts))
 
 
-def after(form: Format, text: str) -> Format:
-    """Let a text stand in front of every prompt."""
+def prepend(form: Format, text: str) -> Format:
+    """Return a format whose prompts begin with a text."""
     assert form.prompt is not None and form.completion is not None
     own = form.prompt
 
@@ -126,15 +127,15 @@ def after(form: Format, text: str) -> Format:
 
 
 def draw_shots(train: Sequence[Example], num_shots: int, *, seed: int) -> list[Example]:
-    """Draw different examples, of each class one before a second of any, in random order.
+    """Return distinct random examples in random order, balanced over classes as far as possible.
 
     Raises:
-        UserError: there are fewer.
+        UserError: there are fewer distinct examples.
     """
     different = list({(example.source, example.source_pair): example for example in train}.values())
     if num_shots > len(different):
         raise UserError(
-            f"method.shots is {num_shots}, but train has {len(different)} different examples; ask for fewer, or raise "
+            f"method.shots is {num_shots}, but train has {len(different)} different examples; set fewer, or raise "
             f"num_train_samples."
         )
     rng = random.Random(seed)
@@ -150,7 +151,7 @@ def draw_shots(train: Sequence[Example], num_shots: int, *, seed: int) -> list[E
 def _given_shots(
     shots: Sequence[Mapping[str, object]], task: AnyTask, task_settings: object, form: Format
 ) -> Iterator[tuple[Example, str]]:
-    """Check the solved examples that a study gives, and give each with its answer."""
+    """Check the solved examples of a study; yield each with its answer."""
     columns = task.text_columns(task_settings)
     for number, shot in enumerate(shots, start=1):
         where = f"method.shots, solved example {number},"
@@ -161,6 +162,8 @@ def _given_shots(
         *sources, answer = map(str, texts)
         if form.read is not None and form.read(answer) == NO_ANSWER:
             labels = ", ".join(task.labels(task_settings) or ())
-            raise UserError(f"{where} answers {answer!r}, which is not one answer of {labels}; add it to answers.")
+            raise UserError(
+                f"{where} answers {answer!r}, which does not match one of the labels {labels}; add it to answers."
+            )
         pair = sources[1] if len(sources) > 1 else None
         yield Example(id=str(number), source=sources[0], source_pair=pair, reference=answer), answer

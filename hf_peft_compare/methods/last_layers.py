@@ -24,25 +24,25 @@ class LastLayersSettings:
     """Settings of last layers.
 
     Args:
-        num_layers: how many transformer blocks are trained beside the head; 0: the head only.
+        num_layers: number of transformer blocks trained in addition to the head; 0: the head only.
     """
 
     num_layers: NonNegativeInt = 1
 
 
 def build_last_layers(base: PreTrainedModel, settings: LastLayersSettings) -> PreTrainedModel:
-    """Freeze all but the head and the last blocks; a tied LM head is untied first.
+    """Freeze all but the head and the last blocks, and return the base; a tied LM head is untied first.
 
-    The head of a classifier is its class head, and the pooler that stands below it where there is one.
+    The head of a classifier is its class head, and the pooler below it if there is one.
 
     Raises:
-        UserError: more blocks are asked for than the model has.
+        UserError: `num_layers` is larger than the number of blocks of the model.
     """
     blocks = _blocks(base)
     if settings.num_layers > len(blocks):
         depth = len(blocks)
         raise UserError(
-            f"last_layers: num_layers is {settings.num_layers}; the model has {depth} blocks, give 0 to {depth}."
+            f"last_layers: num_layers is {settings.num_layers}; the model has {depth} blocks, so set 0 to {depth}."
         )
     from hf_peft_compare.models.frozen_trunk import head_modules
 
@@ -55,7 +55,7 @@ def build_last_layers(base: PreTrainedModel, settings: LastLayersSettings) -> Pr
 
 
 def untie_head(model: Any) -> None:
-    """Give the LM head weights of its own, so that training it leaves the input embedding as it is."""
+    """Copy the weights of a tied LM head, so that training it does not change the input embedding."""
     import torch
 
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
@@ -112,17 +112,17 @@ class LastLayers(Method[LastLayersSettings]):
     def build(
         self, base: PreTrainedModel, settings: LastLayersSettings, tokenizer: PreTrainedTokenizerBase
     ) -> nn.Module:
-        """Return the base, frozen below its last blocks; raises UserError as `build_last_layers`."""
+        """Return the base, frozen below its last blocks; raise UserError as `build_last_layers` does."""
         return build_last_layers(base, settings)
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the trained tensors, and only those, by name."""
+        """Write the trained tensors only, by name."""
         from hf_peft_compare.models.trainable_parameters import save_trainables
 
         save_trainables(model, folder / TRAINED_FILE)
 
     def load(self, base: PreTrainedModel, folder: Path, settings: LastLayersSettings) -> nn.Module:
-        """Return the base with the trained tensors, untied as in training."""
+        """Return the base with the trained tensors, and the head untied as in training."""
         from hf_peft_compare.models.trainable_parameters import load_trainables
 
         model = build_last_layers(base, settings)
@@ -130,5 +130,5 @@ class LastLayers(Method[LastLayersSettings]):
         return model
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
-        """Return the model, which is a plain one."""
+        """Return the model, which is already a plain transformers model."""
         return cast("PreTrainedModel", model)

@@ -1,4 +1,4 @@
-"""Lead: the first sentences of the source, a floor that no summarizer may fall under unnoticed."""
+"""Lead: the first sentences of the source, a baseline that every summarizer should beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hf_peft_compare.core.method import Card, Floor
 from hf_peft_compare.core.settings import STRICT, PositiveInt
 from hf_peft_compare.core.task import Example
 
-# A sentence ends at . ! or ?, perhaps followed by a closing quote or bracket, before white space and a new beginning.
+# A sentence ends at . ! or ?, optionally followed by a closing quote or bracket, then whitespace and a new sentence.
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 
 
@@ -20,14 +20,14 @@ class LeadSettings:
     """Settings of lead.
 
     Args:
-        num_sentences: how many of the first sentences are taken.
+        num_sentences: number of first sentences to use.
     """
 
     num_sentences: PositiveInt = 3
 
 
 def lead(source: str, settings: LeadSettings) -> str:
-    """Give the first sentences of a text, one per line as in CNN/DailyMail highlights."""
+    """Return the first sentences of a text, one per line as in CNN/DailyMail highlights."""
     sentences: list[str] = []
     start = 0
     for end in SENTENCE_END.finditer(source):
@@ -53,5 +53,5 @@ class Lead(Floor[LeadSettings]):
     settings = LeadSettings
 
     def predictor(self, settings: LeadSettings, train: Sequence[Example]) -> Callable[[str], str]:
-        """Return a function that takes the first sentences of a text."""
+        """Return a function that returns the first sentences of a text."""
         return lambda source: lead(source, settings)

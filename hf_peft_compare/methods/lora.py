@@ -36,7 +36,7 @@ class LoraSettings:
 
 
 def build_lora(base: PreTrainedModel, settings: LoraSettings) -> PeftModel:
-    """Add low-rank adapters to the frozen base."""
+    """Return the frozen base with low-rank adapters."""
     return build_peft(base, PeftSettings(peft_type="LORA", **asdict(settings)))
 
 

@@ -1,4 +1,4 @@
-"""Majority: the most frequent reference of the train split for every example, a floor that no classifier may miss."""
+"""Majority: predict the most frequent class of the train split, a baseline that every classifier should beat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MajoritySettings:
 
 
 def majority(settings: MajoritySettings, train: Sequence[Example]) -> Callable[[str], str]:
-    """Give the most frequent label of the train examples whatever is read; of equals the first by name."""
+    """Return a function that predicts the most frequent label of train for any text; ties in alphabetical order."""
     counts = Counter(example.reference for example in train)
     most = min(counts, key=lambda label: (-counts[label], label))
     return lambda source: most
@@ -41,5 +41,5 @@ class Majority(Floor[MajoritySettings]):
     reads_train = True
 
     def predictor(self, settings: MajoritySettings, train: Sequence[Example]) -> Callable[[str], str]:
-        """Return a function that names the most frequent class of train, whatever the text."""
+        """Return a function that predicts the most frequent class of train for any text."""
         return majority(settings, train)

@@ -1,4 +1,4 @@
-"""Titles and cards of the well-known methods of peft, by peft_type; every other one has the card of the library."""
+"""Titles and cards of well-known peft methods, by peft_type; all others use the card of the library."""
 
 from __future__ import annotations
 

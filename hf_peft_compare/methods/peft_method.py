@@ -1,4 +1,4 @@
-"""Any method of peft, by its `peft_type` and the settings of its config class."""
+"""Any peft method, selected by its `peft_type` and configured by the fields of its config class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
 class PeftSettings:
-    """A peft type; every further key is a field of that type's config class in peft.
+    """A peft type; all other keys are fields of that type's config class in peft.
 
     Args:
         peft_type: a name of `peft.PeftType`, e.g. "IA3", "PREFIX_TUNING", "P_TUNING", "ADALORA".
@@ -34,13 +34,13 @@ class PeftSettings:
 
 
 def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
-    """Make peft's own config of the settings; "auto" target modules are left to peft's map by architecture.
+    """Return peft's config for the settings; "auto" target modules are chosen by peft for the architecture.
 
     Args:
-        task_type: peft's name of the head; that of a classifier is trained along, and saved.
+        task_type: peft's name of the head; a class head is trained and saved with the adapter.
 
     Raises:
-        UserError: an unknown peft type or key (the nearest valid one is named), or a value that peft refuses.
+        UserError: a peft type or key is unknown (the nearest valid one is named), or peft rejects a value.
     """
     from peft import PeftType
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
@@ -49,7 +49,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
     if peft_type not in PeftType.__members__:
         raise unknown("peft_type", settings.peft_type, PeftType.__members__)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
-    values = {key: value for key, value in _given(settings).items() if (key, value) != ("target_modules", "auto")}
+    values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
     valid = {f.name for f in fields(config_class) if f.init}
     for key in values:
         if key not in valid:
@@ -57,14 +57,14 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
     try:
         return config_class(task_type=task_type, **values)
     except (TypeError, ValueError) as error:
-        raise UserError(f"peft's {config_class.__name__} refuses its settings: {error}") from None
+        raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
 
 
 def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
-    """Wrap the base in a `PeftModel` whose adapter is trainable.
+    """Return the base in a `PeftModel` with a trainable adapter.
 
     Raises:
-        UserError: what peft refuses, e.g. target modules that do not exist.
+        UserError: peft rejects the settings, e.g. target modules that do not exist.
     """
     from peft import get_peft_model
 
@@ -78,7 +78,7 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
 
 
 def _check_targets(config: object, base: PreTrainedModel) -> None:
-    """Refuse target modules of which peft would silently skip the missing ones."""
+    """Raise UserError if any target module is missing; peft would silently skip missing ones if others exist."""
     targets = getattr(config, "target_modules", None)
     if targets is None or isinstance(targets, str):
         return
@@ -98,12 +98,12 @@ def _linear_layers(base: PreTrainedModel) -> str:
     return f"The model's linear layers: {', '.join(sorted(names))}."
 
 
-def _given(settings: PeftSettings) -> dict[str, Any]:
+def _peft_fields(settings: PeftSettings) -> dict[str, Any]:
     return {key: value for key, value in vars(settings).items() if key != "peft_type" and not key.startswith("__")}
 
 
 def _with_wide_labels(model: Any) -> Any:
-    """Let a model that prepends embeddings take labels of the last K columns, as all others do."""
+    """Patch a model that prepends embeddings to accept labels of the last K columns, as all other models do."""
     config = model.active_peft_config
     prepends = config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
     if prepends and config.task_type == "CAUSAL_LM":
@@ -112,7 +112,7 @@ def _with_wide_labels(model: Any) -> Any:
 
 
 def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Pad labels [B, K] to [B, T]: peft puts its own -100 for virtual tokens in front of all T."""
+    """Pad labels [B, K] to [B, T], since peft prepends -100 for virtual tokens to labels of length T."""
     from torch.nn.functional import pad
 
     labels, tokens = kwargs.get("labels"), kwargs.get("input_ids")
@@ -123,7 +123,7 @@ def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def merge_peft(model: PeftModel) -> PreTrainedModel:
-    """Merge the adapter into a plain transformers model.
+    """Return a plain transformers model with the adapter merged.
 
     Raises:
         UserError: the peft type cannot be merged.
@@ -135,7 +135,7 @@ def merge_peft(model: PeftModel) -> PreTrainedModel:
 
 
 class PeftBased(Method[S]):
-    """A method whose adapter peft saves, loads and merges."""
+    """A method whose adapter is saved, loaded and merged by peft."""
 
     mergeable = True
 
@@ -150,12 +150,12 @@ class PeftBased(Method[S]):
         return _with_wide_labels(PeftModel.from_pretrained(base, folder))
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
-        """Return a plain transformers model with the adapter merged; raises UserError where the type has no merge."""
+        """Return a plain transformers model with the adapter merged; raise UserError if its type cannot be merged."""
         return merge_peft(cast("PeftModel", model))
 
 
 class Peft(PeftBased[PeftSettings]):
-    """Any method of peft."""
+    """Any peft method."""
 
     name = "peft"
     title = "peft"
@@ -172,17 +172,17 @@ class Peft(PeftBased[PeftSettings]):
     tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
 
     def variant(self, settings: PeftSettings) -> tuple[str, Card] | None:
-        """Return title and card of a well-known peft type."""
+        """Return the title and card of a well-known peft type; None for others."""
         if settings.peft_type.upper() == "LORA":
-            from hf_peft_compare.methods.lora import Lora  # which is made of this module
+            from hf_peft_compare.methods.lora import Lora  # which imports this module
 
             return Lora.title, Lora.card
         return CARDS.get(settings.peft_type.upper())
 
     def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-        """Return the base as a `PeftModel`; raises UserError as `build_peft`."""
+        """Return the base as a `PeftModel`; raise UserError as `build_peft` does."""
         return build_peft(base, settings)
 
     def num_virtual_tokens(self, settings: PeftSettings) -> int:
-        """Return the virtual tokens of prompt learning, 0 for other types."""
-        return int(_given(settings).get("num_virtual_tokens") or 0)
+        """Return the number of virtual tokens of prompt learning; 0 for other types."""
+        return int(_peft_fields(settings).get("num_virtual_tokens") or 0)

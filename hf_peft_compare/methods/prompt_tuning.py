@@ -1,4 +1,4 @@
-"""Prompt tuning with our own `PromptTuningModel`."""
+"""Prompt tuning with this package's `PromptTuningModel`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class PromptTuningSettings:
 
     Args:
         num_virtual_tokens: P, the length of the soft prompt.
-        prompt_tuning_init: where the prompt starts.
-        prompt_tuning_init_text: the text of `TEXT`, cut or repeated to P tokens.
+        prompt_tuning_init: how the prompt is initialized.
+        prompt_tuning_init_text: the text for `TEXT`, truncated or repeated to P tokens.
     """
 
     num_virtual_tokens: PositiveInt = 20
@@ -35,9 +35,9 @@ class PromptTuningSettings:
 def build_prompt_tuning(
     base: PreTrainedModel, settings: PromptTuningSettings, tokenizer: PreTrainedTokenizerBase
 ) -> PromptTuningModel:
-    """Put a soft prompt [P, H], initialized as the settings say, before the text of a frozen base.
+    """Build the frozen base with a soft prompt [P, H], initialized according to the settings.
 
-    A class head is trained along, and an encoder reads the prompt after its first token.
+    A class head is trained too. In an encoder, the prompt follows the first token.
     """
     from hf_peft_compare.models import prompt_initializers as initializers
     from hf_peft_compare.models.prompt_tuning import PromptTuningModel
@@ -51,12 +51,12 @@ def build_prompt_tuning(
         return PromptTuningModel(base, prompt, prompt_tuning_init="TEXT", **noted)
     initialize = {"SAMPLE_VOCAB": initializers.vocabulary_prompt, "RANDOM": initializers.random_prompt}
     prompt = initialize[settings.prompt_tuning_init](embeddings, **shape)
-    # peft's PromptTuningInit has no SAMPLE_VOCAB in older releases; the weights are what counts once saved.
+    # peft's PromptTuningInit has no SAMPLE_VOCAB in older releases; the saved weights do not depend on this field.
     return PromptTuningModel(base, prompt, prompt_tuning_init="RANDOM")
 
 
 class PromptTuning(Method[PromptTuningSettings]):
-    """Prompt tuning with the package's own model."""
+    """Prompt tuning with this package's own model."""
 
     name = "prompt_tuning"
     title = "Prompt tuning"
@@ -101,7 +101,7 @@ class PromptTuning(Method[PromptTuningSettings]):
     def build(
         self, base: PreTrainedModel, settings: PromptTuningSettings, tokenizer: PreTrainedTokenizerBase
     ) -> nn.Module:
-        """Return the frozen base behind a soft prompt."""
+        """Return the frozen base with a soft prompt."""
         return build_prompt_tuning(base, settings, tokenizer)
 
     def save(self, model: nn.Module, folder: Path) -> None:
@@ -109,7 +109,7 @@ class PromptTuning(Method[PromptTuningSettings]):
         cast("PromptTuningModel", model).save_pretrained(folder)
 
     def load(self, base: PreTrainedModel, folder: Path, settings: PromptTuningSettings) -> nn.Module:
-        """Return the base behind the saved soft prompt."""
+        """Return the base with the saved soft prompt."""
         from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 
         return PromptTuningModel.from_pretrained(base, folder)

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class QLoraSettings(LoraSettings):
-    """Settings of LoRA, and of the quantized base below it; the latter are those of `BitsAndBytesConfig`.
+    """Settings of LoRA and of the quantized base, which are fields of `BitsAndBytesConfig`.
 
     Args:
-        bias: "none", since 4-bit layers cast their biases to the type that they compute in.
-        bnb_4bit_quant_type: the sixteen values that a weight may have, times its block's scale; nf4: quantiles of a
-            normal distribution.
-        bnb_4bit_use_double_quant: quantize the scales too, which saves .37 bits of each weight.
-        bnb_4bit_compute_dtype: what weights are unpacked to for a product; "auto": bfloat16 on a GPU that has it, else
-            float32.
+        bias: "none", since 4-bit layers cast their biases to the compute dtype.
+        bnb_4bit_quant_type: the sixteen values that a weight can have, times the scale of its block; nf4: quantiles of
+            a normal distribution.
+        bnb_4bit_use_double_quant: quantize the scales too, which saves .37 bits per weight.
+        bnb_4bit_compute_dtype: the dtype that weights are dequantized to for a product; "auto": bfloat16 on a GPU that
+            supports it, otherwise float32.
     """
 
     bias: Literal["none"] = "none"
@@ -76,15 +76,15 @@ class QLora(PeftBased[QLoraSettings]):
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
 
     def quantization(self, settings: QLoraSettings) -> dict[str, Value]:
-        """Return the fields of the base's quantization config; the automatic type is left to who loads it."""
+        """Return the fields of the base's quantization config, without an "auto" dtype (chosen on loading)."""
         own = {key: value for key, value in asdict(settings).items() if key.startswith("bnb_") and value != "auto"}
         return {"quant_method": "bitsandbytes", "load_in_4bit": True, **own}
 
     def build(self, base: PreTrainedModel, settings: QLoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-        """Return the frozen base, whose linear layers are 4-bit ones already, with low-rank adapters.
+        """Return the frozen base, whose linear layers are already in 4 bits, with low-rank adapters.
 
         Raises:
-            UserError: none of them could be one.
+            UserError: no layer of the base can be quantized.
         """
         from hf_peft_compare.models.quantization import check_packable
 
@@ -92,9 +92,9 @@ class QLora(PeftBased[QLoraSettings]):
         return build_lora(base, LoraSettings(**{f.name: getattr(settings, f.name) for f in fields(LoraSettings)}))
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
-        """Return a plain float32 model: the base is unpacked, then the adapter merged into it.
+        """Return a plain float32 model: the base is dequantized, then the adapter is merged into it.
 
-        What peft's own merging would pack again loses part of what was learned.
+        peft's own merge quantizes the merged weights again, which loses part of what was learned.
         """
         from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 

@@ -1,4 +1,4 @@
-"""Zero-shot, and zero-shot after the persona of an expert: the untouched model, a floor under every adapted one."""
+"""Zero-shot prompting, with or without an expert persona: the unchanged model as a baseline for adapted ones."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.method import Card, PromptingMethod
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import AnyTask, Example, Format
-from hf_peft_compare.methods.hard_prompt import HardPromptSettings, after, ask
+from hf_peft_compare.methods.hard_prompt import HardPromptSettings, prepend, prompt_format
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ZeroShotSettings(HardPromptSettings):
-    """Settings of zero-shot: those of every hard prompt."""
+    """Settings of zero-shot prompting: those of all hard prompts."""
 
 
 class ZeroShot(PromptingMethod[ZeroShotSettings]):
-    """Ask the untouched model."""
+    """Prompt the unchanged base model."""
 
     name = "zero_shot"
     title = "Zero-shot"
@@ -36,14 +36,14 @@ class ZeroShot(PromptingMethod[ZeroShotSettings]):
     settings = ZeroShotSettings
 
     def head(self, settings: ZeroShotSettings) -> str | None:
-        """Return the head of a language model where the row asks in words of its own; else the task's."""
+        """Return the LM head if the row has its own template; otherwise None, for the task's head."""
         return "causal_lm" if settings.template else None
 
     def format(
         self, settings: ZeroShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format:
-        """Ask by the template, or by the task's own prompt; raises UserError as `ask`."""
-        return ask(settings, task, task_settings)
+        """Return the format with the template or the task's own prompt; raise UserError as `prompt_format` does."""
+        return prompt_format(settings, task, task_settings)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -51,14 +51,14 @@ class ExpertSettings(HardPromptSettings):
     """Settings of expert prompts.
 
     Args:
-        persona: what the model is told of itself, in front of the prompt.
+        persona: a description of the model's role, put before the prompt.
     """
 
     persona: str = "You are a world-renowned expert in this field. "
 
 
 class Expert(PromptingMethod[ExpertSettings]):
-    """Ask the untouched model after a persona."""
+    """Prompt the unchanged base model with a persona."""
 
     name = "expert"
     title = "Expert prompt"
@@ -79,11 +79,11 @@ class Expert(PromptingMethod[ExpertSettings]):
     settings = ExpertSettings
 
     def head(self, settings: ExpertSettings) -> str:
-        """Return the head of a language model."""
+        """Return the LM head."""
         return "causal_lm"
 
     def format(
         self, settings: ExpertSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format:
-        """Ask after the persona; raises UserError as `ask`."""
-        return after(ask(settings, task, task_settings), settings.persona)
+        """Return the format with the persona before the prompt; raise UserError as `prompt_format` does."""
+        return prepend(prompt_format(settings, task, task_settings), settings.persona)

@@ -1,8 +1,8 @@
-"""The frozen trunk: the part of a model below everything that is trained, and how to begin above it.
+"""The frozen trunk: the part of a model below all trained parameters, and forward passes that start above it.
 
-The states at the boundary do not change while a run trains, so they can be computed once and handed to the model in
-each later pass (`trunk_cache.py`). Which method freezes what does not matter here: the boundary follows from the
-parameters that require gradients.
+The hidden states at the boundary do not change during training, so they can be computed once and passed to the model in
+later passes (`trunk_cache.py`). The boundary is derived from the parameters that require gradients, and is therefore
+independent of the method.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Trunk:
 
     Args:
         base: the transformers model.
-        blocks: its transformer blocks that are frozen, the lowest first.
-        above: the modules above it: the remaining blocks, the head.
-        boundary: the first module above, whose input are the trunk's states: a block, or the head.
-        embedding_widths: {what is embedded: width}, where the trunk makes of each example one state, which they add up
-            to; empty: one of each token.
-        embedded_by: all but weights and config that decides that state.
+        blocks: its frozen transformer blocks, the lowest first.
+        above: the modules above the trunk: the remaining blocks and the head.
+        boundary: the first module above, a block or the head; its input are the trunk's states.
+        embedding_widths: {input: width of its embedding} if the trunk computes one state per example, which
+            concatenates the embeddings; empty: one state per token.
+        embedded_by: everything, except weights and config, that determines this state.
     """
 
     base: Any
@@ -45,7 +45,7 @@ class Trunk:
 
     @property
     def embeds(self) -> bool:
-        """Whether it makes one state of each example."""
+        """Whether the trunk computes one state per example."""
         return bool(self.embedding_widths)
 
     @property
@@ -55,33 +55,33 @@ class Trunk:
 
     @property
     def notes(self) -> list[str]:
-        """Say what is embedded, and in how many numbers."""
+        """Notes for the record: the embedded inputs and the widths of their embeddings."""
         parts = [f"{what} {width:,}" for what, width in self.embedding_widths.items()]
-        return [f"Frozen embeddings, numbers of each: {', '.join(parts)}."] if parts else []
+        return [f"Widths of the frozen embeddings: {', '.join(parts)}."] if parts else []
 
     @property
     def below_head(self) -> bool:
-        """Whether only the LM head is trained, which needs states of the columns with logits alone."""
+        """Whether only the LM head is trained, which needs the states of columns with logits only."""
         return self.boundary in head_modules(self.base)
 
     @property
     def modules(self) -> list[nn.Module]:
-        """The largest modules that lie in the trunk as a whole."""
+        """The outermost modules that lie entirely in the trunk."""
         return list(_outermost(self.base, self.above))
 
     def num_states(self, row: Features) -> int:
-        """Count the columns of an encoded example, at its right end, of which states are kept."""
+        """Return the number of columns, at the right end of an encoded example, whose states are cached."""
         num_tokens = len(row["input_ids"])
         if self.embeds:
             return 1
-        if not self.below_head or "num_completion_tokens" not in row:  # what stands for a class is the head's affair
+        if not self.below_head or "num_completion_tokens" not in row:  # the head chooses the columns it classifies
             return num_tokens
         return min(row["num_completion_tokens"] + 1, num_tokens)
 
 
 def find_trunk(model: nn.Module) -> Trunk | None:
-    """Find the frozen trunk of a model; None where something is trained below its first block, or all around it."""
-    if hasattr(type(model), "frozen_trunk"):  # it says so itself
+    """Return the frozen trunk of a model; None if anything trains up to its first block, or outside blocks and head."""
+    if hasattr(type(model), "frozen_trunk"):  # the model defines its own trunk
         return model.frozen_trunk  # type: ignore[return-value]
     base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     trained = {id(p) for p in model.parameters() if p.requires_grad}
@@ -96,7 +96,7 @@ def find_trunk(model: nn.Module) -> Trunk | None:
 
 
 def head_modules(model: Any) -> list[nn.Module]:
-    """Give the modules above the blocks that belong to a task: the LM head, or the pooler and the class head."""
+    """Return the task-specific modules above the blocks: the LM head, or the pooler and the class head."""
     lm_head = model.get_output_embeddings()
     if lm_head is not None:
         return [lm_head]
@@ -106,13 +106,13 @@ def head_modules(model: Any) -> list[nn.Module]:
 
 
 def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
-    """Find the list of transformer blocks of a model: the one as long as its config says."""
+    """Return the list of transformer blocks of a model: the module list of length `num_hidden_layers`."""
     num_layers = getattr(getattr(model, "config", None), "num_hidden_layers", None)
     return next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers), None)
 
 
 def keep_in_evaluation(trunk: Trunk) -> None:
-    """Switch dropout in the trunk off for good: its states are the same in every pass, computed anew or not."""
+    """Turn off dropout in the trunk permanently, so that its states are always the same, cached or recomputed."""
     for module in trunk.modules:
         module.eval()
         module.train = functools.partial(_ignore, module)  # type: ignore[method-assign]
@@ -123,10 +123,11 @@ def _ignore(module: nn.Module, mode: bool = True) -> nn.Module:
 
 
 def accept_trunk_states(trunk: Trunk) -> None:
-    """Let the base's `forward` take `trunk_states` [B, W, H], with which it runs only what lies above the trunk.
+    """Patch the base's `forward` to accept `trunk_states` [B, W, H], with which it runs only the modules above it.
 
-    W is T; where only the head is trained it is K, and all but the last K columns of the input are dropped. The model
-    must have run without states before: that shows what its blocks return. Models of embeddings take them already.
+    W is T; if only the head is trained, W is K, and all but the last K columns of the input are dropped. The model must
+    have run once without states, to record the output type of its blocks. Models with one state per example accept
+    `trunk_states` already.
     """
     if trunk.embeds:
         return
@@ -148,7 +149,7 @@ def accept_trunk_states(trunk: Trunk) -> None:
 
 @torch.no_grad()
 def trunk_states(trunk: Trunk, inputs: Mapping[str, object]) -> Tensor:
-    """Compute the states at the boundary, [B, W, H], and nothing above it."""
+    """Compute the states at the boundary, [B, W, H], without running the modules above it."""
     seen: list[Tensor] = []
 
     def stop(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
@@ -160,16 +161,16 @@ def trunk_states(trunk: Trunk, inputs: Mapping[str, object]) -> Tensor:
             trunk.base(**inputs, use_cache=False)
         except _Reached:
             return seen[0]
-    raise AssertionError("the forward pass never came to the trunk's boundary")
+    raise AssertionError("the forward pass did not reach the trunk's boundary")
 
 
 class _Reached(Exception):
-    """The forward pass has come to the boundary."""
+    """The forward pass has reached the boundary."""
 
 
 @contextmanager
 def _skipped(trunk: Trunk, states: Tensor, *, in_tuples: bool) -> Iterator[None]:
-    """Let frozen blocks hand on what they get, and the boundary get the states."""
+    """Patch frozen blocks to return their input, and pass the states to the boundary."""
 
     def enter(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[Any, Any]:
         return ((states, *args[1:]), kwargs) if args else ((), {**kwargs, "hidden_states": states})
@@ -183,8 +184,8 @@ def _skipped(trunk: Trunk, states: Tensor, *, in_tuples: bool) -> Iterator[None]
 
 @contextmanager
 def _passing_on(block: nn.Module, *, in_tuples: bool) -> Iterator[None]:
-    """Let a block return its input; it stays in its place, since models read indices and attributes of their blocks."""
-    own = vars(block).get("forward")  # accelerate puts one there when it spreads a model over devices
+    """Patch a block to return its input; it stays in place, since models read indices and attributes of blocks."""
+    own = vars(block).get("forward")  # set by accelerate when it distributes a model over devices
 
     def hand_on(*args: object, **kwargs: object) -> Any:
         return (_hidden_states(args, kwargs),) if in_tuples else _hidden_states(args, kwargs)

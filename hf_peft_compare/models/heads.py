@@ -1,6 +1,6 @@
-"""Heads: what stands on top of a base, and all that follows from it, in training as in evaluation.
+"""Heads: the module on top of a base model, with its collator and loss for training and evaluation.
 
-A task names its head; a method may need another one, such as a prompt that asks a language model for a class.
+A task names its head; a method may need another one, e.g. an LM head for a prompt that asks for a class.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Head:
 
     Args:
         name: its key.
-        auto_class: what loads a base with it.
-        collator: `collator(tokenizer)` puts encoded examples into batches.
+        auto_class: the auto class that loads a base with this head.
+        collator: `collator(tokenizer)` returns the collator of encoded examples.
         nll: `nll(logits, labels) -> (nats [B], number of labels [B])`.
-        loss: what the Trainer computes the loss by; None: the model's own loss.
-        loss_unit: of the test loss.
-        generates: whether it writes text, for which a tokenizer needs an end of text.
-        pads_right: whether texts are padded on the right whatever the base; else decoders' are on the left.
+        loss: the Trainer's loss function; None: the model's own loss.
+        loss_unit: the unit of the test loss.
+        generates: whether it generates text, for which the tokenizer needs an eos token.
+        pads_right: whether texts are padded on the right for every base; otherwise decoders pad on the left.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Head:
 
 
 def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum the negative log-likelihood of each row's labelled tokens.
+    """Compute the summed negative log-likelihood of each row's labeled tokens.
 
     Args:
         logits: [B, K', V] of at least the last K columns.
@@ -59,11 +59,11 @@ def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def class_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the negative log-likelihood of each row's class.
+    """Compute the negative log-likelihood of each row's class.
 
     Args:
         logits: [B, C].
-        labels: [B], -100 where the class is not known.
+        labels: [B], -100 where the class is unknown.
 
     Returns:
         nats [B] and number of classes [B], 1 or 0.
@@ -73,9 +73,9 @@ def class_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def class_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Average the loss over the classes of a whole effective batch, however it is split into micro-batches.
+    """Compute the mean loss over the effective batch, independent of how it is split into micro-batches.
 
-    The models' own losses average over each micro-batch, or pass the number of items on or not, by architecture.
+    The models' own losses average over each micro-batch; some use the number of items, depending on the architecture.
     """
     nll, known = class_nll(outputs.logits, labels)
     return nll.sum() / (known.sum() if num_items_in_batch is None else num_items_in_batch)
@@ -105,7 +105,7 @@ HEADS = {
         ),
         Head(
             name="features",
-            auto_class=AutoModel,  # a base without a head: what stands on it is the method's
+            auto_class=AutoModel,  # a base without a head: the method adds its own
             collator=lambda tokenizer: ClassificationCollator(
                 pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side
             ),
@@ -113,19 +113,19 @@ HEADS = {
             loss=class_loss,
             loss_unit="nats per example",
             generates=False,
-            pads_right=True,  # moves no position, and embeddings are pooled by the mask
+            pads_right=True,  # does not change positions, and embeddings are pooled with the mask
         ),
     )
 }
 
 
 def head_of(config: StudyProtocol) -> Head:
-    """Return the head of a run: what its method needs, else its task's; of a study the task's."""
+    """Return the head of a run, which its method or else its task defines; for a study, the task's head."""
     return HEADS[config.head_name]
 
 
 def class_names(config: StudyProtocol) -> list[str] | None:
-    """Return the names of a class head's classes, in their order; None: the head writes text.
+    """Return the class names of a class head, in order; None: the head generates text.
 
     Raises:
         UserError: the task has no classes.
@@ -135,5 +135,5 @@ def class_names(config: StudyProtocol) -> list[str] | None:
     labels = config.task_type.labels(config.task_settings)
     if labels is None:
         name = config.task_type.name
-        raise UserError(f"a class head stands on the base, but task {name} has no classes; choose another method.")
+        raise UserError(f"the base has a class head, but task {name} has no classes; choose another method.")
     return list(labels)

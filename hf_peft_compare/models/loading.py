@@ -1,4 +1,4 @@
-"""The base model and its tokenizer: loaded, drawn from a seed, or built on the meta device."""
+"""Load the base model and its tokenizer, or build the model with random weights or on the meta device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Load a run's base, ready for its method; weights that are drawn are those of the run's seed."""
+    """Load the base model with the run's seed set."""
     transformers.set_seed(config.seed)
     base = load_base(config)
     prepare_base(base, tokenizer)
@@ -29,18 +29,18 @@ def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTra
 
 
 def prepare_base(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let positions follow from the mask, and name the loss and the padding."""
-    if tokenizer.padding_side == "left":  # padding on the right never moved a position
+    """Patch a base model: positions from the attention mask, loss type, and padding token."""
+    if tokenizer.padding_side == "left":  # padding on the right does not change positions
         count_positions_from_mask(base)
     if base.get_output_embeddings() is None:
-        base.config.pad_token_id = tokenizer.pad_token_id  # by which a class head on a decoder finds the last token
-    # It is what transformers takes where a class name such as GPT-2's tells no loss, with a warning in each forward
-    # pass, which would break a compiled graph.
+        base.config.pad_token_id = tokenizer.pad_token_id  # class heads on decoders locate the last token with it
+    # transformers falls back to this loss if it finds none for a class name such as GPT-2's, with a warning in each
+    # forward pass, which would break a compiled graph.
     base.loss_type = base.loss_type or "ForCausalLM"
 
 
 def model_path(config: StudyProtocol) -> str:
-    """Give the hub id or folder of the base model."""
+    """Return the Hub id or folder of the base model."""
     if config.model_name_or_path == EMBEDDED:
         from hf_peft_compare.quickstart import BASE_FOLDER
 
@@ -49,25 +49,25 @@ def model_path(config: StudyProtocol) -> str:
 
 
 def load_tokenizer(config: StudyProtocol) -> Any:
-    """Load the tokenizer, with eos as padding where it has none.
+    """Load the tokenizer, with eos as padding token if it has none.
 
-    It pads on the left, so that what is predicted from stands at the right end; on the right for the class heads of
-    encoders, which read the first token, and for heads that find their place by the mask.
+    It pads on the left, so that the last token is at the right end; on the right for the class heads of encoders, which
+    read the first token, and for heads that use the attention mask.
 
     Raises:
-        UserError: it cannot be had, or has no pad or eos token where one is needed.
+        UserError: the tokenizer cannot be loaded, or lacks a required pad or eos token.
     """
     name = config.tokenizer_name_or_path or model_path(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
-    except Exception as error:  # transformers raises many kinds; each is about what the user gave
+    except Exception as error:  # transformers raises many types of errors; each is caused by the input
         raise UserError(explain("model", name, error)) from None
     head = head_of(config)
     if tokenizer.eos_token_id is None and (head.generates or tokenizer.pad_token_id is None):
         has = "a pad token only" if tokenizer.pad_token_id is not None else "neither a pad nor an eos token"
         raise UserError(
-            f"the tokenizer of {name} has {has}; the end of a completion needs one. Set eos_token in its "
-            f"tokenizer_config.json, or another tokenizer_name_or_path."
+            f"the tokenizer of {name} has {has}, but completions end with an eos token. Set eos_token in its "
+            f"tokenizer_config.json, or choose another tokenizer_name_or_path."
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -77,10 +77,10 @@ def load_tokenizer(config: StudyProtocol) -> Any:
 
 
 def architecture_fields(config: StudyProtocol) -> dict[str, Any]:
-    """Give the fields over the base model's config: the study's `architecture`, its attention, the classes' names.
+    """Return the fields that override the base model's config: `architecture`, the attention, and the class names.
 
     Raises:
-        UserError: an attention that cannot train or evaluate here, or no classes for a head that tells them.
+        UserError: the attention cannot train or evaluate here, or a class head has no classes.
     """
     return {**config.architecture, **_attention(config), **_classes(config)}
 
@@ -94,10 +94,10 @@ def _classes(config: StudyProtocol) -> dict[str, Any]:
 
 
 def load_architecture(config: StudyProtocol) -> Any:
-    """Load the base model's config, with the run's own fields over it.
+    """Load the base model's config, with the run's own fields.
 
     Raises:
-        UserError: it cannot be had, or has a class head of other classes.
+        UserError: the config cannot be loaded, or has a class head with a different number of classes.
     """
     fields = architecture_fields(config)
     model_type = fields.pop("model_type", None)
@@ -114,46 +114,48 @@ def load_architecture(config: StudyProtocol) -> Any:
 
 
 def _check_classes(config: StudyProtocol, saved: Any, names: dict[int, str]) -> None:
-    """Refuse to lay a study's classes over a checkpoint whose class head was trained for a different number of them."""
+    """Raise UserError if a checkpoint has a class head that was trained for a different number of classes."""
     trained = any("ForSequenceClassification" in name for name in saved.architectures or [])
     if trained and saved.num_labels != len(names):
         raise UserError(
             f"{config.model_name_or_path} has a class head of {saved.num_labels} classes "
-            f"({', '.join(map(str, saved.id2label.values()))}), task.labels has {len(names)} "
+            f"({', '.join(map(str, saved.id2label.values()))}), but task.labels has {len(names)} "
             f"({', '.join(names.values())}). List the model's classes, or choose a base without a class head."
         )
 
 
 def _attention(config: StudyProtocol) -> dict[str, str]:
-    """Give the config field of the attention that a study asks for; nothing where transformers may choose.
+    """Return the config field of the study's attention implementation; empty if transformers chooses.
 
     Raises:
-        UserError: one that cannot train or evaluate here.
+        UserError: the attention cannot train or evaluate here.
     """
     name = config.attn_implementation
     if name is None:
         return {}
     if "flash" in name:
-        raise UserError(f"{_asked_for(config)}, which needs half precision, but evaluation is in float32; set sdpa.")
+        raise UserError(
+            f"{_attention_setting(config)}, which needs half precision, but evaluation is in float32; set sdpa."
+        )
     if name == "flex_attention" and on_cpu():
-        raise UserError(f"{_asked_for(config)}, which cannot train on a CPU; set sdpa, or leave it out.")
+        raise UserError(f"{_attention_setting(config)}, which cannot train on a CPU; set sdpa, or remove the setting.")
     return {"attn_implementation": name}
 
 
-def _asked_for(config: StudyProtocol) -> str:
+def _attention_setting(config: StudyProtocol) -> str:
     return f"attn_implementation is {config.attn_implementation!r}"
 
 
 def load_base(config: StudyProtocol) -> PreTrainedModel:
-    """Load the base model in float32, or quantized where the run's method wants it so.
+    """Load the base model in float32, or quantized if the run's method requires it.
 
-    Where `init` is "config", it is built with random weights.
+    If `init` is "config", it is built with random weights.
 
     Raises:
-        UserError: it cannot be had, or does not have the attention that the study asks for.
+        UserError: the model cannot be loaded, or does not support the study's attention implementation.
     """
     if config.attn_implementation is not None:
-        base_on_meta(config)  # before any weights are read
+        base_on_meta(config)  # fails early, before any weights are read
     architecture = load_architecture(config)
     if config.init == "config":
         return random_base(config, architecture)
@@ -170,7 +172,7 @@ def load_base(config: StudyProtocol) -> PreTrainedModel:
 
 
 def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
-    """Build a base model with random weights, which are quantized where the run's method wants it so."""
+    """Build a base model with random weights, quantized if the run's method requires it."""
     base = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
     if quantization_of(config) is not None:
         weights, loading = base.state_dict(), _loading(config, architecture)
@@ -180,7 +182,7 @@ def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTra
 
 
 def _loading(config: StudyProtocol, architecture: PretrainedConfig) -> dict[str, Any]:
-    """Give the arguments by which weights are loaded: float32, or quantized."""
+    """Return the arguments for loading weights in float32, or quantized."""
     quantization = quantization_of(config)
     if quantization is None:
         return {"dtype": torch.float32}
@@ -194,7 +196,7 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
     """Build the base model's architecture on the meta device.
 
     Raises:
-        UserError: it does not have the attention that the study asks for.
+        UserError: the model does not support the study's attention implementation.
     """
     architecture = load_architecture(config)
     try:
@@ -204,4 +206,4 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
         if config.attn_implementation is None:
             raise
         reason = str(error).split(". ")[0]
-        raise UserError(f"{_asked_for(config)}: {reason}. Set sdpa or eager, or leave it out.") from None
+        raise UserError(f"{_attention_setting(config)}: {reason}. Set sdpa or eager, or remove the setting.") from None

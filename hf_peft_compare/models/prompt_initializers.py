@@ -1,6 +1,6 @@
-"""Soft prompts to start from: each initializer gives a tensor [P, H].
+"""Initializers of soft prompts: each returns a tensor [P, H].
 
-Initializing from vocabulary or from a text that names the task starts training near points that the frozen model
+Initializing from the vocabulary or from a text that names the task starts training near points that the frozen model
 understands (Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 3.2).
 """
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def random_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
-    """Draw a prompt [P, H] from a normal distribution as wide as the vocabulary's embeddings [V, H]."""
+    """Return a prompt [P, H] drawn from a normal distribution with the standard deviation of the embeddings [V, H]."""
     shape = (num_virtual_tokens, embeddings.shape[1])
     return torch.randn(shape).to(embeddings.device) * embeddings.detach().float().std()
 
 
 def vocabulary_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
-    """Copy the embeddings of P tokens sampled from the vocabulary [V, H], each at most once while there are enough."""
+    """Return the embeddings of P tokens sampled from the vocabulary [V, H], without replacement if P is at most V."""
     vocabulary_size = embeddings.shape[0]
     draws = [torch.randperm(vocabulary_size) for _ in range(-(-num_virtual_tokens // vocabulary_size))]
     return _rows(embeddings, torch.cat(draws)[:num_virtual_tokens])
@@ -33,14 +33,14 @@ def vocabulary_prompt(embeddings: Tensor, *, num_virtual_tokens: int) -> Tensor:
 def text_prompt(
     embeddings: Tensor, *, num_virtual_tokens: int, text: str, tokenizer: PreTrainedTokenizerBase
 ) -> Tensor:
-    """Copy the embeddings of a text's tokens, cut or repeated to P; no special tokens are added.
+    """Return the embeddings of a text's tokens, truncated or repeated to P; no special tokens are added.
 
     Raises:
         UserError: the text has no tokens.
     """
     token_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not token_ids:
-        raise UserError(f"prompt_tuning_init_text is {text!r}, which has no tokens; give a text such as '[SUMMARIZE]'.")
+        raise UserError(f"prompt_tuning_init_text is {text!r}, which has no tokens; set a text such as '[SUMMARIZE]'.")
     repeats = -(-num_virtual_tokens // len(token_ids))
     return _rows(embeddings, torch.tensor((token_ids * repeats)[:num_virtual_tokens]))
 

@@ -1,4 +1,4 @@
-"""PromptTuningModel: a frozen causal LM or classifier with a trainable soft prompt beside every text.
+"""PromptTuningModel: a frozen causal LM or classifier with a trainable soft prompt before every text.
 
 Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning" (arXiv 2104.08691).
 """
@@ -18,31 +18,33 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.position_ids import positions_from_mask
 
 WEIGHTS_FILE = "adapter_model.safetensors"
-WEIGHTS_KEY, HEAD_PREFIX = "prompt_embeddings", "base_model."  # the names in peft's own files
+WEIGHTS_KEY, HEAD_PREFIX = "prompt_embeddings", "base_model."  # the names used in peft's files
 
 
 class PromptTuningModel(PreTrainedModel, GenerationMixin):
     """A causal LM that reads a soft prompt [P, H] before each text; only the prompt is trained.
 
-    It plugs into the standard `transformers.Trainer`, generates with and without a cache, and its positions come from
-    the attention mask, so that padding on either side never changes a logit. Saved and loaded in the format of peft's
-    prompt tuning.
+    It works with the standard `transformers.Trainer`, generates with and without a cache, and computes positions from
+    the attention mask, so that padding on either side never changes a logit. It is saved and loaded in the format of
+    peft's prompt tuning.
 
-    A base with a class head works too; the head is trained and saved along. It is what stands beside the backbone: a
-    pooler within the backbone was pretrained with it and stays frozen, as in peft. An encoder reads the prompt after
-    its first token, [CLS] or <s>, whose state stands for the text, as it did in pretraining. peft puts the prompt
-    before that token, so that its head reads a virtual one: it loads an encoder's files, but gives other classes.
+    A base with a class head works too; the head is trained and saved with the prompt. The head consists of the
+    parameters outside the backbone: a pooler within the backbone was pretrained with it and stays frozen, as in peft.
+    In an encoder, the prompt follows the first token, [CLS] or <s>, whose state represents the text, as in pretraining.
+    peft puts the prompt before that token, so that its head reads a virtual token: it loads the files saved for an
+    encoder, but predicts other classes.
 
     Args:
         base: a causal LM, or a model with a class head; its other parameters are frozen.
         prompt: the initial soft prompt [P, H], float32.
-        tokenizer_name_or_path, init, init_text: noted in the saved config, as peft does.
+        peft_fields: `prompt_tuning_init`, `prompt_tuning_init_text` and `tokenizer_name_or_path` for the saved config,
+            as in peft.
     """
 
-    base: Any  # has the head's own arguments, and may generate
+    base: Any  # its forward arguments depend on the head, and it may generate
     base_model_prefix = "base"
     supports_gradient_checkpointing = True
-    # The wrapped model has chosen its attention already; transformers asks the class of the wrapper.
+    # The wrapped model has chosen its attention already; transformers checks the class of the wrapper.
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -52,7 +54,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         super().__init__(base.config)
         width = base.get_input_embeddings().embedding_dim
         if prompt.ndim != 2 or prompt.shape[1] != width:
-            raise UserError(f"a soft prompt of shape {tuple(prompt.shape)}; expected [num_virtual_tokens, {width}].")
+            raise UserError(f"the soft prompt has shape {tuple(prompt.shape)}; expected [num_virtual_tokens, {width}].")
         self.base = base.requires_grad_(False)
         for parameter in class_head(base).values():
             parameter.requires_grad_(True)
@@ -67,19 +69,19 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
 
     @property
     def num_tokens_before(self) -> int:
-        """How many tokens stand before the prompt: an encoder's first, else none."""
+        """The number of tokens before the prompt: 1 in an encoder (its first token), otherwise 0."""
         return int(self.get_output_embeddings() is None and type(self.base.config) in MODEL_FOR_MASKED_LM_MAPPING)
 
     def get_base_model(self) -> Any:
-        """Give the base, as models of peft do."""
+        """Return the base model, as peft's models do."""
         return self.base
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the base model's token embeddings [V, H]."""
+        """Return the base model's token embeddings [V, H]."""
         return self.base.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module:
-        """Give the base model's LM head; None: it has a class head."""
+        """Return the base model's LM head; None: it has a class head."""
         return self.base.get_output_embeddings()
 
     def forward(
@@ -93,23 +95,23 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> Any:
-        """Run the base on prompt and text.
+        """Run the base model on prompt and text.
 
         Args:
-            input_ids: [B, T], or `inputs_embeds` [B, T, H] in its place.
-            attention_mask: [B, T] of the text alone (with a cache: of all the text so far).
-            position_ids: ignored, since they follow from the attention mask.
+            input_ids: [B, T], or instead `inputs_embeds` [B, T, H].
+            attention_mask: [B, T] of the text only (with a cache: of all the text so far).
+            position_ids: ignored, since they are computed from the attention mask.
             labels: [B, K], K at most T: labels of the last K columns, -100 where nothing is scored. The first column
-                is never scored, as in every causal LM of transformers. Of a class head [B].
-            logits_to_keep: how many of the last columns get logits; 0: all, which is P + T, or K with labels.
-            kwargs: further arguments of the base, such as an encoder's `token_type_ids` [B, T].
+                is never scored, as in every causal LM of transformers. With a class head: [B].
+            logits_to_keep: number of last columns with logits; 0: all, which is P + T, or K with labels.
+            kwargs: other arguments of the base, such as an encoder's `token_type_ids` [B, T].
 
         Returns:
-            The base model's own output, its loss included.
+            The base model's own output, including its loss.
         """
         tokens = input_ids if inputs_embeds is None else inputs_embeds
         if tokens is None:
-            raise UserError("PromptTuningModel got neither input_ids nor inputs_embeds; give one of them.")
+            raise UserError("PromptTuningModel got neither input_ids nor inputs_embeds; pass one of them.")
         if self.get_output_embeddings() is None:
             return self._classify(tokens, attention_mask, labels=labels, **kwargs)
         batch_size, num_tokens = tokens.shape[:2]
@@ -118,7 +120,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             num_seen = int(cache.get_seq_length()) - self.num_virtual_tokens if cache is not None else 0
             attention_mask = torch.ones(batch_size, num_seen + num_tokens, dtype=torch.long, device=tokens.device)
         attention_mask = nn.functional.pad(attention_mask, (self.num_virtual_tokens, 0), value=1)  # [B, P + T]
-        if cache is not None:  # the prompt stands in it already
+        if cache is not None:  # the prompt is in the cache already
             inputs: dict[str, Any] = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         else:
             inputs = {"inputs_embeds": self._with_prompt(input_ids, inputs_embeds)}
@@ -140,8 +142,8 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
     ) -> Any:
         """Run a base with a class head on prompt and text.
 
-        Padding is moved to where the head does not look: a decoder's reads the last column of embeddings, whatever
-        stands there, an encoder's the first, from which it counts positions itself.
+        Padding is moved to the side that the head does not read: a decoder's head reads the last column of embeddings,
+        even if it is padding; an encoder's head reads the first, from which the encoder counts positions itself.
         """
         before, shape = self.num_tokens_before, (tokens.shape[0], self.num_virtual_tokens)
         if attention_mask is None:
@@ -169,16 +171,16 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         **settings: Any,
     ) -> Any:
-        """Generate as the base does from a longer text: with any of its caches, and nothing of ours in each step.
+        """Generate with the base's own `generate`, from the embeddings of prompt and text, with any of its caches.
 
-        The first step needs the embeddings of prompt and text, the others the cache, so that one is always kept.
+        The first step needs the embeddings of prompt and text, later steps the cache, so a cache is always used.
 
         Args:
-            inputs, input_ids, attention_mask: [B, T] of the text alone, or `inputs_embeds` [B, T, H] of it.
-            settings: those of `generate` of the base.
+            inputs, input_ids, attention_mask: [B, T] of the text only; or instead `inputs_embeds` [B, T, H].
+            settings: arguments of the base's `generate`.
 
         Returns:
-            What the base returns: token ids of text and completion; of the completion alone with `inputs_embeds`.
+            The base's output: token ids of text and completion; with `inputs_embeds`, of the completion only.
         """
         input_ids = inputs if input_ids is None else input_ids
         embeds = self._with_prompt(input_ids, inputs_embeds)  # [B, P + T, H]
@@ -194,9 +196,9 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         return self.base.generate(input_ids, inputs_embeds=embeds, attention_mask=attention_mask, **settings)
 
     def _padding_first(self, attention_mask: Tensor) -> Tensor:
-        """Order the columns of prompt and text, [B, P + T], so that a row's left padding stands before its prompt.
+        """Return the column order of prompt and text, [B, P + T], that puts a row's left padding before its prompt.
 
-        So padding stands where `generate` looks for it, to leave it out of a penalty for repetitions.
+        `generate` expects padding there, in order to exclude it from the repetition penalty.
         """
         num_virtual_tokens = self.num_virtual_tokens
         num_padding = (attention_mask.cumsum(dim=1) == 0).sum(dim=1, keepdim=True)  # [B, 1]
@@ -236,16 +238,16 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             save_file(tuned, folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
 
     def _tuned(self) -> dict[str, nn.Parameter]:
-        """Give what is trained by its names in peft's files."""
+        """Return the trained parameters by their names in peft's files."""
         head = {HEAD_PREFIX + name: parameter for name, parameter in class_head(self.base).items()}
         return {WEIGHTS_KEY: self.prompt_embeddings, **head}
 
     @classmethod
     def from_pretrained(cls, base: PreTrainedModel, folder: str | Path) -> PromptTuningModel:  # type: ignore[override]
-        """Load a soft prompt that we or peft saved, and the class head trained with it, onto its base model.
+        """Load a soft prompt saved by this class or by peft, and the class head trained with it, onto its base model.
 
         Raises:
-            UserError: the folder holds no prompt-tuning adapter, or one of another head.
+            UserError: the folder holds no prompt-tuning adapter, or an adapter for another head.
         """
         from peft import PeftConfig
         from safetensors.torch import load_file
@@ -260,16 +262,16 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         noted = ("prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_name_or_path")
         model = cls(base, weights[WEIGHTS_KEY], **{name: getattr(config, name) for name in noted})
         tuned = model._tuned()
-        came, wanted = ({name: tuple(t.shape) for name, t in tensors.items()} for tensors in (weights, tuned))
-        if came != wanted:
-            raise UserError(f"{folder / WEIGHTS_FILE} holds {came}; {type(base).__name__} expects {wanted}.")
+        found, expected = ({name: tuple(t.shape) for name, t in tensors.items()} for tensors in (weights, tuned))
+        if found != expected:
+            raise UserError(f"{folder / WEIGHTS_FILE} holds {found}; {type(base).__name__} expects {expected}.")
         for name, parameter in tuned.items():
             parameter.data.copy_(weights[name])
         return model
 
 
 def class_head(base: Any) -> dict[str, nn.Parameter]:
-    """Give the parameters of a class head by name: those beside the backbone; none where an LM head stands there."""
+    """Return the parameters of a class head by name: those outside the backbone; empty if the base has an LM head."""
     if base.get_output_embeddings() is not None:
         return {}
     backbone = {id(parameter) for parameter in base.base_model.parameters()}
@@ -277,5 +279,5 @@ def class_head(base: Any) -> dict[str, nn.Parameter]:
 
 
 def _inserted(prompt: Tensor, text: Tensor, column: int) -> Tensor:
-    """Insert the columns of a prompt [B, P, ...] into those of a text [B, T, ...]: [B, P + T, ...]."""
+    """Return the columns of a text [B, T, ...] with those of a prompt [B, P, ...] inserted: [B, P + T, ...]."""
     return torch.cat([text[:, :column], prompt, text[:, column:]], dim=1)

@@ -1,4 +1,4 @@
-"""Quantized bases: how bitsandbytes loads one, which of its layers are packed, and how it becomes plain again."""
+"""Quantized base models: loading with bitsandbytes, the choice of quantized layers, and dequantization."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ BLOCK = 64  # weights that share a scale
 
 
 def quantization_of(config: StudyProtocol) -> dict[str, Any] | None:
-    """Give the fields of the quantization config that a run's method wants its base loaded with; of a study None."""
+    """Return the fields of the quantization config that a run's method requires; None without one, or for a study."""
     if not isinstance(config, RunConfig):
         return None
     return config.method_type.quantization(config.method_settings)
 
 
 def check_installed(config: StudyProtocol) -> None:
-    """Raise a UserError that says what to install where a run's base cannot be quantized here."""
+    """Raise UserError if a run needs bitsandbytes and it is not installed."""
     if quantization_of(config) is not None and importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
             'a base in 4 bits needs bitsandbytes, which is not installed; run pip install "hf_peft_compare[qlora]".'
@@ -36,10 +36,10 @@ def check_installed(config: StudyProtocol) -> None:
 
 
 def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str, Any]:
-    """Give the arguments of `from_pretrained` that quantize a base, all on this process's device.
+    """Return the arguments of `from_pretrained` that load a quantized base on this process's device.
 
     Args:
-        on_meta: the base on the meta device; its head stays as it is, and so do layers without whole blocks.
+        on_meta: the base on the meta device; its head and layers without whole blocks are not quantized.
     """
     from transformers import BitsAndBytesConfig
 
@@ -58,7 +58,7 @@ def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str
 
 
 def linear_layers(base: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Give the linear layers of a base by name, but for those of its head."""
+    """Yield the linear layers of a base by name, except those of its head."""
     from transformers.pytorch_utils import Conv1D
 
     head = {module for part in head_modules(base) for module in part.modules()}
@@ -68,27 +68,28 @@ def linear_layers(base: Any) -> Iterator[tuple[str, nn.Module]]:
 
 
 def has_whole_blocks(layer: Any) -> bool:
-    """Whether the rows of a layer's weights are whole blocks, so that no block holds parts of two rows.
+    """Return whether each weight row of a layer consists of whole blocks, so that no block spans two rows.
 
-    On a CPU with AVX-512 bitsandbytes unpacks such a block wrongly (0.50: rows of 32 or 96 weights, not of 64 or 128).
+    On a CPU with AVX-512, bitsandbytes dequantizes a block that spans two rows incorrectly (0.50: rows of 32 or
+    96 weights, not of 64 or 128).
     """
     num_inputs = layer.nx if hasattr(layer, "nx") else layer.in_features
     return num_inputs % BLOCK == 0
 
 
 def check_packable(base: PreTrainedModel) -> None:
-    """Raise a UserError where no layer of a base can be packed."""
+    """Raise UserError if no layer of a base can be quantized."""
     if not any(has_whole_blocks(layer) for _, layer in linear_layers(base)):
         raise UserError(
-            f"{type(base).__name__} has no linear layer whose inputs are a multiple of {BLOCK}, so nothing of it would "
-            f"be stored in 4 bits; use lora in place of qlora."
+            f"{type(base).__name__} has no linear layer whose number of inputs is a multiple of {BLOCK}, so no layer "
+            f"can be stored in 4 bits; use lora instead of qlora."
         )
 
 
 def keep_layout(base: nn.Module) -> None:
-    """Keep 4-bit layers from packing their weights anew when they first evaluate on a CPU with AVX-512.
+    """Prevent 4-bit layers from repacking their weights in their first evaluation on a CPU with AVX-512.
 
-    The products of that layout are in bfloat16 and have no gradients, and training goes on after an evaluation.
+    Products in that layout are computed in bfloat16 without gradients, but training continues after an evaluation.
     """
     for module in base.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -96,7 +97,7 @@ def keep_layout(base: nn.Module) -> None:
 
 
 def unpack(base: Any) -> Any:
-    """Make a base of 4-bit layers a plain one, each layer of the kind that it was before it was packed."""
+    """Return a 4-bit base dequantized, with each layer of the class it had before quantization."""
     from transformers.pytorch_utils import Conv1D
 
     kinds = {name: getattr(module, "source_cls", None) for name, module in base.named_modules()}

@@ -1,6 +1,6 @@
-"""The trainable parameters of a model: named, counted, hashed, saved and loaded.
+"""Name, count, hash, save and load the trainable parameters of a model.
 
-Only what is trained is ever saved: it is small, and a model with shared tensors cannot be saved whole.
+Only trained parameters are saved: they are small, and a model with shared tensors cannot be saved as a whole.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hf_peft_compare.utils.sharding import copy_whole, reshard, whole
 
 
 def named_trainables(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Give the parameters that require gradients by name, each once."""
+    """Return the parameters that require gradients by name, each once."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Count trainable and all parameters, shared ones once and quantized ones as the numbers they stand for."""
+    """Return the numbers of trainable and of all parameters; shared ones count once, quantized ones unpacked."""
     parameters = list(model.parameters())
     return {
         "trainable_params": sum(_num_numbers(p) for p in parameters if p.requires_grad),
@@ -35,7 +35,7 @@ def _num_numbers(parameter: nn.Parameter) -> int:
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
-    """Hash names, types and every bit of the tensors."""
+    """Return a hash of the names, dtypes, shapes and bits of the tensors."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = whole(tensors[name].detach()).cpu().contiguous()
@@ -45,16 +45,16 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
 
 
 def hash_trainables(model: nn.Module) -> str:
-    """Hash the trainable parameters, so that equal hashes mean equal weights bit for bit."""
+    """Return a hash of the trainable parameters; equal hashes mean bit-identical weights."""
     reshard(model)
     return hash_tensors(dict(named_trainables(model)))
 
 
 def save_trainables(model: nn.Module, path: Path, *, writes: bool = True) -> None:
-    """Write the trainable parameters as safetensors, whole or not at all.
+    """Write the trainable parameters as safetensors, atomically.
 
     Args:
-        writes: whether this process writes the file; of several, all take part and one writes.
+        writes: whether this process writes the file; all processes must call this function, and one writes.
     """
     from safetensors.torch import save_file
 
@@ -62,7 +62,7 @@ def save_trainables(model: nn.Module, path: Path, *, writes: bool = True) -> Non
     tensors = {}
     for name, parameter in named_trainables(model).items():
         value = whole(parameter.detach())
-        if writes:  # the others let go of it: only one process has to have room for all
+        if writes:  # others free it: only one process needs memory for all parameters
             tensors[name] = value.cpu().contiguous()
     if not writes:
         return
@@ -74,7 +74,7 @@ def save_trainables(model: nn.Module, path: Path, *, writes: bool = True) -> Non
 
 @torch.no_grad()
 def load_trainables(model: nn.Module, path: Path) -> None:
-    """Copy saved values into the trainable parameters of the same names.
+    """Load saved values into the trainable parameters of the same names.
 
     Raises:
         ValueError: names or shapes differ.
@@ -84,7 +84,7 @@ def load_trainables(model: nn.Module, path: Path) -> None:
     saved, parameters = load_file(path), named_trainables(model)
     if set(saved) != set(parameters):
         differing = sorted(set(saved) ^ set(parameters))[:5]
-        raise ValueError(f"{path} holds other parameters than the model trains: {differing} …")
+        raise ValueError(f"{path} and the trainable parameters of the model differ in: {differing} …")
     reshard(model)
     for name, parameter in named_trainables(model).items():
         copy_whole(parameter, saved[name])

@@ -1,4 +1,4 @@
-"""A small pretrained model and two news generators of the package's own, so that a quickstart needs no network."""
+"""A small pretrained model and two generators of news stories, so that the quickstart needs no network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hf_peft_compare.quickstart.stories import load_stories
 
 # Loads with AutoModelForCausalLM and AutoTokenizer.
 BASE_FOLDER = Path(__file__).parent / "base"
-# Plain English of many subjects, a paragraph of each, none of which a study is about.
+# Plain English on many subjects, one paragraph each; no study is about any of them.
 OUTSIDE_TEXT = Path(__file__).parent / "outside.txt"
 
 __all__ = ["BASE_FOLDER", "OUTSIDE_TEXT", "load_outcomes", "load_stories"]

@@ -1,25 +1,26 @@
-"""The twelve kinds of events the embedded news tells, and the house style in which each outlet sums them up.
+"""The twelve kinds of events in the embedded news, and the house style in which each outlet summarizes them.
 
-Braces are fillings. In an article `{in_place}` is "here" where the dateline has named the place. A kind's article and
-its highlights share some plain words on purpose: what must be learned is which facts to pick, and how a house words
-them. `courier` is a headline, `herald` one sentence that begins with the person, `wire` two short bullets. Names never
-begin a line: a byte-level tokenizer splits a word differently without the space before it, and could not copy it.
+Braces are placeholders. In an article `{in_place}` is "here" if the dateline names the place. The article and the
+highlights of a kind share some plain words on purpose: a model must learn which facts to pick, and how a house style
+phrases them. `courier` is a headline, `herald` one sentence that begins with the person, `wire` two short bullets. No
+line begins with a name: a byte-level tokenizer splits a word differently without the space before it, so a model could
+not copy it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The outlet is named in the dateline, so that a highlight's style can be foreseen from its article.
+# The dateline names the outlet, so that the style of the highlights can be predicted from the article.
 OUTLETS = {"Morning Courier": "courier", "Evening Herald": "herald", "Daily Wire": "wire"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventKind:
-    """One kind of event: how articles word it, and how each house style sums it up."""
+    """One kind of event: how articles phrase it, and how each house style summarizes it."""
 
     noun: str
-    site: str  # what the goods qualify: "a {goods} warehouse"
+    site: str  # the noun after the goods: "a {goods} warehouse"
     role: str
     unit: str  # what the main number counts
     leads: tuple[str, ...]
@@ -236,7 +237,7 @@ EVENT_KINDS = (
     ),
 )
 
-# Sentences that name other people, places, firms and figures: what a summary must leave out.
+# Sentences that name other people, places, firms and figures, which a summary must leave out.
 DISTRACTORS = (
     '"I have sold {other_goods} near there for years," said {other_person}, a neighbour.',
     "A student, {other_person}, had come from {other_place} to buy {other_goods}.",

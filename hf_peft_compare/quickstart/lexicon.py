@@ -1,4 +1,4 @@
-"""Word lists of the embedded news: names, places, firms and goods, dealt out to four worlds that share no word.
+"""Word lists of the embedded news: names, places, firms and goods, divided among four worlds that share no word.
 
 A *world* is a set of words and numbers: `pretraining` for the base, `train`, `validation` and `test` for the studies.
 Every list is dealt like cards, 20 at a time, so a word belongs to one world only; numbers are dealt by their remainder
@@ -113,7 +113,7 @@ DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """The words and numbers one world may use; two worlds share none."""
+    """The words and numbers of one world; worlds share none."""
 
     name: str
     first_names: tuple[str, ...]
@@ -131,7 +131,7 @@ class World:
 
 
 def build_world(name: str) -> World:
-    """The world of that name; ValueError with the known names for any other."""
+    """Return the world with this name; raise ValueError with the known names for any other."""
     if name not in WORLDS:
         raise ValueError(f"unknown world {name!r}; the worlds are {', '.join(WORLDS)}")
     return World(
@@ -146,5 +146,5 @@ def build_world(name: str) -> World:
 
 
 def _dealt(words: list[str], *, world: str) -> tuple[str, ...]:
-    """The words that fall to one world when the list is dealt in order."""
+    """Return the words of one world when the list is dealt in order."""
     return tuple(word for index, word in enumerate(words) if _DEAL[index % len(_DEAL)] == world)

@@ -1,9 +1,9 @@
-"""Short news stories to be classified: did the dealer whom the story opens with gain by it, lose by it, or neither?
+"""Short news stories for classification: does the dealer introduced in the opening gain, lose, or neither?
 
-The opening says nothing of the outcome. Then, in varied wording, one of three parties gains, one loses, and one is left
-as before; the dealer's outcome is the label, the others' are distractors. Every story tells all three outcomes, so the
-words of all labels are the same and counting them tells nothing: what must be read is who stands in which sentence.
-Most stories end on the dealer, so that a shallow reader, who takes the last sentence for the answer, is half right.
+The opening does not reveal the outcome. Then, in varied wording, one of three parties gains, one loses, and one is
+unchanged; the dealer's outcome is the label, the others' are distractors. Every story contains all three outcomes, so
+stories of all labels use the same words and counting words does not help: a model must relate party and outcome. Most
+stories end with the dealer, so that a shallow model, which classifies by the last sentence, is right half of the time.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 LABELS = ("gain", "loss", "neither")
-ENDS_ON_MAIN = 0.6  # the share of stories whose last sentence is the label's; without reading on, .6 is the most
+# The share of stories whose last sentence is the label's; a model that reads only this sentence reaches at most .6.
+ENDS_ON_MAIN = 0.6
 MAIN, *OTHERS = ("dealer", "mayor", "sailor")
 
-# Names never begin a line: a byte-level tokenizer splits a word differently without the space before it.
+# No line begins with a name: a byte-level tokenizer splits a word differently without the space before it.
 OPENINGS = (
     "Dealer {person} came to the {goods} {site} in {place} on {day}.",
     "On {day} dealer {person} opened a {goods} {site} in {place}.",
     "The {goods} {site} in {place} has a new dealer, {person}.",
     "Nobody in {place} sold more {goods} than dealer {person}.",
 )
-# Outcomes have the same forms, so that none is known by where in its sentence the party stands.
+# Outcomes have the same forms, so that the position of the party in its sentence does not reveal one.
 OUTCOMES = {
     "gain": (
         "The {party} won {number} coins.",
@@ -53,15 +54,15 @@ OUTCOMES = {
 
 
 def generate_outcomes(num_stories: int, *, seed: int, world: str) -> list[dict[str, str]]:
-    """That many different stories of one world, as rows with `id`, `text` and `label`.
+    """Return distinct stories of one world, as rows with `id`, `text` and `label`.
 
-    The same seed gives the same stories; a longer list begins with the shorter one.
+    The same seed returns the same stories; a longer list begins with the shorter one.
     """
     words = build_world(world)
     rng = random.Random(f"outcomes {world} {seed}")  # a string seed is hashed by value, so worlds draw independently
     labels: dict[str, str] = {}
     while len(labels) < num_stories:
-        text, label = tell_outcomes(words, rng=rng)
+        text, label = draw_outcome_story(words, rng=rng)
         labels.setdefault(text, label)
     return [
         {"id": f"{world}-{seed}-{index}", "text": text, "label": label}
@@ -72,7 +73,7 @@ def generate_outcomes(num_stories: int, *, seed: int, world: str) -> list[dict[s
 def load_outcomes(
     *, num_train_samples: int, num_validation_samples: int, num_test_samples: int, seed: int
 ) -> DatasetDict:
-    """The splits `train`, `validation` and `test`, each from a world of its own."""
+    """Return the splits `train`, `validation` and `test`, each from its own world."""
     from datasets import Dataset, DatasetDict
 
     sizes = {"train": num_train_samples, "validation": num_validation_samples, "test": num_test_samples}
@@ -81,19 +82,19 @@ def load_outcomes(
     )
 
 
-def tell_outcomes(world: World, *, rng: random.Random) -> tuple[str, str]:
-    """One story and its label, all names and numbers drawn from `world`."""
+def draw_outcome_story(world: World, *, rng: random.Random) -> tuple[str, str]:
+    """Return one story and its label, with all names and numbers drawn from `world`."""
     opening = rng.choice(OPENINGS).format(site=rng.choice(EVENT_KINDS).site, **draw_fillings(world, rng=rng))
     label, *other_labels = rng.sample(LABELS, k=len(LABELS))
-    told = [
-        _tell(outcome, party, world=world, rng=rng)
+    sentences = [
+        _outcome_sentence(outcome, party, world=world, rng=rng)
         for outcome, party in zip(other_labels, rng.sample(OTHERS, k=len(OTHERS)), strict=True)
     ]
-    place = len(told) if rng.random() < ENDS_ON_MAIN else rng.randrange(len(told))
-    told.insert(place, _tell(label, MAIN, world=world, rng=rng))
-    return " ".join([f"{rng.choice(tuple(OUTLETS))} -", opening, *told]), label
+    place = len(sentences) if rng.random() < ENDS_ON_MAIN else rng.randrange(len(sentences))
+    sentences.insert(place, _outcome_sentence(label, MAIN, world=world, rng=rng))
+    return " ".join([f"{rng.choice(tuple(OUTLETS))} -", opening, *sentences]), label
 
 
-def _tell(outcome: str, party: str, *, world: World, rng: random.Random) -> str:
-    """What came of it for one party, in one of the outcome's wordings."""
+def _outcome_sentence(outcome: str, party: str, *, world: World, rng: random.Random) -> str:
+    """Return the outcome for one party, in one of the outcome's wordings."""
     return rng.choice(OUTCOMES[outcome]).format(party=party, number=rng.choice(world.numbers))

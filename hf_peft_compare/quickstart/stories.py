@@ -1,9 +1,9 @@
-"""Short news stories with highlights, made from a seed: the data of the quickstart, which needs no network.
+"""Short news stories with highlights, generated from a seed: the data of the quickstart, which needs no network.
 
-Every article tells one event among distracting sentences; its highlight keeps the place, the goods, the number and, by
-house style, the person and the day. The outlet in the dateline decides the style. Stories of different worlds share
-their sentence frames and no name, place, firm, goods or number, so a test score measures copying and choosing, not
-remembering.
+Every article reports one event among distracting sentences; its highlights keep the place, the goods, the number and,
+depending on house style, the person and the day. The outlet in the dateline determines the style. Stories of different
+worlds share their sentence templates but no name, place, firm, goods or number, so a test score measures copying and
+selection, not memorization.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hf_peft_compare.quickstart.lexicon import DAYS, World, build_world
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-NUM_DISTRACTORS = (1, 2, 2, 3)  # drawn from evenly
+NUM_DISTRACTORS = (1, 2, 2, 3)  # sampled uniformly
 
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """One event told by one outlet: the article, and every filling it was made from."""
+    """One event reported by one outlet: the article, and the values of its placeholders."""
 
     kind: EventKind
     outlet: str
@@ -33,17 +33,17 @@ class Story:
 
     @cached_property
     def highlights(self) -> str:
-        """The event in the house style of the story's outlet."""
+        """The summary of the event in the house style of the outlet."""
         template = getattr(self.kind, OUTLETS[self.outlet])
         return template.format(**self.fillings)
 
 
 def generate_stories(num_stories: int, *, seed: int, world: str) -> list[dict[str, str]]:
-    """That many different stories of one world, as rows with `article`, `highlights` and `id`.
+    """Return distinct stories of one world, as rows with `article`, `highlights` and `id`.
 
-    The same seed gives the same stories; a longer list begins with the shorter one.
+    The same seed returns the same stories; a longer list begins with the shorter one.
     """
-    stories = tell_stories(num_stories, seed=seed, world=world)
+    stories = draw_stories(num_stories, seed=seed, world=world)
     return [
         {"article": story.article, "highlights": story.highlights, "id": f"{world}-{seed}-{index}"}
         for index, story in enumerate(stories)
@@ -53,7 +53,7 @@ def generate_stories(num_stories: int, *, seed: int, world: str) -> list[dict[st
 def load_stories(
     *, num_train_samples: int, num_validation_samples: int, num_test_samples: int, seed: int
 ) -> DatasetDict:
-    """The splits `train`, `validation` and `test`, each from a world of its own, in the columns of CNN/DailyMail."""
+    """Return the splits `train`, `validation` and `test`, each from its own world, with CNN/DailyMail's columns."""
     from datasets import Dataset, DatasetDict
 
     sizes = {"train": num_train_samples, "validation": num_validation_samples, "test": num_test_samples}
@@ -62,19 +62,19 @@ def load_stories(
     )
 
 
-def tell_stories(num_stories: int, *, seed: int, world: str, outlets: tuple[str, ...] = tuple(OUTLETS)) -> list[Story]:
-    """That many stories with their fillings, no article twice."""
+def draw_stories(num_stories: int, *, seed: int, world: str, outlets: tuple[str, ...] = tuple(OUTLETS)) -> list[Story]:
+    """Return stories with distinct articles, and their fillings."""
     words = build_world(world)
     rng = random.Random(f"{world} {seed}")  # a string seed is hashed by value, so worlds draw independently
     stories: dict[str, Story] = {}
     while len(stories) < num_stories:
-        story = tell_story(words, rng=rng, outlets=outlets)
+        story = draw_story(words, rng=rng, outlets=outlets)
         stories.setdefault(story.article, story)
     return list(stories.values())
 
 
-def tell_story(world: World, *, rng: random.Random, outlets: tuple[str, ...] = tuple(OUTLETS)) -> Story:
-    """One story with fillings drawn from `world`."""
+def draw_story(world: World, *, rng: random.Random, outlets: tuple[str, ...] = tuple(OUTLETS)) -> Story:
+    """Return one story with fillings drawn from `world`."""
     kind = rng.choice(EVENT_KINDS)
     outlet = rng.choice(outlets)
     fillings = draw_fillings(world, rng=rng)
@@ -87,7 +87,7 @@ def tell_story(world: World, *, rng: random.Random, outlets: tuple[str, ...] = t
 
 
 def draw_fillings(world: World, *, rng: random.Random) -> dict[str, str]:
-    """The main facts; the person's last name is kept apart, since a house may use it alone."""
+    """Return the main facts; the last name is a separate filling, since a house style may use it alone."""
     first, last = rng.choice(world.first_names), rng.choice(world.last_names)
     return {
         "place": rng.choice(world.places),
@@ -104,13 +104,13 @@ def _main_sentences(kind: EventKind, *, rng: random.Random) -> list[str]:
 
 
 def _distracting_sentences(world: World, *, fillings: dict[str, str], rng: random.Random) -> list[str]:
-    """Finished distractors, each with fillings of its own that differ from the main facts."""
+    """Return distractors, each with its own fillings, which differ from the main facts."""
     frames = rng.sample(DISTRACTORS, k=rng.choice(NUM_DISTRACTORS))
     return [frame.format(**_draw_others(world, fillings=fillings, rng=rng)) for frame in frames]
 
 
 def _draw_others(world: World, *, fillings: dict[str, str], rng: random.Random) -> dict[str, str]:
-    """Fillings of a distractor: none is a main fact, else the highlight could be right by chance."""
+    """Return the fillings of a distractor: none is a main fact, otherwise highlights could be right by chance."""
     others = draw_fillings(world, rng=rng)
     while any(others[name] == fillings[name] for name in ("place", "last", "number", "goods")):
         others = draw_fillings(world, rng=rng)
@@ -118,7 +118,7 @@ def _draw_others(world: World, *, fillings: dict[str, str], rng: random.Random) 
 
 
 def _arrange(main: list[str], distracting: list[str], rng: random.Random) -> list[str]:
-    """The lead first, or second after a distractor; the rest in any order."""
+    """Return the sentences with the lead first, or second after a distractor; the rest in random order."""
     lead, *rest = main
     tail = rest + distracting
     rng.shuffle(tail)

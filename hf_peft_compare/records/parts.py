@@ -1,4 +1,4 @@
-"""The parts of a run's record: raw numbers in SI units, bytes and nats; None is a number that is not known."""
+"""The parts of a run's record: raw numbers in SI units, bytes and nats; None means unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_peft_compare.core.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class MethodCard:
-    """A method's title and card as they were when it ran; see `hf_peft_compare.core.method.Card`."""
+    """A method's title and card at the time of the run; see `hf_peft_compare.core.method.Card`."""
 
     title: str
     idea: str = ""
@@ -26,7 +26,7 @@ class MethodCard:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ScoreDescription:
-    """How a score is titled, measured and read."""
+    """A score's title, unit, direction, and a note on how to read it."""
 
     title: str
     unit: str = ""
@@ -34,7 +34,7 @@ class ScoreDescription:
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values, without texts that are empty."""
+        """Return the fields as a dictionary, without empty texts."""
         return {key: value for key, value in asdict(self).items() if value != ""}
 
 
@@ -53,7 +53,7 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Validation:
-    """The lowest validation loss, in the unit of the test loss, and when it was reached; its state is what is kept."""
+    """The lowest validation loss, in the unit of the test loss, and when it was reached; that state is kept."""
 
     best_loss: float
     best_step: int
@@ -88,11 +88,11 @@ class Memory:
 
     Args:
         baseline_bytes: CUDA memory allocated before the run loaded anything; None without CUDA, as are the peaks.
-        train_peak_allocated_bytes, evaluation_peak_allocated_bytes: most that tensors took at once, above the baseline.
-        train_peak_reserved_bytes, evaluation_peak_reserved_bytes: most that the allocator held, above the baseline.
-        resident_peak_bytes: most that the process held in main memory.
+        train_peak_allocated_bytes, evaluation_peak_allocated_bytes: peak memory of tensors, above the baseline.
+        train_peak_reserved_bytes, evaluation_peak_reserved_bytes: peak memory of the allocator, above the baseline.
+        resident_peak_bytes: peak resident memory of the process (main memory).
         weights_bytes, gradients_bytes, optimizer_bytes, activations_bytes: the tensors of training, counted one by one;
-            None where nothing was trained.
+            None if nothing was trained.
     """
 
     baseline_bytes: int | None = None
@@ -118,11 +118,11 @@ class TrunkCache:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Throughput:
-    """Tokens and operations, and their rates.
+    """Tokens and FLOPs, and their rates.
 
     Args:
         num_train_tokens: tokens seen in training, without padding.
-        train_flops: operations of all forward and backward passes; None where the run was compiled.
+        train_flops: FLOPs of all forward and backward passes; None if the run was compiled.
         num_prompt_tokens, num_generated_tokens: of all test examples.
     """
 
@@ -136,18 +136,18 @@ class Throughput:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Costs:
-    """What a finished run's model takes on disk and in use, and what it forgot.
+    """Costs of a finished run's model on disk and at inference, and forgetting.
 
     Args:
-        checkpoint_bytes: all files of the tuned parameters; None where nothing is saved.
+        checkpoint_bytes: size of all files of the trained parameters; None if nothing is saved.
         latency_1_seconds, latency_32_seconds: median time of a call with one test example and with 32.
-        outside_loss, untouched_outside_loss: nats per token of a text that no task is about, of the adapted model and
+        outside_loss, untouched_outside_loss: nats per token on a text unrelated to any task, of the adapted model and
             of its base.
         unmerged_loss, merged_loss, num_merge_examples: nats per label of the first test examples, before and after the
-            adapter was merged into the weights; None where the method cannot be merged.
+            adapter was merged into the weights; None if the method cannot be merged.
         merged_latency_1_seconds, merged_latency_32_seconds: the latencies after merging.
-        costs_seconds: what measuring all this took.
-        notes: why something could not be measured.
+        costs_seconds: the time these measurements took.
+        notes: why a value could not be measured.
     """
 
     checkpoint_bytes: int | None = None
@@ -177,23 +177,23 @@ class HistoryEntry:
 
     @property
     def place(self) -> float:
-        """Its place on the axis of a loss curve: the epoch, else the step."""
+        """Its x value in a loss curve: the epoch, otherwise the step."""
         return self.epoch if self.epoch is not None else float(self.step or 0)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Provenance:
-    """What a reader needs to make the numbers again.
+    """Everything needed to reproduce the numbers.
 
     Args:
-        hf_peft_compare, python, versions: releases; of a package that is not installed None.
-        commit, dirty: of the source tree, and whether tracked files differ from it; None outside of a git checkout.
-        precision: "bf16" or "fp32", of training.
+        hf_peft_compare, python, versions: versions; None for a package that is not installed.
+        commit, dirty: commit of the source tree, and whether tracked files differ from it; None outside a git checkout.
+        precision: training precision, "bf16" or "fp32".
         data_fingerprint: {split: hash of its examples}.
         inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
             records of older versions.
-        groups: {split: {group: number of examples}}, where examples have groups.
-        labels: the names of the classes, where the data decides them.
+        groups: {split: {group: number of examples}}, if examples have groups.
+        labels: the class names, if they are derived from the data.
     """
 
     hf_peft_compare: str | None = None
@@ -213,5 +213,5 @@ class Provenance:
     labels: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain values, without what is not known or not of the run's data."""
+        """Return the fields as a dictionary, without values that are unknown or empty."""
         return {key: value for key, value in asdict(self).items() if value not in (None, {}, [])}

@@ -1,4 +1,4 @@
-"""What a run was estimated to take before it ran."""
+"""Estimates of a run's time and memory, made before the run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hf_peft_compare.core.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class MemoryPlan:
-    """What a run takes of the device's memory, in bytes.
+    """Estimated device memory of a run, in bytes.
 
-    Left out: what the driver, the kernels and cuBLAS take for themselves, and what fragmentation costs.
+    Not included: memory of the driver, the kernels and cuBLAS, and fragmentation.
 
     Args:
-        peak_bytes: the most at once, in training or in evaluation.
-        at_train_peak: what the bytes are for at the peak of training, by name: "weights" (frozen ones and buffers),
-            "trainables" (adapter, soft prompt, trained weights), "gradients", "optimizer", "logits" (all that has a
-            column per word of the vocabulary), "activations" (the rest); empty where nothing is trained.
-        train_peak_bytes: their sum; None where nothing is trained.
-        evaluation_peak_bytes: the most at once in the test loss or in generation.
-        weights_bytes, gradients_bytes, optimizer_bytes: all parameters and buffers; what is trained.
-        activations_bytes: what one forward pass of the largest micro-batch keeps for its backward pass.
-        available_bytes: the device's memory, less what a GPU keeps for itself.
-        fits: whether the peak stays below it.
+        peak_bytes: the peak of training and evaluation.
+        at_train_peak: the bytes at the peak of training by category: "weights" (frozen ones and buffers),
+            "trainables" (adapter, soft prompt, trained weights), "gradients", "optimizer", "logits" (all tensors
+            with a vocabulary dimension), "activations" (the rest); empty if nothing is trained.
+        train_peak_bytes: their sum; None if nothing is trained.
+        evaluation_peak_bytes: the peak of computing the test loss and of generation.
+        weights_bytes, gradients_bytes, optimizer_bytes: of all parameters and buffers; of the trained parameters.
+        activations_bytes: tensors that one forward pass of the largest micro-batch saves for its backward pass.
+        available_bytes: the device's memory, minus what a GPU reserves.
+        fits: whether the peak stays below `available_bytes`.
     """
 
     peak_bytes: int
@@ -43,21 +43,21 @@ class MemoryPlan:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunPlan:
-    """What one run will take.
+    """The estimates for one run.
 
     Args:
-        device, precision: what it was estimated for; the precision is that of training, evaluation is in fp32.
-        trainable_params, total_params: exact, shared parameters once; None where no model is used.
-        num_train_steps: optimizer steps, an upper bound where training may stop early.
-        micro_batch_size, train_width: rows and mean padded columns of a micro-batch, virtual tokens not counted.
+        device, precision: the device and training precision of the estimate; evaluation is in fp32.
+        trainable_params, total_params: exact numbers, shared parameters count once; None if no model is used.
+        num_train_steps: optimizer steps, an upper bound if training may stop early.
+        micro_batch_size, train_width: rows and mean padded columns of a micro-batch, without virtual tokens.
         num_train_tokens: tokens of all training examples seen, without padding.
         flops, seconds: by phase: "train" (forward, backward, update), "trunk" (the states of a frozen trunk, which
-            the first run keeps for all that have it in common), "validation", "test" (the test loss) and "generation";
-            None where a size is not known or the step could not be traced.
-        memory: None where no model is used or the step could not be traced.
-        trunk_cache_bytes: what the states of the frozen trunk take on disk; None: no such cache.
-        lengths_basis, time_basis: where the lengths of the examples and the seconds come from.
-        notes: what was assumed, and what is not known.
+            the first run caches for all runs that share it), "validation", "test" (the test loss) and "generation";
+            None if a size is unknown or the step could not be traced.
+        memory: None if no model is used or the step could not be traced.
+        trunk_cache_bytes: size of the frozen trunk's states on disk; None: no cache.
+        lengths_basis, time_basis: the source of the example lengths and of the seconds.
+        notes: assumptions and unknowns.
     """
 
     study: str
@@ -93,7 +93,7 @@ class RunPlan:
 
 
 def total(values: Iterable[float | None]) -> float | None:
-    """Add numbers; None where one of them is not known."""
+    """Return the sum of numbers; None if one of them is unknown."""
     found = list(values)
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None

@@ -1,4 +1,4 @@
-"""Where a record comes from: versions, device, commit, processes."""
+"""The provenance of a record: versions, device, commit, processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def collect(*, precision: str, num_processes: int) -> Provenance:
-    """Collect what a reader needs to make the numbers again, but for the data; unknown values are None."""
+    """Return everything needed to reproduce the numbers, except the data; unknown values are None."""
     revision, dirty = commit()
     return Provenance(
         hf_peft_compare=package_version("hf_peft_compare"),
@@ -45,7 +45,7 @@ def collect(*, precision: str, num_processes: int) -> Provenance:
 
 
 def package_version(name: str) -> str | None:
-    """Return the version of an installed package, None where it is not installed."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -53,7 +53,7 @@ def package_version(name: str) -> str | None:
 
 
 def device_name() -> str:
-    """Return the name of the device that torch computes on here."""
+    """Return the name of torch's device on this machine."""
     import torch
 
     if torch.cuda.is_available():
@@ -65,7 +65,7 @@ def device_name() -> str:
 
 @cache
 def commit() -> tuple[str | None, bool | None]:
-    """Return the commit of the source tree and whether files differ from it; None outside of a git checkout."""
+    """Return the commit of the source tree and whether files differ from it; None outside a git checkout."""
     folder = Path(__file__).parents[1]
     if not (folder.parent / ".git").exists():
         return None, None
@@ -81,10 +81,10 @@ def _git(*arguments: str, folder: Path) -> str:
 
 
 def resident_peak_bytes() -> int | None:
-    """Return the most memory that this process has held resident; None where the system does not report it."""
+    """Return the peak resident memory of this process in bytes; None if the system does not report it."""
     try:
         import resource
-    except ImportError:  # no such module on Windows
+    except ImportError:  # not available on Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024

@@ -1,15 +1,15 @@
-"""The record of a run: its JSON truth, read and written; and the words of a run's folder.
+"""Read and write the record of a run, the JSON file with all its measurements.
 
 A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
 
     record.json        raw numbers, full config, provenance
     predictions.jsonl  one line per test example: id, prediction, reference, scores
-    model/             the tuned parameters (adapter, soft prompt, or the trained tensors)
-    checkpoints/       while the run is not finished
-    log.txt            what the run printed
-    progress.json      what it does now
-    identity.json      hashes of the settings, data, model and code that it was begun with
-    wandb/             its W&B run
+    model/             the trained parameters (adapter, soft prompt, or the trained tensors)
+    checkpoints/       until the run is finished
+    log.txt            the output of the run
+    progress.json      the current state of the run
+    identity.json      hashes of the settings, data, model and code at the start of the run
+    wandb/             the W&B run
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunRecord:
-    """Everything measured in one run, in raw units.
+    """All measurements of one run, in raw units.
 
     Args:
-        error: what failed; None when finished.
-        study, row, method, seed: which run it is; `row` is the study's name for the method with its settings.
-        config: the resolved config as it was; `config_origins` says which layer set each dotted key.
-        config_hash: hash of what decides the numbers.
-        scores: {score name: what it is}, the ranking score first.
-        parameters: None where no model was built.
+        error: the error of a failed run; None if finished.
+        study, row, method, seed: the identity of the run; `row` is the study's name for the method with its settings.
+        config: the resolved config of the run; `config_origins` maps each dotted key to the layer that set it.
+        config_hash: hash of the settings that determine the scores.
+        scores: {score name: description}, the ranking score first.
+        parameters: None if no model was built.
         initial_trainables_sha256, final_trainables_sha256: hashes of the trainable parameters before and after.
         results: {score name: mean over the test examples}; test_loss is in nats per token, over all tokens.
-        validation: None where nothing was trained.
-        trunk_cache: None where the run used no cache of a frozen trunk's states.
-        tuning: how the row's settings were found; None where they were given.
-        plan: what was estimated before the run; None where no plan was made.
-        costs: None where they were not measured.
+        validation: None if nothing was trained.
+        trunk_cache: None if the run did not use cached states of a frozen trunk.
+        tuning: how the row's settings were tuned; None if they were not.
+        plan: the estimates made before the run; None if there are none.
+        costs: None if they were not measured.
         history: one entry per logged step.
-        notes: what a reader must know, e.g. that a micro-batch was halved.
+        notes: remarks for the reader, e.g. that a micro-batch was halved.
     """
 
     status: Literal["finished", "failed"]
@@ -105,14 +105,14 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has all its numbers."""
+        """Whether the run finished with all its measurements."""
         return self.status == "finished"
 
 
 def record_of(
     config: RunConfig, origins: Mapping[str, str], *, error: str | None, plan: RunPlan | None = None
 ) -> RunRecord:
-    """Return the record of a run, without any measurement; it failed where there is an error."""
+    """Return the record of a run without measurements; its status is "failed" if there is an error."""
     method = config.method_type
     return RunRecord(
         status="finished" if error is None else "failed",
@@ -135,10 +135,10 @@ def write_record(record: RunRecord, folder: Path) -> None:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record of a run's folder, whatever version wrote it.
+    """Read the record in a run's folder, written by any known version.
 
     Raises:
-        UserError: no record there, cut short, with a wrong value, or of a version that is not known.
+        UserError: the record is missing, truncated, has an invalid value, or an unknown version.
     """
     path = folder / RECORD_FILE
     try:
@@ -148,26 +148,26 @@ def read_record(folder: Path) -> RunRecord:
             f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a whole record ({error}). {_again(folder)}") from None
+        raise UserError(f"{path} is not a complete record ({error}). {_again(folder)}") from None
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if type(version) is not int or version < min(STEPS):
         raise UserError(f"{path} is not a record: expected a JSON object with a schema_version. {_again(folder)}")
     if version > SCHEMA_VERSION:
         raise UserError(
-            f"{path} is a record of schema version {version}; this hf_peft_compare reads versions up to "
-            f"{SCHEMA_VERSION}. Install a newer one: pip install --upgrade hf_peft_compare."
+            f"{path} is a record of schema version {version}; this release of hf_peft_compare reads versions up to "
+            f"{SCHEMA_VERSION}. Install a newer release: pip install --upgrade hf_peft_compare."
         )
     try:
         return _parse(upgrade(raw))
     except UserError as error:
         problems = str(error)
-    except (AttributeError, KeyError, TypeError) as error:  # of a step of `upgrade`
+    except (AttributeError, KeyError, TypeError) as error:  # raised by a step of `upgrade`
         problems = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
     raise UserError(f"{path}: {problems}. {_again(folder)}")
 
 
 def _parse(raw: Mapping[str, Any]) -> RunRecord:
-    """Return the record of a JSON object of the newest version, in which no field may be missing."""
+    """Return the record from a JSON object of the newest version, which must have all fields."""
     if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:
         raise UserError("; ".join(f"key {name!r} is missing" for name in missing))
     try:
@@ -181,7 +181,7 @@ def _again(folder: Path) -> str:
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
-    """Name the key of a wrong value, the value, and what is expected."""
+    """Return the message for an invalid value: its key, the value, and the expectation."""
     key, kind = ".".join(map(str, problem["loc"])), problem["type"]
     if kind == "unexpected_keyword_argument":
         return f"unknown key {key!r}"
@@ -191,11 +191,11 @@ def _problem(problem: Mapping[str, Any]) -> str:
 
 
 def read_records(study_folder: Path) -> dict[str, RunRecord]:
-    """Read every record of a study's folder, by run name, in name order."""
+    """Read all records in a study's folder, by run name, in name order."""
     return {path.parent.name: read_record(path.parent) for path in sorted(study_folder.glob(f"*/{RECORD_FILE}"))}
 
 
 def read_runs(study_folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
-    """Read the records and the predictions of every run of a study's folder, by run name."""
+    """Read the records and the predictions of all runs in a study's folder, by run name."""
     records = read_records(study_folder)
     return records, {run: list(read_predictions(study_folder / run)) for run in records}

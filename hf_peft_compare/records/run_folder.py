@@ -1,4 +1,4 @@
-"""A run's folder: the names of its files, its place in the study's folder, its predictions."""
+"""A run's folder: its file names, its place in the study's folder, and its predictions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from hf_peft_compare.utils.files import write_text_atomically
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 MODEL_FOLDER = "model"
-TRUNK_CACHE_FOLDER = "cache/trunk"  # in a study's folder, beside its runs
+TRUNK_CACHE_FOLDER = "cache/trunk"  # in the study's folder, next to its runs
 CHECKPOINTS_FOLDER = "checkpoints"
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 IDENTITY_FILE = "identity.json"
-CONFIG_HASH_FILE = "config_hash"  # in its place, in runs of the first versions
-STUDY_FILE = "study.yaml"  # in a study's folder, beside its runs
+CONFIG_HASH_FILE = "config_hash"  # used instead by the first versions
+STUDY_FILE = "study.yaml"  # in the study's folder, next to its runs
 
 
 def run_name(*, row: str, seed: int, trial: int | None = None) -> str:
-    """Give the folder name of a run, or of a trial of tuning, a pure function of the run."""
+    """Return the folder name of a run or of a tuning trial."""
     return f"{row}-seed{seed}" if trial is None else f"{row}-trial{trial:02d}"
 
 
 def folder_of_study(folder: Path, *, trial: int | None) -> Path:
-    """Give the folder of the study that a run's folder stands in; trials stand one folder deeper."""
+    """Return the study's folder that contains a run's folder; trials are one level deeper."""
     return folder.parent if trial is None else folder.parents[1]
 
 
@@ -39,7 +39,7 @@ def write_predictions(rows: Iterable[Mapping[str, object]], folder: Path) -> Non
 
 
 def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read a run's predictions, one dictionary per test example; nothing where the file is missing."""
+    """Yield a run's predictions, one dictionary per test example; nothing if the file is missing."""
     path = folder / PREDICTIONS_FILE
     if not path.exists():
         return
@@ -49,5 +49,5 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
                 raise UserError(
-                    f"{path}, line {number}, is cut short ({error}). Delete {folder} and run the study again."
+                    f"{path}, line {number}, is truncated ({error}). Delete {folder} and run the study again."
                 ) from None

@@ -1,4 +1,4 @@
-"""How the settings of a run's row were found, as its record keeps it."""
+"""The tuning of a row's settings, as stored in the records of its runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hf_peft_compare.core.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SearchRange:
-    """Bounds of a number, searched on a logarithmic scale where `log`."""
+    """Bounds of a number, searched on a logarithmic scale if `log` is true."""
 
     low: float
     high: float
@@ -20,7 +20,7 @@ class SearchRange:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SearchChoices:
-    """Values that were searched."""
+    """The values searched."""
 
     values: list[Any]
 
@@ -30,11 +30,11 @@ class Trial:
     """One trial of tuning.
 
     Args:
-        settings: {dotted key: value that was tried}.
-        validation_loss: its best one; None where the trial failed.
-        validation_losses: those of all its evaluations, in order.
-        seconds: loading, training and validation.
-        error: why it failed; None where it did not.
+        settings: {dotted key: value tried}.
+        validation_loss: the lowest one; None if the trial failed.
+        validation_losses: those of all evaluations, in order.
+        seconds: of loading, training and validation.
+        error: why the trial failed; None if it did not.
     """
 
     settings: dict[str, Any]
@@ -49,11 +49,11 @@ class Tuning:
     """The tuning of a row, shared by the records of all its seeds.
 
     Args:
-        budget: the trials or minutes that every row had, in words.
-        space: {dotted key: what was tried}, as the study or the method gives it.
-        widened: where the learning rate was looked for beyond its range; None: the range was not widened.
+        budget: the trials or minutes per row, in words.
+        space: {dotted key: range or choices}, from the study or the method.
+        widened: the range in which the learning rate was searched beyond its own; None: it was not widened.
         best_settings: those of the trial with the lowest validation loss.
-        at_edge: whether the best learning rate lies at the edge of all that was tried.
+        at_edge: whether the best learning rate is at the edge of all values tried.
         seconds: of all trials.
     """
 

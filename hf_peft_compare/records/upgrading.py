@@ -1,4 +1,4 @@
-"""Records of older versions, lifted version by version to the one that is written now."""
+"""Upgrade records of older versions, step by step, to the current version."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Raw = dict[str, Any]
 
 
 def upgrade(raw: Raw) -> Raw:
-    """Return a record of any known version as one of the newest; `raw` itself does not change.
+    """Return a record of any known version in the current version; `raw` is not changed.
 
     Raises:
-        KeyError: a version that there is no step from.
+        KeyError: there is no upgrade step from its version.
     """
     while raw["schema_version"] != SCHEMA_VERSION:
         version = raw["schema_version"]
@@ -23,12 +23,12 @@ def upgrade(raw: Raw) -> Raw:
 
 
 def _with_plan(raw: Raw) -> Raw:
-    """Version 2 adds the plan and the cache of a frozen trunk, and later tuning and costs."""
+    """Return a record of version 2, which adds the plan and the trunk cache, and later tuning and costs."""
     return {**raw, "plan": None, "trunk_cache": None}
 
 
 def _typed(raw: Raw) -> Raw:
-    """Version 3 has typed parts; costs that were not measured are null, where they were an empty object."""
+    """Return a record of version 3, with typed parts; costs that were not measured are null, not an empty object."""
     cache, tuning = raw.get("trunk_cache"), raw.get("tuning")
     return {
         **raw,
@@ -47,11 +47,11 @@ def _trunk_cache(cache: Raw) -> Raw:
 
 
 def _tuning(tuning: Raw) -> Raw:
-    """The widened range also keeps its scale, which is that of the learning rate's own range."""
+    """Return the tuning of version 3; the widened range has the scale of the learning rate's own range."""
     kept = {key: value for key, value in tuning.items() if key not in ("best", "widened")}
     log = tuning["space"].get("training.learning_rate", {}).get("log", True)
     widened = tuning["widened"] and {**tuning["widened"], "log": log}
     return {**kept, "best_settings": tuning["best"], "widened": widened}
 
 
-STEPS: dict[int, Callable[[Raw], Raw]] = {1: _with_plan, 2: _typed}  # from which version
+STEPS: dict[int, Callable[[Raw], Raw]] = {1: _with_plan, 2: _typed}  # by the version upgraded from

@@ -1,1 +1,1 @@
-"""One file per task family. A new task is a new file here that defines a `Task`; nothing else changes."""
+"""Tasks, one file per family. To add a task, add a file here that defines a `Task`; nothing else changes."""

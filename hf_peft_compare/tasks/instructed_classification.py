@@ -1,4 +1,4 @@
-"""Instructed classification: a causal LM is asked for the class in a prompt, and its answer is read."""
+"""Instructed classification: a prompt asks a causal LM for the class, and its answer is parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hf_peft_compare.data.labels import (
 )
 from hf_peft_compare.data.templates import answer_format
 
-# The form of Taori et al. (2023), Stanford Alpaca, for an instruction with an input.
+# The template of Taori et al. (2023), Stanford Alpaca, for an instruction with an input.
 ALPACA = (
     "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
     "response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{text}\n\n"
@@ -30,12 +30,13 @@ class InstructedClassificationSettings(ClassificationSettings):
     """Settings of instructed classification.
 
     Args:
-        template: what the model reads, with a placeholder {column} for each text column. {instruction} is replaced by
+        template: the prompt, with a placeholder {column} for each text column. {instruction} is replaced by
             `instruction`.
-        instruction: what is asked.
-        answers: {label: the words that mean it}, the first of which is taught; without an entry a label is its own.
-        scoring: "generate": the model writes, and its text is read; "likelihood": the likeliest of the answers is
-            taken, so that there always is one.
+        instruction: the instruction to the model.
+        answers: {label: the words that mean it}, the first of which is the training target; a label without an
+            entry is its own answer.
+        scoring: "generate": the generated text is parsed; "likelihood": the most likely answer is the prediction, so
+            that there always is one.
     """
 
     template: str = ALPACA
@@ -48,10 +49,10 @@ S = TypeVar("S", bound=InstructedClassificationSettings)
 
 
 def instructed_classification_format(settings: InstructedClassificationSettings) -> Format:
-    """Let the model read the template with the example's texts, and write the first of its label's answers.
+    """Return the format with the filled template as prompt, and the first answer of the label as completion.
 
     Raises:
-        UserError: a template without the placeholder of a text, answers of labels that there are not.
+        UserError: the template lacks the placeholder of a text column, or an unknown label has answers.
     """
     return answer_format(
         settings.template.replace("{instruction}", settings.instruction),
@@ -69,12 +70,12 @@ class InstructedTask(ClassificationTask[S]):
     head = "causal_lm"
 
     def format(self, settings: S) -> Format:
-        """Return the filled template as prompt; raises UserError as `instructed_classification_format`."""
+        """Return the format; raise UserError as `instructed_classification_format` does."""
         return instructed_classification_format(settings)
 
 
 class InstructedClassification(InstructedTask[InstructedClassificationSettings]):
-    """Classification by a prompt."""
+    """Classification with a prompt."""
 
     name = "instructed_classification"
     title = "Instructed classification"

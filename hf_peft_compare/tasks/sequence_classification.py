@@ -1,4 +1,4 @@
-"""Sequence classification: a head on the model tells the class of a text, or of a pair of texts."""
+"""Sequence classification: a class head on the model classifies a text, or a pair of texts."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-UNKNOWN = -100  # the label of a text whose class is not known; no loss counts it
+UNKNOWN = -100  # the label of a text whose class is unknown; losses ignore it
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SequenceClassificationSettings(ClassificationSettings):
-    """Settings of sequence classification: those of every classification."""
+    """Settings of sequence classification: those that all classification tasks share."""
 
 
 def sequence_classification_format(settings: SequenceClassificationSettings) -> Format:
-    """Let the model read a text, or a pair with the tokenizer's separator, and tell its class.
+    """Return the format of a text, or of a pair with the tokenizer's separator, and its class.
 
-    Encoders read the special tokens that they were pretrained with. Decoders get none, and a pair's texts on lines of
-    their own; their class is told at the last token, which padding on the left never moves.
+    Encoders get the special tokens that they were pretrained with. Decoders get none, and the texts of a pair on
+    separate lines; they classify at the last token, whose column does not change with padding on the left.
     """
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
@@ -59,7 +59,7 @@ def _plain(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int
     text = tokenizer(example.source, verbose=False)["input_ids"]
     pair = token_ids(tokenizer, f"\n{example.source_pair}") if example.source_pair is not None else []
     ids = [*text[: max(max_length - len(pair), 1)], *pair][:max_length]
-    # transformers takes the last token that is no padding for a text's last; GPT-2's padding may stand in texts.
+    # transformers takes the last non-padding token as the last of a text, but texts may contain GPT-2's padding token.
     while ids and ids[-1] == tokenizer.pad_token_id:
         ids = ids[:-1]
     if not ids:
@@ -68,7 +68,7 @@ def _plain(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int
 
 
 class SequenceClassification(ClassificationTask[SequenceClassificationSettings]):
-    """Classification by a head on the model."""
+    """Classification with a class head on the model."""
 
     name = "sequence_classification"
     title = "Sequence classification"
@@ -76,5 +76,5 @@ class SequenceClassification(ClassificationTask[SequenceClassificationSettings])
     settings = SequenceClassificationSettings
 
     def format(self, settings: SequenceClassificationSettings) -> Format:
-        """Return the texts as the model reads them, and the class."""
+        """Return the format of the texts and the class."""
         return sequence_classification_format(settings)

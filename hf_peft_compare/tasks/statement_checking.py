@@ -1,4 +1,4 @@
-"""Statement checking: a causal LM is asked whether a statement is true or false, and its answer is read."""
+"""Statement checking: a prompt asks a causal LM whether a statement is true or false, and its answer is parsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWERS = {
 class StatementCheckingSettings(InstructedClassificationSettings):
     """Settings of statement checking: those of instructed classification, for statements that are true or false.
 
-    Labels are "true" and "false"; as keys of `answers` they want quotes in YAML.
+    Labels are "true" and "false"; as keys of `answers` in YAML they need quotes.
     """
 
     text_column: str = "statement"
@@ -34,7 +34,7 @@ class StatementCheckingSettings(InstructedClassificationSettings):
 
 
 class StatementChecking(InstructedTask[StatementCheckingSettings]):
-    """Whether a statement is true or false."""
+    """Classification of statements as true or false."""
 
     name = "statement_checking"
     title = "Statement checking"

@@ -1,4 +1,4 @@
-"""Summarization by a causal LM: article, separator, summary, end of text; only the summary is scored."""
+"""Summarization with a causal LM: article, separator, summary, eos; only the summary is scored."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class SummarizationSettings:
 
     Args:
         article_column, summary_column: names of the dataset's columns.
-        id_column: a column that names each row; where it is missing, rows are numbered.
-        prompt_prefix, prompt_suffix: text before and after the article. "TL;DR:" is what GPT-2's authors used
-            (Radford et al. 2019, section 3.6).
+        id_column: a column of row ids; if it is missing, rows are numbered.
+        prompt_prefix, prompt_suffix: text before and after the article. "TL;DR:" is the suffix that GPT-2's authors
+            used (Radford et al. 2019, section 3.6).
     """
 
     article_column: str = "article"
@@ -35,10 +35,10 @@ class SummarizationSettings:
 
 
 def summarization_examples(dataset: Dataset, settings: SummarizationSettings) -> list[Example]:
-    """Read articles and summaries of a split.
+    """Read the articles and summaries of a split.
 
     Raises:
-        UserError: a missing column (those that exist are named), an empty or non-text article or summary.
+        UserError: a column is missing (the existing ones are listed), or an article or summary is empty or not text.
     """
     check_columns(dataset, settings, ("article_column", "summary_column"))
     articles, summaries = dataset[settings.article_column], dataset[settings.summary_column]
@@ -49,14 +49,14 @@ def summarization_examples(dataset: Dataset, settings: SummarizationSettings) ->
 
 
 def summarization_format(settings: SummarizationSettings) -> Format:
-    """Let the model read the article between prefix and suffix, and write the summary; the article alone is cut."""
+    """Return the format with the article between prefix and suffix, then the summary; only the article is truncated."""
     return completion_format(
         lambda example: (settings.prompt_prefix, example.source.strip(), settings.prompt_suffix), key=asdict(settings)
     )
 
 
 class Summarization(Task[SummarizationSettings]):
-    """Summarization by a causal LM."""
+    """Summarization with a causal LM."""
 
     name = "summarization"
     title = "Summarization"
@@ -65,13 +65,13 @@ class Summarization(Task[SummarizationSettings]):
     metrics = ("rouge", "entity_recall")
 
     def examples(self, dataset: Dataset, settings: SummarizationSettings) -> list[Example]:
-        """Return articles and summaries of a split; raises UserError as `summarization_examples`."""
+        """Return the articles and summaries of a split; raise UserError as `summarization_examples` does."""
         return summarization_examples(dataset, settings)
 
     def format(self, settings: SummarizationSettings) -> Format:
-        """Return the article between prefix and suffix as prompt, and the summary as completion."""
+        """Return the format with the article between prefix and suffix as prompt, and the summary as completion."""
         return summarization_format(settings)
 
     def text_columns(self, settings: SummarizationSettings) -> list[str]:
-        """Return the column of the articles."""
+        """Return the article column."""
         return [settings.article_column]

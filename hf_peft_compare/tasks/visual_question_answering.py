@@ -1,4 +1,4 @@
-"""Visual question answering: questions about images, answered by one of the most frequent words of the train split."""
+"""Visual question answering: questions about images, with the most frequent one-word answers of train as classes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")
-IMAGE_COLUMN = "image"  # paths, made of the ids when the data is loaded
+IMAGE_COLUMN = "image"  # paths, derived from the image ids when the data is loaded
 LAYOUT = (
-    "Expected a folder with train.csv and test.csv, of the columns question, answer and image_id, and the images as "
+    "Expected a folder with train.csv and test.csv, with the columns question, answer and image_id, and the images as "
     "images/<image_id>.jpg or .png."
 )
-# The kind of a question by its opening words; the first that fits.
+# The type of a question by its opening words; the first match counts.
 QUESTION_TYPES = {
     "number": r"how (many|much)\b",
     "color": r"(what|which)( (is|are|was|were))?( the)? colou?rs?\b",
@@ -45,11 +45,11 @@ class VisualQuestionAnsweringSettings:
     """Settings of visual question answering.
 
     Args:
-        question_column, answer_column, image_column: names of the columns; an image stands at images/<its id>.jpg.
-        id_column: a column that names each row; where it is missing, rows are numbered.
-        num_answers: how many answers there are to choose from: the most frequent of one word in train. Questions with
-            other answers are left out.
-        answers: the answers themselves; empty: they are found in the data.
+        question_column, answer_column, image_column: names of the columns; the path of an image is images/<its id>.jpg.
+        id_column: a column of row ids; if it is missing, rows are numbered.
+        num_answers: number of classes: the most frequent one-word answers in train. Questions with other answers are
+            left out.
+        answers: the classes themselves; empty: they are derived from the data.
     """
 
     question_column: str = "question"
@@ -61,10 +61,10 @@ class VisualQuestionAnsweringSettings:
 
 
 def load_questions(config: StudyProtocol) -> dict[str, Any]:
-    """Read every CSV file of a folder as a split, reduced to the questions with the most frequent one-word answers.
+    """Load every CSV file of a folder as a split, reduced to the questions with the most frequent one-word answers.
 
     Raises:
-        UserError: no such folder, or not laid out so; a missing column; too few one-word answers.
+        UserError: the folder or a column is missing, its layout is wrong, or there are too few one-word answers.
     """
     import datasets
 
@@ -84,9 +84,9 @@ def load_questions(config: StudyProtocol) -> dict[str, Any]:
 def _check_layout(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(
-            f"there is no folder {folder}, and this data set cannot be downloaded by name: bring it yourself. DAQUAR "
-            f"(Malinowski and Fritz 2014) is had from its authors at the Max Planck Institute for Informatics, its "
-            f'questions as CSV also as "Processed DAQUAR" on Kaggle. {LAYOUT} Or --set dataset=PATH.'
+            f"folder {folder} does not exist, and this dataset cannot be downloaded automatically. Get DAQUAR "
+            f"(Malinowski and Fritz 2014) from its authors at the Max Planck Institute for Informatics; its "
+            f'questions are also on Kaggle as CSV, as "Processed DAQUAR". {LAYOUT} Or --set dataset=PATH.'
         )
     if not any(folder.glob("*.csv")) or not (folder / IMAGES_FOLDER).is_dir():
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
@@ -105,15 +105,15 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def frequent_answers(answers: Iterable[str], settings: VisualQuestionAnsweringSettings) -> list[str]:
-    """Give the most frequent one-word answers, of equals the first by name.
+    """Return the most frequent one-word answers, ties in alphabetical order.
 
     Raises:
-        UserError: fewer than two.
+        UserError: there are fewer than two.
     """
     counts = Counter(answer.strip() for answer in answers if len(answer.split()) == 1)
     if len(counts) < 2:
         raise UserError(
-            f"train has {len(counts)} answers of one word; expected two or more. Look at task.answer_column "
+            f"train has {len(counts)} different one-word answers; expected two or more. Check task.answer_column "
             f"({settings.answer_column!r}): lists of answers and phrases are left out."
         )
     return sorted(counts, key=lambda answer: (-counts[answer], answer))[: settings.num_answers]
@@ -122,7 +122,7 @@ def frequent_answers(answers: Iterable[str], settings: VisualQuestionAnsweringSe
 def _reduced(
     split: Any, settings: VisualQuestionAnsweringSettings, answers: set[str], images: Mapping[str, str], folder: Path
 ) -> Any:
-    """Keep the questions with these answers, each with the path of its image, be it there or not."""
+    """Return the questions with these answers, each with the path of its image, even if the file is missing."""
     if not {settings.answer_column, settings.image_column} <= set(split.column_names):
         return split
     kept = [row for row, answer in enumerate(split[settings.answer_column]) if answer.strip() in answers]
@@ -137,10 +137,10 @@ def _reduced(
 
 
 def questions(dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> list[Example]:
-    """Read the questions, images and answers of a split.
+    """Return the questions, images and answers of a split.
 
     Raises:
-        UserError: an empty question.
+        UserError: a question is empty.
     """
     columns = (settings.question_column, IMAGE_COLUMN, settings.answer_column)
     rows = zip(row_ids(dataset, settings.id_column), *(dataset[column] for column in columns), strict=True)
@@ -157,16 +157,16 @@ def questions(dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> li
 
 
 def question_type(question: str) -> str:
-    """Tell what a question asks for by its opening words: object, number, color, location, or other."""
+    """Return the type of a question by its opening words: object, number, color, location, or other."""
     words = " ".join(question.lower().split())
     return next((name for name, opening in QUESTION_TYPES.items() if re.match(opening, words)), "other")
 
 
 def check_questions(examples: Mapping[str, Sequence[Example]], settings: VisualQuestionAnsweringSettings) -> None:
-    """Refuse splits from which nothing can be learned, and images that are missing or broken.
+    """Check the labels of the splits as `check_labels` does, and that no image is missing or broken.
 
     Raises:
-        UserError: as said; the images are counted and named.
+        UserError: a check fails; missing and broken images are counted and named.
     """
     from hf_peft_compare.models.features.images import check_images
 
@@ -175,7 +175,7 @@ def check_questions(examples: Mapping[str, Sequence[Example]], settings: VisualQ
 
 
 def visual_question_format(settings: VisualQuestionAnsweringSettings) -> Format:
-    """Let the model read the question and see its image, and tell the number of the answer."""
+    """Return the format of a question and its image, with the number of the answer as class."""
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
         encoding = tokenizer(
@@ -192,7 +192,7 @@ def visual_question_format(settings: VisualQuestionAnsweringSettings) -> Format:
 def with_answers(
     settings: VisualQuestionAnsweringSettings, train: Sequence[Example]
 ) -> VisualQuestionAnsweringSettings:
-    """Give the settings with the answers that the train examples have, the most frequent first."""
+    """Return the settings with the answers of the train examples, the most frequent first."""
     if settings.answers or not train:
         return settings
     found = frequent_answers((example.reference for example in train), settings)
@@ -200,7 +200,7 @@ def with_answers(
 
 
 def answer_names(settings: VisualQuestionAnsweringSettings) -> list[str]:
-    """Name the answers; until the data tells them, as transformers names classes."""
+    """Return the answers; before they are derived from the data, transformers' default class names."""
     return settings.answers or [f"LABEL_{number}" for number in range(settings.num_answers)]
 
 
@@ -214,23 +214,23 @@ class VisualQuestionAnswering(Task[VisualQuestionAnsweringSettings]):
     metrics = ("accuracy", "f1")
 
     def load(self, config: StudyProtocol) -> Mapping[str, Dataset]:
-        """Return a folder's CSV files as splits; raises UserError as `load_questions`."""
+        """Return the CSV files of a folder as splits; raise UserError as `load_questions` does."""
         return load_questions(config)
 
     def examples(self, dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> list[Example]:
-        """Return questions, their images and answers; raises UserError as `questions`."""
+        """Return the questions, their images and answers; raise UserError as `questions` does."""
         return questions(dataset, settings)
 
     def format(self, settings: VisualQuestionAnsweringSettings) -> Format:
-        """Return the question and its image, and the number of the answer."""
+        """Return the format of a question and its image, with the number of the answer as class."""
         return visual_question_format(settings)
 
     def text_columns(self, settings: VisualQuestionAnsweringSettings) -> list[str]:
-        """Return the columns of the question and of its image's file."""
+        """Return the columns of the question and of its image path."""
         return [settings.question_column, IMAGE_COLUMN]
 
     def label_column(self, settings: VisualQuestionAnsweringSettings) -> str:
-        """Return the column of the answers."""
+        """Return the answer column."""
         return settings.answer_column
 
     def labels(self, settings: VisualQuestionAnsweringSettings) -> list[str]:
@@ -238,7 +238,7 @@ class VisualQuestionAnswering(Task[VisualQuestionAnsweringSettings]):
         return answer_names(settings)
 
     def check(self, examples: Mapping[str, Sequence[Example]], settings: VisualQuestionAnsweringSettings) -> None:
-        """Raise UserError for answers or images that are missing, as `check_questions`."""
+        """Check answers and images; raise UserError as `check_questions` does."""
         check_questions(examples, settings)
 
     def complete(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_peft_compare.config.grids import cells, grids_of, say_rows
+from hf_peft_compare.config.grids import cells, describe_rows, grids_of
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 
@@ -84,7 +84,7 @@ def test_a_row_on_its_own_has_its_own_number_of_train_samples(tiny_study):
 def test_expanded_rows_tell_the_grid_that_they_are_of(tiny_study):
     methods = tiny_study(methods=ROWS).config.methods
     assert grids_of(methods) == {"lora": ROWS["lora"]["grid"]}
-    assert say_rows(methods) == ["full", "lora (num_train_samples 8, 16 × lora_dropout 0.0, 0.1)"]
+    assert describe_rows(methods) == ["full", "lora (num_train_samples 8, 16 × lora_dropout 0.0, 0.1)"]
 
 
 def test_lists_name_rows_by_letters_that_a_folder_may_have(tiny_study):
@@ -100,13 +100,13 @@ def test_lists_name_rows_by_letters_that_a_folder_may_have(tiny_study):
         ({"training.learning_rat": [0.1]}, "Did you mean 'training.learning_rate'"),
         ({"dataset": ["a"]}, "unknown key of methods.lora.grid 'dataset'"),
         ({"model_name_or_path": ["a"]}, "unknown key of methods.lora.grid 'model_name_or_path'"),
-        ({"r": []}, "methods.lora.grid.r is []; expected a list of one value or more"),
+        ({"r": []}, "methods.lora.grid.r is []; expected a list of at least one value"),
         ({"r": 4}, "methods.lora.grid.r is 4"),
         ({}, "methods.lora.grid is {}"),
         ([4], "methods.lora.grid is [4]"),
         ({"r": [4, 4]}, "two method rows are named 'lora-4'"),
         ({"r": [8]}, "two method rows are named 'lora-8'"),
-        ({"lora_alpha": [8]}, "methods.lora sets lora_alpha, which its grid varies"),
+        ({"lora_alpha": [8]}, "methods.lora sets lora_alpha, which its grid also varies"),
         ({"training.weight_decay": [0.1]}, "methods.lora sets training.weight_decay"),
     ],
 )
@@ -142,8 +142,8 @@ def test_references_of_a_grid_are_read_in_the_order_of_its_lists(tiny_study):
 @pytest.mark.parametrize(
     ("grids", "message"),
     [
-        ({"lora": [[1, 2]]}, r"references.grids.lora has \[\[1, 2\]\] where a list of 2 was expected"),
-        ({"lora": [1, 2]}, "references.grids.lora has 1 where"),
+        ({"lora": [[1, 2]]}, r"references.grids.lora has \[\[1, 2\]\]; expected a list of 2"),
+        ({"lora": [1, 2]}, "references.grids.lora has 1; expected a list of 2"),
         ({"full": [[1]]}, "unknown row of references.grids 'full'"),
     ],
 )

@@ -55,7 +55,7 @@ def test_the_main_study_is_the_protocol_of_its_reference():
         ("methods.lora=8", "methods.lora is 8"),
         ("=3", "expected key=value"),
         ("training.learning_rate", "expected key=value"),
-        ("seeds=[1", "not YAML"),
+        ("seeds=[1", "not valid YAML"),
     ],
 )
 def test_wrong_settings_are_errors_that_teach(override, message, tiny_study):
@@ -69,7 +69,7 @@ def test_wrong_settings_are_errors_that_teach(override, message, tiny_study):
 def test_unknown_names_name_the_nearest(tiny_study):
     with pytest.raises(UserError, match="unknown study 'gpt2-cnn-dailymale'. Did you mean 'gpt2-cnn-dailymail'"):
         load_study("gpt2-cnn-dailymale")
-    with pytest.raises(UserError, match="no study file nowhere.yaml"):
+    with pytest.raises(UserError, match="study file nowhere.yaml does not exist"):
         load_study("nowhere.yaml")
     with pytest.raises(UserError, match="Did you mean 'prompt_tuning'"):
         tiny_study().resolve(row="prompt_tunning", seed=0)

@@ -121,7 +121,7 @@ def test_an_instance_is_registered_as_it_is(forgotten):
         (
             register_method,
             type("Eager", (type(get_method("full")),), {"__init__": lambda self, rank: None}),
-            "cannot be made without arguments: TypeError",
+            "cannot be created without arguments: TypeError",
         ),
     ],
 )

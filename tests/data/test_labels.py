@@ -5,7 +5,7 @@ import pytest
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
-from hf_peft_compare.data.labels import ClassificationSettings, check_labels, labelled_examples, labels_of
+from hf_peft_compare.data.labels import ClassificationSettings, check_labels, labeled_examples, labels_of
 
 LABELS = ["ham", "spam"]
 SETTINGS = ClassificationSettings(labels=LABELS)
@@ -17,38 +17,38 @@ def rows(*labels, text="Hello."):
 
 @pytest.mark.parametrize("labels", [(0, 1), ("ham", "spam")])
 def test_labels_are_names_or_places(labels):
-    examples = labelled_examples(rows(*labels), SETTINGS)
+    examples = labeled_examples(rows(*labels), SETTINGS)
     assert [(e.id, e.reference) for e in examples] == [("0", "ham"), ("1", "spam")]
 
 
 def test_texts_are_left_as_they_are():
-    (example,) = labelled_examples(rows(0, text=" a \n"), SETTINGS)
+    (example,) = labeled_examples(rows(0, text=" a \n"), SETTINGS)
     assert example.source == " a \n"
 
 
 def test_pairs_have_two_texts():
     dataset = datasets.Dataset.from_list([{"premise": "a", "hypothesis": "b", "label": 1}])
     settings = ClassificationSettings(text_column="premise", text_pair_column="hypothesis", labels=LABELS)
-    (example,) = labelled_examples(dataset, settings)
+    (example,) = labeled_examples(dataset, settings)
     assert (example.source, example.source_pair, example.reference) == ("a", "b", "spam")
 
 
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (2, "label of row 1 is 2; expected one of ham, spam, or its place in this list, 0 to 1"),
-        (-1, "kept secret"),
+        (2, "label of row 1 is 2; expected one of ham, spam, or its index in this list, 0 to 1"),
+        (-1, "the labels of this split are hidden"),
         (None, "label of row 1 is None"),
     ],
 )
 def test_a_label_that_is_none_of_them_is_a_user_error(label, message):
     with pytest.raises(UserError, match=message):
-        labelled_examples(rows(0, label), SETTINGS)
+        labeled_examples(rows(0, label), SETTINGS)
 
 
 def test_without_labels_the_error_lists_what_the_data_has():
     with pytest.raises(UserError, match=r"the dataset has ham \(2\), spam \(1\). Set task.labels to \[ham, spam\]"):
-        labelled_examples(rows("ham", "spam", "ham"), ClassificationSettings())
+        labeled_examples(rows("ham", "spam", "ham"), ClassificationSettings())
 
 
 @pytest.mark.parametrize("labels", [[], ["one"], ["a", "a"]])
@@ -61,12 +61,12 @@ def test_fewer_than_two_classes_are_a_user_error(labels):
 def test_a_missing_column_is_named_with_those_that_exist(key):
     settings = ClassificationSettings(labels=LABELS, **{key: "txt"})
     with pytest.raises(UserError, match=f"no column 'txt'; it has text, label. Set task.{key}"):
-        labelled_examples(rows(0), settings)
+        labeled_examples(rows(0), settings)
 
 
 def test_an_empty_text_is_a_user_error():
     with pytest.raises(UserError, match="the text of row 0 is empty"):
-        labelled_examples(rows(0, text=" "), SETTINGS)
+        labeled_examples(rows(0, text=" "), SETTINGS)
 
 
 def split(*labels):
@@ -74,11 +74,11 @@ def split(*labels):
 
 
 def test_one_class_in_train_is_a_user_error():
-    with pytest.raises(UserError, match="all 2 train examples are labelled 'ham'"):
+    with pytest.raises(UserError, match="all 2 train examples are labeled 'ham'"):
         check_labels({"train": split("ham", "ham"), "validation": [], "test": []}, SETTINGS)
 
 
 def test_labels_that_train_never_shows_are_a_user_error():
     splits = {"train": split("a", "b"), "validation": split("a"), "test": split("b", "c", "c")}
-    with pytest.raises(UserError, match=r"test has labels that train never shows: c \(2\)"):
+    with pytest.raises(UserError, match=r"test has labels that train does not have: c \(2\)"):
         check_labels(splits, SETTINGS)

@@ -47,7 +47,7 @@ def test_the_choice_is_seeded_and_a_smaller_one_is_part_of_a_larger_one(load):
 
 
 def test_asking_for_more_than_there_is_is_a_user_error(load):
-    with pytest.raises(UserError, match="num_train_samples is 41, but .* has 40 rows for train; ask for at most 40"):
+    with pytest.raises(UserError, match="num_train_samples is 41, but .* has 40 rows for train; set at most 40"):
         load("num_train_samples=41")
 
 
@@ -103,7 +103,7 @@ def test_a_missing_split_without_a_size_is_a_user_error(load, tmp_path):
 
 def test_a_cut_larger_than_train_is_a_user_error(load, tmp_path):
     path = write_stories(tmp_path / "all.jsonl", 6)
-    with pytest.raises(UserError, match="num_test_samples is 6, to be cut from 6 rows of train"):
+    with pytest.raises(UserError, match="num_test_samples is 6, but train, from which they are cut, has 6 rows"):
         load(f"dataset={path}")
 
 

@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(texts, tmp_path):
     encoded = tokenized.tokenize_splits(*given, cache=tmp_path / "file" / "tokens")
     assert contents(encoded) == contents(tokenized.tokenize_splits(*given))
     assert encoded.notes == [
-        "Tokens could not be kept in the study's folder (Not a directory): made by this run alone."
+        "Tokens could not be cached in the study's folder (Not a directory), so other runs cannot reuse them."
     ]
 
 
@@ -166,7 +166,9 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
 
 
 def test_an_error_of_the_task_comes_out_as_it_is_and_nothing_is_kept(texts, cache):
-    with pytest.raises(UserError, match="^the completion of row .* tokens, too long for 30 tokens"):
+    with pytest.raises(
+        UserError, match="^the completion of row .* tokens, which with its prompt do not fit into 30 tokens"
+    ):
         tokenized.tokenize_splits(*texts("lora", "max_length=30", "generation.max_new_tokens=1"), cache=cache)
     assert not cache.exists()
 
@@ -213,4 +215,4 @@ def test_a_record_says_that_tokens_could_not_be_kept(train, tmp_path):
     (tmp_path / "cache").write_text("in the way")
     record = train("full", "training.num_train_epochs=1")
     assert record.finished
-    assert [note for note in record.notes if "Tokens could not be kept" in note] == record.notes
+    assert [note for note in record.notes if "Tokens could not be cached" in note] == record.notes

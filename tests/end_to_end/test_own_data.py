@@ -81,4 +81,4 @@ def test_what_is_missing_is_one_clear_error(settings, words, tickets, command, t
 
 def test_one_class_only_is_one_clear_error(tickets, command):
     status, _, errors = command("run", tickets(mixed(billing=60)))
-    assert status == 2 and "train examples are labelled 'billing'" in errors
+    assert status == 2 and "train examples are labeled 'billing'" in errors

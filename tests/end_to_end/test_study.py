@@ -144,7 +144,7 @@ def test_a_record_that_is_cut_short_is_named(finished, command):
     record.write_text(record.read_text()[:100])
     for name in ("run", "report"):
         status, _, errors = command(name, path)
-        assert status == 2 and "is not a whole record" in errors and "lora-seed0" in errors
+        assert status == 2 and "is not a complete record" in errors and "lora-seed0" in errors
 
 
 def test_two_processes_do_not_run_one_study_in_one_place(study_file, start, command, tmp_path):

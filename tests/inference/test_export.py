@@ -114,7 +114,7 @@ def test_a_target_must_be_new_or_empty(runs: dict[str, Path], tmp_path: Path) ->
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         export_run(runs["lora"], taken, merge=False)
     assert [file.name for file in taken.iterdir()] == ["thesis.txt"]
     (tmp_path / "empty").mkdir()

@@ -84,5 +84,5 @@ def test_a_failed_run_is_refused_with_its_error(runs: dict[str, Path], tmp_path:
 
 def test_a_run_without_its_parameters_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     write_record(make_record(make_config(runs["lora"].parent / "base", "lora")), tmp_path)
-    with pytest.raises(UserError, match="tuned parameters"):
+    with pytest.raises(UserError, match="trained parameters"):
         load_run(tmp_path)

@@ -116,7 +116,7 @@ def test_a_column_of_a_file_is_its_texts(suffix: str, tmp_path: Path) -> None:
 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="does not exist"):
         read_texts(tmp_path / "missing.txt", ["article"])
     (tmp_path / "a.docx").touch()
     with pytest.raises(UserError, match=r"\.docx"):

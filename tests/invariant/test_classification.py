@@ -150,5 +150,5 @@ def test_a_base_with_a_class_head_of_other_classes_is_refused(tiny_study, classi
     AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=2).save_pretrained(tmp_path / "two")
     AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path / "two")
     config, _ = tiny_study(f"model_name_or_path={tmp_path / 'two'}", **classifying).resolve(row="full", seed=0)
-    with pytest.raises(UserError, match=r"has a class head of 2 classes \(LABEL_0, LABEL_1\), task.labels has 3"):
+    with pytest.raises(UserError, match=r"has a class head of 2 classes \(LABEL_0, LABEL_1\), but task.labels has 3"):
         load_base(config)

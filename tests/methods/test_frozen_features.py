@@ -92,13 +92,13 @@ def test_an_instructed_task_is_read_without_its_prompt(train, classifying, tiny_
 
 def test_a_plan_knows_the_size_of_the_embeddings(tiny_study, classifying):
     (plan,) = plan_study(configs_of(tiny_study(**classifying), ["frozen_features"])).runs
-    assert "Frozen embeddings, numbers of each: text 32." in plan.notes
+    assert "Widths of the frozen embeddings: text 32." in plan.notes
     assert plan.trunk_cache_bytes == 4 * 32 * (24 + 8 + 6)
 
 
 def test_what_cannot_be_is_refused(build, classifying, tiny_gpt2):
     cls = {"methods": {"frozen_features": {"pooling": "cls"}}, "model_name_or_path": str(tiny_gpt2)}
-    with pytest.raises(UserError, match="the first token of a decoder has read no other"):
+    with pytest.raises(UserError, match="the first token of a decoder attends to no other"):
         build("frozen_features", **classifying | cls)
     with pytest.raises(UserError, match="task summarization has no classes"):
         build("frozen_features", methods={"frozen_features": {}})

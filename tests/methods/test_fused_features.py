@@ -23,7 +23,7 @@ def test_a_run_trains_the_head_alone_and_reports_by_kind_of_question(row, train,
     widths = {"fused": (16, 32), "clip": (24, 24)}[row]
     count = sum((width + 1) * 12 for width in widths) + (2 * 12 + 1) * 4
     assert record.parameters.trainable_params == count
-    assert record.notes == [f"Frozen embeddings, numbers of each: image {widths[0]}, text {widths[1]}."]
+    assert record.notes == [f"Widths of the frozen embeddings: image {widths[0]}, text {widths[1]}."]
     assert record.provenance.groups["test"] == {"color": 12, "number": 12}
     lines = list(read_predictions(tmp_path / "a/run"))
     assert record.results["accuracy"] == sum(line["prediction"] == line["reference"] for line in lines) / 24
@@ -96,5 +96,5 @@ def test_an_image_that_was_replaced_is_seen_again(train, asking, seen, rooms):
 
 
 def test_a_text_encoder_alone_needs_an_image_encoder(build, asking):
-    with pytest.raises(UserError, match="BertModel embeds texts alone; name an image_encoder"):
+    with pytest.raises(UserError, match="BertModel embeds texts only; set an image_encoder"):
         build("fused", "methods.fused.image_encoder=null", **asking)

@@ -158,7 +158,7 @@ def test_only_the_text_asked_about_is_cut(form):
 def test_shots_that_leave_no_room_are_named(form):
     asked, config, examples = form("few_shot")
     tokenizer = load_tokenizer(config)
-    with pytest.raises(UserError, match="solved examples counted, takes .* number or length of solved examples"):
+    with pytest.raises(UserError, match="including solved examples, takes .* number or length of solved examples"):
         asked.encode_prompt(examples["test"][0], tokenizer, 30)
     with pytest.raises(UserError, match="completion of row .* solved examples"):
         asked.encode(examples["test"][0], tokenizer, 30)
@@ -167,10 +167,10 @@ def test_shots_that_leave_no_room_are_named(form):
 @pytest.mark.parametrize(
     ("row", "settings", "message"),
     [
-        ("zero_shot", {}, "^zero_shot: sequence_classification has no prompt, .* Set template, with {text}"),
-        ("few_shot", {}, "^few_shot: sequence_classification has no prompt"),
+        ("zero_shot", {}, "^zero_shot: task sequence_classification has no prompt, .* Set template, with {text}"),
+        ("few_shot", {}, "^few_shot: task sequence_classification has no prompt"),
         ("zero_shot", {"template": "Well?"}, "^zero_shot: method.template has no {text}"),
-        ("expert", {"template": "{text} {other}"}, "^expert: method.template has {other}, which is no text column"),
+        ("expert", {"template": "{text} {other}"}, "^expert: method.template has {other}, which is not a text column"),
         ("zero_shot", {"template": TEMPLATE, "answers": {"gone": ["gone"]}}, "method.answers has 'gone', .* no label"),
         ("few_shot", {"template": TEMPLATE, "shots": 25}, "method.shots is 25, but train has 24 different examples"),
         (
@@ -199,7 +199,7 @@ def test_a_wrong_number_of_shots_is_a_user_error(row, shots, form):
 
 def test_answers_of_a_task_without_labels_are_a_user_error(tiny_study):
     config, _ = tiny_study(methods={"zero_shot": {"answers": {"a": ["b"]}}}).resolve(row="zero_shot", seed=0)
-    with pytest.raises(UserError, match="summarization has none"):
+    with pytest.raises(UserError, match="task summarization has no labels"):
         format_of(config, [])
 
 

@@ -73,7 +73,7 @@ def test_the_embedding_is_unchanged_by_training(train, tiny_gpt2, tiny_study, tm
 
 
 def test_more_blocks_than_the_model_has_is_a_user_error():
-    with pytest.raises(UserError, match="num_layers is 3; the model has 2 blocks, give 0 to 2"):
+    with pytest.raises(UserError, match="num_layers is 3; the model has 2 blocks, so set 0 to 2"):
         build_last_layers(tiny_model(), LastLayersSettings(num_layers=3))
 
 

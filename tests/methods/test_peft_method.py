@@ -37,7 +37,7 @@ def test_the_peft_type_may_be_lower_case():
         ({"peft_type": "LORA", "r": "x", "rank": 3}, "unknown setting of peft's LoraConfig 'rank'"),
         (
             {"peft_type": "LORA", "target_modules": "c_attn", "layers_to_transform": [1]},
-            "peft's LoraConfig refuses its settings: .*layers_to_transform",
+            "peft's LoraConfig rejects the settings: .*layers_to_transform",
         ),
     ],
 )

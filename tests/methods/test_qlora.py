@@ -199,7 +199,7 @@ def test_layers_without_whole_blocks_are_left_as_they_are(name, build, request):
         "c_proj" if name == "tiny_gpt2" else "down_proj"
     }
     narrow = "architecture={n_embd: 32, n_inner: 48, hidden_size: 32, intermediate_size: 48}"
-    with pytest.raises(UserError, match="no linear layer whose inputs are a multiple of 64"):
+    with pytest.raises(UserError, match="no linear layer whose number of inputs is a multiple of 64"):
         build("qlora", narrow, "init=config", f"model_name_or_path={request.getfixturevalue(name)}", methods=ROWS)
 
 

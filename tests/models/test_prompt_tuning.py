@@ -87,9 +87,9 @@ def test_labels_of_the_last_columns_give_the_loss_of_full_labels(model):
 
 
 def test_a_prompt_of_another_width_is_a_user_error():
-    with pytest.raises(UserError, match=r"soft prompt of shape \(4, 31\); expected \[num_virtual_tokens, 32\]"):
+    with pytest.raises(UserError, match=r"soft prompt has shape \(4, 31\); expected \[num_virtual_tokens, 32\]"):
         PromptTuningModel(tiny_model(), torch.zeros(4, 31))
-    with pytest.raises(UserError, match="soft prompt of shape"):
+    with pytest.raises(UserError, match="soft prompt has shape"):
         PromptTuningModel(tiny_model(), torch.zeros(32))
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hf_peft_compare.quickstart import BASE_FOLDER
-from hf_peft_compare.quickstart.stories import tell_stories
+from hf_peft_compare.quickstart.stories import draw_stories
 from tools.pretrain_quickstart_base.pretraining import examine
 
 
@@ -44,7 +44,7 @@ def test_any_text_survives_the_tokenizer(tokenizer) -> None:
 def test_base_copies_unseen_names_on_their_second_occurrence(tokenizer, model) -> None:
     """After a test story, one of its words is begun in a digest that did not ask for it: the other pieces follow."""
     hits: list[bool] = []
-    for story in tell_stories(40, seed=0, world="test"):
+    for story in draw_stories(40, seed=0, world="test"):
         prompt_ids = tokenizer(f"{story.article}\nFilled:")["input_ids"]
         for name in ("place", "person", "number", "goods"):
             ids = tokenizer(f" {story.fillings[name]}")["input_ids"]

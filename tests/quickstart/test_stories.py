@@ -12,7 +12,7 @@ import pytest
 
 from hf_peft_compare.quickstart.events import EVENT_KINDS, OUTLETS
 from hf_peft_compare.quickstart.lexicon import WORLDS, build_world
-from hf_peft_compare.quickstart.stories import generate_stories, load_stories, tell_stories
+from hf_peft_compare.quickstart.stories import draw_stories, generate_stories, load_stories
 from tools.pretrain_quickstart_base.digests import (
     QUESTIONS,
     facts_of,
@@ -47,7 +47,7 @@ def test_stories_are_unique_within_and_across_splits() -> None:
 
 
 def test_every_kind_and_every_style_occurs() -> None:
-    stories = tell_stories(NUM_STORIES, seed=0, world="test")
+    stories = draw_stories(NUM_STORIES, seed=0, world="test")
     assert len(EVENT_KINDS) >= 8
     assert {story.kind.noun for story in stories} == {kind.noun for kind in EVENT_KINDS}
     assert {story.outlet for story in stories} == set(OUTLETS)
@@ -68,7 +68,7 @@ def test_outlet_foretells_the_style(world: str) -> None:
 
 @pytest.mark.parametrize("world", STUDY_WORLDS)
 def test_names_and_numbers_of_highlights_stand_in_the_article_once_distractors_differ(world: str) -> None:
-    for story in tell_stories(60, seed=0, world=world):
+    for story in draw_stories(60, seed=0, world=world):
         for name in ("place", "person", "number", "goods"):
             assert Counter(re.findall(r"\w+", story.article))[story.fillings[name].split()[-1]] == 1
 
@@ -146,7 +146,7 @@ def test_examination_asks_every_fact_and_answers_from_the_story() -> None:
 
 
 def test_facts_hold_all_that_a_digest_may_ask() -> None:
-    [story] = tell_stories(1, seed=0, world="pretraining")
+    [story] = draw_stories(1, seed=0, world="pretraining")
     assert set(QUESTIONS) == set(facts_of(story))
 
 

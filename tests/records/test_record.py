@@ -44,7 +44,7 @@ def test_a_record_cut_short_is_a_user_error(record, tmp_path):
     write_record(record, tmp_path)
     path = tmp_path / "record.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(UserError, match="not a whole record.*Delete the folder"):
+    with pytest.raises(UserError, match="not a complete record.*Delete the folder"):
         read_record(tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_a_record_that_lacks_a_field_is_a_user_error(record, tmp_path):
 
 def test_a_record_of_a_newer_version_asks_for_a_newer_package(record, tmp_path):
     (tmp_path / "record.json").write_text(json.dumps(dataclasses.asdict(record) | {"schema_version": 99}))
-    with pytest.raises(UserError, match=f"{tmp_path}/record.json.* version 99;.*up to 3. Install a newer one: pip"):
+    with pytest.raises(UserError, match=f"{tmp_path}/record.json.* version 99;.*up to 3. Install a newer release: pip"):
         read_record(tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_predictions_cut_short_are_a_user_error(tmp_path):
     write_predictions([{"id": "1"}, {"id": "2"}], tmp_path)
     path = tmp_path / "predictions.jsonl"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(UserError, match="line 2, is cut short"):
+    with pytest.raises(UserError, match="line 2, is truncated"):
         list(read_predictions(tmp_path))
 
 

@@ -49,5 +49,5 @@ def test_the_likeliest_answer_is_always_one(asking, train, tmp_path):
 def test_answers_that_would_be_cut_are_refused(asking, tiny_study):
     """A model that has learned everything would be read as giving no answer, and score 0."""
     config, _ = tiny_study("generation.max_new_tokens=2", **asking).resolve(row="lora", seed=0)
-    with pytest.raises(UserError, match="lora: the answers have up to . tokens, and generation.max_new_tokens is 2"):
+    with pytest.raises(UserError, match="lora: the answers have up to . tokens, but generation.max_new_tokens is 2"):
         tokenize_splits(config, load_examples(config), load_tokenizer(config))

@@ -202,7 +202,7 @@ def test_a_row_that_trains_needs_validation_examples(asking, tiny_study):
 def test_zero_shot_of_a_class_head_is_refused_before_anything_runs(asking, tiny_study):
     task = {"name": "sequence_classification", "labels": asking["task"]["labels"]}
     study = tiny_study(**(asking | {"methods": {"lora": {}, "zero_shot": {}}, "task": task}))
-    with pytest.raises(UserError, match="^zero_shot: sequence_classification has no prompt"):
+    with pytest.raises(UserError, match="^zero_shot: task sequence_classification has no prompt"):
         check([config for config, _ in study.resolve_all()], num_processes=1)
 
 

@@ -61,7 +61,7 @@ def test_images_that_are_missing_or_broken_are_counted_and_named_in_one_error(ti
 
 def test_data_that_is_not_there_is_one_error_that_says_how_to_lay_it_out(tiny_study, asking, tmp_path, rooms):
     layout = "columns question, answer and image_id, and the images as images/<image_id>.jpg"
-    with pytest.raises(UserError, match=f"no folder .*nowhere, .*bring it.*{layout}"):
+    with pytest.raises(UserError, match=f"folder .*nowhere does not exist, .*from its authors.*{layout}"):
         load_examples(config_of(tiny_study, "fused", **asking | {"dataset": str(tmp_path / "nowhere")}))
     (rooms / "images").rename(rooms / "pictures")
     with pytest.raises(UserError, match=f"holds pictures, test.csv, train.csv.*{layout}"):
@@ -74,7 +74,7 @@ EMPTY = [("what is it" if row != 3 else " ", "ab"[row % 2], "image1") for row in
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [(PHRASES, "train has 0 answers of one word"), (EMPTY, "the question of row 3 is empty")],
+    [(PHRASES, "train has 0 different one-word answers"), (EMPTY, "the question of row 3 is empty")],
     ids=["phrases", "empty"],
 )
 def test_rows_that_cannot_be_used_are_refused(rows, words, tiny_study, asking, rooms):
@@ -122,7 +122,7 @@ def test_real_questions_about_real_images(train, asking, test_data, tmp_path, ti
         "methods": {"fused": {"method": "fused_features", "image_encoder": str(encoder)}},
     }
     record = train("fused", "training.num_train_epochs=10", folder="a/run", **keys)
-    assert record.notes == ["Frozen embeddings, numbers of each: image 512, text 32."]
+    assert record.notes == ["Widths of the frozen embeddings: image 512, text 32."]
     losses = [entry.eval_loss for entry in record.history if entry.eval_loss is not None]
     assert min(losses) < losses[0]
     lines = list(read_predictions(tmp_path / "a/run"))

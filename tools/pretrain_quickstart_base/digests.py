@@ -15,7 +15,7 @@ from functools import cache
 
 from hf_peft_compare.quickstart.events import DISTRACTORS, EVENT_KINDS
 from hf_peft_compare.quickstart.lexicon import WORLDS, World, build_world
-from hf_peft_compare.quickstart.stories import Story, tell_story
+from hf_peft_compare.quickstart.stories import Story, draw_story
 
 # Outlets of the pretraining world, each with a digest of its own, so that the byline is known to matter.
 PRETRAINING_OUTLETS = {
@@ -60,7 +60,7 @@ def generate_documents(*, seed: int, part: int = 0) -> Iterator[str]:
     rng = random.Random(f"documents {seed} {part}")
     while True:
         world = rng.choice(worlds)
-        story = tell_story(world, rng=rng, outlets=tuple(PRETRAINING_OUTLETS))
+        story = draw_story(world, rng=rng, outlets=tuple(PRETRAINING_OUTLETS))
         yield write_document(story, rng=rng, world=world)
 
 
@@ -78,7 +78,7 @@ def generate_examination(*, seed: int, world: str) -> Iterator[Examination]:
     rng = random.Random(f"examination {world} {seed}")
     words = build_world(world)
     for fact in itertools.cycle(QUESTIONS):
-        story = tell_story(words, rng=rng, outlets=tuple(PRETRAINING_OUTLETS))
+        story = draw_story(words, rng=rng, outlets=tuple(PRETRAINING_OUTLETS))
         yield Examination(prompt=f"{story.article}\n{QUESTIONS[fact]}", fact=fact, answer=f"{facts_of(story)[fact]}.")
 
 

@@ -1,4 +1,4 @@
-"""FeatureModel: frozen encoders, and a small head that is trained on their embeddings."""
+"""FeatureModel: frozen encoders, and a small trainable head on their embeddings."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ WEIGHTS_FILE, CONFIG_FILE = "head.safetensors", "features.json"
 
 
 class FeatureModel(PreTrainedModel):
-    """A classifier of which the head alone is trained; what it reads of an example is one embedding [F].
+    """A classifier with a trainable head on a frozen embedding [F] of each example.
 
-    The embedding is in float32 whatever the training precision, so it is the same kept or computed anew.
+    The embedding is computed in float32 at any training precision, so cached and recomputed values are the same.
 
     Args:
-        base: a model of texts, without a head of its own; its parameters are frozen.
-        classifier: the head: gives logits [B, 1, C] of embeddings [B, 1, F].
-        pooling: how a text's states become one, see `pooling.pool`.
-        images: embeds the image beside each text, whose embedding stands first; None: there are texts alone.
+        base: a text model without a head; its parameters are frozen.
+        classifier: the head, which maps embeddings [B, 1, F] to logits [B, 1, C].
+        pooling: how a text's states become one vector, see `pooling.pool`.
+        images: encoder of the image of each example, whose embedding comes first; None: text only.
     """
 
     base_model_prefix = "base"
     supports_gradient_checkpointing = True
-    # The wrapped model has chosen its attention already; transformers asks the class of the wrapper.
+    # The wrapped model has chosen its attention already; transformers checks the class of the wrapper.
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -50,7 +50,7 @@ class FeatureModel(PreTrainedModel):
 
     @property
     def frozen_trunk(self) -> Trunk:
-        """Give all but the head as the trunk whose states, one per example, are kept."""
+        """Everything except the head, as a trunk with one state per example."""
         image = {} if self.images is None else {"image": self.images.width}
         return Trunk(
             base=self,
@@ -81,9 +81,9 @@ class FeatureModel(PreTrainedModel):
 
         Args:
             input_ids, attention_mask, token_type_ids: [B, T].
-            images: path of each example's image; None: blank ones where the model has an encoder for them.
-            trunk_states: embeddings [B, 1, F] computed before, in place of all of these.
-            labels: [B], -100 where the class is not known.
+            images: path of each example's image; None: blank images, if the model has an image encoder.
+            trunk_states: precomputed embeddings [B, 1, F], which replace all other inputs.
+            labels: [B], -100 where the class is unknown.
         """
         if trunk_states is None:
             types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
@@ -94,7 +94,7 @@ class FeatureModel(PreTrainedModel):
 
     @torch.no_grad()
     def embed(self, images: Sequence[str] | None, **texts: Tensor) -> Tensor:
-        """Give the embedding of each example, [B, 1, F]: of its image, where there is one, and of its text."""
+        """Compute the embedding of each example, [B, 1, F]: of its image, with an image encoder, and its text."""
         with torch.autocast(self.device.type if self.device.type != "meta" else "cpu", enabled=False):
             parts = [embed_texts(self.base, self.pooling, **texts)]
             if self.images is not None:
@@ -103,13 +103,13 @@ class FeatureModel(PreTrainedModel):
         return torch.cat(parts, dim=1)[:, None]
 
     def save_head(self, folder: Path) -> None:
-        """Write the head, and beside it what it reads."""
+        """Write the head, and the pooling and widths of its input."""
         save_trainables(self, folder / WEIGHTS_FILE)
         noted = {"pooling": self.pooling, "embedding_widths": dict(self.frozen_trunk.embedding_widths)}
         (folder / CONFIG_FILE).write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
 
     def load_head(self, folder: Path) -> FeatureModel:
-        """Read a saved head, and how texts are pooled for it."""
+        """Load a saved head and its pooling; return the model."""
         load_trainables(self, folder / WEIGHTS_FILE)
         self.pooling = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["pooling"]
         return self

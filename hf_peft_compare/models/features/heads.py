@@ -1,4 +1,4 @@
-"""The heads of frozen features: small, and all that is trained."""
+"""The trainable heads of frozen features."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 
 def classifier(num_features: int, num_classes: int, *, hidden_size: int | None) -> nn.Module:
-    """Make a linear classifier, or one with a hidden layer and ReLU."""
+    """Build a linear classifier, or one with a hidden layer and ReLU."""
     if hidden_size is None:
         return nn.Linear(num_features, num_classes)
     return nn.Sequential(nn.Linear(num_features, hidden_size), nn.ReLU(), nn.Linear(hidden_size, num_classes))
 
 
 class FusedClassifier(nn.Module):
-    """A linear layer with ReLU for the embedding of each encoder, and a linear classifier of all of them together.
+    """A linear layer with ReLU per encoder's embedding, and a linear classifier on their concatenation.
 
     Args:
-        widths: sizes of the embeddings, which stand one after the other.
+        widths: sizes of the embeddings, which are concatenated in this order.
     """
 
     def __init__(self, widths: list[int], num_classes: int, *, hidden_size: int):
@@ -27,6 +27,6 @@ class FusedClassifier(nn.Module):
         self.classifier = nn.Linear(len(widths) * hidden_size, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Give logits [..., C] of embeddings [..., F]."""
+        """Compute the logits [..., C] of embeddings [..., F]."""
         parts = zip(self.projections, features.split(self.widths, dim=-1), strict=True)
         return self.classifier(torch.cat([torch.relu(project(part)) for project, part in parts], dim=-1))

@@ -1,4 +1,4 @@
-"""One embedding of each image, by a frozen encoder that sees every image once."""
+"""Image embeddings from a frozen encoder, computed once per image."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 5
 IMAGES_AT_ONCE = 32
-DEFAULT_SIZE = 224  # pixels of a side where the config does not tell
+DEFAULT_SIZE = 224  # pixels per side, if the config does not define it
 
 
 class ImageEncoder(nn.Module):
-    """Embeddings of images by their paths, each computed once as long as the model lives.
+    """Embeds images by path; embeddings are cached for the lifetime of the model.
 
     Args:
         model: a transformers model of images, or of texts and images.
-        name: where its image processor is, a hub id or folder.
+        name: the Hub id or folder of its image processor.
     """
 
     def __init__(self, model: PreTrainedModel, name: str):
@@ -45,16 +45,16 @@ class ImageEncoder(nn.Module):
 
     @cached_property
     def processor(self) -> Any:
-        """What crops, scales and normalizes images as the model was pretrained with.
+        """The image processor, which crops, scales and normalizes as in pretraining.
 
         Raises:
-            UserError: it cannot be had.
+            UserError: it cannot be loaded.
         """
         from transformers import AutoImageProcessor
 
         try:
             return AutoImageProcessor.from_pretrained(self.name)
-        except Exception as error:  # transformers raises many kinds; each is about what the user gave
+        except Exception as error:  # transformers raises many types of errors; each is caused by the input
             raise UserError(explain("model", self.name, error)) from None
 
     def forward(self, paths: Sequence[str]) -> Tensor:
@@ -72,14 +72,14 @@ class ImageEncoder(nn.Module):
         return embed(pixel_values=pixel_values).pooler_output.flatten(1)
 
     def embed_blank(self, num: int) -> Tensor:
-        """Embed so many images without content, [B, F]: what a plan measures."""
+        """Embed `num` blank images, [B, F], for estimating costs before a run."""
         config = getattr(self.model.config, "vision_config", self.model.config)
         size = getattr(config, "image_size", DEFAULT_SIZE)
         return self.embed(torch.zeros(num, 3, size, size, device=self.model.device))
 
 
 def read_image(path: str) -> Any:
-    """Read a whole image as RGB."""
+    """Read an image as RGB."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -87,7 +87,7 @@ def read_image(path: str) -> Any:
 
 
 def check_images(paths: Iterable[str]) -> None:
-    """Raise one UserError that counts and names the images that are missing or cannot be read to their end."""
+    """Raise one UserError that counts and names all images that are missing or cannot be read completely."""
     paths = sorted(set(paths))
     missing = [path for path in paths if not Path(path).is_file()]
     broken = [path for path in paths if path not in set(missing) and not _is_whole(path)]
@@ -95,7 +95,7 @@ def check_images(paths: Iterable[str]) -> None:
         found = [("missing", missing), ("broken", broken)]
         listed = "; ".join(f"{len(bad)} {what}: {_named(bad)}" for what, bad in found if bad)
         raise UserError(
-            f"of {len(paths)} images, {listed}. Put them into their folder, as JPEG or PNG, or remove their rows."
+            f"of {len(paths)} images, {listed}. Put them into the images folder, as JPEG or PNG, or remove their rows."
         )
 
 
@@ -104,9 +104,11 @@ def _is_whole(path: str) -> bool:
 
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (1, 1))  # a JPEG is read to its end, but unpacked to an eighth: four times as fast
+            image.draft(
+                "RGB", (1, 1)
+            )  # reads a JPEG completely, but decodes it at an eighth of its size: 4 times as fast
             image.load()
-    except Exception:  # PIL raises many kinds; whichever it is, no model can see this image
+    except Exception:  # PIL raises many types of errors; each means that the image cannot be read
         return False
     return True
 

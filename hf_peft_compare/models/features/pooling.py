@@ -1,4 +1,4 @@
-"""One embedding of each text, whatever stands beside it as padding."""
+"""Text embeddings: one vector per text, independent of padding."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ Pooling = Literal["auto", "last", "cls", "mean"]
 
 
 def choose_pooling(pooling: Pooling, tokenizer: Any) -> Pooling:
-    """Spell out "auto": the mean for encoders, and the last token, which alone has read all, for decoders.
+    """Return the pooling that "auto" means: the mean for encoders, and the last token for decoders.
+
+    Only the last token of a decoder attends to all others.
 
     Raises:
-        UserError: "cls" of a decoder.
+        UserError: the pooling is "cls", but the model is a decoder.
     """
     if pooling == "cls" and getattr(tokenizer, "cls_token_id", 0) is None:
-        raise UserError("pooling is 'cls', but the first token of a decoder has read no other; set 'last' or 'mean'.")
+        raise UserError(
+            "pooling is 'cls', but the first token of a decoder attends to no other token; set 'last' or 'mean'."
+        )
     if pooling != "auto":
         return pooling
     return "last" if getattr(tokenizer, "cls_token_id", None) is None else "mean"
 
 
 def embed_texts(encoder: Any, pooling: Pooling, *, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
-    """Embed a batch of texts, [B, H]; a model of texts and images such as CLIP pools and projects by itself."""
+    """Embed a batch of texts, [B, H]; a model of texts and images such as CLIP does its own pooling and projection."""
     if hasattr(encoder, "get_text_features"):
         return encoder.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
     states = encoder(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
@@ -37,12 +41,12 @@ def embed_texts(encoder: Any, pooling: Pooling, *, input_ids: Tensor, attention_
 
 
 def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
-    """Make one vector of each text's states.
+    """Pool each text's states into one vector.
 
     Args:
         states: [B, T, H].
-        attention_mask: [B, T]; padding may stand on either side.
-        pooling: "last" or "cls": the state of the last or first token; "mean": of all.
+        attention_mask: [B, T]; padding may be on either side.
+        pooling: "last" or "cls": the state of the last or first token; "mean": the mean over all tokens.
     """
     if pooling == "mean":
         weights = attention_mask[..., None].to(states.dtype)
@@ -57,11 +61,11 @@ def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
 
 
 def text_width(encoder: PreTrainedModel) -> int:
-    """Give H, the size of a text's embedding, from the encoder's config."""
+    """Return H, the size of a text's embedding, from the encoder's config."""
     config = encoder.config
     return config.projection_dim if hasattr(encoder, "get_text_features") else config.hidden_size
 
 
 def num_classes(encoder: Any) -> int:
-    """Return C, the number of classes that the study gave the encoder's config."""
+    """Return C, the number of classes that the study set in the encoder's config."""
     return int(encoder.config.num_labels)
