@@ -10,7 +10,7 @@ from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.pareto import pareto_fronts
 from hf_peft_compare.comparison.recommendation import Budget, choose
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.records.record import write_record
 from hf_peft_compare.records.run_folder import write_predictions
 
@@ -58,7 +58,7 @@ def test_each_has_a_front_of_its_own() -> None:
 
 
 def test_a_verdict_names_the_smallest_checkpoint_and_no_fastest_row() -> None:
-    said = " ".join(say_verdict(study(means=dict.fromkeys(MEANS, 0.5))))
+    said = " ".join(describe_verdict(study(means=dict.fromkeys(MEANS, 0.5))))
     assert "checkpoint" in said
     assert "latency" not in said
 

@@ -8,14 +8,14 @@ import pytest
 from small import lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.protocol_differences import say_disagreements
+from hf_peft_compare.comparison.protocol_differences import describe_disagreements
 from hf_peft_compare.comparison.recommendation import Budget, choose
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.records.record import RunRecord
 
 
 def trained_on(row: str, size: int, *, train: str | None = None, test: str = "t", **changes: Any) -> RunRecord:
-    """Give a record of a run on so many train examples; by default of a grid over their number."""
+    """Return a record of a run on so many train examples; by default of a grid over their number."""
     config = {"num_train_samples": size, "max_length": 64, "grid": {"num_train_samples": size}}
     provenance = {"data_fingerprint": {"train": train or str(size), "test": test}}
     fields = {"config": config, "provenance": provenance, **changes}
@@ -23,7 +23,7 @@ def trained_on(row: str, size: int, *, train: str | None = None, test: str = "t"
 
 
 def said(*records: RunRecord) -> list[str]:
-    return list(say_disagreements({made.run: made for made in records}))
+    return list(describe_disagreements({made.run: made for made in records}))
 
 
 def test_a_grid_over_the_number_of_train_samples_is_no_disagreement() -> None:

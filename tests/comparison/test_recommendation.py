@@ -15,8 +15,8 @@ from hf_peft_compare.comparison.recommendation import (
     choose,
     is_mergeable,
     parse_size,
-    say_choice,
-    say_over_studies,
+    describe_choice,
+    summarize_choices,
 )
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import RunRecord, write_record
@@ -89,7 +89,7 @@ def test_the_costliest_seed_decides() -> None:
 
 
 def test_the_evidence_and_what_lies_outside_are_said() -> None:
-    said = "\n".join(say_choice(choose(study(), Budget(max_memory_bytes=8e9))))
+    said = "\n".join(describe_choice(choose(study(), Budget(max_memory_bytes=8e9))))
     assert "Take LORA: F 0.4" in said or "Take LORA: F 0.5" in said
     assert "10 min of training, 6,000 MB of GPU memory, 10 trained parameters." in said
     assert "FULL has a better mean and does not fit: its memory is 10,000 MB, 25 % over the limit." in said
@@ -100,20 +100,20 @@ def test_a_rival_within_the_budget_is_named() -> None:
     close = study({"full": 0.5, "lora": 0.499, "prompt_tuning": 0.2})
     choice = choose(close, Budget())
     assert [row.row for row in choice.rivals] == [{"full": "lora", "lora": "full"}[choice.row.row]]  # type: ignore[union-attr]
-    assert "fits too and cannot be told from it: −0.0" in "\n".join(say_choice(choice))
+    assert "fits too and cannot be told from it: −0.0" in "\n".join(describe_choice(choice))
 
 
 def test_a_quality_that_the_interval_does_not_hold_for_sure_is_said_to_be_unsure() -> None:
     comparison = study()
     low = comparison.rows[0].intervals["f"].low
     assert low is not None
-    sure, unsure = ("\n".join(say_choice(choose(comparison, Budget(min_quality=q)))) for q in (low - 0.01, low + 0.001))
+    sure, unsure = ("\n".join(describe_choice(choose(comparison, Budget(min_quality=q)))) for q in (low - 0.01, low + 0.001))
     assert "it may not have that quality" in unsure and "it may not have that quality" not in sure
 
 
 def test_where_nothing_fits_the_nearest_and_its_distance_are_said() -> None:
     choice = choose(study(), Budget(max_memory_bytes=3e9))
-    said = "\n".join(say_choice(choice))
+    said = "\n".join(describe_choice(choice))
     assert choice.row is None and choice.nearest.row == "prompt_tuning"
     assert said.startswith("Nothing fits. Nearest is PROMPT_TUNING") and "its memory is 4,000 MB, 33.3 % over" in said
 
@@ -155,7 +155,7 @@ def test_what_can_be_merged(method: str, config: dict[str, Any], mergeable: bool
 def test_over_several_studies_the_row_that_is_good_in_most_is_named() -> None:
     other = study({"full": 0.3, "lora": 0.6, "prompt_tuning": 0.2})
     choices = [choose(comparison, Budget(max_memory_bytes=8e9)) for comparison in (study(), other)]
-    assert say_over_studies(choices) == "Over 2 studies: lora is the choice, or cannot be told from it, in 2."
+    assert summarize_choices(choices) == "Over 2 studies: lora is the choice, or cannot be told from it, in 2."
 
 
 def write(folder: Path) -> None:

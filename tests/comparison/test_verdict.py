@@ -8,11 +8,11 @@ import pytest
 from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 
 
 def words(by_run: dict[str, list[float]], **changes: Any) -> str:
-    return "\n".join(say_verdict(compared(by_run, **changes)))
+    return "\n".join(describe_verdict(compared(by_run, **changes)))
 
 
 def test_a_row_that_is_told_from_all_others_is_the_best() -> None:
@@ -26,7 +26,7 @@ def test_rivals_are_named_with_the_cheapest_and_what_it_takes() -> None:
     values = drawn({"a": 0.5, "b": 0.495, "c": 0.3}, num_seeds=3)
     comparison = compared(values)
     best, rival = ("A", "B") if comparison.best_row == "a" else ("B", "A")
-    said = "\n".join(say_verdict(comparison))
+    said = "\n".join(describe_verdict(comparison))
     assert f"{best} has the best F" in said and "told from 1 of 2 other rows." in said
     assert f"Not to be told from it: {rival} (−0.0" in said and "is the best" not in said
     assert "nearly the same" in said  # equal parameters, times and memories
@@ -45,7 +45,7 @@ def test_the_cheapest_of_those_that_cannot_be_told_apart_is_named_by_cost() -> N
     }
     records = {name: record(name[0], scores, **costs[name[0]]) for name, scores in values.items()}
     given = {name: lines(scores) for name, scores in values.items()}
-    said = "\n".join(say_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)])))
+    said = "\n".join(describe_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)])))
     assert "by trainable parameters, B; by train time, A; by peak GPU memory, nearly the same." in said
 
 
@@ -90,7 +90,7 @@ def test_where_lower_is_better_the_lowest_is_best() -> None:
 
 def test_nothing_finished_is_nothing_to_compare() -> None:
     comparison = compare({}, {}, expected_runs=[("a", 0)])
-    assert say_verdict(comparison) == ["No finished run has a score yet, so there is nothing to compare."]
+    assert describe_verdict(comparison) == ["No finished run has a score yet, so there is nothing to compare."]
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_runs_that_differ_in_what_they_should_share_are_named(changes: dict[str,
         "a-seed0": record("a", values["a-seed0"], **shared),
     }
     given = {name: lines(scores) for name, scores in values.items()}
-    assert sentence in say_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)]))
+    assert sentence in describe_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)]))

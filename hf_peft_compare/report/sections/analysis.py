@@ -19,20 +19,20 @@ def render_analysis(material: Material) -> list[Block]:
     if comparison.best_row is None:
         return []
     quality = [
-        *say_floors(comparison),
-        *say_best_loss(comparison),
-        *say_reference(material),
+        *describe_floors(comparison),
+        *describe_best_loss(comparison),
+        *describe_reference(material),
     ]
     limits = [
-        *say_incomplete(comparison),
-        *say_unmoved(comparison),
-        *say_unfinished_training(comparison),
+        *describe_incomplete(comparison),
+        *describe_unmoved(comparison),
+        *describe_unfinished_training(comparison),
     ]
-    groups = {"Quality": quality, "Cost": list(say_costs(comparison)), "What they leave open": limits}
+    groups = {"Quality": quality, "Cost": list(describe_costs(comparison)), "What they leave open": limits}
     return [Bullets(title=title, items=items) for title, items in groups.items() if items]
 
 
-def say_floors(comparison: Comparison) -> Iterator[str]:
+def describe_floors(comparison: Comparison) -> Iterator[str]:
     """Say which trained rows are above the best floor, which are below, and which cannot be told from it."""
     floor = comparison.row(comparison.best_floor)
     if floor is None:
@@ -53,12 +53,12 @@ def say_floors(comparison: Comparison) -> Iterator[str]:
 def _side(pair: PairedDifference, greater: bool) -> str:
     if pair.p_value is None or pair.mean is None:
         return "Not tested"
-    if not pair.told_apart:
+    if not pair.significant:
         return "Not to be told from it"
     return "Above it" if (pair.mean > 0) == greater else "Below it"
 
 
-def say_best_loss(comparison: Comparison) -> Iterator[str]:
+def describe_best_loss(comparison: Comparison) -> Iterator[str]:
     """Say when the best loss belongs to another row than the best score."""
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
     best = comparison.row(comparison.best_row)
@@ -67,7 +67,7 @@ def say_best_loss(comparison: Comparison) -> Iterator[str]:
         yield f"The lowest test loss is another row's: {row.label} with {loss} {unit}."
 
 
-def say_reference(material: Material) -> Iterator[str]:
+def describe_reference(material: Material) -> Iterator[str]:
     """Say which row the reference has in front by the ranking score."""
     references, comparison = material.study.references, material.comparison
     values = {
@@ -85,19 +85,19 @@ def say_reference(material: Material) -> Iterator[str]:
     )
 
 
-def say_costs(comparison: Comparison) -> Iterator[str]:
-    """Give every trained row's share of parameters, time and memory of training everything."""
+def describe_costs(comparison: Comparison) -> Iterator[str]:
+    """Return every trained row's share of parameters, time and memory of training everything."""
     full = next((row for row in comparison.finished_rows if row.figures.get("trainable_ratio") == 1), None)
     for row in comparison.finished_rows:
         if row.floor or row is full:
             continue
         share = f"{row.label} trains {format_percent(row.figures.get('trainable_ratio'))} of its parameters"
-        yield f"{share}{_say_ratios(comparison, row, full)}."
+        yield f"{share}{_describe_ratios(comparison, row, full)}."
     if full is None and any(not row.floor for row in comparison.finished_rows):
         yield "No finished row trains all parameters, so no cost is given relative to full fine-tuning."
 
 
-def _say_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) -> str:
+def _describe_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) -> str:
     if full is None:
         return ""
     memory = (
@@ -113,7 +113,7 @@ def _say_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) 
     return f"; it took {' and '.join(parts)} of {full.label}" if parts else ""
 
 
-def say_unfinished_training(comparison: Comparison) -> Iterator[str]:
+def describe_unfinished_training(comparison: Comparison) -> Iterator[str]:
     """Name the rows whose best validation loss is their last one."""
     rising = [
         row.label for row in comparison.finished_rows if any(_best_is_last(run.record) for run in row.finished_runs)
@@ -123,7 +123,7 @@ def say_unfinished_training(comparison: Comparison) -> Iterator[str]:
         yield f"Still improving on validation when training ended: {names}. More training may change these rows."
 
 
-def say_unmoved(comparison: Comparison) -> Iterator[str]:
+def describe_unmoved(comparison: Comparison) -> Iterator[str]:
     """Name the rows whose parameters did not change in training."""
     for run in comparison.runs:
         record = run.record
@@ -136,7 +136,7 @@ def say_unmoved(comparison: Comparison) -> Iterator[str]:
             yield f"The trainable parameters of {run.run} are the same after training as before: nothing was learned."
 
 
-def say_incomplete(comparison: Comparison) -> Iterator[str]:
+def describe_incomplete(comparison: Comparison) -> Iterator[str]:
     """Count the runs without numbers."""
     missing = sum(run.status == "missing" for run in comparison.runs)
     failed = sum(run.status == "failed" for run in comparison.runs)

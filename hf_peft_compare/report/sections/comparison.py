@@ -52,7 +52,7 @@ def figure_table(
 
 
 def _row_details(row: MethodRow) -> list[str]:
-    """Give the row's name where the label is another, and what is not as it should be."""
+    """Return the row's name where the label is another, and what is not as it should be."""
     return [detail for detail in ("" if row.row == row.label else row.row, cap(row.remark, 60)) if detail]
 
 

@@ -23,7 +23,7 @@ class Confusion:
     labels: Sequence[str]
     counts: Counter[tuple[str, str]]
 
-    def labelled(self, label: str) -> int:
+    def labeled(self, label: str) -> int:
         """Count the examples of a class."""
         return sum(number for (reference, _), number in self.counts.items() if reference == label)
 
@@ -37,12 +37,12 @@ class Confusion:
 
     def recall(self, label: str) -> float | None:
         """Share of the class that was found; None where the references do not have it."""
-        return self.counts[label, label] / self.labelled(label) if self.labelled(label) else None
+        return self.counts[label, label] / self.labeled(label) if self.labeled(label) else None
 
     def f1(self, label: str) -> float | None:
         """Harmonic mean of both, 0 where nothing is right; None where the references do not have the class."""
-        either = self.labelled(label) + self.answered(label)
-        return 2 * self.counts[label, label] / either if self.labelled(label) else None
+        either = self.labeled(label) + self.answered(label)
+        return 2 * self.counts[label, label] / either if self.labeled(label) else None
 
 
 def render_confusion(material: Material) -> list[Block]:
@@ -122,7 +122,7 @@ def _class_cells(label: str, found: Sequence[tuple[MethodRow, Confusion]]) -> li
     best = max(known) if len(set(known)) > 1 else None
     return [
         Cell(text=label),
-        Cell(text=format_count(max(confusion.labelled(label) for _, confusion in found))),
+        Cell(text=format_count(max(confusion.labeled(label) for _, confusion in found))),
         *(
             Cell(
                 text=format_score(score),

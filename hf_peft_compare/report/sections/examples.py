@@ -39,14 +39,14 @@ def render_examples(material: Material) -> list[Block]:
 
 
 def choose_examples(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Give the ids at fixed quantiles of the mean score over rows, among the examples that all rows have."""
+    """Return the ids at fixed quantiles of the mean score over rows, among the examples that all rows have."""
     shared = [key for key in next(iter(scores.values()), {}) if all(key in row for row in scores.values())]
     ranked = sorted(shared, key=lambda key: (sum(row[key] for row in scores.values()), key))
     return list(dict.fromkeys(ranked[round(quantile * (len(ranked) - 1))] for quantile in QUANTILES)) if ranked else []
 
 
 def _lines_by_row(material: Material) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Give {row: {example id: line}} of the first finished run of every row that left predictions."""
+    """Return {row: {example id: line}} of the first finished run of every row that left predictions."""
     found = {}
     for row in material.comparison.finished_rows:
         lines = material.predictions.get(row.finished_runs[0].run, ())
@@ -77,7 +77,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
 
 
 def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
-    """Give the browser of the first row's examples: all of them, or the first where they are very many."""
+    """Return the browser of the first row's examples: all of them, or the first where they are very many."""
     by_id = next(iter(lines.values()))
     ids = list(by_id)[:MOST_EXAMPLES]
     shown = [row for row in material.comparison.rows if row.row in lines]
@@ -107,7 +107,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
 def _answers(
     material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """Give a run's answers and scores in the order of ids; null where it has none."""
+    """Return a run's answers and scores in the order of ids; null where it has none."""
     texts = {str(line["id"]): line.get("prediction") for line in predictions}
     values = example_values(predictions, str(material.comparison.ranking_score))
     scores = {key: round(value / weight, 4) for key, (value, weight) in values.items() if math.isfinite(value / weight)}

@@ -29,7 +29,7 @@ def render_learning(material: Material) -> list[Block]:
 
 
 def loss_unit(rows: Sequence[MethodRow]) -> str:
-    """Give the unit of the losses, which the task decides; older records do not have it."""
+    """Return the unit of the losses, which the task decides; older records do not have it."""
     records = (run.record for row in rows for run in row.runs if run.record)
     return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
 

@@ -71,7 +71,7 @@ def _outputs(
 
 
 def _answer(line: Mapping[str, object]) -> str:
-    """Give what a line's text was read as, or the text where a class was told."""
+    """Return what a line's text was read as, or the text where a class was told."""
     return str(line.get("answer", line.get("prediction", "")))
 
 

@@ -71,7 +71,7 @@ def _table(material: Material) -> Table:
 
 
 def ordered_pairs(comparison: Comparison) -> list[PairedDifference]:
-    """Give all pairs as the better row minus the worse, those of the best row first, then by the better row's score."""
+    """Return all pairs as the better row minus the worse, those of the best row first, then by the better row's score."""
     column = ranking_column(comparison)
     sign = -1 if column.greater_is_better else 1
     scores = {row.row: sign * row.figures[column.key] for row in comparison.rows if column.key in row.figures}
@@ -87,13 +87,13 @@ def _cells(material: Material, pair: PairedDifference) -> list[Cell]:
     return [
         Cell(text=labels[pair.row], accent=material.colors[pair.row]),
         Cell(text=labels[pair.other]),
-        Cell(text=format_difference(pair.mean), best=pair.told_apart, details=reason),
+        Cell(text=format_difference(pair.mean), best=pair.significant, details=reason),
         Cell(text=format_interval(pair.interval, signed=True)),
         Cell(text=format_p_value(pair.adjusted_p_value)),
         Cell(text=UNKNOWN if pair.effect_size is None else f"{pair.effect_size:+.2f}".replace("-", "−")),
         Cell(text=format_percent(pair.improvement)),
         Cell(text=format_score(pair.detectable)),
-        *(Cell(text=UNKNOWN if pair.told_apart or not number else format_about(number)) for number in needed),
+        *(Cell(text=UNKNOWN if pair.significant or not number else format_about(number)) for number in needed),
     ]
 
 

@@ -8,7 +8,7 @@ from hf_peft_compare.report.sections.settings import flatten, split_common, writ
 
 
 def render_provenance(material: Material) -> list[Block]:
-    """Give what is common to all runs once, and what differs run by run."""
+    """Return what is common to all runs once, and what differs run by run."""
     records = {run.run: run.record for run in material.comparison.runs if run.record}
     if not records:
         return []

@@ -24,7 +24,7 @@ def render_settings(material: Material) -> list[Block]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give {dotted key: value}, without what only names the run."""
+    """Return {dotted key: value}, without what only names the run."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if not prefix and key in IDENTITY:

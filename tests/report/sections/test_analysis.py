@@ -12,7 +12,7 @@ from hf_peft_compare.report.writing import gather
 
 
 def words(records: dict[str, RunRecord], predictions: dict[str, list[dict[str, Any]]], **changes: Any) -> str:
-    """Give all sentences of the analysis; the study has the rows of the records."""
+    """Return all sentences of the analysis; the study has the rows of the records."""
     study = Study(**{"methods": {record.row: {} for record in records.values()}, **changes})
     blocks = render_analysis(gather(study, records, predictions))  # type: ignore[arg-type]
     return "\n".join(item for block in blocks for item in getattr(block, "items", [getattr(block, "text", "")]))
