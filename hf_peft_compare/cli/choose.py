@@ -12,11 +12,23 @@ def add(commands: Commands) -> None:
     """Add the command."""
     choose = add_command(commands, "choose", choose_command, "recommend a method under a budget, from finished studies")
     choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a finished study, or its folder")
-    choose.add_argument("--max-memory", metavar="SIZE", help="most memory, such as 8GiB or 500MB: GPU memory of training, else the process's")
+    choose.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        help="most memory, such as 8GiB or 500MB: GPU memory of training, else the process's",
+    )
     choose.add_argument("--max-minutes", type=number, metavar="N", help="most minutes of training")
-    choose.add_argument("--max-checkpoint", metavar="SIZE", help="largest checkpoint, such as 10MB: the files with the trained parameters")
-    choose.add_argument("--max-latency", type=number, metavar="SECONDS", help="highest latency of one call for one example")
-    choose.add_argument("--min-quality", type=number, metavar="X", help="lowest mean ranking score (if lower is better: highest)")
+    choose.add_argument(
+        "--max-checkpoint",
+        metavar="SIZE",
+        help="largest checkpoint, such as 10MB: the files with the trained parameters",
+    )
+    choose.add_argument(
+        "--max-latency", type=number, metavar="SECONDS", help="highest latency of one call for one example"
+    )
+    choose.add_argument(
+        "--min-quality", type=number, metavar="X", help="lowest mean ranking score (if lower is better: highest)"
+    )
     choose.add_argument("--mergeable", action="store_true", help="only methods that can be merged into a plain model")
     add_output_dir(choose)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, silence_libraries, run_folder
+from hf_peft_compare.cli.options import Commands, add_command, add_run, run_folder, silence_libraries
 from hf_peft_compare.core.errors import OK
 
 

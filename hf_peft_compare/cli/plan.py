@@ -12,7 +12,9 @@ from hf_peft_compare.core.errors import OK
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    plan = add_command(commands, "plan", plan_command, "estimate parameters, memory, FLOPs and time of a study before it runs")
+    plan = add_command(
+        commands, "plan", plan_command, "estimate parameters, memory, FLOPs and time of a study before it runs"
+    )
     add_study(plan)
     add_rows(plan)
     plan.add_argument("--device", metavar="NAME", help="h200, a100, l4, t4 or cpu (default: this machine's)")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, silence_libraries, run_folder
+from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, run_folder, silence_libraries
 from hf_peft_compare.core.errors import OK, UserError
 from hf_peft_compare.utils.files import write_text_atomically
 
@@ -20,7 +20,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     predict = add_command(commands, "predict", predict_command, "predict for a text or a file with finished runs")
     add_run(predict, nargs="?")
-    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="another run, of any study; repeatable")
+    predict.add_argument(
+        "--adapter", action="append", default=[], metavar="RUN", help="another run, of any study; repeatable"
+    )
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--text")
     source.add_argument("--file", type=Path, help="a .txt file (one text), or .jsonl, .csv, .parquet")

@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     report = add_command(commands, "report", report_command, "rewrite a study's report from its records")
     add_study(report)
-    report.add_argument("--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)")
+    report.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)"
+    )
 
 
 def report_command(options: argparse.Namespace) -> int:

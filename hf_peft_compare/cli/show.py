@@ -26,12 +26,16 @@ WIDTH = 110
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "show", show_command, "describe a method, task, metric or study, with its settings")
-    parser.add_argument("name", metavar="NAME", help="a name from `list methods`, `list tasks`, `list metrics` or `list`")
+    parser.add_argument(
+        "name", metavar="NAME", help="a name from `list methods`, `list tasks`, `list metrics` or `list`"
+    )
 
 
 def show_command(options: argparse.Namespace) -> int:
     """Print every entry with the name; raises UserError with the nearest known name if there is none."""
-    found = ["\n".join(describe(entries[options.name])) for entries, describe in _registries() if options.name in entries]
+    found = [
+        "\n".join(describe(entries[options.name])) for entries, describe in _registries() if options.name in entries
+    ]
     if not found:
         raise unknown("name", options.name, {name for entries, _ in _registries() for name in entries})
     print("\n\n".join(found))

@@ -116,7 +116,7 @@ def compare(
 
 
 def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
-    """Name test losses after their units where runs differ in units: loss per token and loss per class are not comparable.
+    """Name test losses after their units if runs differ in units: loss per token and per class are not comparable.
 
     The most frequent unit keeps the plain name.
     """

@@ -55,7 +55,7 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
 
 
 def main_scores(comparison: Comparison) -> list[str]:
-    """Return the scores of the main table: only F of a precision, recall and F triple, and Lsum only if L is missing."""
+    """Return the scores of the main table: of precision, recall and F only F, and Lsum only if L is missing."""
     names = list(comparison.scores)
     stems = {name.removesuffix("_fmeasure") for name in names if name.endswith("_fmeasure")}
 
@@ -87,7 +87,7 @@ def has_cuda(comparison: Comparison) -> bool:
 
 
 def memory_column(comparison: Comparison) -> FigureColumn:
-    """Return the memory column: CUDA peak above the baseline, else the process's resident peak; its title names which."""
+    """Return the memory column: CUDA peak above the baseline, else the process's resident peak, as titled."""
     if has_cuda(comparison):
         title, key = "Peak GPU memory (MB)", CUDA_PEAK
     else:

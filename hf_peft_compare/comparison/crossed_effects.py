@@ -3,11 +3,12 @@
     score[method, seed, example] = mean[method] + seed effect[method, seed] + example effect[method, example] + rest
 
 Every seed is scored on every example (crossed), the examples are the same for all methods (paired), and the seeds of
-two methods are independent draws, even if their numbers are the same (independent). The variance of a difference of means is
+two methods are independent draws, even if their numbers are the same. The variance of a difference of means is
 
     sum over both methods of s²(seed means) / S  +  var(example's differences of means over seeds) / N  -  noise / N
 
-where noise, the sum of mean square of the rest / S, is part of both other terms and must count once. Its expectation is exact.
+where noise, the sum of mean square of the rest / S, is part of both other terms and must count once. Its expectation
+is exact.
 Intervals and tests use a t distribution with Satterthwaite's degrees of freedom and two changes, both found by
 simulation:
 

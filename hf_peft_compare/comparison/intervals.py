@@ -42,7 +42,7 @@ def mean_interval(scores: ExampleScores, *, scope: str) -> Interval:
 
 
 def bounded(unknown: Interval, estimate: Estimate) -> Interval:
-    """Return the interval with the bounds of an estimate, or `unknown` if nothing varies: constants would seem certain."""
+    """Return an interval with the bounds of an estimate, or `unknown` if nothing varies, which would look certain."""
     if not estimate.standard_error > NO_VARIANCE:
         return unknown
     low, high = estimate.bounds()

@@ -39,7 +39,8 @@ class PairedDifference:
         effect_size: the mean over the standard deviation, between examples, of the paired differences (each example's
             mean over seeds).
         improvement: the win rate: how often `row` is better than `other` on the same example, over all pairs of their
-            seeds; ties count half (the probability of improvement of Agarwal et al. (2021), arXiv:2108.13264, section 4.3).
+            seeds; ties count half (the probability of improvement of Agarwal et al. (2021), arXiv:2108.13264,
+            section 4.3).
         detectable: the minimum detectable difference: the true difference that this study detects with a power of
             80 %, at Holm's strictest step.
         num_seeds_needed, num_examples_needed: seeds, or test examples, with which `mean` would be detectable while the

@@ -1,9 +1,9 @@
 """Pareto fronts of quality against cost, with their uncertainty: the share of resamples with a row on the front.
 
-A resample draws random weights for the test examples, the same for all rows, and for the seeds of each row, the same for
-their quality and cost (the Bayesian bootstrap: Rubin (1981), Annals of Statistics 9). Deviations are scaled up to the
-variance of the mean of n draws, s² / n, which matters with few seeds. With one seed only the examples vary, and costs
-stay as measured.
+A resample draws random weights for the test examples, the same for all rows, and for the seeds of each row, the same
+for their quality and cost (the Bayesian bootstrap: Rubin (1981), Annals of Statistics 9). Deviations are scaled up to
+the variance of the mean of n draws, s² / n, which matters with few seeds. With one seed only the examples vary, and
+costs stay as measured.
 """
 
 from __future__ import annotations

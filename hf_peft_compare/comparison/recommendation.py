@@ -19,7 +19,7 @@ from hf_peft_compare.comparison.columns import (
     ranking_column,
 )
 from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.verdict import rivals_of, describe_limits, write_pair, write_score
+from hf_peft_compare.comparison.verdict import describe_limits, rivals_of, write_pair, write_score
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.utils.formatting import (
@@ -118,15 +118,17 @@ def describe_choice(choice: Choice) -> Iterator[str]:
     comparison, row = choice.comparison, choice.row
     if row is None:
         missed = "; ".join(choice.missed[choice.nearest.row])
-        yield f"No method fits. The nearest is {choice.nearest.label}: {_describe(comparison, choice.nearest)}; but {missed}."
+        nearest = choice.nearest
+        yield f"No method fits. The nearest is {nearest.label}, with {_describe(comparison, nearest)}; but {missed}."
         return
     yield f"Recommended: {row.label}, with {_describe(comparison, row)}."
     if _may_miss_quality(choice, row):
-        yield f"Its interval includes values beyond {format_score(choice.budget.min_quality)}: it may miss that quality."
+        yield f"Its interval extends beyond {format_score(choice.budget.min_quality)}: it may miss that quality."
     for rival in choice.rivals:
         pair = comparison.pair(rival.row, row.row)
         assert pair is not None
-        yield f"{rival.label} also fits and is not significantly different: {write_pair(pair)}; {_costs(comparison, rival)}."
+        evidence = f"{write_pair(pair)}; {_costs(comparison, rival)}"
+        yield f"{rival.label} also fits and is not significantly different: {evidence}."
     for other in _better_ones(choice, row):
         yield f"{other.label} has a better mean but does not fit: {'; '.join(choice.missed[other.row])}."
     yield from describe_limits(comparison)

@@ -161,11 +161,15 @@ def describe_limits(comparison: Comparison) -> Iterator[str]:
     trained = [row for row in comparison.finished_rows if not row.floor]
     fewest = min((len(row.finished_runs) for row in trained), default=math.inf)
     few = [row.label for row in trained if len(row.finished_runs) == fewest]
-    who = "Every trained method has" if len(few) == len(trained) else f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
+    who = (
+        "Every trained method has"
+        if len(few) == len(trained)
+        else f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
+    )
     if fewest == 1:
         yield f"{who} one seed only, so the verdict holds for this seed only: another may rank the methods differently."
     elif fewest <= TOO_FEW_SEEDS:
         yield f"{who} only two seeds: intervals may cover less than 95 %, and tests may give more false positives."
     examples = min((pair.interval.num_examples for pair in comparison.pairs if pair.interval.known), default=math.inf)
     if examples < FEW_EXAMPLES:
-        yield f"With {examples} test examples, intervals and tests hold only if scores are close to normally distributed."
+        yield f"With {examples} test examples, intervals and tests hold only if scores are nearly normally distributed."

@@ -23,7 +23,7 @@ def _begins_sentence(text: str, position: int) -> bool:
 
 
 def entity_recall(prediction: str, reference: str) -> float:
-    """Return the share of the reference's names and numbers found as whole words in the prediction; 1 if it has none."""
+    """Return the share of the reference's entities that are whole words of the prediction; 1 if it has none."""
     wanted = entities(reference)
     found = set(WORD.findall(prediction)) | set(NUMBER.findall(prediction))
     return len(wanted & found) / len(wanted) if wanted else 1.0

@@ -157,7 +157,9 @@ def _is_settable(character: str) -> bool:
 
 
 def _escape_settable(text: str) -> str:
-    apart = re.sub(r"([-,'])(?=\1)", "\\1\u200c", re.sub(r"\s*\n\s*", " ", text))  # otherwise TeX forms ligatures: -- ,, ''
+    apart = re.sub(
+        r"([-,'])(?=\1)", "\\1\u200c", re.sub(r"\s*\n\s*", " ", text)
+    )  # otherwise TeX forms ligatures: -- ,, ''
     joined = "".join(_LATEX.get(character, character) for character in apart)
     return joined.replace("\u200b", r"\allowbreak{}").replace("\u200c", "{}")
 

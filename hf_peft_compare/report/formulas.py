@@ -23,7 +23,7 @@ _COMMANDS = set(
 _DELIMITER = r"\s*(?:[()\[\]|/.]|\\[{}|]|\\(?:[lr]?[vV]ert|[lr]angle|[lr]floor|[lr]ceil)(?![A-Za-z]))"
 _NOT_MATHEMATICS = re.compile(
     r"[$%#&~`\"@]|\^\^|\\[^A-Za-z,;:!{}|\s]|\\$"  # has a meaning outside mathematics
-    r"|[_^]\s*[_^]"  # LaTeX fails if a script has no base or \\big has no delimiter
+    r"|[_^]\s*[_^]"  # LaTeX fails if a script has no base or \big has no delimiter
     rf"|\\[bB]ig[lr]?(?![A-Za-z])(?!{_DELIMITER})"
 )
 # Commands that latex2mathml supports under another name, and characters that it does not escape.

@@ -1,4 +1,4 @@
-"""Format numbers as text: the only place where numbers are rounded. Input is in raw units; unknown values are a dash."""
+"""Format numbers in raw units as text: the only place where numbers are rounded. Unknown values are a dash."""
 
 from __future__ import annotations
 

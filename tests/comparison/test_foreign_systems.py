@@ -49,11 +49,11 @@ def accuracy(systems: dict[str, Any], chosen: Any = slice(None), seeds: int = NU
 
 
 def significant(comparison: Any) -> dict[tuple[str, str], bool]:
-    """Which pairs the test over all of them tells apart."""
+    """Return which pairs differ significantly after adjustment over all of them."""
     return {(pair.row, pair.other): pair.significant for pair in comparison.pairs}
 
 
-def test_one_seed_tells_apart_what_three_seeds_do_not(systems: dict[str, Any]) -> None:
+def test_one_seed_finds_differences_that_three_seeds_do_not(systems: dict[str, Any]) -> None:
     """Twelve thousand tweets make a difference between two trained models certain, and say little of two methods.
 
     With other train tweets the logistic regression gains or loses 1.5 points, half of what it leads by. Naive Bayes,
@@ -67,7 +67,7 @@ def test_one_seed_tells_apart_what_three_seeds_do_not(systems: dict[str, Any]) -
     assert all(number is not None and number > NUM_SEEDS for number in needed)
 
 
-def test_with_few_tweets_close_systems_are_not_told_apart(systems: dict[str, Any]) -> None:
+def test_with_few_tweets_close_systems_do_not_differ_significantly(systems: dict[str, Any]) -> None:
     comparison = compared(accuracy(systems, slice(60)))
     close = comparison.pair("logistic", "bayes")
     assert close is not None and not close.significant

@@ -1,4 +1,4 @@
-"""Every row against every other: what is paired, tested, corrected, and when nothing is claimed."""
+"""All pairs of rows: pairing, tests, adjustment, and cases without a result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_effect_size_is_in_standard_deviations_of_the_paired_differences() -> No
     assert pair is not None and pair.effect_size == pytest.approx(difference.mean() / difference.std(ddof=1))
 
 
-def test_seeds_that_differ_much_keep_rows_from_being_told_apart() -> None:
+def test_a_large_variance_between_seeds_makes_a_difference_not_significant() -> None:
     means = {"a": 0.5, "b": 0.45}
     steady = compared(drawn(means, num_seeds=3)).pair("a", "b")
     shaky = compared(drawn(means, num_seeds=3, seed_spread=0.1)).pair("a", "b")

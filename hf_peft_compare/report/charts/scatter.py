@@ -135,7 +135,9 @@ def _set_y(place: int, column: FigureColumn) -> Spec:
     names = ("v", "low", "high")
     given: Spec = {f"transform.{1 + n}.calculate": f"datum.{name}{place}" for n, name in enumerate(names)}
     given["params.1.value"] = 1 if column.greater_is_better else -1
-    given["layer.0.encoding.y.title"] = short_label(column.title)  # for the bounds too: Vega-Lite joins titles that differ
+    given["layer.0.encoding.y.title"] = short_label(
+        column.title
+    )  # for the bounds too: Vega-Lite joins titles that differ
     return given | _set_axis("y", column)
 
 
@@ -172,7 +174,7 @@ def _front_layer() -> Spec:
     """Return the layer of the Pareto front as steps: rows that no other row dominates."""
     return {
         "transform": [
-            {"calculate": "isValid(datum.x) ? x_sign * datum.x : -1 / 0", "as": "cost"},  # an untrained row costs nothing
+            {"calculate": "isValid(datum.x) ? x_sign * datum.x : -1 / 0", "as": "cost"},  # untrained: no cost
             {"calculate": "y_sign * datum.y", "as": "gain"},
             {
                 "window": [{"op": "max", "field": "gain", "as": "best"}],

@@ -1,4 +1,4 @@
-"""The verdict, first of all; the same sentences stand in the terminal."""
+"""The verdict, the first section; the terminal prints the same sentences."""
 
 from __future__ import annotations
 

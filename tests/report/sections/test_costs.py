@@ -1,4 +1,4 @@
-"""The section on what is easily forgotten: what was measured, in units that a reader would choose."""
+"""The section on inference cost and forgetting: measured costs, in readable units."""
 
 from synthetic import Study, make_predictions, make_record
 

@@ -1,4 +1,4 @@
-"""The report's section on tuning: every trial, the chosen one, what all of them took, and edges said aloud."""
+"""The report's section on tuning: every trial, the selected one, their total cost, and best values at the edge."""
 
 from __future__ import annotations
 
