@@ -158,7 +158,7 @@ def test_an_online_verdict_makes_its_report_once(
     monkeypatch.setattr(wandb_verdict, "open_run", lambda **about: run)
     for _ in range(2):
         log_verdict("tiny-study", comparison, tmp_path)
-    assert saved == ["tiny-study: which method to take"]
+    assert saved == ["tiny-study: comparison of methods"]
     assert run.summary["verdict/report"] == "https://example.test/report"
 
 

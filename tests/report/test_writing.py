@@ -189,8 +189,6 @@ def test_every_section_is_in_every_page(full: Path, name: str) -> None:
         "Verdict",
         "Analysis",
         "Pairwise comparison",
-        "Minimum detectable difference",
-        "Win rate",
         "Pareto front",
         "Learning",
         "Quality against cost",

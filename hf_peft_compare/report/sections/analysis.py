@@ -12,8 +12,8 @@ from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
-BETTER, WORSE = "Significantly better", "Significantly worse"
-NO_DIFFERENCE = "Not significantly different"
+BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
+NO_DIFFERENCE = "Not significantly different from it"
 
 
 def render_analysis(material: Material) -> list[Block]:

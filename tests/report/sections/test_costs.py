@@ -42,8 +42,8 @@ def test_a_column_that_no_row_has_is_not_shown():
     assert [column.title for column in table.columns[1:]] == [
         "Checkpoint (MB)",
         "Latency (ms)",
-        "Of 32 (ms)",
-        "Examples/s, 32 at once",
+        "Latency of 32 (ms)",
+        "Examples/s, batch of 32",
     ]
 
 

@@ -31,6 +31,7 @@ def test_the_verdict_is_the_first_section_and_the_terminal_prints_the_same(full:
 
 def test_every_pair_is_in_the_table_once_with_the_comparisons_numbers(full: Path) -> None:
     page = (full / "index.html").read_text(encoding="utf-8")
+    assert "Minimum detectable difference" in page and "Win rate" in page
     pairs = ordered_pairs(comparison_of())
     assert len(pairs) == len(TITLES) * (len(TITLES) - 1) / 2
     assert all((pair.mean or 0) >= 0 for pair in pairs)  # the better row minus the other
