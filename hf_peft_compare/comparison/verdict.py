@@ -135,12 +135,13 @@ def _describe_power(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Ite
     """Yield the minimum detectable difference of this study, and the size of one that detects the observed ones."""
     if rivals:
         least, most = (format_score(end(pair.detectable or 0.0 for _, pair in rivals)) for end in (min, max))
-        yield f"Minimum detectable difference: {least if least == most else f'{least} to {most}'} (80 % power)."
+        detectable = least if least == most else f"{least} to {most}"
         if len(rivals) == 1:
-            yield f"Detecting the observed one would take {_write_needs(rivals[0][1])}."
+            needs = f"Detecting the observed one would take {_write_needs(rivals[0][1])}"
         else:
-            needs = "; ".join(f"{row.label}, {_write_needs(pair)}" for row, pair in rivals)
-            yield f"Detecting the observed ones would take: {needs}."
+            each = "; ".join(f"{row.label}, {_write_needs(pair)}" for row, pair in rivals)
+            needs = f"Detecting the observed ones would take: {each}"
+        yield f"Minimum detectable difference: {detectable} (80 % power). {needs}."
 
 
 def _write_needs(pair: PairedDifference) -> str:

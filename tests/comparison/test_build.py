@@ -1,4 +1,4 @@
-"""What a comparison says of a few small records whose numbers are worked out by hand."""
+"""The comparison of a few small records, checked against numbers computed by hand."""
 
 from __future__ import annotations
 

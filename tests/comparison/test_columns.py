@@ -1,4 +1,4 @@
-"""Losses of different units never stand in one column, nor are they ranked against each other."""
+"""Losses of different units are never in one column, nor ranked against each other."""
 
 from small import SCORES, lines, record
 

@@ -54,7 +54,7 @@ def significant(comparison: Any) -> dict[tuple[str, str], bool]:
 
 
 def test_one_seed_finds_differences_that_three_seeds_do_not(systems: dict[str, Any]) -> None:
-    """Twelve thousand tweets make a difference between two trained models certain, and say little of two methods.
+    """Twelve thousand tweets make a difference between two trained models certain, but not one between two methods.
 
     With other train tweets the logistic regression gains or loses 1.5 points, half of what it leads by. Naive Bayes,
     which has learned to read, is right no more often than who always says the majority class.

@@ -92,7 +92,7 @@ def test_how_many_examples_it_takes_holds_when_they_are_had() -> None:
     means = {"a": 0.5, "b": 0.49}
     pair = compared(drawn(means, num_examples=200)).pair("a", "b")
     assert pair is not None and pair.num_examples_needed and not pair.significant
-    assert pair.num_seeds_needed is None  # one seed says nothing of how seeds vary
+    assert pair.num_seeds_needed is None  # one seed does not show how seeds vary
     larger = compared(drawn(means, num_examples=4 * pair.num_examples_needed)).pair("a", "b")
     assert larger is not None and larger.significant
 

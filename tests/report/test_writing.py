@@ -1,4 +1,4 @@
-"""A report says what its records say, all of it, the same way every time, and without torch."""
+"""A report contains all of its records, is the same every time, and needs no torch."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _describe_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | N
     memory = (
         (CUDA_PEAK, "peak GPU memory above the baseline")
         if has_cuda(comparison)
-        else (RESIDENT_PEAK, "resident memory of the process")
+        else (RESIDENT_PEAK, "resident process memory")
     )
     parts = [
         f"{format_percent(ratio)} of the {words}"

@@ -108,9 +108,9 @@ def _notes(comparison: Comparison) -> list[str]:
         "Tests use a t distribution with Satterthwaite's degrees of freedom, with the seed component counted double.",
         "p is adjusted over all pairs by Holm's method; marked differences are significant (adjusted p < .05). In "
         "simulated studies with three seeds or more, intervals cover 94.7 to 96.1 %, and the test finds a difference "
-        "between five methods with the same true mean in at most 5.4 % of them; with three seeds in up to 9 %, if there are "
-        "many pairs or only some methods vary between seeds. With two seeds, coverage drops to 90 %, and false "
-        "positives reach 25 %.",
+        "between five methods with the same true mean in at most 5.4 % of them; with three seeds in up to 9 %, if "
+        "there are many pairs or only some methods vary between seeds. With two seeds, coverage drops to 90 %, and "
+        "false positives reach 25 %.",
         "Effect size: the difference divided by its standard deviation between examples. Win rate: the share of "
         "examples on which the method is better, over all pairs of seeds; ties count half.",
         "Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "

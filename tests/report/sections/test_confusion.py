@@ -1,4 +1,4 @@
-"""The section on classes counts what was answered, and stands only where there are classes."""
+"""The section on classes counts answers, and is left out if there are no classes."""
 
 import re
 from collections import Counter
