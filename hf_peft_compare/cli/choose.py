@@ -11,20 +11,32 @@ from hf_peft_compare.core.errors import FAILED, OK
 def add(commands: Commands) -> None:
     """Add the command."""
     choose = add_command(commands, "choose", choose_command, "recommend a method under a budget, from finished studies")
-    choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a study that has run, or its folder")
-    choose.add_argument("--max-memory", metavar="SIZE", help="8GiB, 500MB: GPU memory of training, else the process's")
-    choose.add_argument("--max-minutes", type=number, metavar="N", help="of training")
-    choose.add_argument("--max-checkpoint", metavar="SIZE", help="of the files that keep what was tuned")
-    choose.add_argument("--max-latency", type=number, metavar="SECONDS", help="of one call for one example")
-    choose.add_argument("--min-quality", type=number, metavar="X", help="of the ranking score (a loss: at most)")
-    choose.add_argument("--mergeable", action="store_true", help="only what can become a plain transformers model")
+    choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a finished study, or its folder")
+    choose.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        help="most memory, such as 8GiB or 500MB: GPU memory of training, else the process's",
+    )
+    choose.add_argument("--max-minutes", type=number, metavar="N", help="most minutes of training")
+    choose.add_argument(
+        "--max-checkpoint",
+        metavar="SIZE",
+        help="largest checkpoint, such as 10MB: the files with the trained parameters",
+    )
+    choose.add_argument(
+        "--max-latency", type=number, metavar="SECONDS", help="highest latency of one call for one example"
+    )
+    choose.add_argument(
+        "--min-quality", type=number, metavar="X", help="lowest mean ranking score (if lower is better: highest)"
+    )
+    choose.add_argument("--mergeable", action="store_true", help="only methods that can be merged into a plain model")
     add_output_dir(choose)
 
 
 def choose_command(options: argparse.Namespace) -> int:
-    """Print the row to take under a budget, study by study; the status is 1 where nothing fits."""
+    """Print the recommended method under a budget for each study; the status is 1 if no method fits."""
     from hf_peft_compare.api import load
-    from hf_peft_compare.comparison.recommendation import say_over_studies
+    from hf_peft_compare.comparison.recommendation import summarize_choices
 
     choices = []
     for study in options.study:
@@ -39,5 +51,5 @@ def choose_command(options: argparse.Namespace) -> int:
         choices.append(found.choice)
         print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in found.sentences), end="")
     if len(choices) > 1:
-        print(say_over_studies(choices))
+        print(summarize_choices(choices))
     return OK if all(choice.row for choice in choices) else FAILED

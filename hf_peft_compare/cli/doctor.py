@@ -1,11 +1,11 @@
-"""`doctor`: check what silently ruins comparisons, before a study runs."""
+"""`doctor`: check for silent errors that invalidate comparisons, before a study runs."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, quieten
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, silence_libraries
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import FAILED, OK
 
@@ -13,7 +13,7 @@ from hf_peft_compare.core.errors import FAILED, OK
 def add(commands: Commands) -> None:
     """Add the command."""
     doctor = add_command(
-        commands, "doctor", doctor_command, "check what silently ruins comparisons, before a study runs"
+        commands, "doctor", doctor_command, "check for silent errors that invalidate comparisons, before a study runs"
     )
     add_study(doctor)
     add_rows(doctor)
@@ -21,11 +21,11 @@ def add(commands: Commands) -> None:
 
 
 def doctor_command(options: argparse.Namespace) -> int:
-    """Check what silently ruins comparisons, row by row; the status is 1 where something was found."""
+    """Check each row for silent errors that invalidate comparisons; the status is 1 if a check fails."""
     from hf_peft_compare.api import examine_rows
     from hf_peft_compare.diagnostics.console import as_json, render_examination, say_sum
 
-    quieten()
+    silence_libraries()
     examinations = []
     for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
         examinations.append(examination)

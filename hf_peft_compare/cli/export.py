@@ -1,11 +1,11 @@
-"""`export`: a finished run's model as a folder that peft or transformers loads."""
+"""`export`: write a finished run's model as a folder that peft or transformers loads."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, quieten, run_folder
+from hf_peft_compare.cli.options import Commands, add_command, add_run, run_folder, silence_libraries
 from hf_peft_compare.core.errors import OK
 
 
@@ -22,7 +22,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Write a finished run's model as a folder that peft or transformers loads, and push it if asked."""
     from hf_peft_compare.inference.export import export_run
 
-    quieten()
+    silence_libraries()
     folder = run_folder(options.run, options.output_dir)
     print(export_run(folder, options.folder, merge=options.merge, push_to_hub=options.push_to_hub))
     return OK

@@ -1,4 +1,4 @@
-"""`list`: the studies of the package, or the methods, tasks or metrics that a study may name."""
+"""`list`: list the studies of the package, or the methods, tasks or metrics that a study may use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "list", list_command, "list the studies of the package, or what they may name")
+    parser = add_command(commands, "list", list_command, "list the studies, methods, tasks or metrics")
     parser.add_argument("what", nargs="?", choices=LISTED, default="studies", help="default: studies")
 
 
 def list_command(options: argparse.Namespace) -> int:
-    """Print every one with its title and what it consists of."""
+    """Print each entry with its title and contents."""
     for line in LISTED[options.what]():
         print(line)
     return OK

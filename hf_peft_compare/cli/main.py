@@ -1,4 +1,4 @@
-"""The command line: parse, delegate. Nothing here needs torch until a run begins."""
+"""The command line: parse the arguments and call a command. Nothing here imports torch until a run starts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(f"failed: {error}", file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
+        print("\ninterrupted; run the same command again to resume from the last checkpoint.", file=sys.stderr)
         return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="hf-peft-compare", description="Compare ways to adapt one pretrained model to one task."
+        prog="hf-peft-compare", description="Compare fine-tuning methods for one pretrained model on one task."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the folders that they name."""
+"""Options shared by several commands, and the folders they refer to."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def add_command(
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
-    """Add the study, its overrides and the output directory."""
-    parser.add_argument("study", metavar="STUDY", help="a name of `list`, or a YAML file")
+    """Add the options for the study, its overrides and the output directory."""
+    parser.add_argument("study", metavar="STUDY", help="a name from `list`, or a YAML file")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )
@@ -41,18 +41,18 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rows(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of some rows of a study."""
+    """Add the option to select rows of a study."""
     parser.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
 
 
 def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    """Add a finished run and the output directory."""
+    """Add the options for a finished run and the output directory."""
     parser.add_argument("run", metavar="RUN", nargs=nargs, help="study/row-seed0, or the run's folder")
     add_output_dir(parser)
 
 
 def add_output_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the output directory."""
+    """Add the option for the output directory."""
     parser.add_argument("--output-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="output directory")
 
 
@@ -73,25 +73,25 @@ def number(text: str) -> float:
 
 
 def run_folder(run: str, output_dir: Path) -> Path:
-    """Find a run by `study/row-seed0` or by its folder."""
+    """Return the folder of a run, given `study/row-seed0` or the folder itself."""
     for folder in (output_dir / run, Path(run)):
         if folder.is_dir():
             return folder
     raise UserError(
-        f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; give study/row-seed0 or a path."
+        f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; pass study/row-seed0 or a path."
     )
 
 
 def study_folder(study: str, output_dir: Path) -> Path:
-    """Find the folder of a study's runs by the study's name or by the folder itself."""
+    """Return the folder of a study's runs, given the study's name or the folder itself."""
     for folder in (output_dir / study, Path(study)):
         if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
             return folder
-    raise UserError(f"no records in {output_dir / study} or {study}; give a study that has run, or a folder of runs.")
+    raise UserError(f"no records in {output_dir / study} or {study}; pass a study that has run, or a folder of runs.")
 
 
-def quieten() -> None:
-    """Keep the warnings and progress bars of libraries out of a command's output."""
+def silence_libraries() -> None:
+    """Suppress the warnings and progress bars of libraries in a command's output."""
     import warnings
 
     from transformers.utils import logging

@@ -1,18 +1,20 @@
-"""`plan`: what a study will take, before anything is downloaded or trained."""
+"""`plan`: estimate the resources of a study before anything is downloaded or trained."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, quieten
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, silence_libraries
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import OK
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    plan = add_command(commands, "plan", plan_command, "parameters, memory, FLOPs and time of a study before it runs")
+    plan = add_command(
+        commands, "plan", plan_command, "estimate parameters, memory, FLOPs and time of a study before it runs"
+    )
     add_study(plan)
     add_rows(plan)
     plan.add_argument("--device", metavar="NAME", help="h200, a100, l4, t4 or cpu (default: this machine's)")
@@ -21,10 +23,10 @@ def add(commands: Commands) -> None:
 
 
 def plan_command(options: argparse.Namespace) -> int:
-    """Print what every run of a study will take, before anything is downloaded or trained."""
+    """Print the estimated resources of every run of a study, before anything is downloaded or trained."""
     from hf_peft_compare.api import plan_of
 
-    quieten()
+    silence_libraries()
     study = load_study(options.study, options.set)
     plan = plan_of(study, rows=options.method, device=options.device, calibrate=options.calibrate)
     print(json.dumps(plan.as_json(), indent=1) if options.json else str(plan), end="\n" * options.json)

@@ -1,4 +1,4 @@
-"""`predict`: what finished runs predict of a text or a file of texts."""
+"""`predict`: use finished runs to predict for a text or a file of texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, quieten, run_folder
+from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, run_folder, silence_libraries
 from hf_peft_compare.core.errors import OK, UserError
 from hf_peft_compare.utils.files import write_text_atomically
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    predict = add_command(commands, "predict", predict_command, "use finished runs on a text or a file")
+    predict = add_command(commands, "predict", predict_command, "predict for a text or a file with finished runs")
     add_run(predict, nargs="?")
-    predict.add_argument("--adapter", action="append", default=[], metavar="RUN", help="a further run, of any study")
+    predict.add_argument(
+        "--adapter", action="append", default=[], metavar="RUN", help="another run, of any study; repeatable"
+    )
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--text")
     source.add_argument("--file", type=Path, help="a .txt file (one text), or .jsonl, .csv, .parquet")
-    predict.add_argument("--column", help="the file's column of texts (default: those of each run's study)")
+    predict.add_argument("--column", help="the file's text column (default: those of each run's study)")
     predict.add_argument("--batch-size", type=positive, default=8, metavar="N")
     predict.add_argument("--output", type=Path, metavar="FILE", help="write JSON lines there instead of printing them")
 
 
 def predict_command(options: argparse.Namespace) -> int:
-    """Print what finished runs predict of a text or a file of texts, as JSON lines."""
+    """Print the predictions of finished runs for a text or a file of texts, as JSON lines."""
     from hf_peft_compare.inference.prediction import predict_each
 
     runs = [*([options.run] if options.run else []), *options.adapter]
     if not runs:
-        raise UserError("predict got no run; give RUN, or --adapter RUN once or more.")
-    quieten()
+        raise UserError("predict got no run; pass RUN, or --adapter RUN once or more.")
+    silence_libraries()
     folders = [run_folder(run, options.output_dir) for run in runs]
     asked = [(folder, _texts_of(folder, options)) for folder in folders]
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predict_each(asked, batch_size=options.batch_size))
@@ -48,7 +50,7 @@ def predict_command(options: argparse.Namespace) -> int:
 
 
 def _texts_of(folder: Path, options: argparse.Namespace) -> list[Text]:
-    """Return what a run is asked: the one text, or from the file what its own data had in these columns."""
+    """Return a run's inputs: the one text, or the file's values of the run's own text columns."""
     from hf_peft_compare.inference.prediction import read_texts, text_columns
 
     if options.text is not None:

@@ -1,4 +1,4 @@
-"""`report`: a study's table and report, from its records."""
+"""`report`: rewrite a study's table and report from its records."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    report = add_command(commands, "report", report_command, "write a study's report again, from its records")
+    report = add_command(commands, "report", report_command, "rewrite a study's report from its records")
     add_study(report)
-    report.add_argument("--to", type=Path, metavar="FOLDER", help="where the report goes (default: beside the runs)")
+    report.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)"
+    )
 
 
 def report_command(options: argparse.Namespace) -> int:
-    """Write a study's report again from its records; no torch."""
+    """Rewrite a study's report from its records, without importing torch."""
     study = load_study(options.study, options.set).config
     folder = options.output_dir / study.name
     if not folder.is_dir():
         where = f"no runs of {study.name} in {options.output_dir}"
-        raise UserError(f"{where}; begin with: hf-peft-compare run {options.study}")
+        raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
     from hf_peft_compare.results.result import Result
 
     print_report(Result.read(folder, study=study), options.to)

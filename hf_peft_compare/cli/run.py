@@ -26,8 +26,8 @@ def add(commands: Commands) -> None:
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
     run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
-    run.add_argument("--accelerate-config", metavar="NAME", help="how they share a model: fsdp, …, or a file")
-    run.add_argument("--one-run-per-gpu", action="store_true", help="runs side by side, one GPU each")
+    run.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
+    run.add_argument("--one-run-per-gpu", action="store_true", help="run in parallel, one run per GPU")
 
 
 def run_command(options: argparse.Namespace) -> int:

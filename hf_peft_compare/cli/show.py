@@ -1,4 +1,4 @@
-"""`show`: one method, task, metric or study, with all of its settings."""
+"""`show`: describe one method, task, metric or study, with all of its settings."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ WIDTH = 110
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "show", show_command, "describe a method, task, metric or study, with its settings")
-    parser.add_argument("name", metavar="NAME", help="a name of `list methods`, `list tasks`, `list metrics` or `list`")
+    parser.add_argument(
+        "name", metavar="NAME", help="a name from `list methods`, `list tasks`, `list metrics` or `list`"
+    )
 
 
 def show_command(options: argparse.Namespace) -> int:
-    """Print all that has a name; raises UserError that names the nearest known one."""
-    found = ["\n".join(describe(entries[options.name])) for entries, describe in _rooms() if options.name in entries]
+    """Print every entry with the name; raises UserError with the nearest known name if there is none."""
+    found = [
+        "\n".join(describe(entries[options.name])) for entries, describe in _registries() if options.name in entries
+    ]
     if not found:
-        raise unknown("name", options.name, {name for entries, _ in _rooms() for name in entries})
+        raise unknown("name", options.name, {name for entries, _ in _registries() for name in entries})
     print("\n\n".join(found))
     return OK
 
 
-def _rooms() -> list[tuple[Mapping[str, Any], Callable[[Any], Iterator[str]]]]:
-    """Return what can be shown by name, and the function that describes one."""
+def _registries() -> list[tuple[Mapping[str, Any], Callable[[Any], Iterator[str]]]]:
+    """Return the entries that can be shown, by kind, each with the function that describes one."""
     studies = {name: name for name in list_studies()}
     return [(METHODS.entries, _method), (TASKS.entries, _task), (METRICS.entries, _metric), (studies, _study)]
 

@@ -1,4 +1,4 @@
-"""`train`: one run in this process, or in those of `accelerate launch`."""
+"""`train`: train one run in this process, or in those of `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Add the command, and the hidden one by which `run` starts several processes."""
+    """Add the command, and the hidden command that `run` uses to start several processes."""
     train = add_command(commands, "train", train_command, "train one run here, or under accelerate launch")
     add_study(train)
     train.add_argument("--method", required=True, metavar="ROW", help="the row of the study")
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 
 def train_command(options: argparse.Namespace) -> int:
-    """Do one run in this process; under `accelerate launch` in as many as it starts."""
+    """Train one run in this process, or in all processes that `accelerate launch` starts."""
     from hf_peft_compare.orchestration.jobs import jobs_of
     from hf_peft_compare.orchestration.worker import train_one
 
@@ -47,23 +47,23 @@ def train_command(options: argparse.Namespace) -> int:
 
 
 def train_job_command(options: argparse.Namespace) -> int:
-    """Do a run that `run` described in a file."""
+    """Train a run that `run` described in a file."""
     from hf_peft_compare.orchestration.worker import train_job
 
     return train_job(options.job)
 
 
 def _refuse_trials(jobs: Sequence[Job], *, check: bool) -> dict[str, str]:
-    """Raise UserError: one run is asked for, and its settings are not found yet."""
+    """Raise UserError: a single run was requested, but its settings have not been tuned yet."""
     row = jobs[0].config.row
     raise UserError(
-        f"{row} is not tuned yet. Begin with `hf-peft-compare run STUDY --method {row}`, or train it with its own "
+        f"{row} is not tuned yet. Run `hf-peft-compare run STUDY --method {row}` first, or train it with its own "
         f"settings: --set tune=null"
     )
 
 
 def _check_device(local_rank: str | None) -> None:
-    """Refuse more processes than CUDA devices, before CUDA itself fails obscurely."""
+    """Raise UserError if there are more processes than CUDA devices, since CUDA's own error is unclear."""
     if local_rank is None:
         return
     import torch

@@ -1,4 +1,4 @@
-"""Records become a comparison: rows, intervals, paired differences, a verdict. No torch on this side of the wall."""
+"""Build a comparison from records: rows, intervals, paired differences, a verdict. Nothing here imports torch."""
 
 from hf_peft_compare.comparison.build import Comparison, compare
 from hf_peft_compare.comparison.console import render_table

@@ -1,4 +1,4 @@
-"""Records and per-example scores become the comparison."""
+"""Build the comparison of a study from its records and per-example scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from hf_peft_compare.comparison.example_scores import LOSS, ExampleScores, Predictions, collect_scores
 from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_interval
 from hf_peft_compare.comparison.pairwise import PairedDifference, compare_pairs
-from hf_peft_compare.comparison.protocol_differences import say_disagreements
+from hf_peft_compare.comparison.protocol_differences import describe_disagreements
 from hf_peft_compare.comparison.rows import FAILED, FINISHED, MISSING, PARTIAL, MethodRow, RunRow, figures_of
 from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.records.record import RunRecord
@@ -23,14 +23,14 @@ TEST_LOSS = ScoreDescription(title="Test loss", unit="nats per token", greater_i
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Every row of a study beside the others, in the study's order.
+    """All rows of a study, in the study's order.
 
     Args:
-        scores: {score name: what it is}, the ranking score first.
-        ranking_score: the score that ranks; None while nothing finished.
+        scores: {score name: its description}, the ranking score first.
+        ranking_score: the score that rows are ranked by; None while no run has finished.
         best_row, best_floor: rows with the best mean of the ranking score, among all and among the floors.
-        pairs: every row with scores against every other, in the study's order.
-        disagreements: sentences on what runs should have in common and do not, e.g. their test data.
+        pairs: all pairs of rows that have scores, in the study's order.
+        disagreements: sentences on settings that runs should share but do not, e.g. their test data.
     """
 
     scores: dict[str, ScoreDescription]
@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def finished_rows(self) -> tuple[MethodRow, ...]:
-        """The rows that have numbers."""
+        """The rows with at least one finished run."""
         return tuple(row for row in self.rows if row.finished_runs)
 
     @property
@@ -57,11 +57,11 @@ class Comparison:
         return any(len(row.finished_runs) > 1 for row in self.rows)
 
     def row(self, name: str | None) -> MethodRow | None:
-        """Give a row by its name; None where there is none."""
+        """Return a row by its name, or None if there is no such row."""
         return next((row for row in self.rows if row.row == name), None)
 
     def pair(self, row: str | None, other: str | None) -> PairedDifference | None:
-        """Give the difference of a row to another; None where they were not compared."""
+        """Return the difference between a row and another, or None if they were not compared."""
         for pair in self.pairs:
             if (pair.row, pair.other) == (row, other):
                 return pair
@@ -70,7 +70,7 @@ class Comparison:
         return None
 
     def best(self, figure: str, *, greater_is_better: bool, rows: Iterable[MethodRow] | None = None) -> str | None:
-        """Name the row with the best mean of a figure, the first of equals; None where no row has it."""
+        """Return the name of the row with the best mean of a figure (the first of ties), or None if no row has it."""
         candidates = self.rows if rows is None else rows
         values = {
             row.row: row.figures[figure] for row in candidates if math.isfinite(row.figures.get(figure, math.nan))
@@ -84,11 +84,11 @@ def compare(
     *,
     expected_runs: Sequence[tuple[str, int]],
 ) -> Comparison:
-    """Put the runs of a study side by side.
+    """Compare the runs of a study.
 
     Args:
         records, predictions: by run name; a run without predictions has no intervals.
-        expected_runs: (row, seed) of the whole study in its order; what has no record is marked missing.
+        expected_runs: (row, seed) of all runs of the study in its order; a run without a record is marked missing.
     """
     records = _by_unit(records)
     runs = _collect_runs(records, predictions, expected_runs)
@@ -102,7 +102,7 @@ def compare(
         rows=rows,
         best_row=None,
         best_floor=None,
-        disagreements=tuple(say_disagreements(records)),
+        disagreements=tuple(describe_disagreements(records)),
     )
     if ranking is None:
         return bare
@@ -116,9 +116,9 @@ def compare(
 
 
 def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
-    """Name test losses after their units where runs differ in it: one per token and one per class do not compare.
+    """Name test losses after their units if runs differ in units: loss per token and per class are not comparable.
 
-    The unit of most runs keeps the plain name.
+    The most frequent unit keeps the plain name.
     """
     units = {run: _loss_unit(r) for run, r in records.items() if r.finished and LOSS in r.results}
     counts = Counter(units.values())
@@ -152,7 +152,7 @@ def _collect_runs(
     predictions: Mapping[str, Predictions],
     expected_runs: Sequence[tuple[str, int]],
 ) -> dict[str, tuple[RunRow, ...]]:
-    """Group all runs by row: the expected ones in order, then those that only a record knows."""
+    """Group all runs by row: the expected ones in order, then those found only in the records."""
     unexpected = sorted({(record.row, record.seed) for record in records.values()} - set(expected_runs))
     runs: dict[str, list[RunRow]] = {}
     for row, seed in [*dict.fromkeys(expected_runs), *unexpected]:
@@ -173,7 +173,7 @@ def _make_run(row: str, seed: int, record: RunRecord | None, num_examples: int) 
 
 
 def _label_rows(runs: Mapping[str, Sequence[RunRow]]) -> dict[str, str]:
-    """Give every row its method's title, with the row's name where the title is not its own."""
+    """Return {row: its method's title}, with the row's name added where several rows share a title."""
     records = {row: next((run.record for run in members if run.record), None) for row, members in runs.items()}
     titles = {row: (record.card.title or row) if record else row for row, record in records.items()}
     shared = Counter(titles.values())
@@ -181,7 +181,7 @@ def _label_rows(runs: Mapping[str, Sequence[RunRow]]) -> dict[str, str]:
 
 
 def _collect_scores(records: Iterable[RunRecord]) -> dict[str, ScoreDescription]:
-    """Collect the scores of all finished records, in the order of the first; the loss always has a title."""
+    """Collect the scores of all finished records, in the first record's order; the loss always has a title."""
     scores: dict[str, ScoreDescription] = {}
     finished = [record for record in records if record.finished]
     for record in finished:
@@ -194,7 +194,7 @@ def _collect_scores(records: Iterable[RunRecord]) -> dict[str, ScoreDescription]
 def _make_row(
     label: str, runs: tuple[RunRow, ...], predictions: Mapping[str, Predictions], scores: Iterable[str]
 ) -> MethodRow:
-    """Average a row's finished runs and put intervals beside its scores, of which the first ranks."""
+    """Average a row's finished runs and compute the intervals of its scores; the first score is the ranking score."""
     finished = [run for run in runs if run.status == FINISHED]
     shared = [key for key in (finished[0].figures if finished else {}) if all(key in run.figures for run in finished)]
     columns = {key: [run.figures[key] for run in finished] for key in shared}

@@ -1,4 +1,4 @@
-"""Which figures of a study are its main ones, and how each is titled and written."""
+"""The figures that tables and charts show, with their titles and number formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CUDA_PEAK, RESIDENT_PEAK = "train_peak_allocated_bytes", "resident_peak_bytes"
 
 @dataclass(frozen=True, kw_only=True)
 class FigureColumn:
-    """One figure of the rows: its key, title and unit, how it is written, and which end is best (None: neither)."""
+    """One figure of the rows: its key, title with unit, number format and direction (None: neither end is better)."""
 
     key: str
     title: str
@@ -44,7 +44,7 @@ LATENCY = FigureColumn(
 
 
 def main_columns(comparison: Comparison) -> list[FigureColumn]:
-    """List the columns of the main table: main scores, parameters, time, memory."""
+    """Return the columns of the main table: main scores, parameters, time, memory."""
     return [
         *(score_column(comparison, name) for name in main_scores(comparison)),
         PARAMETERS,
@@ -55,7 +55,7 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
 
 
 def main_scores(comparison: Comparison) -> list[str]:
-    """Name the scores of the main table: of a precision, recall and F triple only the F, and Lsum only without L."""
+    """Return the scores of the main table: of precision, recall and F only F, and Lsum only if L is missing."""
     names = list(comparison.scores)
     stems = {name.removesuffix("_fmeasure") for name in names if name.endswith("_fmeasure")}
 
@@ -70,7 +70,7 @@ def main_scores(comparison: Comparison) -> list[str]:
 
 
 def score_column(comparison: Comparison, name: str) -> FigureColumn:
-    """Give the column of a score, titled as its records title it."""
+    """Return the column of a score, with the title in its records."""
     about = comparison.scores[name]
     return FigureColumn(
         key=name,
@@ -87,7 +87,7 @@ def has_cuda(comparison: Comparison) -> bool:
 
 
 def memory_column(comparison: Comparison) -> FigureColumn:
-    """Give the memory column: CUDA peak above the baseline, else the process's resident peak, and say which."""
+    """Return the memory column: CUDA peak above the baseline, else the process's resident peak, as titled."""
     if has_cuda(comparison):
         title, key = "Peak GPU memory (MB)", CUDA_PEAK
     else:
@@ -96,12 +96,12 @@ def memory_column(comparison: Comparison) -> FigureColumn:
 
 
 def cost_columns(comparison: Comparison) -> list[FigureColumn]:
-    """List the costs that quality is weighed against, of training and of use, where some row has them."""
+    """Return the costs of training and of use that quality is weighed against, where some row has them."""
     columns = [PARAMETERS, TRAIN_TIME, TUNED_TIME, memory_column(comparison), CHECKPOINT, LATENCY]
     return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
 
 
 def ranking_column(comparison: Comparison) -> FigureColumn:
-    """Give the column of the score that ranks; there must be one."""
+    """Return the column of the ranking score, which must exist."""
     assert comparison.ranking_score is not None
     return score_column(comparison, comparison.ranking_score)

@@ -1,32 +1,35 @@
-"""The crossed model of seeds and examples: how far a mean, or a difference of means, can be trusted.
+"""The crossed random-effects model of seeds and examples: uncertainty of a mean, or of a difference of means.
 
     score[method, seed, example] = mean[method] + seed effect[method, seed] + example effect[method, example] + rest
 
-Every seed meets every example (crossed), the examples are the same for all methods (paired), and the seeds of two
-methods are drawn apart, even where their numbers are equal (independent). The variance of a difference of means is
+Every seed is scored on every example (crossed), the examples are the same for all methods (paired), and the seeds of
+two methods are independent draws, even if their numbers are the same. The variance of a difference of means is
 
     sum over both methods of s²(seed means) / S  +  var(example's differences of means over seeds) / N  -  noise / N
 
-where noise, the sum of mean square of the rest / S, is in both other terms and counts once. Its expectation is exact.
-A t distribution goes with it, of Satterthwaite's degrees of freedom with two changes, both found by simulation:
+where noise, the sum of mean square of the rest / S, is part of both other terms and must count once. Its expectation
+is exact.
+Intervals and tests use a t distribution with Satterthwaite's degrees of freedom and two changes, both found by
+simulation:
 
-- the seeds' part counts double (SEEDS_WEIGHT), since with few seeds a small estimate of it is luck more often than
-  truth;
-- the seeds' own degrees of freedom are (sum v)² / sum(v² / S) - 1, from S - 1 where one method varies alone to
-  2 S - 1 where both vary alike, since Welch's are conservative there.
+- the seed component counts double (SEEDS_WEIGHT), since with few seeds a small estimate of it is more often due to
+  chance than to a small true variance;
+- the degrees of freedom of the seed component are (sum v)² / sum(v² / S) - 1: from S - 1 if only one method varies
+  between seeds to 2 S - 1 if both vary equally, since Welch's are conservative there.
 
-In 2,000 simulated studies of every setting, with 3, 5 and 10 seeds and variances between seeds from none to that
-between examples, 95 % intervals cover 94.7 to 96.1 %, and false alarms over all pairs of five equal methods stay within
-.054 (`tests/comparison/simulation.py` makes these figures). Where that cannot be met, reports say so: with two seeds
-coverage falls to 90 % where one method varies much more than the other, and false alarms reach .13 over 10 pairs and
-.25 over 45; with three they reach .09 over 45 pairs, or where some methods vary and others do not.
+In 2,000 simulated studies per setting, with 3, 5 and 10 seeds and a variance between seeds from zero to that between
+examples, 95 % intervals cover 94.7 to 96.1 %, and the family-wise false positive rate over all pairs of five methods
+with the same true mean stays within .054 (`tests/comparison/simulation.py` computes these figures). Reports state where
+this does not hold: with two seeds coverage drops to 90 % if one method varies much more than the other, and the false
+positive rate reaches .13 over 10 pairs and .25 over 45; with three seeds it reaches .09 over 45 pairs, or if some
+methods vary between seeds and others do not.
 
-What was tried and fails with 3 seeds: a t test on seed means (as if the examples were all there are; covers 73 % where
-seeds do not matter), one on examples alone (18 % where they do), percentiles over resampled seeds and examples (79 %),
-Satterthwaite's degrees of freedom as they stand (92.3 %), one variance pooled over both methods (89 %), Cochran's
+Alternatives that fail with 3 seeds: a t test on seed means (as if the examples were the whole population; covers 73 %
+if seeds have no effect), a t test on examples alone (18 % if they do), percentiles over resampled seeds and examples
+(79 %), Satterthwaite's degrees of freedom unchanged (92.3 %), one variance pooled over both methods (89 %), Cochran's
 weighted quantiles and the Behrens-Fisher distribution (98 to 99 %).
 
-With one seed there is no seeds' part: an estimate then speaks of that seed only, and equals the paired t test.
+With one seed there is no seed component: an estimate then holds for that seed only, and equals the paired t test.
 Sources: Satterthwaite (1946), Biometrics Bulletin 2; Welch (1938), Biometrika 29; Owen (2007), Annals of Applied
 Statistics 1, on variances of crossed data.
 """
@@ -51,13 +54,13 @@ Number: TypeAlias = float | Floats  # one, or one of each of several resamples
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
-    """One method's scores [..., S, N] taken apart; numbers are arrays [...] where there are leading axes.
+    """The variance components of one method's scores [..., S, N]; numbers are arrays [...] if there are leading axes.
 
     Args:
         mean: over seeds and examples.
         example_means: [..., N], over seeds.
         seed_variance: s² of the seed means; 0 with one seed.
-        rest_variance: mean square of what neither seed nor example explains; 0 with one seed.
+        rest_variance: mean square of the residual that neither seed nor example explains; 0 with one seed.
     """
 
     num_seeds: int
@@ -68,7 +71,7 @@ class Parts:
 
     @property
     def num_examples(self) -> int:
-        """How many examples every seed was scored on."""
+        """The number of examples that every seed was scored on."""
         return int(self.example_means.shape[-1])
 
 
@@ -82,23 +85,23 @@ class Estimate:
 
     @property
     def p_value(self) -> Number:
-        """Two-sided probability of a mean at least as far from 0, were the true one 0."""
+        """Two-sided probability of a mean at least as far from 0 if the true mean is 0."""
         probability: Number = 2 * stdtr(self.df, -np.abs(self.mean) / self.standard_error)
         return probability
 
     def bounds(self, level: float = LEVEL) -> tuple[Number, Number]:
-        """Give both ends of the interval."""
+        """Return the lower and the upper end of the interval."""
         half = stdtrit(self.df, (1 + level) / 2) * self.standard_error
         return self.mean - half, self.mean + half
 
     def detectable(self, alpha: float = 1 - LEVEL) -> Number:
-        """Give the true difference that a two-sided test at `alpha` finds with a probability of about POWER."""
+        """Return the true difference that a two-sided test at `alpha` detects with a probability of about POWER."""
         found: Number = (stdtrit(self.df, 1 - alpha / 2) + stdtrit(self.df, POWER)) * self.standard_error
         return found
 
 
 def take_apart(scores: Floats) -> Parts:
-    """Take scores [..., S, N] apart into the mean, the seeds' part, the examples' part and the rest."""
+    """Split scores [..., S, N] into the mean, the seed component, the example component and the residual."""
     num_seeds, num_examples = scores.shape[-2:]
     seed_means, example_means = scores.mean(-1), scores.mean(-2)
     mean = seed_means.mean(-1)
@@ -117,7 +120,7 @@ def take_apart(scores: Floats) -> Parts:
 
 
 def estimate_mean(parts: Parts) -> Estimate:
-    """Estimate a method's mean, of at least two examples."""
+    """Estimate a method's mean over at least two examples."""
     return _estimate(parts.mean, [parts], parts.example_means)
 
 
@@ -146,11 +149,11 @@ def combine(
     noise: Number,
     num_examples: Number,
 ) -> Estimate:
-    """Put the parts of the variance of a mean together; no variance at all gives nan degrees of freedom.
+    """Combine the variance components of a mean; no variance at all gives nan degrees of freedom.
 
     Args:
-        seeds, num_seeds: of every method, the variance of its mean that its seeds cause, and their number.
-        examples: variance between examples of the mean over seeds; `noise` is how much of it the seeds' part has too.
+        seeds, num_seeds: for every method, the variance of its mean due to its seeds, and their number.
+        examples: variance between examples of the mean over seeds; `noise` is the part of it that is also in `seeds`.
     """
     total = np.asarray(sum(seeds))
     squares = np.asarray(sum(part**2 / number for part, number in zip(seeds, num_seeds, strict=True)))
@@ -165,10 +168,10 @@ def combine(
 def plan_detectable(
     first: Parts, second: Parts, *, num_seeds: Number | None = None, num_examples: Number, alpha: float = 1 - LEVEL
 ) -> Number:
-    """Give the difference that a study of other sizes would detect, with the variances of this one.
+    """Return the minimum detectable difference of a study of other sizes with the variances of this one.
 
     Args:
-        num_seeds, num_examples: numbers, or arrays that broadcast. None: as many seeds as there are now.
+        num_seeds, num_examples: numbers, or arrays that broadcast. None: the current number of seeds.
     """
     both = (first, second)
     numbers = [parts.num_seeds if num_seeds is None else num_seeds for parts in both]

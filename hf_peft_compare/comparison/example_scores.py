@@ -1,4 +1,4 @@
-"""Per-example scores of a row: every seed's, on the examples that all of its seeds have, in one order."""
+"""Per-example scores of a row: of every seed, on the examples that all of its seeds have, in one order."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class ExampleScores:
 
     @property
     def per_example(self) -> Floats:
-        """Every example's own score [S, N]."""
+        """The score of every example [S, N]."""
         return np.asarray(self.values / self.weights, dtype=np.float64)
 
     @property
     def linear(self) -> Floats:
-        """Scores [S, N] whose means over examples are the seeds' scores, and vary as those do.
+        """Scores [S, N] whose means over examples are the seeds' scores, with the same variance.
 
         A ratio of sums is replaced by its first-order expansion around itself, R + (value - R weight) / mean weight
-        (the delta method), so that everything that holds for means holds for it; plain scores stay as they are.
+        (the delta method), so that everything that holds for means holds for it; plain scores are unchanged.
         """
         ratios = self.values.sum(1, keepdims=True) / self.weights.sum(1, keepdims=True)
         deviations = (self.values - ratios * self.weights) / self.weights.mean(1, keepdims=True)
         return np.asarray(ratios + deviations, dtype=np.float64)
 
     def only(self, ids: Sequence[str]) -> ExampleScores:
-        """Keep some of the examples, in the order given."""
+        """Return the scores of some of the examples, in the order given."""
         if tuple(ids) == self.ids:
             return self
         place = {key: number for number, key in enumerate(self.ids)}
@@ -60,7 +60,7 @@ class ExampleScores:
 
 
 def collect_scores(by_seed: Sequence[Predictions], score: str) -> ExampleScores:
-    """Collect one score of a row from the predictions of its seeds; no example where a seed has none."""
+    """Collect one score of a row from the predictions of its seeds; examples that a seed lacks are left out."""
     found = [example_values(predictions, score) for predictions in by_seed]
     ids = tuple(key for key in (found[0] if found else ()) if all(key in values for values in found))
     pairs = np.array([[values[key] for key in ids] for values in found], dtype=float).reshape(len(found), len(ids), 2)
@@ -68,7 +68,7 @@ def collect_scores(by_seed: Sequence[Predictions], score: str) -> ExampleScores:
 
 
 def example_values(predictions: Predictions, score: str) -> dict[str, tuple[float, float]]:
-    """Give {example id: (value, weight)} of one score; examples without it are left out."""
+    """Return {example id: (value, weight)} of one score; examples without it are left out."""
     if is_loss(score):
         found = {str(line["id"]): (line.get("nll"), line.get("num_tokens")) for line in predictions}
     else:
@@ -79,7 +79,7 @@ def example_values(predictions: Predictions, score: str) -> dict[str, tuple[floa
 
 
 def shared_ids(first: ExampleScores, second: ExampleScores) -> tuple[str, ...]:
-    """Give the examples that both have, in the order of the first."""
+    """Return the ids of the examples that both have, in the order of the first."""
     if first.ids == second.ids:
         return first.ids
     known = set(second.ids)

@@ -1,4 +1,4 @@
-"""Every row against every other: paired differences of the ranking score, tested and corrected for their number."""
+"""All pairs of rows: paired differences of the ranking score, tested and adjusted for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ from hf_peft_compare.comparison.rows import MethodRow
 
 ALPHA = 1 - LEVEL
 SAME = "the difference is the same on every example"
-MOST_SEEDS, MOST_EXAMPLES = 1_000, 10_000_000  # beyond these a study is not a plan
+MOST_SEEDS, MOST_EXAMPLES = 1_000, 10_000_000  # larger studies are not feasible
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """One row's ranking score minus another's, over the examples that both have.
+    """The ranking score of one row minus that of another, over the examples that both have.
 
-    What is None is not known; `interval.reason` says why. The interval is of this pair alone; p-values of all pairs
+    None means unknown; `interval.reason` states why. The interval is for this pair alone; the p-values of all pairs
     are adjusted together.
 
     Args:
         adjusted_p_value: by Holm's method over all pairs of rows.
         effect_size: the mean over the standard deviation, between examples, of the paired differences (each example's
             mean over seeds).
-        improvement: how often `row` is better than `other` on the same example, over all pairs of their seeds; ties
-            count half (the probability of improvement of Agarwal et al. (2021), arXiv:2108.13264, section 4.3).
-        detectable: the true difference that this study would find with a probability of .8, at Holm's strictest step.
-        num_seeds_needed, num_examples_needed: seeds, or test examples, with which `mean` would be detectable, the
-            other number staying as it is; None: not from that alone.
+        improvement: the win rate: how often `row` is better than `other` on the same example, over all pairs of their
+            seeds; ties count half (the probability of improvement of Agarwal et al. (2021), arXiv:2108.13264,
+            section 4.3).
+        detectable: the minimum detectable difference: the true difference that this study detects with a power of
+            80 %, at Holm's strictest step.
+        num_seeds_needed, num_examples_needed: seeds, or test examples, with which `mean` would be detectable while the
+            other number stays the same; None: that number alone is not enough.
     """
 
     row: str
@@ -58,12 +60,12 @@ class PairedDifference:
     num_examples_needed: int | None = None
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the test over all pairs tells the two rows apart."""
+    def significant(self) -> bool:
+        """Whether the two rows differ significantly after the adjustment over all pairs."""
         return self.adjusted_p_value is not None and self.adjusted_p_value < ALPHA
 
     def reversed(self) -> PairedDifference:
-        """Give the same pair as `other` minus `row`."""
+        """Return the same pair as `other` minus `row`."""
         low, high = _negated(self.interval.high), _negated(self.interval.low)
         return replace(
             self,
@@ -77,7 +79,7 @@ class PairedDifference:
 
 
 def compare_pairs(rows: Sequence[MethodRow], *, greater_is_better: bool) -> tuple[PairedDifference, ...]:
-    """Compare every row that has scores with every other."""
+    """Compare all pairs of rows that have scores."""
     chosen = list(combinations([row for row in rows if row.examples is not None], 2))
     pairs = [
         compare_pair(row, other, greater_is_better=greater_is_better, alpha=ALPHA / len(chosen))
@@ -118,7 +120,7 @@ def compare_pair(row: MethodRow, other: MethodRow, *, greater_is_better: bool, a
 
 
 def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number: the k-th smallest of n times n - k + 1, never below the last (Holm 1979)."""
+    """Return p-values adjusted by Holm (1979): the k-th smallest of n times n - k + 1, never below the previous one."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))
@@ -127,19 +129,19 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
 
 
 def improvement(first: ExampleScores, second: ExampleScores, *, greater_is_better: bool) -> float:
-    """Give how often the first is better on the same example, over all pairs of seeds, ties half."""
+    """Return the win rate of the first on the same example, over all pairs of seeds; ties count half."""
     ours, theirs = first.per_example[:, None], second.per_example[None]
     above = float((ours > theirs).mean() + (ours == theirs).mean() / 2)
     return above if greater_is_better else 1 - above
 
 
 def _why_untested(row: MethodRow, other: MethodRow) -> str | None:
-    """Refuse to pair what was scored on other data, whatever the ids."""
+    """Return why two rows cannot be paired: different test data, even if the ids match. None if they can."""
     return "scored on different test data" if len(row.test_data | other.test_data) > 1 else None
 
 
 def _fewest_seeds(row: MethodRow, other: MethodRow) -> int | None:
-    """Give the fewest seeds of those of a pair that train; None where neither does."""
+    """Return the smaller number of seeds among the trained rows of a pair, or None if neither is trained."""
     return min((len(member.finished_runs) for member in (row, other) if not member.floor), default=None)
 
 

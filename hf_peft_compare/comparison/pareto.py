@@ -1,9 +1,9 @@
-"""Pareto fronts of quality against cost, and how sure they are: the share of resamples with a row on the front.
+"""Pareto fronts of quality against cost, with their uncertainty: the share of resamples with a row on the front.
 
-A resample weighs test examples at random, the same way for all rows, and of every row its seeds, whose quality and cost
-go together (the Bayesian bootstrap: Rubin (1981), Annals of Statistics 9). Deviations are widened to the variance that
-the mean of n draws has, s² / n, which matters with few seeds. With one seed only the examples vary, and costs stay as
-measured.
+A resample draws random weights for the test examples, the same for all rows, and for the seeds of each row, the same
+for their quality and cost (the Bayesian bootstrap: Rubin (1981), Annals of Statistics 9). Deviations are scaled up to
+the variance of the mean of n draws, s² / n, which matters with few seeds. With one seed only the examples vary, and
+costs stay as measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hf_peft_compare.comparison.example_scores import ExampleScores
 from hf_peft_compare.comparison.rows import MethodRow
 
 NUM_RESAMPLES = 2000
-BLOCK = 250  # resamples held at once: 250 x 25,000 examples are 50 MB
+BLOCK = 250  # resamples in memory at a time: 250 x 25,000 examples are 50 MB
 SEED = 20240
 
 
@@ -30,8 +30,8 @@ class Front:
     """The front of quality against one cost.
 
     Args:
-        members: rows that no other beats in both, as measured.
-        shares: {row: how often it is on the front over resamples}; rows without this cost are left out.
+        members: rows that no other row dominates, as measured.
+        shares: {row: the share of resamples in which it is on the front}; rows without this cost are left out.
     """
 
     cost: FigureColumn
@@ -40,7 +40,7 @@ class Front:
 
 
 def pareto_fronts(comparison: Comparison) -> list[Front]:
-    """Give the front against each cost, of the rows that were scored on the same examples; none of fewer than two."""
+    """Return the front against each cost, over the rows scored on the same examples; [] if there are fewer than two."""
     scores = _scores_on_shared_examples(comparison.finished_rows)
     if len(scores) < 2:
         return []
@@ -59,7 +59,7 @@ def _front(
     quality: Mapping[str, Floats],
     weights: Mapping[str, Floats],
 ) -> Front:
-    """Give the front as measured, and how often who is on it when quality [R] and seeds' weights [R, S] are drawn."""
+    """Return the front as measured, and each row's share of resamples, given quality [R] and seed weights [R, S]."""
     costs = dict(_seed_costs(comparison, list(quality), cost.key))
     now = _on_front(measured, {row: found.mean(keepdims=True) for row, found in costs.items()})
     often = _on_front(quality, {row: weights[row] @ found for row, found in costs.items()})
@@ -71,7 +71,7 @@ def _front(
 
 
 def find_front(quality: Floats, cost: Floats) -> NDArray[np.bool_]:
-    """Say who of the last axis is on the front: nobody is as good and as cheap, and better in one of the two."""
+    """Return which entries of the last axis are not dominated: none is as good and as cheap, and better in one."""
     better, cheaper = (values[..., None, :] - values[..., :, None] for values in (quality, -cost))  # [..., M, others]
     beaten = (better >= 0) & (cheaper >= 0) & ((better > 0) | (cheaper > 0))
     return np.asarray(~beaten.any(-1))
@@ -87,7 +87,7 @@ def draw_weights(number: int, num_resamples: int, rng: np.random.Generator) -> F
 
 
 def _on_front(quality: Mapping[str, Floats], costs: Mapping[str, Floats]) -> dict[str, NDArray[np.bool_]]:
-    """Give, of every row that has the cost, in which resamples it is on the front."""
+    """Return {row: the resamples in which it is on the front} for the rows that have the cost."""
     if not costs:
         return {}
     found = find_front(*(np.stack([values[row] for row in costs], axis=-1) for values in (quality, costs)))
@@ -95,7 +95,7 @@ def _on_front(quality: Mapping[str, Floats], costs: Mapping[str, Floats]) -> dic
 
 
 def _resample_seed_scores(scores: Mapping[str, ExampleScores], rng: np.random.Generator) -> dict[str, Floats]:
-    """Give every seed's score in every resample of the examples, {row: [R, S]}."""
+    """Return the score of every seed in every resample of the examples, {row: [R, S]}."""
     linear = {row: found.linear for row, found in scores.items()}
     number = len(next(iter(scores.values())).ids)
     blocks: dict[str, list[Floats]] = {row: [] for row in scores}
@@ -107,7 +107,7 @@ def _resample_seed_scores(scores: Mapping[str, ExampleScores], rng: np.random.Ge
 
 
 def _scores_on_shared_examples(rows: Sequence[MethodRow]) -> dict[str, ExampleScores]:
-    """Give the scores of the rows that have finite ones, on the examples that all of these share."""
+    """Return the scores of the rows with finite scores, on the examples that all of these rows share."""
     found = {row.row: row.examples for row in rows if row.examples is not None and len(row.examples.ids) > 1}
     finite = {row: scores for row, scores in found.items() if np.isfinite(scores.per_example).all()}
     data = frozenset[str]().union(*(row.test_data for row in rows if row.row in finite))
@@ -117,7 +117,7 @@ def _scores_on_shared_examples(rows: Sequence[MethodRow]) -> dict[str, ExampleSc
 
 
 def _seed_costs(comparison: Comparison, rows: Sequence[str], key: str) -> Iterator[tuple[str, Floats]]:
-    """Give a cost of every seed [S] of the rows that have it; a floor without a figure costs nothing."""
+    """Yield a cost of every seed [S] of the rows that have it; an untrained row without a figure costs nothing."""
     for row in comparison.rows:
         costs = np.array([run.figures.get(key, 0.0 if row.floor else np.nan) for run in row.finished_runs])
         if row.row in rows and np.isfinite(costs).all():

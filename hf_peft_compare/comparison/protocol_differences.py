@@ -1,4 +1,4 @@
-"""What runs beside each other should have in common and do not: data, splits, base, versions, devices."""
+"""Settings that compared runs should share but do not: data, splits, base model, versions, devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from hf_peft_compare.config.schema import ROW_PROTOCOL
 from hf_peft_compare.records.record import RunRecord
 
-# What a study's method may set is left out; so is what follows from something here.
+# Left out: settings that a method may set in its study, and settings derived from those listed here.
 PROTOCOL = (
     "task",
     "dataset",
@@ -31,8 +31,8 @@ PROTOCOL = (
 MOST_RUNS = 3
 
 
-def say_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
-    """Name every setting, data fingerprint, version and device in which finished runs differ, and who has what."""
+def describe_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
+    """Yield a sentence for each setting, data fingerprint, version or device in which finished runs differ."""
     facts = {run: _facts(record) for run, record in records.items() if record.finished}
     for key in dict.fromkeys(key for known in facts.values() for key in known):
         runs_by_value: dict[str, list[str]] = {}
@@ -40,7 +40,7 @@ def say_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
             if known.get(key) is not None:
                 runs_by_value.setdefault(str(known[key]), []).append(run)
         if len(runs_by_value) > 1:
-            yield f"Runs differ in {key}: {'; '.join(map(_say_value, runs_by_value.items()))}."
+            yield f"Runs differ in {key}: {'; '.join(map(_describe_value, runs_by_value.items()))}."
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def _facts(record: RunRecord) -> dict[str, Any]:
 
 
 def _own_settings(record: RunRecord) -> dict[str, Any]:
-    """Give what the study's file lets this row have of its own, by its grid or its own settings."""
-    config, said = record.config, record.config_origins.items()
-    own = {*(config.get("grid") or {}), *(key.split(".")[0] for key, origin in said if origin == "study method")}
+    """Return the settings that this row overrides in the study file, by its grid or its own settings."""
+    config, origins = record.config, record.config_origins.items()
+    own = {*(config.get("grid") or {}), *(key.split(".")[0] for key, origin in origins if origin == "study method")}
     return {key: config.get(key) for key in ROW_PROTOCOL if key in own}
 
 
@@ -68,7 +68,7 @@ def _named(what: str, values: Mapping[str, str | None]) -> dict[str, str | None]
     return {f"{what} {key}": value for key, value in values.items()}
 
 
-def _say_value(found: tuple[str, list[str]]) -> str:
+def _describe_value(found: tuple[str, list[str]]) -> str:
     value, runs = found
     more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
     return f"{value} ({', '.join(runs[:MOST_RUNS])}{more})"

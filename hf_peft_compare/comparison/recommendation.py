@@ -1,4 +1,4 @@
-"""Which row to take under a budget: the best that fits, with its evidence; what is nearest where nothing fits."""
+"""Recommend a method under a budget: the best that fits, with its evidence, or the nearest if none fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hf_peft_compare.comparison.columns import (
     ranking_column,
 )
 from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.verdict import rivals_of, say_limits, write_pair, write_score
+from hf_peft_compare.comparison.verdict import describe_limits, rivals_of, write_pair, write_score
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.utils.formatting import (
@@ -37,15 +37,15 @@ UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a row may cost at most, in its costliest seed, and must reach at least; None: no limit.
+    """The upper limits on a row's costs, in its costliest seed, and the lower limit on its quality; None: no limit.
 
     Args:
-        max_memory_bytes: GPU memory of training above the baseline where CUDA was used, else the process's memory.
+        max_memory_bytes: GPU memory of training above the baseline if CUDA was used, else the process's memory.
         max_minutes: of training alone.
-        max_checkpoint_bytes: of the files that keep what was tuned.
+        max_checkpoint_bytes: of the files with the trained parameters.
         max_latency_seconds: of one call for one example, before any merging.
-        min_quality: of the mean ranking score; where lower is better, the highest that will do.
-        mergeable: the tuned model can be had as a plain transformers model.
+        min_quality: of the mean ranking score; if lower is better, the highest acceptable value.
+        mergeable: the tuned model can be merged into a plain transformers model.
     """
 
     max_memory_bytes: float | None = None
@@ -61,10 +61,10 @@ class Choice:
     """What a study recommends under a budget.
 
     Args:
-        row: the fitting row with the best mean; None where nothing fits.
-        rivals: fitting rows that cannot be told from it.
-        missed: {row: what it misses of the budget, in words}, empty for rows that fit.
-        nearest: the row that misses fewest limits, and of these by the smallest part.
+        row: the fitting row with the best mean; None if no row fits.
+        rivals: fitting rows that are not significantly different from it.
+        missed: {row: descriptions of the limits it misses}, empty for rows that fit.
+        nearest: the row that misses the fewest limits and, among these, by the smallest share.
     """
 
     comparison: Comparison
@@ -76,19 +76,19 @@ class Choice:
 
 
 def parse_size(text: str) -> float:
-    """Read a size such as "8GiB", "8 GB" or "500MB" as bytes.
+    """Parse a size such as "8GiB", "8 GB" or "500MB" into bytes.
 
     Raises:
         UserError: not a positive number with a unit.
     """
     found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\s*", text, flags=re.IGNORECASE)
     if found is None or found[2].upper() not in UNITS or float(found[1]) <= 0:
-        raise UserError(f"{text!r} is not a size; give a number above 0 with a unit, such as 8GiB, 8GB or 500MB.")
+        raise UserError(f"{text!r} is not a size; expected a number above 0 with a unit, such as 8GiB, 8GB or 500MB.")
     return float(found[1]) * UNITS[found[2].upper()]
 
 
 def choose(comparison: Comparison, budget: Budget) -> Choice:
-    """Choose the row with the best mean among those that fit.
+    """Return the row with the best mean among those that fit.
 
     Raises:
         UserError: no finished row has a score.
@@ -113,46 +113,48 @@ def choose(comparison: Comparison, budget: Budget) -> Choice:
     )
 
 
-def say_choice(choice: Choice) -> Iterator[str]:
-    """Say what is recommended and on what evidence, or what is nearest."""
+def describe_choice(choice: Choice) -> Iterator[str]:
+    """Yield sentences: the recommended method and its evidence, or the nearest method if none fits."""
     comparison, row = choice.comparison, choice.row
     if row is None:
         missed = "; ".join(choice.missed[choice.nearest.row])
-        yield f"Nothing fits. Nearest is {choice.nearest.label}, {_describe(comparison, choice.nearest)}. But {missed}."
+        nearest = choice.nearest
+        yield f"No method fits. The nearest is {nearest.label}, with {_describe(comparison, nearest)}; but {missed}."
         return
-    yield f"Take {row.label}: {_describe(comparison, row)}."
+    yield f"Recommended: {row.label}, with {_describe(comparison, row)}."
     if _may_miss_quality(choice, row):
-        yield f"Its interval reaches past {format_score(choice.budget.min_quality)}: it may not have that quality."
+        yield f"Its interval extends beyond {format_score(choice.budget.min_quality)}: it may miss that quality."
     for rival in choice.rivals:
         pair = comparison.pair(rival.row, row.row)
         assert pair is not None
-        yield f"{rival.label} fits too and cannot be told from it: {write_pair(pair)}; {_costs(comparison, rival)}."
+        evidence = f"{write_pair(pair)}; {_costs(comparison, rival)}"
+        yield f"{rival.label} also fits and is not significantly different: {evidence}."
     for other in _better_ones(choice, row):
-        yield f"{other.label} has a better mean and does not fit: {'; '.join(choice.missed[other.row])}."
-    yield from say_limits(comparison)
+        yield f"{other.label} has a better mean but does not fit: {'; '.join(choice.missed[other.row])}."
+    yield from describe_limits(comparison)
     yield from comparison.disagreements
 
 
-def say_over_studies(choices: Sequence[Choice]) -> str:
-    """Name the row that is, in most studies, the choice or not to be told from it."""
+def summarize_choices(choices: Sequence[Choice]) -> str:
+    """Name the row that is recommended, or not significantly different from the recommended one, in most studies."""
     counts = Counter(row.row for choice in choices if choice.row for row in (choice.row, *choice.rivals))
     most = max(counts.values(), default=0)
     names = " and ".join(row for row, count in counts.items() if count == most)
     if not names:
-        return "Nothing fits in any of the studies."
-    return f"Over {len(choices)} studies: {names} is the choice, or cannot be told from it, in {most}."
+        return "No method fits in any of the studies."
+    return f"{names}: recommended, or not significantly different from it, in {most} of {len(choices)} studies."
 
 
 def is_mergeable(row: MethodRow) -> bool:
-    """Whether the row's model can be had as a plain transformers model; where nothing is trained, it is one."""
+    """Whether the row's model can become a plain transformers model; without training it already is one."""
     if row.floor or row.record is None:
         return row.floor
-    virtual_tokens = row.record.config.get("method", {}).get("num_virtual_tokens")  # no weights can hold these
+    virtual_tokens = row.record.config.get("method", {}).get("num_virtual_tokens")  # cannot be merged into weights
     return get_method(row.record.method).mergeable and not virtual_tokens
 
 
 def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[tuple[float, str]]:
-    """Give what a row misses of a budget: by which part of the limit, infinite where it is not known; and in words."""
+    """Yield each limit that a row misses: by what share of the limit, infinite if unknown, and a description."""
     memory, quality = _most(row, memory_column(comparison).key), row.figures[comparison.ranking_score or ""]
     time = _most(row, TRAIN_TIME.key)
     if budget.max_memory_bytes is not None and not memory <= budget.max_memory_bytes:
@@ -174,21 +176,21 @@ def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[
 
 def _miss(name: str, value: float, limit: float, written: str) -> tuple[float, str]:
     if not math.isfinite(value):
-        return math.inf, f"its {name} is not known"
+        return math.inf, f"its {name} is unknown"
     part = abs(value - limit) / abs(limit) if limit else math.inf
     side = "over" if value > limit else "under"
     return part, f"its {name} is {written}, {format_percent(part)} {side} the limit"
 
 
 def _most(row: MethodRow, key: str) -> float:
-    """Give the most that a seed of the row costs; nothing where nothing is trained, nan where it is not known."""
+    """Return the cost of the row's costliest seed; 0 if the row is not trained, nan if the cost is unknown."""
     return float(
         max((run.figures.get(key, 0.0 if row.floor else math.nan) for run in row.finished_runs), default=math.nan)
     )
 
 
 def _better_ones(choice: Choice, row: MethodRow) -> list[MethodRow]:
-    """List the rows with a better mean than the chosen one's, none of which fits."""
+    """Return the rows with a better mean than the chosen one; none of them fits."""
     column = ranking_column(choice.comparison)
     sign = 1 if column.greater_is_better else -1
     others = [other for other in choice.comparison.rows if choice.missed.get(other.row)]
@@ -196,7 +198,7 @@ def _better_ones(choice: Choice, row: MethodRow) -> list[MethodRow]:
 
 
 def _may_miss_quality(choice: Choice, row: MethodRow) -> bool:
-    """Whether the row's interval holds qualities that the budget would not allow."""
+    """Whether the row's interval includes values that the budget does not allow."""
     column, wanted = ranking_column(choice.comparison), choice.budget.min_quality
     interval = row.intervals.get(column.key)
     if wanted is None or interval is None or interval.low is None or interval.high is None:

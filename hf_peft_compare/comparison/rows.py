@@ -1,4 +1,4 @@
-"""What a comparison is made of: one row per run, one row per method, and their differences."""
+"""The parts of a comparison: one row per run, and one row per method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FINISHED, FAILED, MISSING, PARTIAL = "finished", "failed", "missing", "partial"
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run of the study, whether it ran or not.
+    """One run of the study, finished or not.
 
     Args:
         status: "finished", "failed" or "missing".
@@ -40,12 +40,12 @@ class MethodRow:
     """One row of the study's table: the mean over its finished seeds.
 
     Args:
-        label: the method's title; with the row's name where several rows share the title.
+        label: the method's title, with the row's name added if several rows share the title.
         status: "finished" (all seeds), "partial", "failed" or "missing".
         floor: nothing is trained in this row, e.g. zero-shot or the lead of the text.
-        figures: means over seeds in raw units; `spreads` their standard deviations, where there are several.
+        figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
         intervals: {score name: interval over seeds and examples}.
-        examples: per-example values of the ranking score, of all seeds; None where nothing finished.
+        examples: per-example values of the ranking score, of all seeds; None if no run has finished.
     """
 
     row: str
@@ -60,24 +60,24 @@ class MethodRow:
 
     @property
     def finished_runs(self) -> tuple[RunRow, ...]:
-        """The runs that have numbers."""
+        """The finished runs."""
         return tuple(run for run in self.runs if run.status == FINISHED)
 
     @property
     def record(self) -> RunRecord | None:
-        """The record of the first finished run, else of the first that left one."""
+        """The record of the first finished run, else of the first run that has one."""
         records = [run.record for run in (*self.finished_runs, *self.runs) if run.record is not None]
         return records[0] if records else None
 
     @property
     def test_data(self) -> frozenset[str]:
-        """Fingerprints of the test data that the finished runs were scored on, as far as they are known."""
+        """Fingerprints of the test data that the finished runs were scored on, if known."""
         found = {fingerprint_of_test(run.record) for run in self.finished_runs if run.record is not None}
         return frozenset(fingerprint for fingerprint in found if fingerprint is not None)
 
     @property
     def remark(self) -> str:
-        """Say what is not as it should be; empty for a finished row."""
+        """What is missing or has failed; empty for a finished row."""
         if self.status == MISSING:
             return "not run yet"
         errors = [first_line(run.error) for run in self.runs if run.status == FAILED]
@@ -88,11 +88,11 @@ class MethodRow:
 
 
 def figures_of(record: RunRecord) -> dict[str, float]:
-    """Flatten a record's numbers into one namespace, raw; what is None or absent there is absent here.
+    """Return a record's numbers in one flat dictionary, in raw units, without those that are None or absent.
 
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
-    merged_loss_change, forgetting, and tuned_train_seconds, which has all trials of tuning in it.
+    merged_loss_change, forgetting, and tuned_train_seconds, which includes all tuning trials.
     """
     parameters, validation, costs = record.parameters, record.validation, record.costs
     parts: list[dict[str, float | None]] = [
@@ -110,12 +110,12 @@ def figures_of(record: RunRecord) -> dict[str, float]:
 
 
 def fingerprint_of_test(record: RunRecord) -> str | None:
-    """Return the fingerprint of the test data that a record's scores come from; None where it has none."""
+    """Return the fingerprint of the test data that a record was scored on, or None if it has none."""
     return record.provenance.data_fingerprint.get("test")
 
 
 def first_line(text: str | None) -> str:
-    """Give the line of an error that says most: the last of a traceback, else the first."""
+    """Return the most informative line of an error: the last of a traceback, else the first."""
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
     if not lines:
         return "no error was recorded"
@@ -123,12 +123,12 @@ def first_line(text: str | None) -> str:
 
 
 def _tuned_train_seconds(record: RunRecord) -> float | None:
-    """Return the seconds of training and of the tuning before it; None where the row was not tuned."""
+    """Return the seconds of training plus those of tuning, or None if the row was not tuned."""
     return None if record.tuning is None else (record.seconds.train or 0.0) + record.tuning.seconds
 
 
 def _cost_figures(costs: Costs) -> dict[str, float | None]:
-    """Return the numbers of a record's costs, and what follows from two of them."""
+    """Return the numbers of a record's costs, and those derived from two of them."""
     batch = costs.latency_32_seconds
     return {
         **{key: value for key, value in asdict(costs).items() if key != "notes"},

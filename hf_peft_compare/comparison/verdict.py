@@ -1,6 +1,6 @@
-"""The verdict in words: the best row, what cannot be told from it, what is cheapest of these, what would tell more.
+"""The verdict in words: the best row, rows not significantly different, the cheapest of these, and the power needed.
 
-Every sentence follows from numbers, and none says more than they do: "not told apart" is never "equal".
+Every sentence follows from numbers and claims no more than they show: "not significantly different" is never "equal".
 """
 
 from __future__ import annotations
@@ -21,55 +21,57 @@ from hf_peft_compare.utils.formatting import (
     format_score,
 )
 
-ALIKE = 0.05  # clocks and resident memory of equal runs differ by some percent
+COST_TOLERANCE = 0.05  # times and resident memory of identical runs differ by a few percent
 
 
-def say_verdict(comparison: Comparison) -> list[str]:
-    """Give the verdict as sentences, the most important first."""
+def describe_verdict(comparison: Comparison) -> list[str]:
+    """Return the verdict as sentences, the most important first."""
     best = comparison.row(comparison.best_row)
     if best is None:
         return ["No finished run has a score yet, so there is nothing to compare."]
     rivals = rivals_of(comparison, best)
     return [
-        _say_best(comparison, best),
-        *_say_rivals(rivals),
-        *_say_untested(comparison, best),
-        *_say_cheapest(comparison, [best, *(row for row, _ in rivals)]),
-        *_say_what_it_takes(rivals),
-        *say_limits(comparison),
+        _describe_best(comparison, best),
+        *_describe_rivals(rivals),
+        *_describe_untested(comparison, best),
+        *_describe_cheapest(comparison, [best, *(row for row, _ in rivals)]),
+        *_describe_power(rivals),
+        *describe_limits(comparison),
         *comparison.disagreements,
     ]
 
 
 def rivals_of(comparison: Comparison, best: MethodRow) -> list[tuple[MethodRow, PairedDifference]]:
-    """Give the rows that the test over all pairs does not tell from a row, the nearest first."""
+    """Return the rows that are not significantly different from a row, the smallest difference first."""
     found = [
-        (row, pair) for row, pair in _against(comparison, best) if pair.p_value is not None and not pair.told_apart
+        (row, pair) for row, pair in _against(comparison, best) if pair.p_value is not None and not pair.significant
     ]
     return sorted(found, key=lambda entry: abs(entry[1].mean or 0))
 
 
 def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRow, PairedDifference]]:
-    """Give every other row with its difference to one."""
+    """Yield every other row with its difference from the best."""
     for row in comparison.rows:
         pair = comparison.pair(row.row, best.row)
         if pair is not None:
             yield row, pair
 
 
-def _say_best(comparison: Comparison, best: MethodRow) -> str:
+def _describe_best(comparison: Comparison, best: MethodRow) -> str:
     value = write_score(comparison, best)
     pairs = [pair for _, pair in _against(comparison, best)]
-    told = [pair.adjusted_p_value or 0.0 for pair in pairs if pair.told_apart]
-    if len(pairs) > len(told):
-        return f"{best.label} has the best {value}, told from {len(told)} of {len(pairs)} other rows."
+    found = [pair.adjusted_p_value or 0.0 for pair in pairs if pair.significant]
+    if len(pairs) > len(found):
+        others = f"{len(found)} of {len(pairs)} other methods (adjusted p < .05)"
+        return f"{best.label} has the best score: {value}, significantly better than {others}."
     if not pairs:
-        return f"{best.label} has {value}; there is no other row to compare it with."
-    return f"{best.label} is the best: {value}, told from every other row (adjusted p ≤ {_largest(told)})."
+        return f"{best.label} has {value}; there is no other method to compare it with."
+    limit = f"adjusted p ≤ {_largest(found)}"
+    return f"{best.label} is the best: {value}, significantly better than every other method ({limit})."
 
 
 def write_score(comparison: Comparison, row: MethodRow) -> str:
-    """Write a row's ranking score with its interval, or why there is none."""
+    """Return a row's ranking score as text, with its interval or the reason why there is none."""
     column = ranking_column(comparison)
     interval = row.intervals.get(column.key)
     value = f"{column.title} {format_score(row.figures[column.key])}"
@@ -82,22 +84,22 @@ def _largest(p_values: Sequence[float]) -> str:
     return format_p_value(max(p_values)).replace("<", "")
 
 
-def _say_rivals(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
+def _describe_rivals(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
     if rivals:
         words = "; ".join(f"{row.label} ({write_pair(pair)})" for row, pair in rivals)
-        yield f"Not to be told from it: {words}."
+        yield f"Not significantly different: {words}."
 
 
 def write_pair(pair: PairedDifference) -> str:
-    """Write a pair's difference, its interval and its adjusted p-value."""
+    """Return a pair's difference, its interval and its adjusted p-value as text."""
     interval = format_interval(pair.interval, signed=True)
     return (
         f"{format_difference(pair.mean)}, 95 % interval {interval}, adjusted p {format_p_value(pair.adjusted_p_value)}"
     )
 
 
-def _say_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]:
-    """Name the rows that no test compares with the best, by the reason."""
+def _describe_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]:
+    """Yield the rows that are not tested against the best, by reason."""
     by_reason: dict[str, list[str]] = {}
     for row, pair in _against(comparison, best):
         if pair.p_value is None:
@@ -106,40 +108,44 @@ def _say_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]:
         yield f"Not tested against it: {', '.join(labels)} ({reason})."
 
 
-def _say_cheapest(comparison: Comparison, rows: Sequence[MethodRow]) -> Iterator[str]:
-    """Say which of the rows that cannot be told apart costs least, and where they cost about the same."""
+def _describe_cheapest(comparison: Comparison, rows: Sequence[MethodRow]) -> Iterator[str]:
+    """Yield which of the rows costs least by each cost, and the costs in which they are nearly the same."""
     costs_by_names: dict[str, list[str]] = {}
     for column in cost_columns(comparison):
-        if column == LATENCY:  # the median of a few calls: too noisy to say who is cheapest
+        if column == LATENCY:  # the median of a few calls: too noisy for a ranking
             continue
         costs = {row.label: row.figures.get(column.key, 0.0 if row.floor else math.nan) for row in rows}
         known = {label: cost for label, cost in costs.items() if math.isfinite(cost)}
-        cheapest = [label for label, cost in known.items() if cost <= (1 + ALIKE) * min(known.values())]
+        cheapest = [label for label, cost in known.items() if cost <= (1 + COST_TOLERANCE) * min(known.values())]
         if len(known) > 1:
             names = " and ".join(cheapest) if len(cheapest) < len(known) else "nearly the same"
             costs_by_names.setdefault(names, []).append(_in_words(column))
     if costs_by_names:
-        parts = (f"by {' and '.join(costs)}, {names}" for names, costs in costs_by_names.items())
+        parts = (f"{names} by {' and '.join(costs)}" for names, costs in costs_by_names.items())
         yield f"Cheapest of these: {'; '.join(parts)}."
 
 
 def _in_words(column: FigureColumn) -> str:
-    """Write a column's title within a sentence, without its unit."""
+    """Return a column's title for use within a sentence, without its unit."""
     title = column.title.split(" (")[0]
     return title[0].lower() + title[1:]
 
 
-def _say_what_it_takes(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
-    """Say what this study could find, and how large one would find the differences that it measured."""
+def _describe_power(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
+    """Yield the minimum detectable difference of this study, and the size of one that detects the observed ones."""
     if rivals:
         least, most = (format_score(end(pair.detectable or 0.0 for _, pair in rivals)) for end in (min, max))
-        found = least if least == most else f"{least} to {most}"
-        takes = "; ".join(f"{row.label}, {_write_needs(pair)}" for row, pair in rivals)
-        yield f"Among these the study would find a difference of {found}. To find the measured one takes: {takes}."
+        detectable = least if least == most else f"{least} to {most}"
+        if len(rivals) == 1:
+            needs = f"Detecting the observed one would take {_write_needs(rivals[0][1])}"
+        else:
+            each = "; ".join(f"{row.label}, {_write_needs(pair)}" for row, pair in rivals)
+            needs = f"Detecting the observed ones would take: {each}"
+        yield f"Minimum detectable difference: {detectable} (80 % power). {needs}."
 
 
 def _write_needs(pair: PairedDifference) -> str:
-    """Write how many seeds, or how many test examples, would do."""
+    """Return the number of seeds, or of test examples, that is enough, as text."""
     ways = [
         f"about {format_about(number)} {what}"
         for number, what in (
@@ -151,16 +157,20 @@ def _write_needs(pair: PairedDifference) -> str:
     return " or ".join(ways) or "more seeds and more test examples"
 
 
-def say_limits(comparison: Comparison) -> Iterator[str]:
-    """Say what the number of seeds and of test examples leaves open."""
+def describe_limits(comparison: Comparison) -> Iterator[str]:
+    """Yield the limitations due to the numbers of seeds and of test examples."""
     trained = [row for row in comparison.finished_rows if not row.floor]
     fewest = min((len(row.finished_runs) for row in trained), default=math.inf)
     few = [row.label for row in trained if len(row.finished_runs) == fewest]
-    names = "Every trained row" if len(few) == len(trained) else f"Of the trained rows {', '.join(few)}"
+    who = (
+        "Every trained method has"
+        if len(few) == len(trained)
+        else f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
+    )
     if fewest == 1:
-        yield f"{names} has one seed, so this holds for this seed only: another may order the rows differently."
+        yield f"{who} one seed only, so the verdict holds for this seed only: another may rank the methods differently."
     elif fewest <= TOO_FEW_SEEDS:
-        yield f"{names} has two seeds, too few: intervals may cover less than 95 %, and equal rows may seem to differ."
+        yield f"{who} only two seeds: intervals may cover less than 95 %, and tests may give more false positives."
     examples = min((pair.interval.num_examples for pair in comparison.pairs if pair.interval.known), default=math.inf)
     if examples < FEW_EXAMPLES:
-        yield f"With {examples} test examples, intervals and tests hold only where scores are nearly normal."
+        yield f"With {examples} test examples, intervals and tests hold only if scores are nearly normally distributed."

@@ -1,1 +1,1 @@
-"""One file per metric. A new metric is a new file here that defines a `Metric`; nothing else changes."""
+"""One file per metric. To add a metric, add a file that defines a `Metric`; nothing else changes."""

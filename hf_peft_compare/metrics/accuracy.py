@@ -8,7 +8,7 @@ from hf_peft_compare.core.metric import Metric, Score
 
 
 def compute_accuracy(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-    """Return 1 for every example whose predicted label is its own, else 0."""
+    """Return 1 for every example whose predicted label equals its reference, else 0."""
     return {"accuracy": [float(p == r) for p, r in zip(predictions, references, strict=True)]}
 
 

@@ -1,8 +1,8 @@
 """F1, macro and weighted, as one score per example whose mean over the examples is F1 itself.
 
-F1 of a whole split is no mean of anything that one example has. What stands in its place is each example's part in it,
-F1 plus its influence (the delta method): their mean is F1 exactly, and their spread is that of F1 over samples to first
-order, so that intervals and paired differences mean for F1 what they mean for a mean.
+F1 of a split is not a mean of per-example scores. Each example's score here is its contribution: F1 plus the example's
+influence (the delta method). The mean of these is F1 exactly, and their spread is that of F1 over samples to first
+order, so that intervals and paired differences are valid for F1 as for a mean.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from hf_peft_compare.core.metric import Metric, Score
 
 
 def class_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Give F1 of every label that the references have, in [0, 1]."""
+    """Return F1 of every label that occurs in the references, in [0, 1]."""
     right = Counter(r for p, r in zip(predictions, references, strict=True) if p == r)
-    predicted, labelled = Counter(predictions), Counter(references)
-    return {label: 2 * right[label] / (predicted[label] + number) for label, number in sorted(labelled.items())}
+    predicted, labeled = Counter(predictions), Counter(references)
+    return {label: 2 * right[label] / (predicted[label] + number) for label, number in sorted(labeled.items())}
 
 
 def macro_f1(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
-    """Give each example's part in the mean of F1 over the labels."""
+    """Return each example's contribution to the mean of F1 over the labels."""
     scores = class_f1(predictions, references)
     parts = _parts(predictions, references, scores, lambda label: 1 / len(scores))
     mean = sum(scores.values()) / len(scores)
@@ -29,25 +29,25 @@ def macro_f1(predictions: Sequence[str], references: Sequence[str]) -> list[floa
 
 
 def weighted_f1(predictions: Sequence[str], references: Sequence[str]) -> list[float]:
-    """Give each example's part in the mean of F1 over the labels, each weighed by how often it is right.
+    """Return each example's contribution to the mean of F1 over the labels, weighted by their reference frequency.
 
-    The weights are of the sample too: an example of a label with a high F1 raises the mean by being there.
+    The weights come from the same sample: an example of a label with a high F1 raises the mean by being part of it.
     """
-    scores, labelled = class_f1(predictions, references), Counter(references)
-    parts = _parts(predictions, references, scores, lambda label: labelled[label] / len(references))
+    scores, labeled = class_f1(predictions, references), Counter(references)
+    parts = _parts(predictions, references, scores, lambda label: labeled[label] / len(references))
     return [scores[reference] + part for reference, part in zip(references, parts, strict=True)]
 
 
 def _parts(
     predictions: Sequence[str], references: Sequence[str], scores: Mapping[str, float], weight: Callable[[str], float]
 ) -> list[float]:
-    """Give each example's influence on the weighted sum of the labels' F1; they add up to 0.
+    """Return each example's influence on the weighted sum of the labels' F1; the influences sum to 0.
 
-    F1 = 2 TP / (predicted + labelled) is a ratio of sums over N examples, so example i moves it by
-    N (2 TP_i - F1 (predicted_i + labelled_i)) / (predicted + labelled).
+    F1 = 2 TP / (predicted + labeled) is a ratio of sums over N examples, so example i moves it by
+    N (2 TP_i - F1 (predicted_i + labeled_i)) / (predicted + labeled).
     """
-    predicted, labelled = Counter(predictions), Counter(references)
-    scale = {label: weight(label) * len(references) / (predicted[label] + labelled[label]) for label in scores}
+    predicted, labeled = Counter(predictions), Counter(references)
+    scale = {label: weight(label) * len(references) / (predicted[label] + labeled[label]) for label in scores}
     return [
         (2 * scale[r] if p == r else 0) - scale[r] * scores[r] - (scale[p] * scores[p] if p in scores else 0)
         for p, r in zip(predictions, references, strict=True)
@@ -55,7 +55,7 @@ def _parts(
 
 
 def compute_f1(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-    """Return both F1 of every example; each may lie outside [0, 1], their means never."""
+    """Return both F1 scores of every example; single scores may lie outside [0, 1], their means cannot."""
     return {"f1_macro": macro_f1(predictions, references), "f1_weighted": weighted_f1(predictions, references)}
 
 

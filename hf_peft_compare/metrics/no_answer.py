@@ -1,4 +1,4 @@
-"""No-answer rate: how often what a model wrote could not be read as one of the answers."""
+"""No-answer rate: how often a generated text could not be parsed as one of the answers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hf_peft_compare.data.answers import NO_ANSWER
 
 
 def compute_no_answer(predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-    """Give 1 for every example without an answer, else 0."""
+    """Return 1 for every example without an answer, else 0."""
     return {"no_answer": [float(prediction == NO_ANSWER) for prediction in predictions]}
 
 
 class NoAnswer(Metric):
-    """How often no answer could be read."""
+    """The share of outputs that could not be parsed as an answer."""
 
     name = "no_answer"
     scores = [
@@ -24,9 +24,9 @@ class NoAnswer(Metric):
             unit="ratio",
             greater_is_better=False,
             note=(
-                "No answer: the share of outputs that give none of the answers, or two. Each counts as wrong, so where "
-                "an answer is generated the floor is 0 and not chance; what tells a class, such as the majority, "
-                "always answers."
+                "No answer: the share of outputs with none of the answers, or with two. Each counts as wrong, so the "
+                "lowest score of a generated answer is 0 and not chance; methods that predict a class, such as the "
+                "majority class, always answer."
             ),
         )
     ]

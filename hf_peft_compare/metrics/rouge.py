@@ -18,12 +18,12 @@ PARTS = {"fmeasure": "F", "precision": "P", "recall": "R"}
 
 @cache
 def rouge_metric() -> Any:
-    """Build the metric, without bootstrap or stemming; directly, since `evaluate.load` asks the hub even for files."""
+    """Build the metric without bootstrap or stemming; not by `evaluate.load`, which queries the hub even for files."""
     import datasets
     import evaluate
 
     class PerExample(evaluate.Metric):
-        """ROUGE of texts, one by one."""
+        """ROUGE of each text."""
 
         def _info(self) -> evaluate.MetricInfo:
             text = datasets.Value("string")
@@ -48,7 +48,7 @@ def _score(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def compute_rouge(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Give every ROUGE score of every example, each in [0, 1]."""
+    """Return every ROUGE score of every example, each in [0, 1]."""
     return rouge_metric().compute(predictions=list(predictions), references=list(references))
 
 

@@ -1,4 +1,4 @@
-"""The comparison becomes pages: HTML, Markdown, LaTeX, CSV, figures. No torch on this side of the wall."""
+"""Write the comparison as HTML, Markdown, LaTeX, CSV and figures. Nothing here imports torch."""
 
 from hf_peft_compare.report.writing import write_report
 

@@ -1,4 +1,4 @@
-"""What a section is made of: blocks of plain text, which every page format escapes and lays out in its own way."""
+"""The blocks of a section: plain text, which each page format escapes and lays out in its own way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """All that a section may read. Every row has one color ("#rrggbb") and one marker in all charts."""
+    """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts."""
 
     study: StudyConfig
     records: Mapping[str, RunRecord]
@@ -37,7 +37,7 @@ class Paragraph:
 
 @dataclass(frozen=True, kw_only=True)
 class Bullets:
-    """A list of sentences, with a title where there are several lists."""
+    """A list of sentences, with a title if there are several lists."""
 
     kind: ClassVar[str] = "bullets"
     title: str = ""
@@ -46,7 +46,7 @@ class Bullets:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A table's column; numbers stand to the right."""
+    """A table's column; numbers are right-aligned."""
 
     title: str
     numeric: bool = True
@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent of its row."""
+    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent color of its row."""
 
     text: str
     details: Sequence[str] = ()
@@ -64,7 +64,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `main` tables also stand in tables.tex. `name` is its label there."""
+    """A table; `main` tables are also written to tables.tex. `name` is its label there."""
 
     kind: ClassVar[str] = "table"
     name: str
@@ -77,7 +77,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing: its file name, what it shows in words, and its Vega-Lite specification, as `Live` has it."""
+    """A static chart: its file name, its alternative text, and its Vega-Lite specification, as in `Live`."""
 
     name: str
     alt: str
@@ -94,9 +94,9 @@ class Menu:
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """A Vega-Lite specification, and menus of which the first options hold at first.
+    """A Vega-Lite specification, and menus whose first options are selected initially.
 
-    Text from data stands in its values and titles alone, never in an expression. All numbers are finite.
+    Text from data is only in its values and titles, never in an expression. All numbers are finite.
     """
 
     spec: Mapping[str, Any]
@@ -105,7 +105,7 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True)
 class Charts:
-    """Charts side by side under one caption; `live` takes their place in the page where scripts run."""
+    """Charts side by side under one caption; `live` replaces them in the page if scripts run."""
 
     kind: ClassVar[str] = "charts"
     charts: Sequence[Chart]
@@ -115,7 +115,7 @@ class Charts:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one row answered to an example."""
+    """One row's answer to an example."""
 
     label: str
     text: str
@@ -136,11 +136,11 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Browser:
-    """All examples, to be searched and filtered in the page where scripts run; they take the place of single ones.
+    """All examples, to search and filter in the page if scripts run; they replace the single examples.
 
     Args:
         data: JSON of the score ("title", "greater_is_better"), the "rows" (label, accent), the "examples" (ids,
-            sources, references, how many there are in_all) and the "runs" (row number, seed, answers, scores).
+            sources, references, and their number in_all) and the "runs" (row number, seed, answers, scores).
     """
 
     kind: ClassVar[str] = "browser"
@@ -149,7 +149,7 @@ class Browser:
 
 @dataclass(frozen=True, kw_only=True)
 class CardBlock:
-    """A method's card: (term, text) pairs, a formula in LaTeX, a link where the card has one."""
+    """A method's card: (term, text) pairs, a formula in LaTeX, and a link if the card has one."""
 
     kind: ClassVar[str] = "card"
     title: str
@@ -162,7 +162,7 @@ class CardBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
-    """A long text that is opened on demand, e.g. a traceback."""
+    """A long text in a collapsed element, e.g. a traceback."""
 
     kind: ClassVar[str] = "folded"
     title: str
@@ -177,8 +177,8 @@ class Section:
     """One part of the report, in one file.
 
     Args:
-        order: sections stand in this order.
-        render: gives the section's blocks; a section without blocks is left out.
+        order: sections are sorted by it.
+        render: returns the section's blocks; a section without blocks is left out.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Section:
 def text_table(
     *, name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[object]], notes: Sequence[str] = ()
 ) -> Table:
-    """Make a table of plain text cells; cells may be ready-made."""
+    """Build a table of plain text cells; items may also be `Cell` objects."""
     return Table(
         name=name,
         caption=caption,

@@ -1,6 +1,6 @@
-"""Text from data, models and configs, made harmless for each page format.
+"""Escape text from data, models and configs for each page format.
 
-HTML is escaped by jinja2 itself; what else a page must not take literally is handled here.
+jinja2 escapes HTML; this module handles everything else that a page must not interpret.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Raw(str):
-    """Text that is already in a page's own language and must not be escaped again."""
+    """Text that is already in the language of the page and must not be escaped again."""
 
 
 def visible(text: object) -> str:
-    """Show control characters as their pictures, and drop marks that would turn the direction of what follows."""
+    """Replace control characters by their symbols, and drop marks that change the direction of the following text."""
     plain = str(text).replace("\r\n", "\n").replace("\r", "\n")
     return _DIRECTION.sub("", _CONTROL.sub(_picture, plain))
 
@@ -28,7 +28,7 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def cap(text: object, length: int) -> str:
-    """Cut a text that is longer than `length` characters, and say how much was cut."""
+    """Cut a text that is longer than `length` characters, and append the number of characters cut."""
     plain = str(text)
     if len(plain) <= length:
         return plain
@@ -50,7 +50,7 @@ def escape_markdown(text: object) -> str:
 
 
 def _escape_markdown_character(match: re.Match[str]) -> str:
-    """Escape where it can matter: inside words and numbers most punctuation is plain."""
+    """Escape a character only where Markdown interprets it: most punctuation inside words and numbers is plain."""
     character, text, place = match.group(), match.string, match.start()
     if character in "-+=#" and place > 0:
         return character
@@ -124,7 +124,7 @@ _GREEK = (
 _LATEX.update(
     {sign: rf"\ensuremath{{\{name}}}" for sign, name in zip(_GREEK.split()[::2], _GREEK.split()[1::2], strict=True)}
 )
-# What T1 fonts can set: Latin letters of Western and Central European languages, and a few signs.
+# Characters in T1 fonts: Latin letters of Western and Central European languages, and a few symbols.
 _SETTABLE = set(map(chr, range(0x20, 0x7F))) | set(
     "¡¿£§©®°ÄÅÆÇÉÑÖØÜßÀÁÂÃÈÊËÌÍÎÏÐÒÓÔÕÙÚÛÝÞ"
     "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿ"
@@ -135,9 +135,9 @@ _LONG_WORD = re.compile(r"\S{40}(?=\S)")
 
 
 def escape_latex(text: object) -> str:
-    """Escape a text for LaTeX; what pdflatex cannot set becomes a visible placeholder such as [U+1F600].
+    """Escape a text for LaTeX; characters that pdflatex cannot typeset become placeholders such as [U+1F600].
 
-    A run of such characters becomes one placeholder, and long words may be broken anywhere.
+    A sequence of such characters becomes one placeholder, and long words may be broken anywhere.
     """
     if isinstance(text, Raw):
         return str(text)
@@ -157,7 +157,9 @@ def _is_settable(character: str) -> bool:
 
 
 def _escape_settable(text: str) -> str:
-    apart = re.sub(r"([-,'])(?=\1)", "\\1\u200c", re.sub(r"\s*\n\s*", " ", text))  # or TeX joins them: -- ,, ''
+    apart = re.sub(
+        r"([-,'])(?=\1)", "\\1\u200c", re.sub(r"\s*\n\s*", " ", text)
+    )  # otherwise TeX forms ligatures: -- ,, ''
     joined = "".join(_LATEX.get(character, character) for character in apart)
     return joined.replace("\u200b", r"\allowbreak{}").replace("\u200c", "{}")
 

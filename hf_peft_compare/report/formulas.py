@@ -1,4 +1,4 @@
-"""Formulas of method cards, shown without a network: MathML in HTML, checked LaTeX in LaTeX, else their source."""
+"""Render formulas of method cards without a network: MathML in HTML, checked LaTeX in LaTeX, else their source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from hf_peft_compare.report.escaping import Raw, cap, escape_latex
 
 LONGEST = 600
-# Commands that LaTeX and latex2mathml both know and that can do nothing but set mathematics.
+# Commands that both LaTeX and latex2mathml support and that have no effect beyond typesetting mathematics.
 _COMMANDS = set(
     """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi rho sigma tau
     upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar infty partial
@@ -22,18 +22,18 @@ _COMMANDS = set(
 ) - {"softmax"}
 _DELIMITER = r"\s*(?:[()\[\]|/.]|\\[{}|]|\\(?:[lr]?[vV]ert|[lr]angle|[lr]floor|[lr]ceil)(?![A-Za-z]))"
 _NOT_MATHEMATICS = re.compile(
-    r"[$%#&~`\"@]|\^\^|\\[^A-Za-z,;:!{}|\s]|\\$"  # a meaning outside mathematics
-    r"|[_^]\s*[_^]"  # LaTeX stops where a script has no base or a large delimiter is none
+    r"[$%#&~`\"@]|\^\^|\\[^A-Za-z,;:!{}|\s]|\\$"  # has a meaning outside mathematics
+    r"|[_^]\s*[_^]"  # LaTeX fails if a script has no base or \big has no delimiter
     rf"|\\[bB]ig[lr]?(?![A-Za-z])(?!{_DELIMITER})"
 )
-# What latex2mathml has under another name, or does not escape.
+# Commands that latex2mathml supports under another name, and characters that it does not escape.
 _ALIASES = ((r"\\arg(?![A-Za-z])", r"\\operatorname{arg}"), ("<", r"\\lt "), (">", r"\\gt "))
 _CHILDREN = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "mroot": 2}
 
 
 @cache
 def formula_mathml(latex: str) -> str | None:
-    """Return a formula as MathML; None where it is not plain mathematics."""
+    """Return a formula as MathML, or None if it is not plain mathematics."""
     from latex2mathml.converter import convert
 
     if not _is_plain_mathematics(latex):
@@ -46,7 +46,7 @@ def formula_mathml(latex: str) -> str | None:
         complete = all(
             len(part) == _CHILDREN.get(_tag(part), len(part)) for part in ElementTree.fromstring(mathml).iter()
         )
-    except Exception:  # whatever it raises, it could not read it: StopIteration and IndexError are among them
+    except Exception:  # it raises many types on invalid input, StopIteration and IndexError among them
         return None
     return mathml.replace("<math ", '<math displaystyle="true" ', 1) if complete and "\\" not in mathml else None
 
@@ -56,21 +56,21 @@ def _tag(part: ElementTree.Element) -> str:
 
 
 def formula_latex(latex: str) -> Raw:
-    """Give a formula as LaTeX mathematics; as its escaped source where it is not plain mathematics."""
+    """Return a formula as LaTeX mathematics, or as its escaped source if it is not plain mathematics."""
     if formula_mathml(latex) is None:
         return Raw(r"\texttt{" + escape_latex(cap(latex, LONGEST)) + "}")
     return Raw(r"\(" + latex + r"\)")
 
 
 def formula_markdown(latex: str) -> Raw:
-    """Give a formula as GitHub mathematics; as code where it is not plain mathematics."""
+    """Return a formula as GitHub mathematics, or as code if it is not plain mathematics."""
     if formula_mathml(latex) is not None:
         return Raw(f"$`{latex}`$")
     return Raw("`" + " ".join(re.sub(r"[`|<>\x00-\x1f]", " ", cap(latex, LONGEST)).split()) + "`")
 
 
 def _is_plain_mathematics(latex: str) -> bool:
-    """Say whether a formula has only known commands and no sign with a meaning outside mathematics."""
+    """Whether a formula has only known commands and no character with a meaning outside mathematics."""
     if not latex.strip() or len(latex) > LONGEST or not latex.isascii() or not latex.isprintable():
         return False
     if _NOT_MATHEMATICS.search(latex) or not _is_balanced(latex):
@@ -79,7 +79,7 @@ def _is_plain_mathematics(latex: str) -> bool:
 
 
 def _is_balanced(latex: str) -> bool:
-    """Whether every brace that groups is closed, and none before it is opened."""
+    """Whether every grouping brace is closed, and none is closed before it is opened."""
     depth = 0
     for brace in re.findall(r"(?<!\\)[{}]", latex):
         depth += 1 if brace == "{" else -1

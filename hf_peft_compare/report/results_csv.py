@@ -13,7 +13,7 @@ PROVENANCE = ("config_hash", "initial_trainables_sha256", "final_trainables_sha2
 
 
 def render_csv(runs: Sequence[RunRow]) -> str:
-    """Write every figure of every run; an empty field is unknown."""
+    """Return every figure of every run as CSV; unknown values are empty fields."""
     figures = list(dict.fromkeys(key for run in runs for key in run.figures))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -34,6 +34,6 @@ def _provenance(run: RunRow) -> list[object]:
 
 
 def _inert(text: str) -> str:
-    """Keep a spreadsheet from running a text as a formula, and out of it what Python 3.10 cannot write."""
+    """Escape a text that a spreadsheet would run as a formula, and remove characters that Python 3.10 cannot write."""
     text = text.replace("\0", "")
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_peft_compare.comparison import Comparison, MethodRow
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 
 
 def render_json(comparison: Comparison) -> str:
-    """Write the whole comparison for programs."""
+    """Return the whole comparison as JSON for programs."""
     content = {
         "ranking_score": comparison.ranking_score,
         "best_row": comparison.best_row,
         "scores": {name: score.as_json() for name, score in comparison.scores.items()},
-        "verdict": say_verdict(comparison),
+        "verdict": describe_verdict(comparison),
         "rows": [_row(row) for row in comparison.rows],
         "pairs": [asdict(pair) for pair in comparison.pairs],
     }
@@ -40,7 +40,7 @@ def _row(row: MethodRow) -> dict[str, Any]:
 
 
 def finite(tree: object) -> Any:
-    """Give JSON's null for numbers that JSON does not have, at any depth, and no lone surrogates."""
+    """Return a tree with non-finite numbers replaced by None, at any depth, and without lone surrogates."""
     if isinstance(tree, dict):
         return {finite(key): finite(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,4 +1,4 @@
-"""The three page languages. In each, whatever a template prints is escaped unless it was made by us."""
+"""Template environments of the three page languages. Each escapes everything except markup built by this package."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _LATEX_SIGNS: dict[str, Any] = {
 
 @cache
 def environment(language: str) -> jinja2.Environment:
-    """Give the template environment of "html", "md" or "tex"."""
+    """Return the template environment of "html", "md" or "tex"."""
     makers = {"html": _html, "md": _markdown, "tex": _latex}
     made = makers[language]()
     made.filters["cap"] = cap
-    made.filters["raw"] = Raw  # for words of the templates' own; never for data
+    made.filters["raw"] = Raw  # only for text written in the templates, never for data
     return made
 
 
@@ -57,7 +57,7 @@ def _markdown() -> jinja2.Environment:
 
 
 def web_link(url: str) -> str:
-    """Link a plain web address; anything else stays text and is escaped as such."""
+    """Return a link for a plain web address; any other text is returned unchanged and escaped later."""
     return Raw(f"<{url}>") if re.fullmatch(r"https?://[\w./:#?&=%~+-]+", url, flags=re.ASCII) else url
 
 
@@ -71,7 +71,7 @@ def _latex() -> jinja2.Environment:
 
 
 def two_lines(title: str) -> Raw:
-    """Break a column's title before its middle word, so that LaTeX columns stay narrow."""
+    """Break a column's title in the middle, so that LaTeX columns stay narrow."""
     words = cap(title, 60).split(" ")
     middle = (len(words) + 1) // 2
     lines = [" ".join(part) for part in (words[:middle], words[middle:]) if part]
@@ -79,7 +79,7 @@ def two_lines(title: str) -> Raw:
 
 
 def column_type(table: Table, place: int) -> str:
-    """Give the LaTeX type of a column: right for numbers, a paragraph where some text is long, else left."""
+    """Return the LaTeX type of a column: right for numbers, a paragraph if some text is long, else left."""
     if table.columns[place].numeric:
         return "r"
     longest = max((len(row[place].text) for row in table.rows), default=0)

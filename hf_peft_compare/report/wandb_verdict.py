@@ -1,4 +1,4 @@
-"""A study's verdict in Weights & Biases: a run of its group, and a report."""
+"""Log a study's verdict to Weights & Biases: a run of its group, and a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.comparison.columns import cost_columns, main_scores, ranking_column
 from hf_peft_compare.comparison.pareto import pareto_fronts
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 
 if TYPE_CHECKING:
     from hf_peft_compare.comparison import Comparison, MethodRow
@@ -20,9 +20,9 @@ from hf_peft_compare.utils.wandb_run import is_disabled, logger, open_run
 
 
 def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
-    """Log a study's verdict, comparison and Pareto fronts as a run of its group; what goes wrong is a warning.
+    """Log a study's verdict, comparison and Pareto fronts as a run of its group; failures become warnings.
 
-    The same study goes on in the same W&B run, so that its newest verdict stands in the summary.
+    The same study resumes the same W&B run, so that the summary has the newest verdict.
 
     | key                       | what is logged                                                    |
     |---------------------------|-------------------------------------------------------------------|
@@ -30,9 +30,9 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
     | verdict/comparison        | a table: each row's scores with their intervals, and its costs    |
     | verdict/pareto            | a table: row, cost, on the front as measured, share of resamples  |
     | verdict/against/<cost>    | a scatter plot of the ranking score against the cost              |
-    | verdict/report            | the address of a W&B report of the group, made the first time     |
+    | verdict/report            | the address of a W&B report of the group, created the first time  |
 
-    The report needs an account and the package wandb-workspaces; without them there is none.
+    The report requires an account and the package wandb-workspaces; without them it is not created.
     """
     if is_disabled() or comparison.best_row is None:
         return
@@ -41,7 +41,7 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
         identity = re.sub(r"[^\w.-]+", "-", f"{study}-verdict")[-128:]  # W&B's own limits
         run = open_run(folder=folder, note=logger.warning, group=study, name="verdict", job_type="verdict", id=identity)
         run.summary.update(
-            {"verdict/text": "\n".join(say_verdict(comparison)), "verdict/best_row": comparison.best_row}
+            {"verdict/text": "\n".join(describe_verdict(comparison)), "verdict/best_row": comparison.best_row}
         )
         run.log(dict(_tables(comparison)))
         if not run.offline and "verdict/report" not in run.summary.keys() and find_spec("wandb_workspaces"):
@@ -55,7 +55,7 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
 
 
 def make_report(comparison: Comparison, *, study: str, entity: str, project: str) -> Any:
-    """Make a W&B report: the verdict, then the curves, scores and costs of the study's runs; it is not saved yet."""
+    """Build an unsaved W&B report: the verdict, then the curves, scores and costs of the study's runs."""
     import wandb_workspaces.reports.v2 as blocks
     from wandb_workspaces import expr
 
@@ -70,11 +70,11 @@ def make_report(comparison: Comparison, *, study: str, entity: str, project: str
     return blocks.Report(
         entity=entity,
         project=project,
-        title=f"{study}: which method to take",
+        title=f"{study}: comparison of methods",
         description=f"The verdict on the runs of {study}, by hf_peft_compare.",
         blocks=[
             blocks.H1("Verdict"),
-            blocks.UnorderedList([*say_verdict(comparison)]),
+            blocks.UnorderedList([*describe_verdict(comparison)]),
             blocks.H1("Runs"),
             blocks.PanelGrid(runsets=[runs], panels=[scores, time, curves]),
         ],
@@ -90,7 +90,7 @@ def _finish(run: Any) -> None:
 
 
 def _tables(comparison: Comparison) -> Iterator[tuple[str, Any]]:
-    """Give the tables of a comparison, and a plot for every cost."""
+    """Yield the tables of a comparison, and a plot for every cost."""
     import wandb
 
     scores, costs = main_scores(comparison), [column.key for column in cost_columns(comparison)]

@@ -1,4 +1,4 @@
-"""Write a report's folder: pages, tables, figures, and the records they were made from."""
+"""Write a report's folder: pages, tables, figures, and the records they were built from."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PAGES = {"index.html": "html", "README.md": "md", "tables.tex": "tex", "report.t
 def write_report(
     study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path
 ) -> Path:
-    """Write the report of a study, finished or not, and give the path of its index.html.
+    """Write the report of a study, finished or not, and return the path of its index.html.
 
-    The same records give the same bytes. Runs of the study without a record are marked as not run yet.
+    The same records produce the same bytes. Runs of the study without a record are marked as not run yet.
 
     Args:
-        records, predictions: by run name; they are copied to `records/<run>/`, so that the folder can be rebuilt.
+        records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
     """
-    bundle_vega()  # meanwhile the rest is made
+    bundle_vega()  # in parallel to the rest
     material = gather(study, records, predictions)
     sections = render_sections(material)
     results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
@@ -71,7 +71,7 @@ def write_report(
 
 
 def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions]) -> Material:
-    """Compare the runs of a study and give every row its color."""
+    """Compare the runs of a study and assign every row its color and marker."""
     expected = [(row, seed) for row in study.methods for seed in study.seeds]
     comparison = compare(records, predictions, expected_runs=expected)
     return Material(
@@ -85,14 +85,14 @@ def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Ma
 
 
 def render_sections(material: Material) -> list[tuple[Section, list[Block]]]:
-    """Ask every section for its blocks, in order; those with nothing to say are left out."""
+    """Render every section in order; sections without blocks are left out."""
     sections = sorted(SECTIONS.entries.values(), key=lambda section: (section.order, section.name))
     rendered = [(section, list(section.render(material))) for section in sections]
     return [(section, blocks) for section, blocks in rendered if blocks]
 
 
 def key_facts(material: Material) -> Iterator[tuple[str, str]]:
-    """Say what was compared on what, from the first record: (term, text) pairs for the page's head."""
+    """Yield (term, text) pairs for the page's head: model, data, sizes, seeds and devices, from the records."""
     record = next(iter(material.records.values()), None)
     if record is None:
         return
@@ -108,7 +108,7 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
 
 
 def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:
-    """Write records and predictions below `folder`; what an earlier report left there of other runs goes."""
+    """Write records and predictions into `folder`, and delete those of other runs that an earlier report left."""
     for run, record in records.items():
         write_record(record, folder / run)
         write_predictions(predictions.get(run, ()), folder / run)

@@ -7,7 +7,7 @@ from html import escape
 
 from hf_peft_compare.comparison import Comparison
 from hf_peft_compare.comparison.columns import main_columns
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.report.charts.drawing import as_inline
 from hf_peft_compare.report.escaping import visible
 from hf_peft_compare.utils.formatting import format_interval
@@ -22,7 +22,7 @@ def render_html(comparison: Comparison, svg: str | None) -> str:
     Args:
         svg: the Pareto plot; None: nothing to draw.
     """
-    verdict = "".join(f"<li>{_text(sentence)}</li>" for sentence in say_verdict(comparison))
+    verdict = "".join(f"<li>{_text(sentence)}</li>" for sentence in describe_verdict(comparison))
     plot = f"<div style='max-width:{PLOT_WIDTH}px'>{as_inline(svg, alt='Pareto plot')}</div>" if svg else ""
     return f"<div><ul>{verdict}</ul><table>{''.join(_lines(comparison))}</table>{plot}</div>"
 

@@ -12,8 +12,8 @@ from hf_peft_compare.comparison import Comparison
 from hf_peft_compare.comparison.columns import PARAMETERS, memory_column, ranking_column
 from hf_peft_compare.comparison.console import render_table
 from hf_peft_compare.comparison.example_scores import Predictions
-from hf_peft_compare.comparison.recommendation import Budget, Choice, choose, parse_size, say_choice
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.recommendation import Budget, Choice, choose, describe_choice, parse_size
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.records.record import RunRecord, read_runs
@@ -94,7 +94,7 @@ class Result(Mapping[str, MethodResult]):
     @property
     def verdict(self) -> list[str]:
         """The verdict as sentences, the most important first."""
-        return say_verdict(self.comparison)
+        return describe_verdict(self.comparison)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -164,7 +164,7 @@ class Result(Mapping[str, MethodResult]):
         )
         choice = choose(self.comparison, budget)
         return Recommendation(
-            row=choice.row.row if choice.row else None, sentences=tuple(say_choice(choice)), choice=choice
+            row=choice.row.row if choice.row else None, sentences=tuple(describe_choice(choice)), choice=choice
         )
 
     def report(self, to: str | Path | None = None) -> Path:

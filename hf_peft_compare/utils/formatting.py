@@ -1,4 +1,4 @@
-"""The only place where numbers are rounded: raw units in, text out. What is unknown is a dash."""
+"""Format numbers in raw units as text: the only place where numbers are rounded. Unknown values are a dash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNKNOWN = "–"
 
 
 class Bounds(Protocol):
-    """What has a lower and an upper bound; None: not known."""
+    """An object with a lower and an upper bound; None: unknown."""
 
     @property
     def low(self) -> float | None: ...
@@ -28,7 +28,7 @@ def format_difference(value: float | None) -> str:
 
 
 def format_interval(interval: Bounds | None, *, signed: bool = False) -> str:
-    """Write an interval as "low to high"; a dash where there is none."""
+    """Write an interval as "low to high", or a dash if there is none."""
     if interval is None or interval.low is None or interval.high is None:
         return UNKNOWN
     rounded = format_difference if signed else format_score
@@ -36,7 +36,7 @@ def format_interval(interval: Bounds | None, *, signed: bool = False) -> str:
 
 
 def format_p_value(value: float | None) -> str:
-    """Round a probability to three decimals, and what is smaller to "<0.001"."""
+    """Round a probability to three decimals; smaller values become "<0.001"."""
     return UNKNOWN if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -59,7 +59,7 @@ def format_percent(ratio: float | None) -> str:
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Write seconds: whole from 100 on, else three significant digits."""
+    """Write seconds as whole numbers from 100 on, else with three significant digits."""
     return UNKNOWN if seconds is None or not math.isfinite(seconds) else format_significant(seconds)
 
 

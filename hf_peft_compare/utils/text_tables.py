@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 def text_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str]) -> str:
-    """Return a table of which the columns named in `left` are set to the left and all others to the right."""
+    """Return a table with the columns named in `left` left-aligned and all others right-aligned."""
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
     for title in titles:
         table.add_column(Text(title), justify="left" if title in left else "right", vertical="bottom", no_wrap=True)
@@ -22,7 +22,7 @@ def text_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: Se
 
 
 def as_text(table: Table, *, width: int) -> str:
-    """Return what a table looks like on a terminal of so many characters, without its colors."""
+    """Return a table as printed on a terminal of `width` characters, without colors."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as capture:
         console.print(table)

@@ -12,7 +12,7 @@ from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, RunFaile
     [
         (UserError("no such study"), BAD_INPUT, "error: no such study"),
         (RunFailed("the loss is nan"), FAILED, "failed: the loss is nan"),
-        (KeyboardInterrupt(), INTERRUPTED, "the same command goes on from the last checkpoint"),
+        (KeyboardInterrupt(), INTERRUPTED, "run the same command again to resume from the last checkpoint"),
     ],
 )
 def test_an_error_is_one_message_and_a_status(error, status, message, monkeypatch, capsys):

@@ -37,7 +37,7 @@ class Setting:
 
 
 def simulate(setting: Setting, *, num_studies: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Give the share of intervals of pairs that cover 0, and of studies with a false alarm over all pairs."""
+    """Return the share of intervals of pairs that cover 0, and of studies with a false alarm over all pairs."""
     covered: list[Floats] = []
     alarms: list[bool] = []
     for _ in range(num_studies // BATCH):

@@ -18,7 +18,7 @@ SCORES = {
 
 
 def record(row: str, values: Sequence[float], *, seed: int = 0, trainable: int = 10, **changes: Any) -> RunRecord:
-    """Give a finished record with these scores per example."""
+    """Return a finished record with these scores per example."""
     fields: dict[str, Any] = {
         "status": "finished",
         "error": None,
@@ -40,7 +40,7 @@ def record(row: str, values: Sequence[float], *, seed: int = 0, trainable: int =
 
 
 def lines(values: Sequence[float]) -> list[dict[str, Any]]:
-    """Give the per-example lines of a run."""
+    """Return the per-example lines of a run."""
     return [
         {"id": str(place), "scores": {"f": value}, "nll": 4.0 + place, "num_tokens": 2 + place}
         for place, value in enumerate(values)

@@ -1,4 +1,4 @@
-"""What a comparison says of a few small records whose numbers are worked out by hand."""
+"""The comparison of a few small records, checked against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_row_is_the_mean_over_its_seeds_with_their_spread() -> None:
     assert row.figures["f"] == pytest.approx(0.3)  # mean of .2 and .4
     assert row.spreads["f"] == pytest.approx(np.sqrt(0.02))  # sample deviation of .2 and .4
     assert row.figures["train_seconds"] == 150.0
-    assert row.intervals["f"].scope == "over 2 test examples and 2 seeds, too few to hold 95 %"
+    assert row.intervals["f"].scope == "over 2 test examples and 2 seeds, too few for 95 % coverage"
 
 
 def test_one_seed_is_said_to_be_one_seed_and_has_no_spread() -> None:
@@ -61,12 +61,12 @@ def test_rows_that_train_nothing_are_floors() -> None:
     assert not compared({"a-seed0": [0.1, 0.2]}).rows[0].floor
 
 
-def test_rows_that_share_a_title_are_told_apart() -> None:
+def test_rows_that_share_a_title_are_labeled_with_their_names() -> None:
     records = {name: record(name[0], [0.1], card={"title": "LoRA"}) for name in ("a-seed0", "b-seed0")}
     rows = compare(records, {}, expected_runs=[("a", 0), ("b", 0)]).rows
     assert [row.label for row in rows] == ["LoRA (a)", "LoRA (b)"]
 
 
-def test_the_telling_line_of_a_traceback_is_its_last() -> None:
+def test_the_most_informative_line_of_a_traceback_is_its_last() -> None:
     assert first_line('Traceback (most recent call last):\n  File "x"\nRuntimeError: boom\n') == "RuntimeError: boom"
     assert first_line("boom\nsecond") == "boom"

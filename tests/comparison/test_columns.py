@@ -1,4 +1,4 @@
-"""Losses of different units never stand in one column, nor are they ranked against each other."""
+"""Losses of different units are never in one column, nor ranked against each other."""
 
 from small import SCORES, lines, record
 
@@ -10,7 +10,7 @@ VALUES = [0.2, 0.4, 0.9]
 
 
 def scored(row: str, *, unit: str, loss: float) -> RunRecord:
-    """Give a finished record whose test loss has a unit."""
+    """Return a finished record whose test loss has a unit."""
     scores = {**SCORES, "test_loss": {**SCORES["test_loss"], "unit": unit}}
     return record(row, VALUES, scores=scores, results={"f": 0.5, "test_loss": loss})
 

@@ -10,7 +10,7 @@ from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.pareto import pareto_fronts
 from hf_peft_compare.comparison.recommendation import Budget, choose
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.records.record import write_record
 from hf_peft_compare.records.run_folder import write_predictions
 
@@ -46,7 +46,7 @@ def test_the_best_row_whose_files_or_latency_fit_is_chosen() -> None:
 def test_a_row_whose_costs_were_not_measured_does_not_fit() -> None:
     choice = choose(study({"full": COSTS["full"]}), Budget(max_checkpoint_bytes=1e6, max_latency_seconds=1))
     assert choice.row is None
-    assert choice.missed["lora"] == ["its checkpoint is not known", "its latency is not known"]
+    assert choice.missed["lora"] == ["its checkpoint is unknown", "its latency is unknown"]
     assert "its checkpoint is 500 MB" in choice.missed["full"][0]
 
 
@@ -58,9 +58,9 @@ def test_each_has_a_front_of_its_own() -> None:
 
 
 def test_a_verdict_names_the_smallest_checkpoint_and_no_fastest_row() -> None:
-    said = " ".join(say_verdict(study(means=dict.fromkeys(MEANS, 0.5))))
-    assert "checkpoint" in said
-    assert "latency" not in said
+    verdict = " ".join(describe_verdict(study(means=dict.fromkeys(MEANS, 0.5))))
+    assert "checkpoint" in verdict
+    assert "latency" not in verdict
 
 
 def test_the_command_takes_both_limits(tmp_path: Any, capsys: Any) -> None:
@@ -69,6 +69,6 @@ def test_the_command_takes_both_limits(tmp_path: Any, capsys: Any) -> None:
         write_record(record(row, values, costs={**COSTS[row], "notes": []}), tmp_path / name)
         write_predictions(lines(values), tmp_path / name)
     assert main(["choose", str(tmp_path), "--max-checkpoint", "100MB", "--max-latency", "0.012"]) == 0
-    assert "Take PROMPT_TUNING" in capsys.readouterr().out
+    assert "Recommended: PROMPT_TUNING" in capsys.readouterr().out
     assert main(["choose", str(tmp_path), "--max-latency", "0.001"]) == 1
     assert "its latency is 10 ms" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from hf_peft_compare.comparison import compare
 @pytest.mark.parametrize(
     ("values", "reason"), [([0.5], "fewer than 2"), ([0.5, 0.5], "same value"), ([0.5, float("nan")], "not a finite")]
 )
-def test_no_interval_where_the_examples_cannot_tell(values: list[float], reason: str) -> None:
+def test_no_interval_if_the_examples_do_not_determine_one(values: list[float], reason: str) -> None:
     interval = compared({"a-seed0": values}).rows[0].intervals["f"]
     assert not interval.known and reason in str(interval.reason)
 

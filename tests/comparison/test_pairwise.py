@@ -1,4 +1,4 @@
-"""Every row against every other: what is paired, tested, corrected, and when nothing is claimed."""
+"""All pairs of rows: pairing, tests, adjustment, and cases without a result."""
 
 from __future__ import annotations
 
@@ -80,26 +80,26 @@ def test_effect_size_is_in_standard_deviations_of_the_paired_differences() -> No
     assert pair is not None and pair.effect_size == pytest.approx(difference.mean() / difference.std(ddof=1))
 
 
-def test_seeds_that_differ_much_keep_rows_from_being_told_apart() -> None:
+def test_a_large_variance_between_seeds_makes_a_difference_not_significant() -> None:
     means = {"a": 0.5, "b": 0.45}
     steady = compared(drawn(means, num_seeds=3)).pair("a", "b")
     shaky = compared(drawn(means, num_seeds=3, seed_spread=0.1)).pair("a", "b")
-    assert steady is not None and steady.told_apart
-    assert shaky is not None and not shaky.told_apart and (shaky.detectable or 0) > 3 * (steady.detectable or 0)
+    assert steady is not None and steady.significant
+    assert shaky is not None and not shaky.significant and (shaky.detectable or 0) > 3 * (steady.detectable or 0)
 
 
 def test_how_many_examples_it_takes_holds_when_they_are_had() -> None:
     means = {"a": 0.5, "b": 0.49}
     pair = compared(drawn(means, num_examples=200)).pair("a", "b")
-    assert pair is not None and pair.num_examples_needed and not pair.told_apart
-    assert pair.num_seeds_needed is None  # one seed says nothing of how seeds vary
+    assert pair is not None and pair.num_examples_needed and not pair.significant
+    assert pair.num_seeds_needed is None  # one seed does not show how seeds vary
     larger = compared(drawn(means, num_examples=4 * pair.num_examples_needed)).pair("a", "b")
-    assert larger is not None and larger.told_apart
+    assert larger is not None and larger.significant
 
 
 def test_more_seeds_are_named_where_they_are_what_is_missing() -> None:
     pair = compared(drawn({"a": 0.4, "b": 0.4}, num_seeds=3, num_examples=1000, seed_spread=0.1)).pair("a", "b")
-    assert pair is not None and not pair.told_apart
+    assert pair is not None and not pair.significant
     assert pair.num_seeds_needed is not None and 4 <= pair.num_seeds_needed <= 200
     assert pair.num_examples_needed is None  # the seeds' part stays, however many examples
 
@@ -120,7 +120,7 @@ def test_what_could_be_found_counts_all_pairs() -> None:
 def test_equal_answers_are_not_tested() -> None:
     pair = compared({"a-seed0": [0.1, 0.4], "b-seed0": [0.1, 0.4]}).pair("a", "b")
     assert pair is not None and (pair.mean, pair.improvement, pair.p_value) == (0, 0.5, None)
-    assert not pair.told_apart and pair.interval.reason == "the difference is the same on every example"
+    assert not pair.significant and pair.interval.reason == "the difference is the same on every example"
 
 
 def test_rows_of_different_test_data_are_not_compared() -> None:

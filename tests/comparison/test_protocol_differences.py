@@ -1,4 +1,4 @@
-"""Runs differ as their study's rows say without a word, and in nothing else."""
+"""Settings that a study's rows override may differ between runs; all other differences are reported."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ import pytest
 from small import lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.protocol_differences import say_disagreements
+from hf_peft_compare.comparison.protocol_differences import describe_disagreements
 from hf_peft_compare.comparison.recommendation import Budget, choose
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.records.record import RunRecord
 
 
 def trained_on(row: str, size: int, *, train: str | None = None, test: str = "t", **changes: Any) -> RunRecord:
-    """Give a record of a run on so many train examples; by default of a grid over their number."""
+    """Return a record of a run on so many train examples; by default of a grid over their number."""
     config = {"num_train_samples": size, "max_length": 64, "grid": {"num_train_samples": size}}
     provenance = {"data_fingerprint": {"train": train or str(size), "test": test}}
     fields = {"config": config, "provenance": provenance, **changes}
     return record(row, [0.1, 0.2, 0.4, 0.3], **fields)
 
 
-def said(*records: RunRecord) -> list[str]:
-    return list(say_disagreements({made.run: made for made in records}))
+def sentences(*records: RunRecord) -> list[str]:
+    return list(describe_disagreements({made.run: made for made in records}))
 
 
 def test_a_grid_over_the_number_of_train_samples_is_no_disagreement() -> None:
-    assert said(trained_on("a", 50), trained_on("b", 150), trained_on("c", 50)) == []
+    assert sentences(trained_on("a", 50), trained_on("b", 150), trained_on("c", 50)) == []
 
 
 def test_a_rows_own_number_is_none_either_where_the_study_file_says_so() -> None:
     own = {"config": {"num_train_samples": 8, "max_length": 64}}
     assert (
-        said(trained_on("a", 50), trained_on("b", 8, config_origins={"num_train_samples": "study method"}, **own)) == []
+        sentences(trained_on("a", 50), trained_on("b", 8, config_origins={"num_train_samples": "study method"}, **own))
+        == []
     )
-    (samples, data) = said(*(trained_on(row, size, **_undeclared(size)) for row, size in (("b", 8), ("c", 50))))
+    (samples, data) = sentences(*(trained_on(row, size, **_undeclared(size)) for row, size in (("b", 8), ("c", 50))))
     assert samples.startswith("Runs differ in num_train_samples: 8 (b-seed0); 50 (c-seed0)")
     assert data.startswith("Runs differ in data train:")
 
@@ -53,12 +54,12 @@ def _undeclared(size: int) -> dict[str, Any]:
     ],
 )
 def test_other_data_of_the_same_size_is_a_disagreement(change: dict[str, str], sentence: str) -> None:
-    assert said(trained_on("a", 50), trained_on("b", 50, **change)) == [sentence]
+    assert sentences(trained_on("a", 50), trained_on("b", 50, **change)) == [sentence]
 
 
 def test_what_a_grid_does_not_vary_is_a_disagreement_still() -> None:
     other = {"num_train_samples": 150, "max_length": 32, "grid": {"num_train_samples": 150}}
-    assert said(trained_on("a", 50), trained_on("b", 150, config=other)) == [
+    assert sentences(trained_on("a", 50), trained_on("b", 150, config=other)) == [
         "Runs differ in max_length: 64 (a-seed0); 32 (b-seed0)."
     ]
 

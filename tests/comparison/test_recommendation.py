@@ -1,4 +1,4 @@
-"""The row to take under a budget, and what is said where nothing fits."""
+"""The recommended row under a budget, and the sentences if no row fits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.recommendation import (
     Budget,
     choose,
+    describe_choice,
     is_mergeable,
     parse_size,
-    say_choice,
-    say_over_studies,
+    summarize_choices,
 )
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import RunRecord, write_record
@@ -60,8 +60,8 @@ def test_sizes_are_read_with_their_units(text: str, size: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["8", "GiB", "-1GB", "0GB", "8 apples", "", "nanGB", "1e3MB"])
-def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UserError, match="is not a size; give a number above 0 with a unit, such as 8GiB"):
+def test_an_invalid_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UserError, match="is not a size; expected a number above 0 with a unit, such as 8GiB"):
         parse_size(text)
 
 
@@ -88,34 +88,39 @@ def test_the_costliest_seed_decides() -> None:
     assert chosen(comparison, max_minutes=1.6) is None and chosen(comparison, max_minutes=2) == "a"
 
 
-def test_the_evidence_and_what_lies_outside_are_said() -> None:
-    said = "\n".join(say_choice(choose(study(), Budget(max_memory_bytes=8e9))))
-    assert "Take LORA: F 0.4" in said or "Take LORA: F 0.5" in said
-    assert "10 min of training, 6,000 MB of GPU memory, 10 trained parameters." in said
-    assert "FULL has a better mean and does not fit: its memory is 10,000 MB, 25 % over the limit." in said
-    assert "for this seed only" in said
+def test_the_evidence_and_better_rows_beyond_the_budget_are_stated() -> None:
+    sentences = "\n".join(describe_choice(choose(study(), Budget(max_memory_bytes=8e9))))
+    assert "Recommended: LORA, with F 0.4" in sentences or "Recommended: LORA, with F 0.5" in sentences
+    assert "10 min of training, 6,000 MB of GPU memory, 10 trained parameters." in sentences
+    assert "FULL has a better mean but does not fit: its memory is 10,000 MB, 25 % over the limit." in sentences
+    assert "for this seed only" in sentences
 
 
 def test_a_rival_within_the_budget_is_named() -> None:
     close = study({"full": 0.5, "lora": 0.499, "prompt_tuning": 0.2})
     choice = choose(close, Budget())
     assert [row.row for row in choice.rivals] == [{"full": "lora", "lora": "full"}[choice.row.row]]  # type: ignore[union-attr]
-    assert "fits too and cannot be told from it: −0.0" in "\n".join(say_choice(choice))
+    assert "also fits and is not significantly different: −0.0" in "\n".join(describe_choice(choice))
 
 
-def test_a_quality_that_the_interval_does_not_hold_for_sure_is_said_to_be_unsure() -> None:
+def test_a_quality_limit_within_the_interval_is_reported_as_uncertain() -> None:
     comparison = study()
     low = comparison.rows[0].intervals["f"].low
     assert low is not None
-    sure, unsure = ("\n".join(say_choice(choose(comparison, Budget(min_quality=q)))) for q in (low - 0.01, low + 0.001))
-    assert "it may not have that quality" in unsure and "it may not have that quality" not in sure
+    sure, unsure = (
+        "\n".join(describe_choice(choose(comparison, Budget(min_quality=q)))) for q in (low - 0.01, low + 0.001)
+    )
+    assert "it may miss that quality" in unsure and "it may miss that quality" not in sure
 
 
-def test_where_nothing_fits_the_nearest_and_its_distance_are_said() -> None:
+def test_if_no_row_fits_the_nearest_and_its_distance_are_stated() -> None:
     choice = choose(study(), Budget(max_memory_bytes=3e9))
-    said = "\n".join(say_choice(choice))
+    sentences = "\n".join(describe_choice(choice))
     assert choice.row is None and choice.nearest.row == "prompt_tuning"
-    assert said.startswith("Nothing fits. Nearest is PROMPT_TUNING") and "its memory is 4,000 MB, 33.3 % over" in said
+    assert (
+        sentences.startswith("No method fits. The nearest is PROMPT_TUNING")
+        and "its memory is 4,000 MB, 33.3 % over" in sentences
+    )
 
 
 def test_nearest_is_who_misses_fewest_limits_before_who_misses_by_least() -> None:
@@ -128,7 +133,7 @@ def test_nearest_is_who_misses_fewest_limits_before_who_misses_by_least() -> Non
 def test_an_unknown_cost_does_not_fit() -> None:
     comparison = compare({"a-seed0": record("a", [0.1, 0.2], seconds={})}, {}, expected_runs=[("a", 0)])
     choice = choose(comparison, Budget(max_minutes=5))
-    assert choice.row is None and choice.missed["a"] == ["its training is not known"]
+    assert choice.row is None and choice.missed["a"] == ["its training is unknown"]
 
 
 def test_without_a_score_there_is_nothing_to_choose() -> None:
@@ -155,7 +160,9 @@ def test_what_can_be_merged(method: str, config: dict[str, Any], mergeable: bool
 def test_over_several_studies_the_row_that_is_good_in_most_is_named() -> None:
     other = study({"full": 0.3, "lora": 0.6, "prompt_tuning": 0.2})
     choices = [choose(comparison, Budget(max_memory_bytes=8e9)) for comparison in (study(), other)]
-    assert say_over_studies(choices) == "Over 2 studies: lora is the choice, or cannot be told from it, in 2."
+    assert summarize_choices(choices) == (
+        "lora: recommended, or not significantly different from it, in 2 of 2 studies."
+    )
 
 
 def write(folder: Path) -> None:
@@ -165,15 +172,15 @@ def write(folder: Path) -> None:
         write_predictions(predictions[run], folder / run)
 
 
-def test_the_command_answers_from_records_and_its_status_says_whether_something_fits(
+def test_the_command_reads_records_and_its_status_is_whether_a_row_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "study")
     place = ["--output-dir", str(tmp_path)]
     assert main(["choose", "study", "--max-memory", "8GB", "--max-minutes", "20", "--min-quality", ".3", *place]) == 0
-    assert "Take LORA" in capsys.readouterr().out
+    assert "Recommended: LORA" in capsys.readouterr().out
     assert main(["choose", "study", str(tmp_path / "study"), "--max-memory", "1GB"] + place) == 1
-    assert "Nothing fits in any of the studies." in capsys.readouterr().out
+    assert "No method fits in any of the studies." in capsys.readouterr().out
     assert main(["choose", "study", "--max-memory", "8", *place]) == 2
     assert main(["choose", "other", *place]) == 2
-    assert "give a study that has run, or a folder of runs" in capsys.readouterr().err
+    assert "pass a study that has run, or a folder of runs" in capsys.readouterr().err

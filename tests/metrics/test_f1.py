@@ -20,7 +20,7 @@ def drawn(size, *, seed):
 
 
 def test_f1_of_a_small_example_by_hand():
-    # a: 2 right of 3 predicted and 3 labelled; b: 1 of 2 and 2; c: 3 of 4 and 5.
+    # a: 2 right of 3 predicted and 3 labeled; b: 1 of 2 and 2; c: 3 of 4 and 5.
     assert class_f1(PREDICTIONS, REFERENCES) == pytest.approx({"a": 4 / 6, "b": 2 / 4, "c": 6 / 9})
 
 

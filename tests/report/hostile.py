@@ -31,7 +31,7 @@ ROWS = ("lora", "full", "lead", "<b>row</b> & $x_1$ | \\par")
 
 
 def hostile_study() -> Study:
-    """Give a study whose every text is hostile."""
+    """Return a study whose every text is hostile."""
     references = References(source=EVERYTHING, rows={"lora": {"rougeL_fmeasure": 0.1}, SCRIPT: {}}, differences=TEXTS)
     return Study(
         name=EVERYTHING,
@@ -43,7 +43,7 @@ def hostile_study() -> Study:
 
 
 def hostile_runs() -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
-    """Give records and predictions whose every text is hostile; one run failed with a hostile error."""
+    """Return records and predictions whose every text is hostile; one run failed with a hostile error."""
     predictions = {run_name(row=row, seed=0): _lines(row) for row in ROWS}
     records = {run_name(row=row, seed=0): _record(row, predictions[run_name(row=row, seed=0)]) for row in ROWS}
     records["full-seed0"] = make_failed("full", error=EVERYTHING + "\n" + "E" * 50_000)

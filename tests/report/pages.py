@@ -44,7 +44,7 @@ class TableReader(HTMLParser):
 
 
 def read_table(page: str, name: str) -> dict[str, list[str]]:
-    """Give {first cell: other cells} of a table of a page."""
+    """Return {first cell: other cells} of a table of a page."""
     reader = TableReader(name)
     reader.feed(page)
     return {row[0]: row[1:] for row in reader.rows if row}
@@ -70,7 +70,7 @@ def find_problems(browser: Any, page: Path) -> list[str]:
 
 
 def hash_of(script: str) -> str:
-    """Give the hash by which a page's policy allows a script."""
+    """Return the hash by which a page's policy allows a script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 

@@ -17,7 +17,7 @@ FORMULA = r"W = W_0 + \frac{\alpha}{r} B A,\quad B \in \mathbb{R}^{d \times r},\
 
 
 def make_config(row: str, *, seed: int) -> dict[str, Any]:
-    """Give the resolved config of a run."""
+    """Return the resolved config of a run."""
     return {
         "study": "tiny-study",
         "row": row,
@@ -50,7 +50,7 @@ def make_config(row: str, *, seed: int) -> dict[str, Any]:
 
 
 def make_card(row: str) -> dict[str, str]:
-    """Give the card of a row's method, the same for all but the title."""
+    """Return the card of a row's method, the same for all but the title."""
     return {
         "title": TITLES.get(row, row),
         "idea": "A low-rank update is learned beside the frozen weights.",
@@ -63,7 +63,7 @@ def make_card(row: str) -> dict[str, str]:
 
 
 def make_memory(row: str, place: int, *, cuda: bool) -> dict[str, int | None]:
-    """Give the peaks of a run, larger from row to row."""
+    """Return the peaks of a run, larger from row to row."""
     peaks = {
         f"{phase}_peak_{kind}_bytes": int((1.5 + 0.4 * place) * 1e9) if cuda and row != "lead" else None
         for phase in ("train", "evaluation")
@@ -79,7 +79,7 @@ def make_memory(row: str, place: int, *, cuda: bool) -> dict[str, int | None]:
 
 
 def make_provenance(place: int, *, cuda: bool) -> dict[str, Any]:
-    """Give what a run was made with."""
+    """Return what a run was made with."""
     return {
         "python": "3.11.7",
         "versions": {"torch": "2.9.0", "transformers": "5.23.0", "peft": "0.21.2"},

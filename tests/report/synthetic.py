@@ -61,7 +61,7 @@ REFERENCES = References(
 
 
 def score_names() -> list[str]:
-    """Give the score names of a summarization record, the ranking score first."""
+    """Return the score names of a summarization record, the ranking score first."""
     rouge = [
         f"{kind}_{part}"
         for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -72,7 +72,7 @@ def score_names() -> list[str]:
 
 
 def about_score(name: str) -> dict[str, Any]:
-    """Give title, unit and direction of a score."""
+    """Return title, unit and direction of a score."""
     if name == "test_loss":
         return {"title": "Test loss", "unit": "nats per token", "greater_is_better": False}
     kind, _, part = name.partition("_")
@@ -82,7 +82,7 @@ def about_score(name: str) -> dict[str, Any]:
 
 
 def make_predictions(row: str, *, seed: int = 0, num_examples: int = 40) -> list[dict[str, Any]]:
-    """Give the per-example lines of a run; a row's quality is that of `LEVEL`."""
+    """Return the per-example lines of a run; a row's quality is that of `LEVEL`."""
     lines = []
     for index in range(num_examples):
         rng = random.Random(f"{row} {seed} {index}")
@@ -109,7 +109,7 @@ def make_predictions(row: str, *, seed: int = 0, num_examples: int = 40) -> list
 
 
 def make_history(row: str) -> list[dict[str, float]]:
-    """Give a falling loss with an evaluation after every epoch."""
+    """Return a falling loss with an evaluation after every epoch."""
     rng = random.Random(row)
     history: list[dict[str, float]] = []
     for step in range(1, 41):
@@ -131,7 +131,7 @@ def make_history(row: str) -> list[dict[str, float]]:
 def make_record(
     row: str, *, seed: int = 0, cuda: bool = True, predictions: list[dict[str, Any]] | None = None, **changes: Any
 ) -> RunRecord:
-    """Give a finished record; `changes` replaces fields."""
+    """Return a finished record; `changes` replaces fields."""
     lines = make_predictions(row, seed=seed) if predictions is None else predictions
     trains = row in TRAINABLE
     results = {name: sum(line["scores"][name] for line in lines) / len(lines) for name in score_names()[:-1]}
@@ -186,7 +186,7 @@ def make_record(
 
 
 def make_failed(row: str, error: str = "CUDA out of memory. Tried to allocate 20.00 GiB") -> RunRecord:
-    """Give the record of a run that failed."""
+    """Return the record of a run that failed."""
     return make_record(
         row,
         status="failed",
@@ -204,7 +204,7 @@ def make_failed(row: str, error: str = "CUDA out of memory. Tried to allocate 20
 def make_study_runs(
     *, rows: tuple[str, ...] = tuple(TITLES), seeds: tuple[int, ...] = (0,), cuda: bool = True
 ) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
-    """Give records and predictions of a study, by run name."""
+    """Return records and predictions of a study, by run name."""
     predictions = {run_name(row=row, seed=seed): make_predictions(row, seed=seed) for row in rows for seed in seeds}
     records = {
         run_name(row=row, seed=seed): make_record(
@@ -217,7 +217,7 @@ def make_study_runs(
 
 
 def make_big_study() -> tuple[Study, dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
-    """Give a study of ten rows, five seeds and 3,000 test examples; every 60th example has the same text."""
+    """Return a study of ten rows, five seeds and 3,000 test examples; every 60th example has the same text."""
     rows, seeds = [*TITLES, "ia3", "p_tuning", "prefix_tuning", "qlora"], list(range(5))
     records, predictions = {}, {}
     for row in rows:

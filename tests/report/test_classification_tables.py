@@ -52,7 +52,7 @@ def test_the_tables_of_a_classification_hold_what_its_reports_print_and_compile(
 
 
 def _words(cell: str) -> str:
-    """Give a cell's words without its LaTeX."""
+    """Return a cell's words without its LaTeX."""
     cell = cell.replace("--{}", "–").replace(r"\\", " ")
     cell = re.sub(r"\\ensuremath\{.*?\}|\\shortstack\[.\]|\\textbf|\\relax|[{}~]", "", cell)
     return " ".join(cell.split())

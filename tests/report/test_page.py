@@ -159,7 +159,7 @@ def test_pages_of_examples_are_turned(page: Any) -> None:
     assert status(page) == "6 to 10 of 40 (40 in all)" and not set(before) & set(shown_examples(page))
 
 
-def test_answers_that_agree_are_told_from_those_that_do_not(browser: Any, tmp_path: Path) -> None:
+def test_answers_that_agree_are_separated_from_those_that_differ(browser: Any, tmp_path: Path) -> None:
     records, predictions = make_study_runs(rows=("lora", "full"))
     for lines in predictions.values():
         lines[3]["prediction"] = "The same."

@@ -1,4 +1,4 @@
-"""What stands in reports/ can be made again from the records that stand beside it."""
+"""The committed reports in reports/ can be rebuilt from the records beside them."""
 
 from pathlib import Path
 

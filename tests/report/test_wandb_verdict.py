@@ -17,7 +17,7 @@ from synthetic import make_study_runs
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.orchestration import launcher
 from hf_peft_compare.report import wandb_verdict
 from hf_peft_compare.report.wandb_verdict import log_verdict, make_report
@@ -33,7 +33,7 @@ def comparison() -> Comparison:
 
 
 def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
-    """Give every table of a run by its first columns."""
+    """Return every table of a run by its first columns."""
     tables = [json.loads(path.read_text()) for path in folder.glob("wandb/*/files/media/table/**/*.table.json")]
     return {table["columns"][1]: table for table in tables}
 
@@ -45,7 +45,7 @@ def test_the_verdict_is_a_run_of_the_studys_group(tmp_path: Path, comparison: Co
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("verdict", "tiny study/é", "verdict")
     assert run["run_id"] == "tiny-study-é-verdict"
     summary = json.loads(inspect(tmp_path, "--summary"))["summary"]
-    assert summary["verdict/text"].splitlines() == say_verdict(comparison)
+    assert summary["verdict/text"].splitlines() == describe_verdict(comparison)
     assert summary["verdict/best_row"] == "full"
 
 
@@ -141,7 +141,7 @@ def test_the_report_has_the_verdict_and_the_runs_of_the_study_alone(comparison: 
     blocks = pytest.importorskip("wandb_workspaces.reports.v2")
     report = make_report(comparison, study="it's tiny", entity="someone", project="hf-peft-compare")
     (sentences,) = (block for block in report.blocks if isinstance(block, blocks.UnorderedList))
-    assert list(sentences.items) == say_verdict(comparison)
+    assert list(sentences.items) == describe_verdict(comparison)
     (grid,) = (block for block in report.blocks if isinstance(block, blocks.PanelGrid))
     assert "it's tiny" in str(grid.runsets[0].filters) and "study" in str(grid.runsets[0].filters)
     assert {type(panel) for panel in grid.panels} == {blocks.BarPlot, blocks.ScatterPlot, blocks.LinePlot}
@@ -158,7 +158,7 @@ def test_an_online_verdict_makes_its_report_once(
     monkeypatch.setattr(wandb_verdict, "open_run", lambda **about: run)
     for _ in range(2):
         log_verdict("tiny-study", comparison, tmp_path)
-    assert saved == ["tiny-study: which method to take"]
+    assert saved == ["tiny-study: comparison of methods"]
     assert run.summary["verdict/report"] == "https://example.test/report"
 
 

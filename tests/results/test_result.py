@@ -61,7 +61,7 @@ def test_plots_are_saved_as_svg_and_pdf(result, tmp_path):
 
 def test_a_choice_prints_its_evidence(result):
     chosen = result.choose(max_memory="8GiB", mergeable=True)
-    assert chosen.row == result.comparison.best_row and str(chosen).startswith("Take ")
+    assert chosen.row == result.comparison.best_row and str(chosen).startswith("Recommended: ")
     assert result.choose(max_memory="1B").row is None
     with pytest.raises(UserError, match="'8' is not a size"):
         result.choose(max_memory="8")

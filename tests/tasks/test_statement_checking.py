@@ -138,8 +138,8 @@ def test_the_study_runs_on_a_small_real_model_and_shows_every_output(tmp_path, t
     for lines in rows.values():
         for line in lines:
             assert line["source"].rstrip(".") in shown
-    assert shown.count("read as: ") == len(PROMPTS) * 7
-    assert "the floor is 0 and not chance" in section(page, "Comparison")
+    assert shown.count("parsed as: ") == len(PROMPTS) * 7
+    assert "the lowest score of a generated answer is 0 and not chance" in section(page, "Comparison")
     assert "Prompt tokens per test example" in section(page, "Quality against cost")
 
 

@@ -1,1 +1,1 @@
-"""One file per chart: each is one Vega-Lite specification, printed to files and live in the page."""
+"""One file per chart: one Vega-Lite specification each, rendered to files and interactive in the page."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from hf_peft_compare.report.charts.style import Spec, frame, short_label, unique_labels
 
-DARKEST = 0.75  # numbers must stay legible on it
+DARKEST = 0.75  # numbers must stay legible on top of it
 
 
 def confusion_chart(
     title: str, counts: Mapping[tuple[str, str], int], *, labels: Sequence[str], answers: Sequence[str], color: str
 ) -> Spec:
-    """Return a line per class and a column per answer; shades are shares of lines.
+    """Return a chart with a row per class and a column per answer; shades are shares of the row.
 
     Args:
         counts: {(class, answer): examples}.

@@ -1,4 +1,4 @@
-"""Differences of all rows to one, with their intervals."""
+"""Chart of the differences of all rows from one, with their intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_peft_compare.utils.formatting import format_difference, format_interval,
 
 
 def difference_chart(material: Material, *, description: str) -> Live:
-    """Return all rows against one of choice, at first the best."""
+    """Return a chart of all rows against a selected one, initially the best."""
     comparison = material.comparison
     known = [pair for pair in comparison.pairs if pair.interval.known]
     pairs = [oriented for pair in known for oriented in (pair, pair.reversed())]
@@ -70,7 +70,7 @@ def _difference(pair: PairedDifference, labels: Mapping[str, str]) -> Spec:
         "mean": pair.mean,
         "low": pair.interval.low,
         "high": pair.interval.high,
-        "significant": pair.told_apart,
+        "significant": pair.significant,
         "text": format_difference(pair.mean),
         "interval": format_interval(pair.interval, signed=True),
         "p": format_p_value(pair.adjusted_p_value),

@@ -1,4 +1,4 @@
-"""Draw Vega-Lite specifications as SVG and PDF, the same bytes for the same data; and bundle Vega for the page."""
+"""Render Vega-Lite specifications as SVG and PDF, byte-identical for the same data, and bundle Vega for the page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _REFERENCES = re.compile(rb"(/(?:XObject|ExtGState|Font|Pattern|Shading) <<\n)((
 
 @cache
 def bundle_vega() -> Future[str]:
-    """Begin to bundle Vega, Vega-Lite and Vega-Embed into one script that needs no network.
+    """Start bundling Vega, Vega-Lite and Vega-Embed into one script that needs no network.
 
-    It takes a second or two of one core, hence a process of its own while the rest of the report is made.
+    This takes one or two seconds of one core, so it runs in its own process while the rest of the report is built.
     """
     pool = ThreadPoolExecutor(1)
     command = [sys.executable, "-c", BUNDLE]
@@ -35,7 +35,7 @@ def bundle_vega() -> Future[str]:
 
 
 def with_settings(spec: Mapping[str, object], settings: Mapping[str, object]) -> Spec:
-    """Return a copy of a specification with {dotted path: value} set, as the page's menus set them."""
+    """Return a copy of a specification with {dotted path: value} set, as the page's menus do."""
     copied = copy.deepcopy(dict(spec))
     for path, value in settings.items():
         branch: Any = copied
@@ -47,29 +47,29 @@ def with_settings(spec: Mapping[str, object], settings: Mapping[str, object]) ->
 
 
 def first_view(live: Live) -> Spec:
-    """Return what a live chart shows before a reader chooses anything."""
+    """Return the specification of a live chart with the first option of each menu."""
     settings = {path: value for menu in live.menus for path, value in menu.options[0][1].items()}
     return with_settings(live.spec, settings)
 
 
 def draw_chart(chart: Chart) -> tuple[str, bytes]:
-    """Draw a chart: its SVG, still in the placeholder colors, and its PDF."""
+    """Render a chart and return its SVG, still in the placeholder colors, and its PDF."""
     import vl_convert
 
-    # Hidden roles and descriptions of each mark are for live charts; a drawing is described as a whole.
+    # Hidden roles and descriptions of each mark are for live charts; a static chart is described as a whole.
     svg = vl_convert.vegalite_to_svg(with_settings(chart.spec, {"config.aria": False}), allowed_base_urls=[])
     pdf = vl_convert.svg_to_pdf(as_file(svg))
-    # The writer lists references in random order; sorted, they take the same bytes' room.
+    # The writer lists references in random order; sorting them keeps their length in bytes.
     return svg, _REFERENCES.sub(lambda match: match[1] + b"".join(sorted(match[2].splitlines(True))), pdf)
 
 
 def as_file(svg: str) -> str:
-    """Return an SVG for a file of its own: dark on white, legible on any page."""
+    """Return an SVG for a separate file: dark on white, legible on any page."""
     return svg.replace(PAPER, "#ffffff").replace(INK, "#1c2128")
 
 
 def as_inline(svg: str, *, alt: str) -> str:
-    """Return an SVG for the page: transparent, lines and text in the page's own color."""
+    """Return an SVG for the page: transparent, with lines and text in the page's text color."""
     drawing = svg[svg.index("<svg") :].replace(PAPER, "none").replace(INK, "currentColor")
     return re.sub(
         r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hf_peft_compare.report.charts.style import PAPER, THEME, Spec, short_label, unique_labels
 from hf_peft_compare.utils.formatting import format_difference, format_score
 
-DARK, LIGHT = "#000000", "#ffffff"  # on a cell's own color, whatever the page's
+DARK, LIGHT = "#000000", "#ffffff"  # chosen by the cell's color, independent of the page's
 DIFFERENCE = "difference"
 
 
@@ -18,11 +18,11 @@ def heat_map_chart(
     *,
     description: str,
 ) -> Spec:
-    """Return scores in one scale of colors side by side, and differences in one that is white at zero.
+    """Return panels side by side: scores with one color scale, and differences with a scale that is white at zero.
 
     Args:
-        values: the two keys, the first one's values down, the second one's across.
-        cells: {row: {key: value}}, the last key's values fastest.
+        values: the two keys; the first one's values are rows, the second one's columns.
+        cells: {row: {key: value}}; the last key's values vary fastest.
         panels: {title: {row: number}}; one of them may be DIFFERENCE.
     """
     scores = [number for name, numbers in panels.items() if name != DIFFERENCE for number in numbers.values()]

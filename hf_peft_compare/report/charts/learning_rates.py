@@ -14,7 +14,7 @@ Points = Sequence[tuple[float, float]]
 def learning_rate_chart(
     material: Material, rows: Sequence[MethodRow], points: Mapping[str, Points], *, description: str
 ) -> Spec:
-    """Return the trials of every row on a logarithmic axis, the chosen one ringed.
+    """Return a chart of every row's trials on a logarithmic axis, with a ring around the selected one.
 
     Args:
         points: {row: (learning rate, best validation loss) of its trials}.

@@ -9,13 +9,13 @@ from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Live, Material, Menu
 from hf_peft_compare.report.charts.style import Spec, color_by_row, frame, label_rows, shape_by_row, short_label
 
-MOST_POINTS = 300  # of one run's training curve: more than a screen can show
+MOST_POINTS = 300  # per training curve: more than a screen can show
 LOSSES = {"training and validation": "true", "validation": "datum.validation", "training": "!datum.validation"}
 SCALES = {"linear": {"type": "linear", "zero": False}, "log": {"type": "log"}}
 
 
 def loss_chart(material: Material, rows: Sequence[MethodRow], *, unit: str, description: str) -> Live:
-    """Return both losses of every run over epochs; a click on the legend leaves one row in front."""
+    """Return a chart of both losses of every run over epochs; a click on the legend highlights one row."""
     layers = [
         {"transform": [{"filter": f"{kept}datum.validation"}], **layer} for kept, layer in _layers(material, rows)
     ]

@@ -1,4 +1,4 @@
-"""Scores against costs: every row as a point, with the front of what no other row beats in both."""
+"""Scores against costs: every row as a point, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from hf_peft_compare.utils.formatting import (
     format_seconds,
 )
 
-UNITS = {format_megabytes: 1e-6, format_milliseconds: 1e3}  # of what is not shown in its raw unit
+UNITS = {format_megabytes: 1e-6, format_milliseconds: 1e3}  # scale factors of figures that are not shown in raw units
 EVALUATION_TIME = FigureColumn(
     key="evaluation_seconds", title="Evaluation time (s)", write=format_seconds, greater_is_better=False
 )
@@ -45,24 +45,24 @@ EVALUATION_TIME = FigureColumn(
 
 @dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """A live scatter plot, and what sets one of its axes to a figure: {the figure's key: settings}."""
+    """A live scatter plot, and the settings that put a figure on one of its axes: {the figure's key: settings}."""
 
     live: Live
     across: Mapping[str, Mapping[str, Any]]
     up: Mapping[str, Mapping[str, Any]]
 
     def printed(self, *, across: str, up: str) -> Spec:
-        """Return the specification with two figures on its axes, narrow, as one of several drawings side by side."""
+        """Return the specification with two figures on its axes, narrow, for several charts side by side."""
         size = {"width": NARROW, "height": 270}
         return with_settings(self.live.spec, {**self.across[across], **self.up[up], **size})
 
 
 def scatter_chart(material: Material, *, description: str) -> Scatter:
-    """Return every row as a point between any two of the costs and scores there are, with the front of these."""
+    """Return a chart of every row as a point for any two of the costs and scores, with their Pareto front."""
     comparison = material.comparison
     scores = [score_column(comparison, name) for name in main_scores(comparison)]
     ranking = ranking_column(comparison).key
-    scores.sort(key=lambda column: column.key != ranking)  # the score that ranks first
+    scores.sort(key=lambda column: column.key != ranking)  # the ranking score comes first
     costs = [*cost_columns(comparison), EVALUATION_TIME]
     columns = [column for column in [*costs, *scores] if _known(comparison, column)]
     across = {column.key: _set_x(place, column) for place, column in enumerate(columns)}
@@ -105,7 +105,7 @@ def _known(comparison: Comparison, column: FigureColumn) -> bool:
 
 
 def _figures(row: MethodRow, label: str, columns: Sequence[FigureColumn]) -> Spec:
-    """Return a row's numbers as v0, v1 … with their bounds low0, high0 …, and as they are written in t0, t1 …"""
+    """Return a row's numbers as v0, v1 …, with their bounds low0, high0 …, and as formatted text in t0, t1 …"""
     figures: Spec = {"row": label, "floor": row.floor}
     for place, column in enumerate(columns):
         value, interval = _number(row, column), row.intervals.get(column.key)
@@ -119,7 +119,7 @@ def _figures(row: MethodRow, label: str, columns: Sequence[FigureColumn]) -> Spe
 
 
 def _number(row: MethodRow, column: FigureColumn) -> float | None:
-    """Return a figure in the unit of its title; None where it is unknown, or a cost that the row does not have."""
+    """Return a figure in the unit of its title, or None if it is unknown or a cost that the row does not have."""
     value = row.figures.get(column.key)
     if value is None or not math.isfinite(value) or (row.floor and not column.is_score and not value):
         return None
@@ -135,7 +135,9 @@ def _set_y(place: int, column: FigureColumn) -> Spec:
     names = ("v", "low", "high")
     given: Spec = {f"transform.{1 + n}.calculate": f"datum.{name}{place}" for n, name in enumerate(names)}
     given["params.1.value"] = 1 if column.greater_is_better else -1
-    given["layer.0.encoding.y.title"] = short_label(column.title)  # the bounds' own; two titles that differ are joined
+    given["layer.0.encoding.y.title"] = short_label(
+        column.title
+    )  # for the bounds too: Vega-Lite joins titles that differ
     return given | _set_axis("y", column)
 
 
@@ -150,7 +152,7 @@ def _set_axis(axis: str, column: FigureColumn) -> Spec:
 
 
 def _floor_layers(material: Material) -> Iterator[Spec]:
-    """Yield what has no place across, since it trains nothing: a line from side to side, and its name at the end."""
+    """Yield the layers of untrained rows, which have no x value: a line across the chart, and its label at the end."""
     color = color_by_row(material, material.comparison.finished_rows)
     floors = {"filter": "!isValid(datum.x)"}
     tooltip = [{"field": "row", "title": "Method"}, {"field": "y", "title": "value", "format": ".4~g"}]
@@ -160,7 +162,7 @@ def _floor_layers(material: Material) -> Iterator[Spec]:
         "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "color": color, "tooltip": tooltip},
     }
     numbered = {"window": [{"op": "row_number", "as": "number"}], "sort": [{"field": "y"}]}
-    below_or_above = {"expr": "datum.number % 2 ? 9 : -8"}  # or the names of two that are close would overlap
+    below_or_above = {"expr": "datum.number % 2 ? 9 : -8"}  # otherwise the labels of two close lines would overlap
     yield {
         "transform": [floors, numbered],
         "mark": {"type": "text", "align": "right", "dx": -3, "dy": below_or_above, "limit": {"expr": "width - 6"}},
@@ -169,10 +171,10 @@ def _floor_layers(material: Material) -> Iterator[Spec]:
 
 
 def _front_layer() -> Spec:
-    """Draw the front in steps: what no other row beats in both."""
+    """Return the layer of the Pareto front as steps: rows that no other row dominates."""
     return {
         "transform": [
-            {"calculate": "isValid(datum.x) ? x_sign * datum.x : -1 / 0", "as": "cost"},  # a floor costs nothing
+            {"calculate": "isValid(datum.x) ? x_sign * datum.x : -1 / 0", "as": "cost"},  # untrained: no cost
             {"calculate": "y_sign * datum.y", "as": "gain"},
             {
                 "window": [{"op": "max", "field": "gain", "as": "best"}],

@@ -1,4 +1,4 @@
-"""What all charts have in common: the color and marker of a row, labels, the frame and its theme."""
+"""Shared parts of all charts: the color and marker of a row, labels, the frame and its theme."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Material
 from hf_peft_compare.report.escaping import cap, visible
 
-# The colors of Okabe and Ito (2008), which color-blind readers can distinguish; yellow is left out: too pale on white.
+# The colors of Okabe and Ito (2008), which color-blind readers can distinguish, without yellow: too pale on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b8609a", "#c98a00", "#3a9bd4")
 FLOOR_COLORS = ("#8a8f98", "#a89078")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right")
-# Near-black and near-white; whoever shows a chart replaces them by the colors of the page or of the paper.
+# Near-black and near-white placeholders, replaced by the colors of the page or the paper when a chart is shown.
 INK, PAPER = "#0a0b0c", "#fafbfc"
-# vl-convert brings Liberation Sans along; the others have the same widths, so that labels fit wherever they are shown.
+# vl-convert includes Liberation Sans; the others have the same widths, so that labels fit wherever they are shown.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDE, NARROW = 680, 420  # pixels
 _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
@@ -46,7 +46,7 @@ LOG_AXIS = {"gridOpacity": {"condition": {"test": _IS_POWER_OF_TEN, "value": 1},
 
 
 def assign_colors(rows: Sequence[MethodRow]) -> dict[str, str]:
-    """Return the color of every row: floors in greys, the others in order; more rows than colors begin again."""
+    """Return the color of every row: grays for untrained rows, the palette in order for others; colors repeat."""
     colors: dict[str, str] = {}
     for palette, floor in ((COLORS, False), (FLOOR_COLORS, True)):
         members = [row for row in rows if row.floor is floor]
@@ -61,12 +61,12 @@ def assign_markers(rows: Sequence[MethodRow]) -> dict[str, str]:
 
 
 def short_label(text: str) -> str:
-    """Return a text that fits a legend or an axis: short, on one line."""
+    """Return a text shortened to fit a legend or an axis, on one line."""
     return " ".join(cap(visible(text), 40).split())
 
 
 def unique_labels(texts: Sequence[str]) -> list[str]:
-    """Return a short label of each text; labels that are equal once cut are numbered, for a chart groups by label."""
+    """Return a short label of each text; labels that are equal after cutting are numbered: charts group by label."""
     labels: list[str] = []
     for label in map(short_label, texts):
         numbered = (f"{label} #{number}" for number in range(2, len(texts) + 2))
@@ -80,7 +80,7 @@ def label_rows(rows: Sequence[MethodRow]) -> dict[str, str]:
 
 
 def frame(description: str, *, height: object, width: int = WIDE) -> Spec:
-    """Return what every specification begins with; the page makes its width that of its container."""
+    """Return the common part of all specifications; the page sets the width to that of the container."""
     return {
         "description": visible(cap(description, 1000)),
         "width": width,
@@ -92,12 +92,12 @@ def frame(description: str, *, height: object, width: int = WIDE) -> Spec:
 
 
 def color_by_row(material: Material, rows: Sequence[MethodRow]) -> Spec:
-    """Return the encoding that gives every row its own color."""
+    """Return the encoding that assigns every row its color."""
     return _by_row(rows, [material.colors[row.row] for row in rows])
 
 
 def shape_by_row(material: Material, rows: Sequence[MethodRow]) -> Spec:
-    """Return the encoding that gives every row its own marker."""
+    """Return the encoding that assigns every row its marker."""
     return _by_row(rows, [material.markers[row.row] for row in rows])
 
 

@@ -1,4 +1,4 @@
-"""The parts of the report, one file each; plugins add theirs by entry points, `--plugin` and `register_section`."""
+"""The sections of the report, one file each; plugins add more by entry points, `--plugin` and `register_section`."""
 
 from hf_peft_compare.core.registry import Registry
 from hf_peft_compare.report.blocks import Section

@@ -1,4 +1,4 @@
-"""What the numbers say beyond the verdict, in words computed from them; nothing is said that they do not carry."""
+"""Analysis: sentences computed from the numbers, beyond the verdict, without claims that they do not support."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
+BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
+NO_DIFFERENCE = "Not significantly different from it"
+
 
 def render_analysis(material: Material) -> list[Block]:
-    """Say who is above the floors and at what cost, and what the numbers leave open."""
+    """Return sentences on quality against the untrained rows, on cost, and on the limitations of the results."""
     comparison = material.comparison
     if comparison.best_row is None:
         return []
     quality = [
-        *say_floors(comparison),
-        *say_best_loss(comparison),
-        *say_reference(material),
+        *describe_floors(comparison),
+        *describe_best_loss(comparison),
+        *describe_reference(material),
     ]
     limits = [
-        *say_incomplete(comparison),
-        *say_unmoved(comparison),
-        *say_unfinished_training(comparison),
+        *describe_incomplete(comparison),
+        *describe_unmoved(comparison),
+        *describe_unfinished_training(comparison),
     ]
-    groups = {"Quality": quality, "Cost": list(say_costs(comparison)), "What they leave open": limits}
+    groups = {"Quality": quality, "Cost": list(describe_costs(comparison)), "Limitations": limits}
     return [Bullets(title=title, items=items) for title, items in groups.items() if items]
 
 
-def say_floors(comparison: Comparison) -> Iterator[str]:
-    """Say which trained rows are above the best floor, which are below, and which cannot be told from it."""
+def describe_floors(comparison: Comparison) -> Iterator[str]:
+    """Yield which trained rows are better or worse than the best untrained one, or not significantly different."""
     floor = comparison.row(comparison.best_floor)
     if floor is None:
-        yield "No floor row has a score yet, so how much training adds is not known."
+        yield "No untrained method has a score yet, so the gain from training is unknown."
         return
-    yield f"The best floor, where nothing is trained, is {floor.label} with {format_score(_score(floor, comparison))}."
-    found: dict[str, list[str]] = {"Above it": [], "Below it": [], "Not to be told from it": [], "Not tested": []}
+    yield f"The best method without training is {floor.label} with {format_score(_score(floor, comparison))}."
+    found: dict[str, list[str]] = {BETTER: [], WORSE: [], NO_DIFFERENCE: [], "Not tested": []}
     for row in comparison.finished_rows:
         pair = comparison.pair(row.row, floor.row)
         if not row.floor and pair is not None:
@@ -53,22 +56,22 @@ def say_floors(comparison: Comparison) -> Iterator[str]:
 def _side(pair: PairedDifference, greater: bool) -> str:
     if pair.p_value is None or pair.mean is None:
         return "Not tested"
-    if not pair.told_apart:
-        return "Not to be told from it"
-    return "Above it" if (pair.mean > 0) == greater else "Below it"
+    if not pair.significant:
+        return NO_DIFFERENCE
+    return BETTER if (pair.mean > 0) == greater else WORSE
 
 
-def say_best_loss(comparison: Comparison) -> Iterator[str]:
-    """Say when the best loss belongs to another row than the best score."""
+def describe_best_loss(comparison: Comparison) -> Iterator[str]:
+    """Yield a sentence if the row with the lowest loss is not the one with the best score."""
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
     best = comparison.row(comparison.best_row)
     if row is not None and best is not None and row is not best and LOSS in best.figures:
         loss, unit = format_score(row.figures[LOSS]), comparison.scores[LOSS].unit or "nats per token"
-        yield f"The lowest test loss is another row's: {row.label} with {loss} {unit}."
+        yield f"The lowest test loss is that of another method: {row.label} with {loss} {unit}."
 
 
-def say_reference(material: Material) -> Iterator[str]:
-    """Say which row the reference has in front by the ranking score."""
+def describe_reference(material: Material) -> Iterator[str]:
+    """Yield the row that leads the reference by the ranking score."""
     references, comparison = material.study.references, material.comparison
     values = {
         row: figures[_ranking(comparison)]
@@ -80,30 +83,30 @@ def say_reference(material: Material) -> Iterator[str]:
     name = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
     row = comparison.row(name)
     yield (
-        f"In the reference ({references.source}) {row.label if row else name} leads its {len(values)} rows with "
+        f"In the reference ({references.source}), {row.label if row else name} is best of {len(values)} methods with "
         f"{_title(comparison)} {format_score(values[name])}; the protocols differ, see the notes of the comparison."
     )
 
 
-def say_costs(comparison: Comparison) -> Iterator[str]:
-    """Give every trained row's share of parameters, time and memory of training everything."""
+def describe_costs(comparison: Comparison) -> Iterator[str]:
+    """Yield every trained row's share of the parameters, time and memory of full fine-tuning."""
     full = next((row for row in comparison.finished_rows if row.figures.get("trainable_ratio") == 1), None)
     for row in comparison.finished_rows:
         if row.floor or row is full:
             continue
         share = f"{row.label} trains {format_percent(row.figures.get('trainable_ratio'))} of its parameters"
-        yield f"{share}{_say_ratios(comparison, row, full)}."
+        yield f"{share}{_describe_ratios(comparison, row, full)}."
     if full is None and any(not row.floor for row in comparison.finished_rows):
-        yield "No finished row trains all parameters, so no cost is given relative to full fine-tuning."
+        yield "No finished method trains all parameters, so costs relative to full fine-tuning are unknown."
 
 
-def _say_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) -> str:
+def _describe_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) -> str:
     if full is None:
         return ""
     memory = (
         (CUDA_PEAK, "peak GPU memory above the baseline")
         if has_cuda(comparison)
-        else (RESIDENT_PEAK, "resident memory of the process")
+        else (RESIDENT_PEAK, "resident process memory")
     )
     parts = [
         f"{format_percent(ratio)} of the {words}"
@@ -113,18 +116,18 @@ def _say_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | None) 
     return f"; it took {' and '.join(parts)} of {full.label}" if parts else ""
 
 
-def say_unfinished_training(comparison: Comparison) -> Iterator[str]:
-    """Name the rows whose best validation loss is their last one."""
+def describe_unfinished_training(comparison: Comparison) -> Iterator[str]:
+    """Yield the rows whose best validation loss is their last one."""
     rising = [
         row.label for row in comparison.finished_rows if any(_best_is_last(run.record) for run in row.finished_runs)
     ]
     if rising:
         names = ", ".join(rising)
-        yield f"Still improving on validation when training ended: {names}. More training may change these rows."
+        yield f"Still improving on validation when training ended: {names}. Longer training may change their scores."
 
 
-def say_unmoved(comparison: Comparison) -> Iterator[str]:
-    """Name the rows whose parameters did not change in training."""
+def describe_unmoved(comparison: Comparison) -> Iterator[str]:
+    """Yield the runs whose parameters did not change in training."""
     for run in comparison.runs:
         record = run.record
         if (
@@ -133,15 +136,15 @@ def say_unmoved(comparison: Comparison) -> Iterator[str]:
             and record.initial_trainables_sha256
             and record.initial_trainables_sha256 == record.final_trainables_sha256
         ):
-            yield f"The trainable parameters of {run.run} are the same after training as before: nothing was learned."
+            yield f"The trainable parameters of {run.run} did not change in training: nothing was learned."
 
 
-def say_incomplete(comparison: Comparison) -> Iterator[str]:
-    """Count the runs without numbers."""
+def describe_incomplete(comparison: Comparison) -> Iterator[str]:
+    """Yield the number of missing and failed runs, if any."""
     missing = sum(run.status == "missing" for run in comparison.runs)
     failed = sum(run.status == "failed" for run in comparison.runs)
     if missing or failed:
-        yield f"The study is not complete; of its {len(comparison.runs)} runs: not run yet {missing}, failed {failed}."
+        yield f"The study is incomplete: of {len(comparison.runs)} runs, {missing} did not run yet and {failed} failed."
 
 
 def _best_is_last(record: RunRecord | None) -> bool:
@@ -173,4 +176,4 @@ def _greater(comparison: Comparison) -> bool:
     return comparison.scores[_ranking(comparison)].greater_is_better
 
 
-SECTION = Section(name="analysis", title="What the numbers say", order=10, render=render_analysis)
+SECTION = Section(name="analysis", title="Analysis", order=10, render=render_analysis)

@@ -1,4 +1,4 @@
-"""The main table: quality and cost of every row, with the reference values beside ours."""
+"""The main table: quality and cost of every row, beside the reference values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its 
 
 
 def render_comparison(material: Material) -> list[Block]:
-    """Put all rows side by side."""
+    """Return the main table."""
     comparison = material.comparison
     return [
         figure_table(
             material,
             name="comparison",
-            caption=f"{material.study.title}: quality and cost of every row.",
+            caption=f"{material.study.title}: quality and cost of every method.",
             columns=main_columns(comparison),
             notes=list(_notes(material)),
         )
@@ -30,7 +30,7 @@ def render_comparison(material: Material) -> list[Block]:
 def figure_table(
     material: Material, *, name: str, caption: str, columns: Sequence[FigureColumn], notes: Sequence[str]
 ) -> Table:
-    """Make a main table with a line per row of the study, and a remark where a row is not complete."""
+    """Build a main table with a line per row of the study, and a remark if a row is incomplete."""
     comparison = material.comparison
     best = {column.key: _best(comparison, column) for column in columns}
     rows = [
@@ -52,7 +52,7 @@ def figure_table(
 
 
 def _row_details(row: MethodRow) -> list[str]:
-    """Give the row's name where the label is another, and what is not as it should be."""
+    """Return the row's name if it differs from the label, and what is missing or has failed."""
     return [detail for detail in ("" if row.row == row.label else row.row, cap(row.remark, 60)) if detail]
 
 
@@ -62,7 +62,7 @@ def _header(comparison: Comparison, column: FigureColumn) -> str:
 
 
 def _best(comparison: Comparison, column: FigureColumn) -> str | None:
-    """Name the best row of a column; costs compare trained rows only. None where all are equal."""
+    """Return the best row of a column, or None if all values are the same; costs compare trained rows only."""
     rows = [row for row in comparison.rows if (column.is_score or not row.floor) and column.key in row.figures]
     if column.greater_is_better is None or len({row.figures[column.key] for row in rows}) < 2:
         return None
@@ -70,7 +70,7 @@ def _best(comparison: Comparison, column: FigureColumn) -> str | None:
 
 
 def _cell(material: Material, row: MethodRow, column: FigureColumn, best: str | None) -> Cell:
-    """Write a figure, its interval or spread, and its reference value."""
+    """Return the cell of a figure, with its interval or spread, and its reference value."""
     value = row.figures.get(column.key)
     if row.floor and not column.is_score and not value:
         return Cell(text=UNKNOWN)
@@ -89,9 +89,9 @@ def _details(material: Material, row: MethodRow, column: FigureColumn) -> Iterat
 
 
 def _notes(material: Material) -> Iterator[str]:
-    """Say how the table is read, what its intervals cover, and how the reference differs."""
+    """Yield how to read the table, what its intervals cover, and how the reference differs."""
     comparison, references = material.comparison, material.study.references
-    yield "Arrows point to the better end; the best value of a column is marked. 1 MB = 10⁶ bytes."
+    yield "↑: higher is better; ↓: lower is better. The best value of a column is marked. 1 MB = 10⁶ bytes."
     scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
     if scopes:
         yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
@@ -100,13 +100,13 @@ def _notes(material: Material) -> Iterator[str]:
     notes = {comparison.scores[name].note for name in main_scores(comparison)}
     yield from sorted(note for note in notes if note)
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
-        yield "Peak GPU memory: most bytes that training allocated at once, the model included."
+        yield "Peak GPU memory: the most bytes allocated at once in training, including the model."
     if references is not None:
-        yield f"ref.: reference values ({references.source}). How their protocol differs:"
+        yield f"ref.: reference values ({references.source}). Differences in their protocol:"
         yield from references.differences
         others = [row for row in references.rows if comparison.row(row) is None]
         if others:
-            yield f"The reference also has rows that this study does not: {', '.join(others)}."
+            yield f"Methods in the reference but not in this study: {', '.join(others)}."
 
 
 SECTION = Section(name="comparison", title="Comparison", order=20, render=render_comparison)

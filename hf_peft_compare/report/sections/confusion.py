@@ -1,4 +1,4 @@
-"""Which classes every row tells apart: its confusion matrix, and precision, recall and F1 of each class."""
+"""How well every row predicts each class: its confusion matrix, and precision, recall and F1 of each class."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ MOST_CLASSES = 12  # in a chart that can be read; the table has all
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """How often a row answered what: {(reference, answer): examples}, over all of its seeds."""
+    """A row's confusion counts: {(reference, answer): examples}, over all of its seeds."""
 
     labels: Sequence[str]
     counts: Counter[tuple[str, str]]
 
-    def labelled(self, label: str) -> int:
+    def labeled(self, label: str) -> int:
         """Count the examples of a class."""
         return sum(number for (reference, _), number in self.counts.items() if reference == label)
 
     def answered(self, label: str) -> int:
-        """Count the examples that were taken for a class."""
+        """Count the examples that were predicted as a class."""
         return sum(number for (_, answer), number in self.counts.items() if answer == label)
 
     def precision(self, label: str) -> float | None:
-        """Share of right ones among what was taken for the class; None where nothing was."""
+        """Share of correct predictions among those of the class; None if the class was never predicted."""
         return self.counts[label, label] / self.answered(label) if self.answered(label) else None
 
     def recall(self, label: str) -> float | None:
-        """Share of the class that was found; None where the references do not have it."""
-        return self.counts[label, label] / self.labelled(label) if self.labelled(label) else None
+        """Share of the class that was predicted correctly; None if no reference is of the class."""
+        return self.counts[label, label] / self.labeled(label) if self.labeled(label) else None
 
     def f1(self, label: str) -> float | None:
-        """Harmonic mean of both, 0 where nothing is right; None where the references do not have the class."""
-        either = self.labelled(label) + self.answered(label)
-        return 2 * self.counts[label, label] / either if self.labelled(label) else None
+        """Harmonic mean of both, 0 if no prediction is correct; None if no reference is of the class."""
+        either = self.labeled(label) + self.answered(label)
+        return 2 * self.counts[label, label] / either if self.labeled(label) else None
 
 
 def render_confusion(material: Material) -> list[Block]:
-    """Draw every row's matrix and tabulate every class; nothing where the task has no labels."""
+    """Return every row's matrix and a table of all classes; [] if the task has no labels."""
     found = [
         (row, confusion) for row in material.comparison.finished_rows if (confusion := confusion_of(material, row))
     ]
@@ -54,13 +54,13 @@ def render_confusion(material: Material) -> list[Block]:
         return []
     labels = found[0][1].labels
     charts = [_chart(material, place, row, confusion) for place, (row, confusion) in enumerate(found)]
-    caption = "Of each class (line), how many test examples were taken for which (column); shades are shares of lines."
+    caption = "Test examples of each class (row) by predicted class (column); shades are shares of the row."
     matrices = [Charts(charts=charts, caption=caption)] if len(labels) <= MOST_CLASSES else []
     return [*matrices, _table(found, labels)]
 
 
 def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
-    """Count a row's answers over its seeds; None where it left none, or its task has no labels."""
+    """Return a row's confusion counts over its seeds, or None if it has no answers or its task has no labels."""
     record = row.finished_runs[0].record
     labels = record.config.get("task", {}).get("labels") if record else None
     counts = count_answers(material.predictions.get(run.run, ()) for run in row.finished_runs)
@@ -68,7 +68,7 @@ def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
 
 
 def count_answers(runs: Iterable[Predictions]) -> Counter[tuple[str, str]]:
-    """Count (reference, answer) pairs; a text that was read counts as what it was read as."""
+    """Count (reference, answer) pairs; a generated text counts as the answer parsed from it."""
     return Counter(
         (str(line["reference"]), str(line.get("answer", line.get("prediction")))) for run in runs for line in run
     )
@@ -90,7 +90,7 @@ def _chart(material: Material, place: int, row: MethodRow, confusion: Confusion)
 
 
 def _answers(confusion: Confusion) -> list[str]:
-    """List the columns: the classes, and that there was no answer where this happened."""
+    """Return the columns: the classes, and the missing answer if there is one."""
     return [*confusion.labels, *([NO_ANSWER] if confusion.answered(NO_ANSWER) else [])]
 
 
@@ -105,12 +105,8 @@ def _table(found: Sequence[tuple[MethodRow, Confusion]], labels: Sequence[str]) 
         ],
         rows=[_class_cells(label, found) for label in labels],
         notes=[
-            f"{UNKNOWN}: the test split has no such example, or nothing was taken for the class.",
-            *(
-                ["Examples are counted once for every seed."]
-                if any(len(row.finished_runs) > 1 for row, _ in found)
-                else []
-            ),
+            f"{UNKNOWN}: the test split has no such example, or the class was never predicted.",
+            *(["Each example counts once per seed."] if any(len(row.finished_runs) > 1 for row, _ in found) else []),
         ],
         main=True,
     )
@@ -122,7 +118,7 @@ def _class_cells(label: str, found: Sequence[tuple[MethodRow, Confusion]]) -> li
     best = max(known) if len(set(known)) > 1 else None
     return [
         Cell(text=label),
-        Cell(text=format_count(max(confusion.labelled(label) for _, confusion in found))),
+        Cell(text=format_count(max(confusion.labeled(label) for _, confusion in found))),
         *(
             Cell(
                 text=format_score(score),

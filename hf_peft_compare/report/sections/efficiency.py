@@ -1,4 +1,4 @@
-"""Quality against cost, the four clocks, and memory by phase."""
+"""Quality against cost, the four timers, and memory by phase."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PROMPT_TOKENS = "prompt_tokens_per_example"
 
 
 def render_efficiency(material: Material) -> list[Block]:
-    """Draw the ranking score over parameters, time and memory, and tabulate all clocks and memories."""
+    """Return charts of the ranking score over parameters, time and memory, and tables of all times and memories."""
     comparison = material.comparison
     if comparison.best_row is None:
         return []
     memory = memory_column(comparison)
-    scatter = scatter_chart(material, description=f"{_title(comparison)} of every row against a cost")
+    scatter = scatter_chart(material, description=f"{_title(comparison)} of every method against a cost")
     charts = [
         _chart(material, scatter, key="trainable_params", words="trainable parameters", name="quality_parameters"),
         _chart(material, scatter, key="train_seconds", words="training time (s)", name="quality_time"),
@@ -29,8 +29,8 @@ def render_efficiency(material: Material) -> list[Block]:
         ),
     ]
     caption = (
-        f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: rows that train nothing. "
-        "Dotted: the front, which no other row beats in both."
+        f"{_title(comparison)} against cost. Bars: 95 % interval. Dashed lines: methods without "
+        "training. Dotted line: the Pareto front."
     )
     shown = [chart for chart in charts if chart is not None]
     if not shown:
@@ -39,7 +39,7 @@ def render_efficiency(material: Material) -> list[Block]:
 
 
 def _chart(material: Material, scatter: Scatter, *, key: str, words: str, name: str) -> Chart | None:
-    """Return a scatter chart of the ranking score over one cost; None where no trained row has that cost."""
+    """Return a scatter chart of the ranking score over one cost, or None if no trained row has that cost."""
     rows = [row for row in material.comparison.finished_rows if _drawable(material.comparison, row)]
     if not any(_cost(row, key) for row in rows if not row.floor):
         return None
@@ -60,7 +60,7 @@ def _cost(row: MethodRow, key: str) -> float | None:
 
 
 def _tables(material: Material) -> list[Block]:
-    """Tabulate the clocks, and the memory where a CUDA device was measured beside the process."""
+    """Return the tables of times and of memory, and of the memory breakdown if some row has one."""
     clocks = [
         FigureColumn(key=f"{clock}_seconds", title=f"{clock.capitalize()} (s)", write=format_seconds)
         for clock in ("train", "evaluation", "save", "load")
@@ -69,13 +69,16 @@ def _tables(material: Material) -> list[Block]:
     if any(PROMPT_TOKENS in row.figures for row in material.comparison.rows):
         rates[PROMPT_TOKENS] = "Prompt tokens per test example"
     columns = [*clocks, *(FigureColumn(key=key, title=title, write=format_count) for key, title in rates.items())]
-    note = "The train clock counts training steps only: evaluation, saving and loading have clocks of their own."
-    prompts = "A prompt is read anew for each example, instruction and solved examples too; training is paid once."
+    note = "Train time counts training steps only: evaluation, saving and loading are timed separately."
+    prompts = (
+        "Prompt tokens, including instruction and few-shot examples, are processed for each example; training is a "
+        "one-time cost."
+    )
     return [
         figure_table(
             material,
             name="clocks",
-            caption="The four clocks and the throughput.",
+            caption="Times and throughput.",
             columns=columns,
             notes=[note, *([prompts] if PROMPT_TOKENS in rates else [])],
         ),
@@ -99,16 +102,16 @@ def _memory_table(material: Material) -> Block:
         for key, title in ({**titles, **resident} if cuda else resident).items()
     ]
     about = (
-        "GPU peaks are above the baseline, which is what was allocated before the run loaded anything."
+        "GPU peaks are measured above the baseline, the memory allocated before the run loaded anything."
         if cuda
         else "GPU memory: no CUDA device."
     )
-    notes = [about, "The resident peak is that of the whole process in main memory, over all phases."]
+    notes = [about, "Resident peak: main memory of the whole process, over all phases."]
     return figure_table(material, name="memory", caption="Memory in MB of 10⁶ bytes.", columns=columns, notes=notes)
 
 
 def _breakdown_tables(material: Material) -> list[Block]:
-    """Tabulate what the parts of training took, where some row knows it."""
+    """Return a table of the memory of each part of training; [] if no row has it."""
     titles = {
         "weights_bytes": "Weights",
         "gradients_bytes": "Gradients",
@@ -118,11 +121,11 @@ def _breakdown_tables(material: Material) -> list[Block]:
     if not any(titles.keys() & row.figures.keys() for row in material.comparison.rows):
         return []
     note = (
-        "Tensors alone, counted one by one: activations are what the backward pass of the largest micro-batch needs. "
-        "Temporary results, and what the allocator keeps beside them, are in the peaks only."
+        "Tensors only, counted one by one: activations are those that the backward pass of the largest micro-batch "
+        "needs. Temporary results and the allocator's cache are in the peaks only."
     )
     columns = [FigureColumn(key=key, title=title, write=format_megabytes) for key, title in titles.items()]
-    caption = "What training took, in MB of 10⁶ bytes."
+    caption = "Memory of training by part, in MB of 10⁶ bytes."
     return [figure_table(material, name="memory-breakdown", caption=caption, columns=columns, notes=[note])]
 
 

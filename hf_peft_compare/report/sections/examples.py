@@ -1,4 +1,4 @@
-"""Test examples with every row's answer side by side: some chosen by a fixed rule, and all of them to be searched."""
+"""Test examples with every row's answer side by side: some chosen by a fixed rule, and a search over all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hf_peft_compare.report.escaping import cap, visible
 from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MOST_EXAMPLES = 5_000  # to be searched; with the answers of 50 runs some 20 MB of page
+MOST_EXAMPLES = 5_000  # in the search; with the answers of 50 runs the page is about 20 MB
 LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 
 
 def render_examples(material: Material) -> list[Block]:
-    """Show one example at each of five levels of difficulty."""
+    """Return the example browser, and one example at each of five levels of difficulty."""
     lines = _lines_by_row(material)
     score = material.comparison.ranking_score
     if score is None or not lines:
@@ -31,7 +31,7 @@ def render_examples(material: Material) -> list[Block]:
     )
     title = material.comparison.scores[score].title or score
     rule = (
-        f"Examples are chosen by rule: those at the 5, 25, 50, 75 and 95 % points of the mean {title} over all rows, "
+        f"Examples are chosen by fixed rule: the 5, 25, 50, 75 and 95 % quantiles of mean {title} over all methods, "
         "the hardest first."
     )
     examples = [_example(material, lines, key, title) for key in chosen]
@@ -39,14 +39,14 @@ def render_examples(material: Material) -> list[Block]:
 
 
 def choose_examples(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Give the ids at fixed quantiles of the mean score over rows, among the examples that all rows have."""
+    """Return the ids at fixed quantiles of the mean score over rows, among the examples that all rows have."""
     shared = [key for key in next(iter(scores.values()), {}) if all(key in row for row in scores.values())]
     ranked = sorted(shared, key=lambda key: (sum(row[key] for row in scores.values()), key))
     return list(dict.fromkeys(ranked[round(quantile * (len(ranked) - 1))] for quantile in QUANTILES)) if ranked else []
 
 
 def _lines_by_row(material: Material) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Give {row: {example id: line}} of the first finished run of every row that left predictions."""
+    """Return {row: {example id: line}} of the first finished run of every row with predictions."""
     found = {}
     for row in material.comparison.finished_rows:
         lines = material.predictions.get(row.finished_runs[0].run, ())
@@ -77,7 +77,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
 
 
 def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
-    """Give the browser of the first row's examples: all of them, or the first where they are very many."""
+    """Return the browser of the first row's examples, at most MOST_EXAMPLES of them."""
     by_id = next(iter(lines.values()))
     ids = list(by_id)[:MOST_EXAMPLES]
     shown = [row for row in material.comparison.rows if row.row in lines]
@@ -107,7 +107,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
 def _answers(
     material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """Give a run's answers and scores in the order of ids; null where it has none."""
+    """Return a run's answers and scores in the order of ids; None for those it does not have."""
     texts = {str(line["id"]): line.get("prediction") for line in predictions}
     values = example_values(predictions, str(material.comparison.ranking_score))
     scores = {key: round(value / weight, 4) for key, (value, weight) in values.items() if math.isfinite(value / weight)}

@@ -1,4 +1,4 @@
-"""Runs that failed, with their errors, and runs that are still to come."""
+"""Failed runs with their errors, and runs that have not run yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hf_peft_compare.report.blocks import Block, Bullets, Folded, Material, Sect
 
 
 def render_failures(material: Material) -> list[Block]:
-    """List what has no numbers and why; nothing where the study is complete."""
+    """Return the failed and missing runs; [] if the study is complete."""
     runs = material.comparison.runs
     failed = [run for run in runs if run.status == "failed"]
     missing = [run for run in runs if run.status == "missing"]

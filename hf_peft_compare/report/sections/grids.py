@@ -1,4 +1,4 @@
-"""Grids: the ranking score over the settings that a row varies, beside the reference's grid and their difference."""
+"""Grids: the ranking score over the settings that a row varies, with the reference's grid and their difference."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Grid:
 
     Args:
         values: {key: its values}.
-        cells: {row: {key: value}}, the last key's values fastest.
-        ours, theirs: {row: score}, of those that there are.
+        cells: {row: {key: value}}; the last key's values vary fastest.
+        ours, theirs: {row: score}, for the rows with a score.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Grid:
 
     @property
     def differences(self) -> dict[str, float]:
-        """Ours minus the reference's, where both are known."""
+        """Our score minus the reference's, if both are known."""
         return {row: self.ours[row] - self.theirs[row] for row in self.ours if row in self.theirs}
 
 
 def render_grids(material: Material) -> list[Block]:
-    """Tabulate every grid with a finished run, and draw those of two keys; nothing where there is none."""
+    """Return a table of every grid with a finished run, and charts of those with two keys; [] if there is none."""
     if material.comparison.ranking_score is None:
         return []
     found = [_grid(material, name, values) for name, values in grids.grids_of(material.study.methods).items()]
@@ -66,9 +66,9 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
     marked = (max if best else min)(grid.ours, key=lambda row: grid.ours[row])
     table = (_matrix if len(grid.values) == 2 else _list)(grid, marked)
     title = f"{ranking_column(material.comparison).title} of {grid.title} over {' × '.join(grid.values)}"
-    notes = ["Marked: the best of the grid as measured. Intervals and tests are those of its rows in other sections."]
+    notes = ["Marked: the best score of the grid. Other sections have the intervals and tests."]
     if grid.theirs:
-        notes.append("Below ours the reference value and the difference to it, ours minus the reference's.")
+        notes.append("Small: the reference value, and our score minus the reference value.")
     columns, rows = table
     blocks: list[Block] = [
         Table(name=f"grid-{grid.name}", caption=f"{title}.", columns=columns, rows=rows, notes=notes, main=True)
@@ -77,7 +77,7 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
 
 
 def _matrix(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
-    """Lay out two keys: the first one's values down, the second one's across."""
+    """Return the columns and rows of two keys: the first one's values as rows, the second one's as columns."""
     (down, across), width = grid.values, len(list(grid.values.values())[1])
     rows, names = list(grid.cells), [str(value) for value in grid.values[down]]
     cells = [[_cell(grid, row, best) for row in rows[i : i + width]] for i in range(0, len(rows), width)]
@@ -86,7 +86,7 @@ def _matrix(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
 
 
 def _list(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
-    """Lay out one key or many: a line for each cell."""
+    """Return the columns and rows of one key, or of more than two: a row for each cell."""
     columns = [*(Column(title=key) for key in grid.values), Column(title="Score")]
     lines = [
         [*(Cell(text=str(value)) for value in values.values()), _cell(grid, row, best)]
@@ -107,7 +107,7 @@ def _charts(grid: Grid, title: str) -> Charts:
     alt = f"Heat map: {title}; {', '.join(panels)}"
     spec = heat_map_chart(grid.values, grid.cells, panels, description=alt)
     chart = Chart(name=f"grid_{grid.name}".replace(".", "_"), alt=alt, spec=spec)
-    caption = f"{title}; yellow is higher, and a cell without a score is blank."
+    caption = f"{title}; yellow is higher; cells without a score are blank."
     caption += " In the difference, violet is above the reference and orange below." if grid.differences else ""
     return Charts(charts=[chart], caption=caption)
 

@@ -1,4 +1,4 @@
-"""Scores by group of examples, such as the kinds of questions, and how many of each kind there are."""
+"""Scores by group of examples, such as kinds of questions, and the size of each group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hf_peft_compare.utils.formatting import format_score
 
 
 def render_groups(material: Material) -> list[Block]:
-    """Tabulate the ranking score of each group by row; nothing where examples have no groups."""
+    """Return a table of the ranking score of each group by row; [] if examples have no groups."""
     score = material.comparison.ranking_score
     if score is None:
         return []
@@ -44,7 +44,7 @@ def render_groups(material: Material) -> list[Block]:
 
 
 def group_means(material: Material, row: MethodRow, score: str) -> dict[str, float]:
-    """Give a row's mean score of each group, over examples and seeds."""
+    """Return a row's mean score of each group, over examples and seeds."""
     values: dict[str, list[float]] = {}
     for run in row.finished_runs:
         for line in material.predictions.get(run.run, ()):
@@ -55,7 +55,7 @@ def group_means(material: Material, row: MethodRow, score: str) -> dict[str, flo
 
 
 def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:
-    """Give the rows of the best mean; none where all are equal."""
+    """Return the rows with the best mean; an empty set if all are the same."""
     if len(set(means.values())) < 2:
         return set()
     best = (max if greater_is_better else min)(means.values())
@@ -63,7 +63,7 @@ def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:
 
 
 def _counts(material: Material) -> Mapping[str, Mapping[str, int]]:
-    """Give {split: {group: number of examples}} of the first record that has them."""
+    """Return {split: {group: number of examples}} of the first record that has it."""
     records = (row.record for row in material.comparison.finished_rows)
     return next((r.provenance.groups for r in records if r and r.provenance.groups), {})
 

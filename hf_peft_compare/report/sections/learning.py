@@ -1,4 +1,4 @@
-"""How every row learned: loss curves, best validation loss, steps."""
+"""The training of every row: loss curves, best validation loss, steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_peft_compare.utils.formatting import format_count, format_score, format_
 
 
 def render_learning(material: Material) -> list[Block]:
-    """Draw the losses and give the facts of every training; nothing where nothing was trained."""
+    """Return the loss curves and a table of every training; [] if nothing was trained."""
     rows = [row for row in material.comparison.rows if any(run.record and run.record.history for run in row.runs)]
     if not rows:
         return []
@@ -21,7 +21,7 @@ def render_learning(material: Material) -> list[Block]:
     alt = f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}"
     live = loss_chart(material, rows, unit=unit, description=alt)
     chart = Chart(name="loss_curves", alt=alt, spec=first_view(live))
-    caption = f"Loss in {unit}: thin lines training, marked lines validation."
+    caption = f"Loss in {unit}. Thin lines: training; lines with markers: validation."
     return [
         Charts(charts=[chart], caption=caption, live=live),
         _facts(material, rows, unit=unit),
@@ -29,7 +29,7 @@ def render_learning(material: Material) -> list[Block]:
 
 
 def loss_unit(rows: Sequence[MethodRow]) -> str:
-    """Give the unit of the losses, which the task decides; older records do not have it."""
+    """Return the unit of the losses, which depends on the task; older records do not have it."""
     records = (run.record for row in rows for run in row.runs if run.record)
     return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
 
@@ -48,7 +48,7 @@ def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table
     ]
     return Table(
         name="learning",
-        caption=f"Facts of training; losses in {unit}, the state with the best validation loss is kept.",
+        caption=f"Training; losses in {unit}. The state with the best validation loss is kept.",
         columns=[Column(title=title, numeric=place > 0) for place, title in enumerate(titles)],
         rows=[
             _fact_cells(row, run, material.colors)

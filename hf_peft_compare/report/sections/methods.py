@@ -16,7 +16,7 @@ TERMS = {
 
 
 def render_methods(material: Material) -> list[Block]:
-    """Show the cards as the records hold them, once per method."""
+    """Return the cards in the records, one per method."""
     by_card: dict[MethodCard, list[MethodRow]] = {}
     for row in material.comparison.rows:
         if row.record:

@@ -1,4 +1,4 @@
-"""What every row wrote for every test example, and what that was read as, where the test split is small enough."""
+"""The text that every row generated for every test example, and its parsed answer, if the test split is small."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Answer, Block, Cell, Column, Example, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
 
-MOST_EXAMPLES = 20  # what is read side by side; more can be searched among the examples
+MOST_EXAMPLES = 20  # shown side by side; the section of examples has a search over more
 
 Lines = Mapping[str, Mapping[str, Any]]  # a run's predictions by example
 
 
 def render_outputs(material: Material) -> list[Block]:
-    """Tabulate what was read, and put the texts it was read from side by side; nothing where no text was read."""
+    """Return a table of the parsed answers, and the texts side by side; [] if no answer was parsed from a text."""
     rows = [row for row in material.comparison.finished_rows if material.predictions.get(row.finished_runs[0].run)]
     lines = {
         row.row: {str(line["id"]): line for line in material.predictions[row.finished_runs[0].run]} for row in rows
@@ -38,13 +38,13 @@ def _table(rows: Sequence[MethodRow], lines: Mapping[str, Lines], examples: Line
     titles = ["Example", "Reference", *(row.label for row in rows)]
     return Table(
         name="answers",
-        caption="What every row answered, as it was read; right answers are marked.",
+        caption="The parsed answers of every method; correct answers are marked.",
         columns=[Column(title=title, numeric=False) for title in titles],
         rows=[
             [Cell(text=_source(line)), Cell(text=str(line.get("reference"))), *(cell(row, key) for row in rows)]
             for key, line in examples.items()
         ],
-        notes=["Of several seeds the first is shown."] if any(len(row.finished_runs) > 1 for row in rows) else [],
+        notes=["Answers of the first seed."] if any(len(row.finished_runs) > 1 for row in rows) else [],
         main=True,
     )
 
@@ -56,7 +56,7 @@ def _outputs(
         Answer(
             label=row.label,
             text=str(line.get("prediction", "")),
-            score=f"read as: {line['answer']}" if "answer" in line else "a class, as told",
+            score=f"parsed as: {line['answer']}" if "answer" in line else "predicted class",
             accent=material.colors[row.row],
         )
         for row in rows
@@ -71,7 +71,7 @@ def _outputs(
 
 
 def _answer(line: Mapping[str, object]) -> str:
-    """Give what a line's text was read as, or the text where a class was told."""
+    """Return the answer parsed from a line's text, or the text itself if a class was predicted."""
     return str(line.get("answer", line.get("prediction", "")))
 
 

@@ -1,4 +1,4 @@
-"""Every row against every other by the ranking score: differences, intervals, corrected tests, what could be found."""
+"""All pairs of rows by the ranking score: differences, intervals, adjusted tests, minimum detectable differences."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ TITLES = (
     "95 % interval",
     "Adjusted p",
     "Effect size",
-    "More often better",
-    "Could be found",
+    "Win rate",
+    "Minimum detectable difference",
     "Seeds needed",
     "Examples needed",
 )
 
 
 def render_pairwise(material: Material) -> list[Block]:
-    """Draw all rows against the best, and tabulate all pairs."""
+    """Return a chart of all rows against the best, and a table of all pairs."""
     comparison = material.comparison
     if not comparison.pairs:
         return []
@@ -51,7 +51,7 @@ def _chart(material: Material, best: MethodRow, pairs: Sequence[tuple[MethodRow,
     alt = "; ".join(f"{row.label} {format_difference(pair.mean)}" for row, pair in pairs)
     live = difference_chart(material, description=f"{words}: {alt}")
     chart = Chart(name="differences", alt=f"{words}: {alt}", spec=first_view(live))
-    caption = f"Differences in {title}, with 95 % intervals; filled: told apart by the corrected test."
+    caption = f"Differences in {title}, with 95 % intervals; filled: significant after adjustment."
     return Charts(charts=[chart], caption=caption, live=live)
 
 
@@ -59,7 +59,7 @@ def _table(material: Material) -> Table:
     comparison = material.comparison
     return Table(
         name="pairs",
-        caption=f"{ranking_column(comparison).title} of all pairs of rows, seed by seed and example by example.",
+        caption=f"{ranking_column(comparison).title} of all pairs of methods, paired by example.",
         columns=[
             Column(title="Method", numeric=False),
             *(Column(title=name, numeric=name != "minus method") for name in TITLES),
@@ -71,7 +71,7 @@ def _table(material: Material) -> Table:
 
 
 def ordered_pairs(comparison: Comparison) -> list[PairedDifference]:
-    """Give all pairs as the better row minus the worse, those of the best row first, then by the better row's score."""
+    """Return all pairs as the better row minus the worse, sorted by the better row's score, then by the other's."""
     column = ranking_column(comparison)
     sign = -1 if column.greater_is_better else 1
     scores = {row.row: sign * row.figures[column.key] for row in comparison.rows if column.key in row.figures}
@@ -87,35 +87,37 @@ def _cells(material: Material, pair: PairedDifference) -> list[Cell]:
     return [
         Cell(text=labels[pair.row], accent=material.colors[pair.row]),
         Cell(text=labels[pair.other]),
-        Cell(text=format_difference(pair.mean), best=pair.told_apart, details=reason),
+        Cell(text=format_difference(pair.mean), best=pair.significant, details=reason),
         Cell(text=format_interval(pair.interval, signed=True)),
         Cell(text=format_p_value(pair.adjusted_p_value)),
         Cell(text=UNKNOWN if pair.effect_size is None else f"{pair.effect_size:+.2f}".replace("-", "−")),
         Cell(text=format_percent(pair.improvement)),
         Cell(text=format_score(pair.detectable)),
-        *(Cell(text=UNKNOWN if pair.told_apart or not number else format_about(number)) for number in needed),
+        *(Cell(text=UNKNOWN if pair.significant or not number else format_about(number)) for number in needed),
     ]
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    """Say how the table was made and how far it can be trusted."""
+    """Return notes on the methods behind the table and their limits."""
     scopes = sorted({pair.interval.scope for pair in comparison.pairs if pair.interval.known})
     more = len(comparison.pairs) - MOST_PAIRS
     return [
-        *([f"{more} pairs of lower rows are left out here; the tests count them."] if more > 0 else []),
-        f"The 95 % intervals are each pair's own: {'; '.join(scopes) or 'none is known'}.",
-        "Seeds and examples are crossed random effects: seeds of two methods independent, examples paired; a t "
-        "distribution with Satterthwaite's degrees of freedom, the seeds' part of them counted double.",
-        "p is adjusted over all pairs by Holm's method; marked differences are told apart at .05. In simulated studies "
-        "of three seeds or more, intervals cover 94.7 to 96.1 %, and some pair of five equal methods is told apart in "
-        "5.4 % at most; with three seeds in up to 9 %, where pairs are many or only some methods vary between seeds. "
-        "With two seeds, intervals cover down to 90 %, and false alarms reach 25 %.",
-        "Effect size: the difference over its standard deviation between examples. More often better: on how many "
-        "examples, over all pairs of seeds, ties half.",
-        "Could be found: the true difference that this study would find with a probability of .8, at Holm's strictest "
-        "step. Seeds or examples needed: with how many of the one, the other as here, that would be the difference "
-        "measured; a dash where it is told apart already, or where more of that alone does not do.",
+        *([f"{more} pairs of lower-ranked methods are not shown; the adjustment counts them."] if more > 0 else []),
+        f"The 95 % intervals are for each pair alone, not adjusted: {'; '.join(scopes) or 'none is known'}.",
+        "Seeds and examples are crossed random effects: seeds of two methods are independent, examples are paired. "
+        "Tests use a t distribution with Satterthwaite's degrees of freedom, with the seed component counted double.",
+        "p is adjusted over all pairs by Holm's method; marked differences are significant (adjusted p < .05). In "
+        "simulated studies with three seeds or more, intervals cover 94.7 to 96.1 %, and the test finds a difference "
+        "between five methods with the same true mean in at most 5.4 % of them; with three seeds in up to 9 %, if "
+        "there are many pairs or only some methods vary between seeds. With two seeds, coverage drops to 90 %, and "
+        "false positives reach 25 %.",
+        "Effect size: the difference divided by its standard deviation between examples. Win rate: the share of "
+        "examples on which the method is better, over all pairs of seeds; ties count half.",
+        "Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "
+        "strictest step. Seeds or examples needed: the number with which the observed difference would be "
+        "detectable, the other number unchanged; a dash if it is significant already, or if more of that alone is not "
+        "enough.",
     ]
 
 
-SECTION = Section(name="pairwise", title="Pairs of rows", order=25, render=render_pairwise)
+SECTION = Section(name="pairwise", title="Pairwise comparison", order=25, render=render_pairwise)

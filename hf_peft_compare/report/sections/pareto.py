@@ -1,4 +1,4 @@
-"""Who is on the front of quality against each cost, and how surely."""
+"""The rows on the Pareto front of quality against each cost, with the share of resamples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hf_peft_compare.utils.formatting import UNKNOWN, format_percent
 
 
 def render_pareto(material: Material) -> list[Block]:
-    """Tabulate the share of resamples in which each row is on each front."""
+    """Return a table of the share of resamples in which each row is on each front."""
     comparison = material.comparison
     fronts = pareto_fronts(comparison) if comparison.best_row else []
     if not fronts:
@@ -18,16 +18,16 @@ def render_pareto(material: Material) -> list[Block]:
     return [
         Table(
             name="pareto",
-            caption=f"How often each row is on the front of {ranking_column(comparison).title} against a cost.",
+            caption=f"Share of resamples on the Pareto front of {ranking_column(comparison).title} against each cost.",
             columns=[Column(title="Method", numeric=False), *(Column(title=title) for title in titles)],
             rows=[
                 [Cell(text=row.label, accent=material.colors[row.row]), *(_cell(front, row.row) for front in fronts)]
                 for row in comparison.finished_rows
             ],
             notes=[
-                "On the front: no other row is as good and as cheap, and better in one of the two. Marked: on the "
-                f"front as measured. Shares are of {NUM_RESAMPLES:,} resamples of test examples and, where there are "
-                "several, of seeds; what trains nothing has no cost of training.",
+                "Pareto front: methods for which no other is as good and as cheap, and better in one of the two. "
+                f"Marked: on the front as measured. Shares are of {NUM_RESAMPLES:,} resamples of test examples and, if "
+                "there are several, of seeds; methods without training have no training cost.",
             ],
             main=True,
         )
@@ -39,4 +39,4 @@ def _cell(front: Front, row: str) -> Cell:
     return Cell(text=UNKNOWN if share is None else format_percent(round(share, 2)), best=row in front.members)
 
 
-SECTION = Section(name="pareto", title="On the front", order=52, render=render_pareto)
+SECTION = Section(name="pareto", title="Pareto front", order=52, render=render_pareto)

@@ -1,4 +1,4 @@
-"""Plan against measured: what every row was estimated to take before it ran, and how far off that was."""
+"""Plan against measured: the estimated cost of every row before it ran, and the error of the estimate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELD = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_byte
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One figure: its title, how it is written, and where plan and record have it."""
+    """One figure: its title, its number format, and how to read it from plan and record."""
 
     title: str
     write: Callable[[float | None], str]
@@ -25,7 +25,7 @@ class Estimate:
 
 
 def render_plan(material: Material) -> list[Block]:
-    """Tabulate planned, measured and error of every finished training that was planned; nothing where none was."""
+    """Return a table of planned and measured cost and the error for every finished planned training; [] if none."""
     runs = [
         (row, run.record)
         for row in material.comparison.rows
@@ -44,12 +44,12 @@ def render_plan(material: Material) -> list[Block]:
         for row, record in runs
     ]
     header = [Column(title="Method", numeric=False), *(Column(title=estimate.title) for estimate in shown)]
-    caption = "Planned before the run; below it what was measured, and the error of the plan."
+    caption = "Planned before the run; small: the measured value, and the error of the plan."
     return [Table(name="plan", caption=caption, columns=header, rows=rows, notes=_notes(records))]
 
 
 def estimates(records: Sequence[RunRecord]) -> list[Estimate]:
-    """Return the figures that plans and records share: on a GPU the peak of memory, else the tensors held."""
+    """Return the figures that plans and records share, with peak memory on a GPU and the sizes of tensors."""
     found = [
         Estimate(
             title="Trainable parameters",
@@ -92,7 +92,7 @@ def _memory_estimate(title: str, planned: str, measured: str) -> Estimate:
 
 
 def planned_seconds(record: RunRecord) -> float | None:
-    """Return the planned seconds of training, with those of the frozen trunk's states where this run computed them."""
+    """Return the planned seconds of training, with those of the frozen trunk's states if this run computed them."""
     if record.plan is None:
         return None
     seconds = _scaled(record, record.plan.seconds.get("train"))
@@ -102,14 +102,14 @@ def planned_seconds(record: RunRecord) -> float | None:
 
 
 def _scaled(record: RunRecord, planned: float | None) -> float | None:
-    """Scale what was planned for all steps to those that were done before training stopped early."""
+    """Scale a planned value for all steps to the steps done before training stopped early."""
     seen, expected = record.throughput.num_train_tokens, record.plan.num_train_tokens if record.plan else None
     return planned * min(seen / expected, 1) if planned is not None and seen and expected else planned
 
 
 def _cell(estimate: Estimate, record: RunRecord) -> Cell:
     planned, measured = estimate.planned(record), estimate.measured(record)
-    if not measured:  # nothing of it was done in this run
+    if not measured:  # this run did none of it
         return Cell(text=UNKNOWN)
     return Cell(text=estimate.write(planned), details=[estimate.write(measured), _error(planned, measured)])
 
@@ -125,14 +125,14 @@ def _label(row: MethodRow, record: RunRecord) -> str:
 
 
 def _notes(records: Sequence[RunRecord]) -> list[str]:
-    """Say where the estimates come from."""
+    """Return notes on the sources of the estimates."""
     plans = [record.plan for record in records if record.plan is not None]
     bases = dict.fromkeys(f"{plan.time_basis}, for {plan.device}" for plan in plans)
     return [
         f"Time: {'; '.join(bases)}.",
         f"Lengths of texts: {'; '.join(dict.fromkeys(plan.lengths_basis for plan in plans))}.",
-        "Where training stopped early, planned arithmetic and time are those of the tokens that it saw. Measured "
-        "arithmetic is counted in a few micro-batches and scaled to all by their size. 1 MB = 10⁶ bytes.",
+        "If training stopped early, planned FLOPs and time are scaled to the tokens it saw. Measured FLOPs are counted "
+        "in a few micro-batches and scaled to all by their size. 1 MB = 10⁶ bytes.",
     ]
 
 

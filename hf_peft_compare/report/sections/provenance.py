@@ -1,4 +1,4 @@
-"""Where the numbers come from: versions, device, commit, data, hashes, and the notes of every record."""
+"""Provenance of the numbers: versions, device, commit, data, hashes, and the notes of every record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hf_peft_compare.report.sections.settings import flatten, split_common, writ
 
 
 def render_provenance(material: Material) -> list[Block]:
-    """Give what is common to all runs once, and what differs run by run."""
+    """Return a table of facts common to all runs, and a table of those that differ by run."""
     records = {run.run: run.record for run in material.comparison.runs if run.record}
     if not records:
         return []

@@ -1,4 +1,4 @@
-"""The scores that the main table leaves out, with their intervals."""
+"""The scores that are not in the main table, with their intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hf_peft_compare.report.sections.comparison import figure_table
 
 
 def render_scores(material: Material) -> list[Block]:
-    """Tabulate the other scores; nothing where there are none."""
+    """Return a table of the other scores; [] if there are none."""
     comparison = material.comparison
     others = [name for name in comparison.scores if name not in main_scores(comparison)]
     if comparison.best_row is None or not others:

@@ -1,4 +1,4 @@
-"""Hyper-parameters: what differs between rows with the layer that set it, and what is common once."""
+"""Hyper-parameters: those that differ between rows, with the layer that set them, and those in common."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = 160
 
 
 def render_settings(material: Material) -> list[Block]:
-    """Tabulate the settings of every row that has left a record."""
+    """Return tables of the settings of every row that has a record."""
     records = {row.label: row.record for row in material.comparison.rows if row.record}
     if not records:
         return []
@@ -24,7 +24,7 @@ def render_settings(material: Material) -> list[Block]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give {dotted key: value}, without what only names the run."""
+    """Return {dotted key: value}, without the keys that only identify the run."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if not prefix and key in IDENTITY:
@@ -37,7 +37,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def split_common(configs: Mapping[str, Mapping[str, object]]) -> tuple[list[str], list[str]]:
-    """Part the keys into those with one value in all configs and the others, in their order."""
+    """Split the keys into those with the same value in all configs and the others, in order."""
     keys = list(dict.fromkeys(key for config in configs.values() for key in config))
     common = [
         key
@@ -68,7 +68,7 @@ def _differing(
     return [
         text_table(
             name="settings",
-            caption="Settings that differ between rows; small: the layer that set the value.",
+            caption="Settings that differ between methods; small: the layer that set the value.",
             header=["Setting", *configs],
             rows=rows,
         )
@@ -85,7 +85,7 @@ def _common(
     return [
         text_table(
             name="common-settings",
-            caption="Settings common to all rows.",
+            caption="Settings common to all methods.",
             header=["Setting", "Value", "Set by"],
             rows=rows,
         )
@@ -93,7 +93,7 @@ def _common(
 
 
 def write_value(value: object) -> str:
-    """Write a setting's value on one line, cut where it is very long."""
+    """Return a setting's value as one line of text, cut if it is very long."""
     text = (
         value
         if isinstance(value, str) and value.strip() == value and value.isprintable()

@@ -1,4 +1,4 @@
-"""How the settings of every row were found: its learning-rate curve, its trials, and what they cost."""
+"""Tuning of every row: its learning-rate curve, its trials, and their cost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Tuned = Sequence[tuple[MethodRow, Tuning]]
 
 
 def render_tuning(material: Material) -> list[Block]:
-    """Draw and tabulate the trials of every tuned row; nothing where no row was tuned."""
+    """Return a chart and a table of the trials of every tuned row; [] if no row was tuned."""
     rows = [(row, tuning) for row in material.comparison.rows if (tuning := _tuning(row)) is not None]
     if not rows:
         return []
     blocks: list[Block] = [
         Paragraph(
-            text=f"Every row that trains had a budget of {rows[0][1].budget} to find its settings in, over the "
-            "ranges of its own method. The choice is by validation loss; the test split was scored once, after it."
+            text=f"Every trained method was tuned with a budget of {rows[0][1].budget}, over its own ranges. "
+            "Settings are selected by validation loss; the test split was scored once, afterwards."
         )
     ]
     points = {row.row: found for row, tuning in rows if (found := _points(tuning))}
@@ -31,7 +31,7 @@ def render_tuning(material: Material) -> list[Block]:
         drawn = [row for row, _ in rows if row.row in points]
         alt = f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}"
         spec = learning_rate_chart(material, drawn, points, description=alt)
-        caption = "Best validation loss of each trial. Ringed: the trial that was chosen."
+        caption = "Best validation loss of each trial. Ring: the selected trial."
         blocks.append(Charts(charts=[Chart(name="learning_rates", alt=alt, spec=spec)], caption=caption))
     return [*blocks, _table(material, rows)]
 
@@ -46,10 +46,10 @@ def _points(tuning: Tuning) -> list[tuple[float, float]]:
 
 
 def _table(material: Material, rows: Tuned) -> Table:
-    titles = ["Row", "Trials", "Failed", "Tuning (s)", "Training (s)", "Best validation loss", "Chosen", "Range"]
+    titles = ["Method", "Trials", "Failed", "Tuning (s)", "Training (s)", "Best validation loss", "Selected", "Range"]
     return Table(
         name="tuning",
-        caption="Tuning: its cost is part of what a method costs.",
+        caption="Tuning; its cost is part of the cost of a method.",
         columns=[Column(title=title, numeric=0 < place < 6) for place, title in enumerate(titles)],
         rows=[_cells(row, tuning, material.colors) for row, tuning in rows],
         notes=_notes(rows),
@@ -71,7 +71,7 @@ def _cells(row: MethodRow, tuning: Tuning, colors: Mapping[str, str]) -> list[Ce
 
 
 def _range(tuning: Tuning) -> str:
-    """Say the range of the learning rate, and whether the best one lies at its edge."""
+    """Return the range of the learning rate as text, and whether the best one lies at its edge."""
     space = tuning.space.get(RATE)
     if not isinstance(space, SearchRange):
         return "–"
@@ -82,11 +82,11 @@ def _range(tuning: Tuning) -> str:
 
 
 def _notes(rows: Tuned) -> list[str]:
-    notes = ["Tuning (s): loading, training and validation of all trials of the row, for all its seeds together."]
+    notes = ["Tuning (s): loading, training and validation of all trials of the method, once for all seeds."]
     at_edge = [row.label for row, tuning in rows if tuning.at_edge]
     if at_edge:
         notes.append(
-            f"At the edge of its range: {', '.join(at_edge)}. A better learning rate may lie beyond it: give a wider "
+            f"At the edge of its range: {', '.join(at_edge)}. A better learning rate may lie beyond it: set a wider "
             f"range in tune.parameters."
         )
     return notes

@@ -1,6 +1,6 @@
 "use strict";
-// What the page does beyond showing itself: tables that sort, charts that answer, examples to search. Text from data
-// becomes text nodes only.
+// Interactive parts of the page: sortable tables, live charts, a search over examples. Text from data becomes text
+// nodes only.
 (() => {
   const EXAMPLES_AT_ONCE = 5;
 
@@ -25,7 +25,7 @@
     observer.observe(place);
   }
 
-  // --- Tables: a click on a header sorts, numbers as numbers; what is unknown stays last ---
+  // --- Tables: a click on a header sorts, numbers numerically; unknown values stay last ---
 
   const words = new Intl.Collator(undefined, { numeric: true });
 
@@ -63,9 +63,9 @@
     }
   }
 
-  // --- Charts: Vega-Lite in the place of the drawings, in the page's own colors ---
+  // --- Charts: Vega-Lite replaces the static charts, in the page's own colors ---
 
-  // A specification holds ink and paper by these names, and a drawing's width.
+  // Replace the specification's placeholders of ink and paper, and the width of the static chart.
   function inPage(text) {
     const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
     const source = JSON.parse(text.replaceAll("#0a0b0c", ink).replaceAll("#fafbfc", "transparent"));
@@ -85,7 +85,7 @@
     const canvas = element("div", { className: "canvas" });
     let drawn = null, width = 0, turn = Promise.resolve();
 
-    const draw = () => { turn = turn.then(redraw); }; // one after the other, or the slower would win
+    const draw = () => { turn = turn.then(redraw); }; // one after the other, otherwise the slower one would win
 
     async function redraw() {
       const chosen = inPage(source.textContent).spec;
@@ -94,7 +94,7 @@
       });
       width = canvas.clientWidth;
       drawn?.finalize();
-      // Expressions are interpreted (ast), for the page's policy lets nothing be compiled.
+      // Expressions are interpreted (ast), since the page's policy forbids compilation.
       drawn = await vegaEmbed(canvas, chosen, { ast: true, actions: false, renderer: "svg" });
     }
 
@@ -114,7 +114,7 @@
     whenNear(figure, () => liven(figure, source));
   }
 
-  // --- Examples: unpacked when they come near, and only a handful stands in the page at a time ---
+  // --- Examples: unpacked when they are near the viewport; only a few are in the page at a time ---
 
   async function unpack(packed) {
     const binary = atob(packed), bytes = new Uint8Array(binary.length);
@@ -129,7 +129,7 @@
     const state = { seed: 0, show: 0, better: 0, worse: 0, order: 0, text: "", start: 0 };
     let current, haystacks, matches;
 
-    // A row without the chosen seed, such as one that trains nothing, shows the seed that it has.
+    // A row without the chosen seed, such as an untrained one, shows the seed that it has.
     function chooseSeed() {
       current = rows.map((_, row) => {
         const own = runs.filter((run) => run.row === row);
@@ -230,7 +230,7 @@
     const menus = [
       element("label", {}, "Search ", input),
       menu("Show", shows.map(([title]) => title), set("show")),
-      menu("Where", ["any row", ...labels], set("better")),
+      menu("Where", ["any method", ...labels], set("better")),
       menu("beats", ["any other", ...labels], set("worse")),
       menu("Order", orders.map(([title]) => title), set("order")),
       ...(seeds.length > 1 ? [menu("Seed", seeds, set("seed", () => { chooseSeed(); search(); }))] : []),

@@ -15,4 +15,4 @@ def test_differences_are_there_in_both_directions() -> None:
     there, back = found["LoRA", "Lead-3"], found["Lead-3", "LoRA"]
     assert (there["mean"], there["low"], there["high"]) == (-back["mean"], -back["high"], -back["low"])
     pair = material.comparison.pair("lora", "lead")
-    assert pair is not None and there["mean"] == pair.mean and there["significant"] is pair.told_apart
+    assert pair is not None and there["mean"] == pair.mean and there["significant"] is pair.significant

@@ -1,4 +1,4 @@
-"""The analysis says what the numbers carry, and nothing more."""
+"""The analysis states what the numbers support, and no more."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from hf_peft_compare.report.writing import gather
 
 
 def words(records: dict[str, RunRecord], predictions: dict[str, list[dict[str, Any]]], **changes: Any) -> str:
-    """Give all sentences of the analysis; the study has the rows of the records."""
+    """Return all sentences of the analysis; the study has the rows of the records."""
     study = Study(**{"methods": {record.row: {} for record in records.values()}, **changes})
     blocks = render_analysis(gather(study, records, predictions))  # type: ignore[arg-type]
     return "\n".join(item for block in blocks for item in getattr(block, "items", [getattr(block, "text", "")]))
 
 
-def test_rows_are_sorted_by_what_the_floor_comparison_can_tell() -> None:
+def test_rows_are_grouped_by_their_difference_from_the_best_untrained_row() -> None:
     lines = words(*make_study_runs()).splitlines()
-    assert any(line.startswith("Above it") and "LoRA" in line and "Prompt tuning" not in line for line in lines)
-    assert any(line.startswith("Below it") and "Prompt tuning" in line for line in lines)
+    assert any(
+        line.startswith("Significantly better") and "LoRA" in line and "Prompt tuning" not in line for line in lines
+    )
+    assert any(line.startswith("Significantly worse") and "Prompt tuning" in line for line in lines)
 
 
-def test_a_row_equal_to_the_floor_is_not_told_from_it() -> None:
+def test_a_row_with_the_scores_of_the_floor_is_not_tested() -> None:
     records, predictions = make_study_runs(rows=("lead",))
     predictions["full-seed0"] = make_predictions("lead")
     records["full-seed0"] = make_record("full", predictions=[{**line, "nll": 9.0} for line in make_predictions("lead")])
-    said = words(records, predictions)
-    assert "Not tested: Full fine-tuning (the difference is the same on every example)." in said
+    analysis = words(records, predictions)
+    assert "Not tested: Full fine-tuning (the difference is the same on every example)." in analysis
 
 
 def test_costs_are_shares_of_full_fine_tuning() -> None:
@@ -38,45 +40,47 @@ def test_costs_are_shares_of_full_fine_tuning() -> None:
     records["full-seed0"] = make_record(
         "full", seconds={"train": 200.0}, memory={"train_peak_allocated_bytes": 4 * 10**9}
     )
-    said = words(records, predictions)
-    assert "LoRA trains 3.65 % of its parameters; it took 25 % of the training time and 25 % of the peak GPU" in said
+    analysis = words(records, predictions)
+    assert (
+        "LoRA trains 3.65 % of its parameters; it took 25 % of the training time and 25 % of the peak GPU" in analysis
+    )
 
 
 def test_without_full_fine_tuning_no_ratio_is_claimed() -> None:
-    said = words(*make_study_runs(rows=("lora", "lead")))
-    assert "no cost is given relative to full fine-tuning" in said and "of the training time" not in said
+    analysis = words(*make_study_runs(rows=("lora", "lead")))
+    assert "costs relative to full fine-tuning are unknown" in analysis and "of the training time" not in analysis
 
 
-def test_without_a_floor_nothing_is_said_of_floors() -> None:
-    assert "No floor row has a score yet" in words(*make_study_runs(rows=("lora", "full")))
+def test_without_a_floor_the_gain_from_training_is_unknown() -> None:
+    assert "No untrained method has a score yet" in words(*make_study_runs(rows=("lora", "full")))
 
 
 def test_training_that_changed_nothing_is_named() -> None:
     records, predictions = make_study_runs(rows=("lora", "lead"))
     records["lora-seed0"] = make_record("lora", final_trainables_sha256="aa" * 32)
-    assert "lora-seed0 are the same after training as before" in words(records, predictions)
+    assert "lora-seed0 did not change in training" in words(records, predictions)
 
 
 def test_a_best_loss_at_the_last_evaluation_is_named_and_an_earlier_one_is_not() -> None:
     records, predictions = make_study_runs(rows=("lora", "full"))
     records["full-seed0"] = make_record("full", validation={"best_loss": 2.0, "best_step": 20, "best_epoch": 2.0})
-    said = words(records, predictions)
-    assert "Still improving on validation when training ended: LoRA. " in said
+    analysis = words(records, predictions)
+    assert "Still improving on validation when training ended: LoRA. " in analysis
 
 
 def test_reference_leader_is_named_with_its_source() -> None:
-    said = words(*make_study_runs(), references=REFERENCES)
-    assert "In the reference (course report, 2024) Prompt tuning leads its 2 rows with ROUGE-L F 0.186" in said
+    analysis = words(*make_study_runs(), references=REFERENCES)
+    assert "In the reference (course report, 2024), Prompt tuning is best of 2 methods with ROUGE-L F 0.186" in analysis
 
 
 def test_missing_and_failed_runs_are_counted() -> None:
     records, predictions = make_study_runs(rows=("lead", "full"))
     records["lora-seed0"] = make_failed("lora")
     methods: dict[str, dict[str, Any]] = {row: {} for row in ("lead", "full", "lora", "prompt_tuning")}
-    assert "of its 4 runs: not run yet 1, failed 1." in words(records, predictions, methods=methods)
+    assert "of 4 runs, 1 did not run yet and 1 failed." in words(records, predictions, methods=methods)
 
 
 def test_without_predictions_no_interval_is_claimed() -> None:
     records, _ = make_study_runs(rows=("full", "lead"))
-    said = words(records, {})
-    assert "Not tested: Full fine-tuning (fewer than 2 examples)." in said and "95 % interval" not in said
+    analysis = words(records, {})
+    assert "Not tested: Full fine-tuning (fewer than 2 examples)." in analysis and "95 % interval" not in analysis

@@ -1,4 +1,4 @@
-"""The section on classes counts what was answered, and stands only where there are classes."""
+"""The section on classes counts answers, and is left out if there are no classes."""
 
 import re
 from collections import Counter
@@ -19,14 +19,14 @@ ANSWERS = {
 
 
 def lines_of(row):
-    """Predictions of a row; zero-shot writes text that was read, the other names a class."""
-    told = [
+    """Return predictions of a row; zero-shot generates text that is parsed, the other predicts a class."""
+    pairs = [
         (label, answer)
         for label, answers in zip(LABELS, ANSWERS[row].split(", "), strict=True)
         for answer in answers.split()
     ]
-    lines = make_predictions(row, num_examples=len(told))
-    for line, (reference, answer) in zip(lines, told, strict=True):
+    lines = make_predictions(row, num_examples=len(pairs))
+    for line, (reference, answer) in zip(lines, pairs, strict=True):
         line["reference"] = reference
         read = {"prediction": f"It is {answer}", "answer": "no answer" if answer == "none" else answer}
         line |= read if row == "zero_shot" else {"prediction": answer}

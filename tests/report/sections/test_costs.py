@@ -1,4 +1,4 @@
-"""The section on what is easily forgotten: what was measured, in units that a reader would choose."""
+"""The section on inference cost and forgetting: measured costs, in readable units."""
 
 from synthetic import Study, make_predictions, make_record
 
@@ -42,8 +42,8 @@ def test_a_column_that_no_row_has_is_not_shown():
     assert [column.title for column in table.columns[1:]] == [
         "Checkpoint (MB)",
         "Latency (ms)",
-        "Of 32 (ms)",
-        "Examples/s, 32 at once",
+        "Latency of 32 (ms)",
+        "Examples/s, batch of 32",
     ]
 
 

@@ -23,7 +23,7 @@ THEIRS = {"lora-50-0.0": 0.4, "lora-50-0.1": 0.45, "lora-150-0.1": 0.9}
 
 
 def study_of(values: dict[str, list[Any]], theirs: dict[str, float] | None = None) -> Study:
-    """Give a study of the full model and one grid of LoRA."""
+    """Return a study of the full model and one grid of LoRA."""
     rows = {row: {"method": "lora", "grid": cell} for row, cell in cells("lora", values).items()}
     figures = {row: {SCORE: value} for row, value in (theirs or {}).items()}
     references = References(source="project report, 2024", rows=figures, differences=["."]) if theirs else None
@@ -31,7 +31,7 @@ def study_of(values: dict[str, list[Any]], theirs: dict[str, float] | None = Non
 
 
 def runs_of(ours: dict[str, float]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give records and predictions of a full model and some cells."""
+    """Return records and predictions of a full model and some cells."""
     records = {"full-seed0": make_record("full")}
     for row, value in ours.items():
         made = make_record(row, method="lora", card={"title": "LoRA"})

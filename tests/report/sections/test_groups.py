@@ -11,7 +11,7 @@ COUNTS = {"train": {"object": 1200, "color": 30}, "test": {"number": 13, "color"
 
 
 def grouped(row, *, seed=0):
-    """The predictions of a run, every third example of a group; the ranking score tells row, group and seed."""
+    """Return predictions of a run, every third example of a group; the ranking score encodes row, group and seed."""
     lines = make_predictions(row, seed=seed)
     level = {"lora": 0.3, "full": 0.2}[row]
     for index, line in enumerate(lines):

@@ -9,7 +9,7 @@ from synthetic import TITLES, Study, make_study_runs
 
 from hf_peft_compare.comparison import Comparison, render_table
 from hf_peft_compare.comparison.pareto import pareto_fronts
-from hf_peft_compare.comparison.verdict import say_verdict
+from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.report.sections.pairwise import ordered_pairs
 from hf_peft_compare.report.writing import gather, render_sections
 from hf_peft_compare.utils.formatting import format_difference, format_interval, format_p_value, format_percent
@@ -19,18 +19,19 @@ def comparison_of(seeds: tuple[int, ...] = (0,)) -> Comparison:
     return gather(Study(seeds=list(seeds)), *make_study_runs(seeds=seeds)).comparison  # type: ignore[arg-type]
 
 
-def test_the_verdict_is_the_first_section_and_the_terminal_says_the_same(full: Path) -> None:
+def test_the_verdict_is_the_first_section_and_the_terminal_prints_the_same(full: Path) -> None:
     page = (full / "README.md").read_text(encoding="utf-8")
-    verdict = say_verdict(comparison_of())
-    assert page.index("## Verdict") < page.index("## What the numbers say")
+    verdict = describe_verdict(comparison_of())
+    assert page.index("## Verdict") < page.index("## Analysis")
     terminal = " ".join(render_table(comparison_of()).split())
     for sentence in verdict:
         assert " ".join(sentence.split()) in terminal
         assert sentence.split("(")[0].replace("_", r"\_") in page
 
 
-def test_every_pair_stands_once_with_the_comparisons_numbers(full: Path) -> None:
+def test_every_pair_is_in_the_table_once_with_the_comparisons_numbers(full: Path) -> None:
     page = (full / "index.html").read_text(encoding="utf-8")
+    assert "Minimum detectable difference" in page and "Win rate" in page
     pairs = ordered_pairs(comparison_of())
     assert len(pairs) == len(TITLES) * (len(TITLES) - 1) / 2
     assert all((pair.mean or 0) >= 0 for pair in pairs)  # the better row minus the other
@@ -46,15 +47,15 @@ def test_every_pair_stands_once_with_the_comparisons_numbers(full: Path) -> None
             ]
 
 
-def test_what_is_told_apart_is_marked_and_nothing_else(full: Path) -> None:
+def test_only_significant_differences_are_marked(full: Path) -> None:
     table = (full / "index.html").read_text(encoding="utf-8").split('id="table-pairs"')[1].split("</table>")[0]
-    assert table.count(" best") == sum(pair.told_apart for pair in comparison_of().pairs) > 0
+    assert table.count(" best") == sum(pair.significant for pair in comparison_of().pairs) > 0
 
 
-def test_seeds_and_examples_needed_are_left_out_where_rows_are_told_apart() -> None:
+def test_seeds_and_examples_needed_are_left_out_for_significant_differences() -> None:
     blocks = {s.name: b for s, b in render_sections(gather(Study(seeds=[0, 1, 2]), *make_study_runs(seeds=(0, 1, 2))))}  # type: ignore[arg-type]
     for cells, pair in zip(blocks["pairwise"][-1].rows, ordered_pairs(comparison_of((0, 1, 2))), strict=True):  # type: ignore[union-attr]
-        assert not pair.told_apart or [cell.text for cell in cells[-2:]] == ["–", "–"]
+        assert not pair.significant or [cell.text for cell in cells[-2:]] == ["–", "–"]
 
 
 def test_the_front_shows_shares_of_every_cost(full: Path) -> None:
@@ -69,4 +70,4 @@ def test_without_predictions_nothing_is_tested(tmp_path: Path) -> None:
     records, _ = make_study_runs()
     comparison = gather(Study(), records, {}).comparison  # type: ignore[arg-type]
     assert all(pair.p_value is None for pair in comparison.pairs) and pareto_fronts(comparison) == []
-    assert "Not tested against it" in " ".join(say_verdict(comparison))
+    assert "Not tested against it" in " ".join(describe_verdict(comparison))

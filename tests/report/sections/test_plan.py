@@ -1,4 +1,4 @@
-"""The report sets every plan beside what was measured, and says how far off it was."""
+"""The report shows every plan beside the measured values, with its error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's section on tuning: every trial, the chosen one, what all of them took, and edges said aloud."""
+"""The report's section on tuning: every trial, the selected one, their total cost, and best values at the edge."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_tuned_row_says_what_it_took_and_what_was_chosen() -> None:
     found = table(lora=tuning())
     texts = dict(zip([c.title for c in found.columns], [c.text for c in found.rows[0]], strict=True))
     assert (texts["Trials"], texts["Failed"], texts["Tuning (s)"]) == ("3", "1", "90")
-    assert (texts["Best validation loss"], texts["Chosen"]) == ("2.500", "learning_rate 0.001")
+    assert (texts["Best validation loss"], texts["Selected"]) == ("2.500", "learning_rate 0.001")
     assert texts["Range"] == "0.00002 to 0.02"
 
 
