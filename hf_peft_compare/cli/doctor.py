@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
 
 def doctor_command(options: argparse.Namespace) -> int:
     """Check what silently ruins comparisons, row by row; the status is 1 where something was found."""
-    from hf_peft_compare.diagnostics.console import as_json, render_examination, say_sum
+    from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
     from hf_peft_compare.diagnostics.examining import examine
     from hf_peft_compare.planning.planner import configs_of
 
@@ -31,5 +31,9 @@ def doctor_command(options: argparse.Namespace) -> int:
     for examination in examine(configs_of(load_study(options.study, options.set), options.method)):
         examinations.append(examination)
         print(end="" if options.json else render_examination(examination) + "\n", flush=True)
-    print(json.dumps(as_json(examinations), indent=1, ensure_ascii=False) if options.json else say_sum(examinations))
+    print(
+        json.dumps(as_json(examinations), indent=1, ensure_ascii=False)
+        if options.json
+        else summarize_examinations(examinations)
+    )
     return OK if all(examination.passed for examination in examinations) else FAILED

@@ -42,15 +42,15 @@ def run_command(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _print_configs(jobs)
     from hf_peft_compare.orchestration.launcher import run_jobs
-    from hf_peft_compare.orchestration.progress_display import Live
+    from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 
-    with Live() as live:
+    with ProgressDisplay() as display:
         launch = partial(
             run_jobs,
             num_processes=options.num_processes,
             one_run_per_gpu=options.one_run_per_gpu,
             accelerate_config=config,
-            say=live,
+            on_event=display,
         )
         if study.config.tune is not None:
             from hf_peft_compare.orchestration.tuning import tuned_jobs
