@@ -1,4 +1,4 @@
-"""The terminal while a study runs: a progress bar and a live line per run; plain lines where there is no terminal."""
+"""Terminal output while a study runs: a progress bar and a live line per run; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]
 
 
 class ProgressDisplay:
-    """Show the runs of a study as they go; call it with a job and what became of it."""
+    """Display the progress of a study's runs; call it with a job and its event."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
@@ -51,7 +51,7 @@ class ProgressDisplay:
         self.progress.stop()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Show that a run was "started", "skipped", "finished" or "failed", or another message about it."""
+        """Display that a run was "started", "skipped", "finished" or "failed", or another message about it."""
         self.progress.update(self._checking, visible=False)
         if message == "started":
             self._bars[job.folder] = self.progress.add_task(job.config.run, total=None, now="starting")
@@ -82,12 +82,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _summary(job: Job, message: str) -> str:
-    """One line on what became of a run."""
+    """Return one line with the outcome of a run."""
     record = read_record(job.folder)
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     losses = {"test loss": record.results.get("test_loss")}
-    if job.config.trial is not None and record.validation is not None:  # a trial never sees the test split
+    if job.config.trial is not None and record.validation is not None:  # a trial does not use the test split
         losses = {"validation loss": record.validation.best_loss}
     ranking = [name for name in record.scores if name in record.results][:1]
     parts = [f"{record.scores[name].title} {record.results[name]:.3f}" for name in ranking]
