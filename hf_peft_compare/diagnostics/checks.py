@@ -86,9 +86,7 @@ def tied_head(context: CheckContext) -> CheckResult:
     if not trained:
         return does_not_apply("no language-modeling head is trained")
     if context.trains_all:
-        return does_not_apply(
-            "all weights are trained, whether the head is tied to the embedding or not"
-        )
+        return does_not_apply("all weights are trained, whether the head is tied to the embedding or not")
     embedding = {p.data_ptr() for p in context.model.get_input_embeddings().parameters()}
     tied = any(p.data_ptr() in embedding for p in trained)
     return judged(
@@ -185,9 +183,7 @@ def merging(context: CheckContext) -> CheckResult:
     if exact:
         return _same(context, after, before, expected="the same logits after merging into a plain model")
     found = f"they differ by up to {_largest(after, before):.2g} (spread {before.std().item():.2g})"
-    return judged(
-        bool(after.isfinite().all()), expected="finite but other logits: weights are rounded", found=found
-    )
+    return judged(bool(after.isfinite().all()), expected="finite but other logits: weights are rounded", found=found)
 
 
 # Merging comes last, since it destroys the model.
