@@ -110,7 +110,7 @@ def _own(settings: Mapping[str, object]) -> Tree:
 
 
 def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
-    """Return the layers without revision, tokenizer and architecture of a pretrained base that a later layer replaces."""
+    """Return the layers without revision, tokenizer and architecture of a base that a later layer replaces."""
     naming = [place for place, (_, layer) in enumerate(layers) if "model_name_or_path" in layer]
     if not naming or merge_layers(layers)[0]["init"] == "config":
         return layers

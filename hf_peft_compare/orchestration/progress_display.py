@@ -1,4 +1,4 @@
-"""The terminal while a study runs: a progress bar and a live line per run; plain lines where there is no terminal."""
+"""Terminal output while a study runs: a progress bar and a live line per run; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SECONDS_BETWEEN_LOOKS = 0.3
 MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]=[/]"}
 
 
-class Live:
-    """Show the runs of a study as they go; call it with a job and what became of it."""
+class ProgressDisplay:
+    """Display the progress of a study's runs; call it with a job and its event."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
@@ -37,7 +37,7 @@ class Live:
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> ProgressDisplay:
         self.progress.start()
         self._checking = self.progress.add_task("checking the study", total=None, now="")
         self._watcher.start()
@@ -51,7 +51,7 @@ class Live:
         self.progress.stop()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Show that a run was "planned", "started", "skipped", "finished" or "failed", or another message about it."""
+        """Display that a run was "started", "skipped", "finished" or "failed", or another message about it."""
         if message == "planned":
             return
         self.progress.update(self._checking, visible=False)
@@ -85,12 +85,12 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
 
 
 def summarize(job: Job, message: str) -> str:
-    """Return one line on what became of a run."""
+    """Return one line with the outcome of a run."""
     record = read_record(job.folder)
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     losses = {"test loss": record.results.get("test_loss")}
-    if job.config.trial is not None and record.validation is not None:  # a trial never sees the test split
+    if job.config.trial is not None and record.validation is not None:  # a trial does not use the test split
         losses = {"validation loss": record.validation.best_loss}
     ranking = [name for name in record.scores if name in record.results][:1]
     parts = [f"{record.scores[name].title} {record.results[name]:.3f}" for name in ranking]
