@@ -23,12 +23,16 @@ def add(commands: Commands) -> None:
 def doctor_command(options: argparse.Namespace) -> int:
     """Check each row for silent errors that invalidate comparisons; the status is 1 if a check fails."""
     from hf_peft_compare.api import examine_rows
-    from hf_peft_compare.diagnostics.console import as_json, render_examination, say_sum
+    from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
     silence_libraries()
     examinations = []
     for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
         examinations.append(examination)
         print(end="" if options.json else render_examination(examination) + "\n", flush=True)
-    print(json.dumps(as_json(examinations), indent=1, ensure_ascii=False) if options.json else say_sum(examinations))
+    print(
+        json.dumps(as_json(examinations), indent=1, ensure_ascii=False)
+        if options.json
+        else summarize_examinations(examinations)
+    )
     return OK if all(examination.passed for examination in examinations) else FAILED

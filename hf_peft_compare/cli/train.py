@@ -40,10 +40,10 @@ def train_command(options: argparse.Namespace) -> int:
     _check_device(os.environ.get("LOCAL_RANK"))
     if os.environ.get("RANK", "0") != "0":
         return train_one(job)
-    from hf_peft_compare.orchestration.progress_display import Live
+    from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 
-    with Live() as live:
-        return train_one(job, say=live)
+    with ProgressDisplay() as display:
+        return train_one(job, on_event=display)
 
 
 def train_job_command(options: argparse.Namespace) -> int:

@@ -30,18 +30,18 @@ def of_trained(check: Check) -> Check:
     """Let a check pass over rows that train nothing."""
 
     @functools.wraps(check)
-    def checked(patient: CheckContext) -> CheckResult:
-        return check(patient) if patient.config.method_type.trains else does_not_apply("nothing is trained")
+    def checked(context: CheckContext) -> CheckResult:
+        return check(context) if context.config.method_type.trains else does_not_apply("nothing is trained")
 
     return checked
 
 
 @of_trained
-def seed(patient: CheckContext) -> CheckResult:
+def seed(context: CheckContext) -> CheckResult:
     """The seed decides the initial trainables."""
-    mine = patient.config.seed
-    first, again, other = patient.initial_hash, *(patient.hash_of_start(seed=s) for s in (mine, mine + 1))
-    if first == again == other and not patient.draws():
+    mine = context.config.seed
+    first, again, other = context.initial_hash, *(context.hash_of_start(seed=s) for s in (mine, mine + 1))
+    if first == again == other and not context.draws():
         return does_not_apply(f"its initial values ({first[:8]}) are not drawn, but the same for every seed")
     return judged(
         first == again != other,
@@ -51,9 +51,9 @@ def seed(patient: CheckContext) -> CheckResult:
 
 
 @of_trained
-def gradients(patient: CheckContext) -> CheckResult:
+def gradients(context: CheckContext) -> CheckResult:
     """Every trainable is reached: at once, or as soon as what it is multiplied by is no longer zero."""
-    names, (first, *later) = set(named_trainables(patient.model)), patient.training.reached
+    names, (first, *later) = set(named_trainables(context.model)), context.training.reached
     late, never = set().union(*later) - first, names - first.union(*later)
     found = f"{len(first)} of {len(names)} in step 1"
     found += f", {len(late)} more in step 2 ({_some(late)})" if late else ""
@@ -66,11 +66,11 @@ def gradients(patient: CheckContext) -> CheckResult:
 
 
 @of_trained
-def frozen_base(patient: CheckContext) -> CheckResult:
+def frozen_base(context: CheckContext) -> CheckResult:
     """What is not trained is the same after training, to the last bit."""
-    if patient.trains_all:
+    if context.trains_all:
         return does_not_apply("nothing is frozen")
-    changed, num_frozen = patient.training.changed, patient.training.num_frozen
+    changed, num_frozen = context.training.changed, context.training.num_frozen
     return judged(
         not changed,
         expected=f"the same hashes of all that is frozen after {NUM_STEPS} steps",
@@ -79,15 +79,15 @@ def frozen_base(patient: CheckContext) -> CheckResult:
 
 
 @of_trained
-def tied_head(patient: CheckContext) -> CheckResult:
+def tied_head(context: CheckContext) -> CheckResult:
     """A head that is trained while the rest is frozen has weights of its own."""
-    head = patient.model.get_output_embeddings() if head_of(patient.config).generates else None
+    head = context.model.get_output_embeddings() if head_of(context.config).generates else None
     trained = [p for p in head.parameters() if p.requires_grad] if head is not None else []
     if not trained:
         return does_not_apply("no language-modelling head is trained")
-    if patient.trains_all:
+    if context.trains_all:
         return does_not_apply("all weights are trained, the head with the embedding that it is tied to or not")
-    embedding = {p.data_ptr() for p in patient.model.get_input_embeddings().parameters()}
+    embedding = {p.data_ptr() for p in context.model.get_input_embeddings().parameters()}
     tied = any(p.data_ptr() in embedding for p in trained)
     return judged(
         not tied,
@@ -97,67 +97,67 @@ def tied_head(patient: CheckContext) -> CheckResult:
 
 
 @of_trained
-def effect(patient: CheckContext) -> CheckResult:
+def effect(context: CheckContext) -> CheckResult:
     """What was trained acts where the model is used."""
-    if head_of(patient.config).auto_class is AutoModel:
+    if head_of(context.config).auto_class is AutoModel:
         return does_not_apply("the untouched base has no head that tells classes")
-    base, told = patient.told_untouched, patient.told
-    before, after = (t.logits[:, 0] if head_of(patient.config).generates else t.logits for t in (base, told))
+    base, outputs = context.untouched_outputs, context.outputs
+    before, after = (t.logits[:, 0] if head_of(context.config).generates else t.logits for t in (base, outputs))
     largest, spread = _largest(after, before), before.std().item()
-    what = "first token generated" if head_of(patient.config).generates else "classes"
+    what = "first token generated" if head_of(context.config).generates else "classes"
     return judged(
         largest > NOISE * spread,
         expected=f"after {NUM_STEPS} steps other logits of the {what} than the untouched model's",
-        found=f"they differ by up to {largest:.2g} (spread {spread:.2g}){_others(base, told)}",
+        found=f"they differ by up to {largest:.2g} (spread {spread:.2g}){_others(base, outputs)}",
     )
 
 
-def cache(patient: CheckContext) -> CheckResult:
+def cache(context: CheckContext) -> CheckResult:
     """Generation token by token, with a cache, is what the model says when it reads the whole text at once."""
-    if not head_of(patient.config).generates:
+    if not head_of(context.config).generates:
         return does_not_apply("nothing is generated")
-    told = patient.told
-    assert told.tokens is not None
-    num_new = told.logits.shape[1]
-    mask = pad(told.inputs["attention_mask"], (0, num_new), value=1)
+    outputs = context.outputs
+    assert outputs.tokens is not None
+    num_new = outputs.logits.shape[1]
+    mask = pad(outputs.inputs["attention_mask"], (0, num_new), value=1)
     with torch.no_grad():
-        whole = patient.adapted(input_ids=told.tokens, attention_mask=mask).logits[:, -num_new - 1 : -1]
+        whole = context.adapted(input_ids=outputs.tokens, attention_mask=mask).logits[:, -num_new - 1 : -1]
     return _same(
-        patient,
-        told.logits,
+        context,
+        outputs.logits,
         whole,
         expected=f"{num_new} tokens generated with a cache have the logits of a pass over all the text without one",
     )
 
 
-def padding(patient: CheckContext) -> CheckResult:
+def padding(context: CheckContext) -> CheckResult:
     """A score depends on neither padding nor batch."""
-    alone = torch.cat([_nats(patient, [row]) for row in patient.rows])
-    room = patient.config.max_text_length - max(len(row["input_ids"]) for row in patient.rows)
+    alone = torch.cat([_nats(context, [row]) for row in context.rows])
+    room = context.config.max_text_length - max(len(row["input_ids"]) for row in context.rows)
     num_padding = min(NUM_PADDING, room)
-    together, padded = _nats(patient, patient.rows), _nats(patient, patient.rows, num_padding=num_padding)
+    together, padded = _nats(context, context.rows), _nats(context, context.rows, num_padding=num_padding)
     scale = max(1.0, alone.abs().max().item())
     in_batch, with_padding = _largest(together, alone), _largest(padded, alone)
     return judged(
-        max(in_batch, with_padding) <= patient.tolerance * scale,
-        expected=f"the nats per label of each example alone, to {patient.tolerance * scale:.2g}",
+        max(in_batch, with_padding) <= context.tolerance * scale,
+        expected=f"the nats per label of each example alone, to {context.tolerance * scale:.2g}",
         found=f"in a batch of {len(alone)} they differ by up to {in_batch:.2g}, with {num_padding} more columns of "
         f"padding by {with_padding:.2g}",
     )
 
 
 @of_trained
-def accumulation(patient: CheckContext) -> CheckResult:
+def accumulation(context: CheckContext) -> CheckResult:
     """How a batch is split into micro-batches changes no step."""
     num_micro = NUM_EXAMPLES // 2
-    whole, split = patient.training.logged, patient.train_again(gradient_accumulation_steps=num_micro).logged
+    whole, split = context.training.logged, context.train_again(gradient_accumulation_steps=num_micro).logged
     pairs = list(zip(_curve(whole), _curve(split), strict=True))
     largest = max(abs(w - s) / max(abs(w), 1e-3) for w, s in pairs)
     losses = (", ".join(f"{entry.loss:.5f}" for entry in logged) for logged in (whole, split))
     return judged(
-        largest <= patient.tolerance,
+        largest <= context.tolerance,
         expected=f"{NUM_EXAMPLES}×1 and 2×{num_micro} with the same losses and gradient norms, to "
-        f"{patient.tolerance:.2g} of them",
+        f"{context.tolerance:.2g} of them",
         found=f"they differ by up to {largest:.2g} of them; losses {next(losses)} and {next(losses)}",
     )
 
@@ -167,21 +167,21 @@ def _curve(logged: Sequence[HistoryEntry]) -> list[float]:
 
 
 @of_trained
-def merging(patient: CheckContext) -> CheckResult:
+def merging(context: CheckContext) -> CheckResult:
     """Merged into a plain model it tells the same; what is merged into few bits cannot, and shows by how much."""
-    if not patient.config.method_type.mergeable:
+    if not context.config.method_type.mergeable:
         return does_not_apply("the method cannot be merged")
-    model, exact = patient.adapted, patient.is_exact
-    before = patient.logits(model)
+    model, exact = context.adapted, context.is_exact
+    before = context.logits(model)
     try:
-        merged = patient.config.method_type.merge(model)
+        merged = context.config.method_type.merge(model)
     except UserError as error:
         return does_not_apply(str(error))
     if merged is model:
         return does_not_apply("it is a plain model already")
-    after = patient.logits(merged.eval())
+    after = context.logits(merged.eval())
     if exact:
-        return _same(patient, after, before, expected="merged into a plain model the same logits")
+        return _same(context, after, before, expected="merged into a plain model the same logits")
     found = f"they differ by up to {_largest(after, before):.2g} (spread {before.std().item():.2g})"
     return judged(bool(after.isfinite().all()), expected="other logits, since weights are rounded", found=found)
 
@@ -201,23 +201,23 @@ CHECKS: Sequence[Check] = (
 
 
 @torch.no_grad()
-def _nats(patient: CheckContext, rows: Sequence[Features], *, num_padding: int = 0) -> Tensor:
+def _nats(context: CheckContext, rows: Sequence[Features], *, num_padding: int = 0) -> Tensor:
     """Give the nats per label [B] of rows in one batch, with so many more columns of padding than it needs."""
-    columns = (num_padding, 0) if patient.tokenizer.padding_side == "left" else (0, num_padding)
-    values = {"input_ids": patient.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
-    batch = patient.collate(rows)
+    columns = (num_padding, 0) if context.tokenizer.padding_side == "left" else (0, num_padding)
+    values = {"input_ids": context.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+    batch = context.collate(rows)
     batch |= {name: pad(batch[name], columns, value=value) for name, value in values.items() if name in batch}
-    inputs = to_device(batch, patient.model.device)
-    nats, num_labels = head_of(patient.config).nll(patient.adapted(**inputs).logits, inputs["labels"])
+    inputs = to_device(batch, context.model.device)
+    nats, num_labels = head_of(context.config).nll(context.adapted(**inputs).logits, inputs["labels"])
     return nats / num_labels.clamp(min=1)  # a class may be unknown
 
 
-def _same(patient: CheckContext, came: Tensor, reference: Tensor, *, expected: str) -> CheckResult:
+def _same(context: CheckContext, actual: Tensor, reference: Tensor, *, expected: str) -> CheckResult:
     """Judge two tensors of logits that should be the same."""
-    largest, spread = _largest(came, reference), reference.std().item()
+    largest, spread = _largest(actual, reference), reference.std().item()
     return judged(
-        largest <= patient.tolerance * spread,
-        expected=f"{expected}, to {patient.tolerance:.2g} of their spread {spread:.3g}",
+        largest <= context.tolerance * spread,
+        expected=f"{expected}, to {context.tolerance:.2g} of their spread {spread:.3g}",
         found=f"they differ by up to {largest:.2g}",
     )
 
@@ -228,11 +228,11 @@ def _largest(one: Tensor, other: Tensor) -> float:
     return difference if difference == difference else float("inf")
 
 
-def _others(base: ModelOutput, told: ModelOutput) -> str:
+def _others(base: ModelOutput, outputs: ModelOutput) -> str:
     """Say how many of the tokens generated are others than the base's."""
-    if base.tokens is None or told.tokens is None:
+    if base.tokens is None or outputs.tokens is None:
         return ""
-    num_others, num_all = (base.tokens != told.tokens).sum().item(), told.logits.shape[:2].numel()
+    num_others, num_all = (base.tokens != outputs.tokens).sum().item(), outputs.logits.shape[:2].numel()
     return f"; {num_others} of {num_all} tokens generated are others"
 
 

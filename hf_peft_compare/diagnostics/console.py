@@ -31,7 +31,7 @@ def render_examination(examination: Examination) -> str:
     return f"{title}\n{as_text(table, width=width)}\n"
 
 
-def say_sum(examinations: Sequence[Examination]) -> str:
+def summarize_examinations(examinations: Sequence[Examination]) -> str:
     """Say in one sentence how all rows are."""
     statuses = [finding.status for examination in examinations for finding in examination.findings.values()]
     rows = [examination.row for examination in examinations if not examination.passed]

@@ -178,7 +178,7 @@ class CheckContext:
         logits, labels = model(**self.batch).logits, self.batch["labels"]
         return logits[:, -labels.shape[1] :][labels != -100] if head_of(self.config).generates else logits
 
-    def tell(self, model: PreTrainedModel) -> ModelOutput:
+    def outputs_of(self, model: PreTrainedModel) -> ModelOutput:
         """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
         if not head_of(self.config).generates:
             return ModelOutput(inputs=self.batch, logits=self.logits(model))
@@ -187,21 +187,21 @@ class CheckContext:
         generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
         # So many at once that the prompts, sorted by length, are one batch.
         generate_tokens(recorder, self.tokenizer, self.prompts, generation=generation, batch_size=len(self.prompts))
-        return recorder.told
+        return recorder.outputs
 
     @cached_property
-    def told(self) -> ModelOutput:
+    def outputs(self) -> ModelOutput:
         """What the trained model tells."""
-        return self.tell(self.adapted)
+        return self.outputs_of(self.adapted)
 
     @cached_property
-    def told_untouched(self) -> ModelOutput:
+    def untouched_outputs(self) -> ModelOutput:
         """What the untouched base tells of the same."""
         base = [getattr(self.config, name) for name in ("seed", "init", *BASE)]
         read = self.prompts if head_of(self.config).generates else self.rows
         key = hash_json([head_of(self.config).name, quantization_of(self.config), base, read])
         if key not in self.untouched:
-            self.untouched[key] = self.tell(self._untouched_base().to(self.model.device))
+            self.untouched[key] = self.outputs_of(self._untouched_base().to(self.model.device))
         return self.untouched[key]
 
     @cached_property

@@ -38,19 +38,19 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
 def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[str, ModelOutput]) -> Examination:
     start = perf_counter()
     with TemporaryDirectory() as folder:
-        patient = CheckContext(config=config, train=train, folder=Path(folder), untouched=untouched)
-        findings = {check.__name__: _find(check, patient) for check in CHECKS}
+        context = CheckContext(config=config, train=train, folder=Path(folder), untouched=untouched)
+        findings = {check.__name__: _find(check, context) for check in CHECKS}
     return Examination(
-        row=config.row, method=patient.config.method_type.title, findings=findings, seconds=perf_counter() - start
+        row=config.row, method=context.config.method_type.title, findings=findings, seconds=perf_counter() - start
     )
 
 
-def _find(check: Check, patient: CheckContext) -> CheckResult:
+def _find(check: Check, context: CheckContext) -> CheckResult:
     """Make one check; one that cannot be carried out to its end is a problem of its own."""
-    if not patient.config.method_type.uses_model:
+    if not context.config.method_type.uses_model:
         return does_not_apply("no model is loaded")
     try:
-        return check(patient)
+        return check(context)
     except UserError:
         raise
     except Exception as error:  # whatever the model raises, the other checks go on

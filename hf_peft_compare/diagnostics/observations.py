@@ -81,5 +81,5 @@ class Recorder:
         """Generate as the model does."""
         output = self._model.generate(**settings, output_logits=True, return_dict_in_generate=True)
         inputs = {name: settings[name] for name in ("input_ids", "attention_mask")}
-        self.told = ModelOutput(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)
+        self.outputs = ModelOutput(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)
         return output.sequences

@@ -49,9 +49,9 @@ class Diagnosis:
         return all(examination.passed for examination in self.examinations)
 
     def __str__(self) -> str:
-        from hf_peft_compare.diagnostics.console import render_examination, say_sum
+        from hf_peft_compare.diagnostics.console import render_examination, summarize_examinations
 
-        return "\n".join([*map(render_examination, self.examinations), say_sum(self.examinations)])
+        return "\n".join([*map(render_examination, self.examinations), summarize_examinations(self.examinations)])
 
 
 def judged(passed: bool, *, expected: str, found: str) -> CheckResult:

@@ -59,7 +59,7 @@ class Job:
         return moved
 
 
-Say = Callable[[Job, str], None]
+OnEvent = Callable[[Job, str], None]
 
 
 def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:

@@ -25,7 +25,7 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.registry import load_plugins, plugins
-from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
+from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
@@ -49,7 +49,7 @@ def run_jobs(
     one_run_per_gpu: bool = False,
     accelerate_config: Path | None = None,
     check: bool = True,
-    say: Say = lambda job, message: None,
+    on_event: OnEvent = lambda job, message: None,
 ) -> dict[str, str]:
     """Do every run that is not finished yet.
 
@@ -58,7 +58,7 @@ def run_jobs(
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
         accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
-        say: called with a job and "planned", "started", "skipped", "finished" or "failed", or with why its old run was
+        on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or with why its old run was
             moved.
 
     Returns:
@@ -71,7 +71,7 @@ def run_jobs(
     outcomes = {job.config.run: "skipped" for job in jobs}
     for job in jobs:
         if job not in waiting:
-            say(job, "skipped")
+            on_event(job, "skipped")
     if not waiting:
         return outcomes
     context = _context()
@@ -90,9 +90,9 @@ def run_jobs(
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
     with locked(study_folder):
         for job in waiting:
-            say(job, "planned")
+            on_event(job, "planned")
         how = {"num_processes": processes, "accelerate_config": accelerate_config}
-        outcomes |= _do_all(waiting, context, slots=slots, **how, say=say)
+        outcomes |= _do_all(waiting, context, slots=slots, **how, on_event=on_event)
     return outcomes
 
 
@@ -103,7 +103,7 @@ def _do_all(
     slots: Sequence[str | None],
     num_processes: int,
     accelerate_config: Path | None = None,
-    say: Say,
+    on_event: OnEvent,
 ) -> dict[str, str]:
     """Do jobs on as many slots (GPU numbers, or None for whatever there is) as are given."""
     free: queue.Queue[str | None] = queue.Queue()
@@ -115,15 +115,15 @@ def _do_all(
         slot = free.get()
         try:
             if moved := job.prepare():
-                say(job, moved)
-            say(job, "started")
+                on_event(job, moved)
+            on_event(job, "started")
             status = children.run(job, context, gpu=slot, num_processes=num_processes)
             if status == INTERRUPTED or children.stopped:
                 raise KeyboardInterrupt
             if status != OK:
                 note_death(job, status)
             outcome = "finished" if status == OK else "failed"
-            say(job, outcome)
+            on_event(job, outcome)
             return outcome
         finally:
             free.put(slot)

@@ -20,7 +20,7 @@ SECONDS_BETWEEN_LOOKS = 0.3
 MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]=[/]"}
 
 
-class Live:
+class ProgressDisplay:
     """Show the runs of a study as they go; call it with a job and what became of it."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -37,7 +37,7 @@ class Live:
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> ProgressDisplay:
         self.progress.start()
         self._checking = self.progress.add_task("checking the study", total=None, now="")
         self._watcher.start()

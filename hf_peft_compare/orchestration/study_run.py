@@ -11,7 +11,7 @@ from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_con
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
-from hf_peft_compare.orchestration.progress_display import Live
+from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.utils.files import write_text_atomically
 
@@ -38,18 +38,18 @@ def do_study(
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
 
-    def say(job: Job, message: str) -> None:
+    def on_event(job: Job, message: str) -> None:
         if message == "started":  # all was checked by then, and the folder is this process's
             write_text_atomically(file, study.to_yaml())
         progress(job, message)
 
-    with NotebookProgress(jobs) if in_notebook() else Live() as progress:
+    with NotebookProgress(jobs) if in_notebook() else ProgressDisplay() as progress:
         launch = partial(
             run_jobs,
             num_processes=num_processes,
             one_run_per_gpu=one_run_per_gpu,
             accelerate_config=config,
-            say=say,
+            on_event=on_event,
         )
         if study.config.tune is not None:
             from hf_peft_compare.orchestration.tuning import tuned_jobs

@@ -88,7 +88,7 @@ class RowTuning:
         origins = {**self.base.origins, **dict.fromkeys(map(run_key, settings), "trial")}
         return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
 
-    def tell(self, trial: Any, record: RunRecord | None) -> None:
+    def add_result(self, trial: Any, record: RunRecord | None) -> None:
         """Take a trial's result; one that failed is never the best."""
         validation = record.validation if record is not None else None
         loss = validation.best_loss if validation else None
@@ -183,7 +183,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
             run_jobs(waiting, check=check)
             check = False
         for row, trial, job in proposed:
-            row.tell(trial, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
+            row.add_result(trial, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
     return {row.base.config.row: row.result() for row in rows}
 
 

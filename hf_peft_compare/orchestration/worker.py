@@ -16,7 +16,7 @@ from typing import Any
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.registry import load_plugins
 from hf_peft_compare.core.settings import parse
-from hf_peft_compare.orchestration.jobs import Job, Say, planned, unfinished
+from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
@@ -54,14 +54,14 @@ def train_here(job: Job) -> int:
         return FAILED
 
 
-def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
+def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int:
     """Do a run in this process, checked and locked as a study is; give the exit status."""
     from hf_peft_compare.orchestration import preflight
     from hf_peft_compare.utils.distributed import process_state
 
     state = process_state()
     if not unfinished([job]):
-        say(job, "skipped")
+        on_event(job, "skipped")
         return OK
     study_folder = job.folder.parent
     plans = preflight.check([job.config], num_processes=state.num_processes, study_folder=study_folder)
@@ -72,11 +72,11 @@ def train_one(job: Job, *, say: Say = lambda job, message: None) -> int:
     check_writable(job.folder.parent)
     with locked(job.folder.parent):
         if moved := job.prepare():
-            say(job, moved)
+            on_event(job, moved)
         state.wait_for_everyone()
-        say(job, "started")
+        on_event(job, "started")
         status = train_here(job)
-        say(job, "finished" if status == OK else "failed")
+        on_event(job, "finished" if status == OK else "failed")
         return status
 
 

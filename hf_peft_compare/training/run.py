@@ -91,7 +91,7 @@ def train_run(
         with run.clock.measure(LOAD):
             examples = data.load_examples(config)
         folder.mkdir(parents=True, exist_ok=True)
-        progress.say("loading")
+        progress.update("loading")
         sink.start()
         predictions = _execute(run, examples, progress, sink)
         run.notes += sink.notes
@@ -113,7 +113,7 @@ def train_run(
         raise RunFailed(f"run {config.study}/{config.run} failed: {record.error}") from error
     finally:
         sink.close(exit_code=1)
-        progress.say("done")
+        progress.update("done")
 
 
 def _execute(

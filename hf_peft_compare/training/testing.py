@@ -52,10 +52,10 @@ def evaluate_run(
         run.measured.generation_seconds = stages.seconds["generating"]
         run.measured.num_generated_tokens = sum(prediction.num_tokens for prediction in predicted)
         run.measured.num_prompt_tokens = sum(map(len, encoded.prompts))
-    progress.say("scoring")
+    progress.update("scoring")
     predictions = score_predictions(run, examples, predicted)
     if run.config.costs:
-        progress.say("costs")
+        progress.update("costs")
         run.measured.resident_peak_bytes = provenance.resident_peak_bytes()  # before a second model may be loaded
         run.measured.costs = measure_costs(
             Measuring(
@@ -87,7 +87,7 @@ class Stages:
             self.seconds[self._current] += now
         if stage:
             self.seconds[stage] = -now
-            self._progress.say(stage)
+            self._progress.update(stage)
         self._current = stage
 
 

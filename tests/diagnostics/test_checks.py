@@ -209,7 +209,7 @@ def test_a_merge_that_loses_the_adapter(findings, after_build):
 
 
 def test_a_check_that_cannot_be_carried_out_is_a_problem_of_its_own(findings, monkeypatch):
-    def cache(patient):
+    def cache(context):
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr("hf_peft_compare.diagnostics.examining.CHECKS", [checks.gradients, cache])
@@ -229,10 +229,10 @@ def test_the_command_says_what_was_expected_and_what_was_found(tiny_study, tmp_p
     assert "18 checks of 2 rows: 8 ok, 0 problem, 10 does not apply" in printed
     monkeypatch.setattr(factory.transformers, "set_seed", lambda seed: None)
     assert cli.main(["doctor", study, "--method", "lora", "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["passed"] is False
-    assert [row["row"] for row in told["rows"]] == ["lora"]
-    assert told["rows"][0]["findings"]["seed"]["status"] == PROBLEM
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["passed"] is False
+    assert [row["row"] for row in printed["rows"]] == ["lora"]
+    assert printed["rows"][0]["findings"]["seed"]["status"] == PROBLEM
 
 
 def test_bad_input_ends_the_command(tiny_study, tmp_path, capsys):

@@ -123,9 +123,9 @@ BAD_INPUT = {
 def test_bad_input_is_one_clear_error_with_status_2_and_nothing_written(case, study_file, command, tmp_path):
     arguments, message = BAD_INPUT[case]
     status, output, errors = command("run", study_file(methods=ROWS, **SHORT), *arguments)
-    said = [line for line in errors.splitlines() if line.startswith("error: ")]
+    events = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert status == 2, errors
-    assert len(said) == 1 and message in said[0], errors
+    assert len(events) == 1 and message in events[0], errors
     assert "Traceback" not in errors
     assert not (tmp_path / "runs").exists()
 
@@ -206,13 +206,13 @@ def test_train_does_one_run_and_does_it_once(study_file, command, tmp_path):
 
 def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_path):
     jobs = jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
-    said = []
+    events = []
     outcomes = _do_all(
         jobs,
         _context(),
         slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them
         num_processes=1,
-        say=lambda job, message: said.append((job.config.row, message)),
+        on_event=lambda job, message: events.append((job.config.row, message)),
     )
     assert outcomes == {"lead-seed0": "finished", "lora-seed0": "finished"}
-    assert {message for _, message in said[:2]} == {"started"}  # both, before either has finished
+    assert {message for _, message in events[:2]} == {"started"}  # both, before either has finished

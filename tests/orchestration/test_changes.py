@@ -17,7 +17,7 @@ from hf_peft_compare.data.splits import fingerprint, load_examples
 from hf_peft_compare.orchestration.changes import changes_since
 from hf_peft_compare.orchestration.jobs import jobs_of, unfinished
 from hf_peft_compare.orchestration.launcher import run_jobs
-from hf_peft_compare.orchestration.progress_display import Live
+from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.worker import train_one
 from hf_peft_compare.records.parts import Provenance
 from hf_peft_compare.records.record import read_record, record_of, write_record
@@ -207,8 +207,8 @@ def test_a_trial_is_moved_within_its_own_folder(job, data):
 
 def run(job):
     """The outcome of a run in a process of its own, and what the terminal shows."""
-    with Live(Console(file=(shown := io.StringIO()))) as live:
-        (outcome,) = run_jobs([job], say=live).values()
+    with ProgressDisplay(Console(file=(shown := io.StringIO()))) as display:
+        (outcome,) = run_jobs([job], on_event=display).values()
     return outcome, shown.getvalue()
 
 
@@ -230,7 +230,7 @@ def test_only_what_decides_scores_trains_again_and_the_terminal_tells_why(job, d
 
     overwrite(model)
     lines = []
-    assert train_one(job(), say=lambda job, message: lines.append(message)) == 0
+    assert train_one(job(), on_event=lambda job, message: lines.append(message)) == 0
     assert lines[0].startswith("the base model changed since it ran") and lines[1:] == ["started", "finished"]
     assert read_record(kept / "lora-seed0-2") == second
     assert read_record(job().folder).initial_trainables_sha256 == second.initial_trainables_sha256
@@ -273,6 +273,8 @@ def test_a_plugin_whose_code_changed_trains_again(job, tmp_path, monkeypatch):
     assert train_one(write(PLUGIN)) == 0
     assert train_one(write(PLUGIN)) == 0
     lines = []
-    assert train_one(write(f"{PLUGIN}    # another comment\n"), say=lambda job, message: lines.append(message)) == 0
+    assert (
+        train_one(write(f"{PLUGIN}    # another comment\n"), on_event=lambda job, message: lines.append(message)) == 0
+    )
     assert lines[0].startswith("the code of method mine changed since it ran")
     assert lines[-1] == "finished"

@@ -12,7 +12,7 @@ from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
-from hf_peft_compare.orchestration.progress_display import Live
+from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.tuning import LEARNING_RATE, space_of, tuned_jobs
 from hf_peft_compare.records.parts import HistoryEntry, Seconds, Validation
 from hf_peft_compare.records.record import read_record, record_of, write_record
@@ -175,9 +175,9 @@ def test_places_are_on_the_ranges_own_scale():
 
 def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_path):
     study = tiny_study(methods={"lora": {"r": 4}}, tune={"budget": "2 trials"}, training={"num_train_epochs": 1})
-    with Live(Console(file=(told := io.StringIO()))) as live:
-        jobs = tuned_jobs(study, jobs_of(study, output_dir=tmp_path), partial(run_jobs, say=live))
-    assert "lora-trial00 validation loss" in told.getvalue()
+    with ProgressDisplay(Console(file=(shown := io.StringIO()))) as display:
+        jobs = tuned_jobs(study, jobs_of(study, output_dir=tmp_path), partial(run_jobs, on_event=display))
+    assert "lora-trial00 validation loss" in shown.getvalue()
     trials = [read_record(folder) for folder in sorted((tmp_path / "tiny" / "tuning").glob("lora-trial*"))]
     assert len(trials) == 2
     assert all(trial.finished and trial.validation and trial.results == {} for trial in trials)

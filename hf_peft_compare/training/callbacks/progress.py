@@ -25,7 +25,7 @@ class ProgressFile(TrainerCallback):
         self.loss: float | None = None
         self._written = 0.0
 
-    def say(self, phase: str, *, step: int = 0, num_steps: int = 0, force: bool = True) -> None:
+    def update(self, phase: str, *, step: int = 0, num_steps: int = 0, force: bool = True) -> None:
         """Write the progress, at most a few times a second unless forced."""
         if self.folder is None or not self.folder.is_dir():  # bad input leaves no folder behind
             return
@@ -41,7 +41,7 @@ class ProgressFile(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Write the step."""
-        self.say("training", step=state.global_step, num_steps=state.max_steps, force=False)
+        self.update("training", step=state.global_step, num_steps=state.max_steps, force=False)
 
     def on_log(
         self,

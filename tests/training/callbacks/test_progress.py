@@ -12,18 +12,18 @@ def read(folder):
 
 def test_it_says_phase_step_and_loss(tmp_path):
     progress = ProgressFile(tmp_path)
-    progress.say("loading")
+    progress.update("loading")
     assert read(tmp_path) == {"phase": "loading", "step": 0, "num_steps": 0, "loss": None}
     progress.on_log(None, None, None, logs={"loss": 1.5})
     progress.on_log(None, None, None, logs={"eval_loss": 9.0})
-    progress.say("training", step=3, num_steps=9)
+    progress.update("training", step=3, num_steps=9)
     assert read(tmp_path) == {"phase": "training", "step": 3, "num_steps": 9, "loss": 1.5}
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 
 def test_steps_are_written_a_few_times_a_second_at_most(tmp_path):
     progress = ProgressFile(tmp_path)
-    progress.say("training")
+    progress.update("training")
     progress.on_step_end(None, SimpleNamespace(global_step=1, max_steps=9), None)  # at once after: left out
     assert read(tmp_path)["step"] == 0
     progress._written -= 1
@@ -33,5 +33,5 @@ def test_steps_are_written_a_few_times_a_second_at_most(tmp_path):
 
 def test_other_processes_write_nothing():
     progress = ProgressFile(None)
-    progress.say("training")
+    progress.update("training")
     assert progress.folder is None
