@@ -1,1 +1,1 @@
-"""What speed costs and gains here, each figure measured beside a plain recipe in the same run: python -m benchmarks."""
+"""Benchmarks of this package, each measured side by side with a plain recipe in one run: python -m benchmarks."""

@@ -1,4 +1,4 @@
-"""Measure on the CPU, print the tables, and write them to benchmarks/RESULTS.md after a whole run."""
+"""Measure on the CPU, print the tables, and write them to benchmarks/RESULTS.md after a complete run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> int:
-    """Measure what the command line names; give the exit status: 0 done, 1 a benchmark failed, 2 bad input."""
+    """Run the benchmarks named on the command line; return the exit status: 0 done, 1 a benchmark failed, 2 invalid input."""
     options = _parser().parse_args()
     whole = not options.quick and not options.names
     try:
@@ -25,13 +25,13 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    # GPUs have a benchmark of their own. All processes inherit these.
+    # GPUs have their own benchmark. All processes inherit these variables.
     os.environ.update({"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"})
     return _measure(chosen, quick=options.quick, output=options.output or (RESULTS if whole else None))
 
 
 def _measure(chosen: list[Benchmark], *, quick: bool, output: Path | None) -> int:
-    """Run benchmarks one after the other; what is there is kept, and a failing one does not stop the others."""
+    """Run benchmarks one after the other; results so far are kept, and a failing benchmark does not stop the others."""
     text, status = head(" ".join(["python -m benchmarks", *sys.argv[1:]])), OK
     print(text)
     for benchmark in chosen:
@@ -55,8 +55,8 @@ def _find(name: str) -> Benchmark:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--quick", action="store_true", help="everything small: a check of the code, not of speed")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the tables there instead")
+    parser.add_argument("--quick", action="store_true", help="small sizes: a check of the code, not of speed")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the tables to FILE instead")
     return parser
 
 

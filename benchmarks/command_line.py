@@ -1,4 +1,4 @@
-"""Commands that need no torch answer at once."""
+"""Start-up time of commands that do not need torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sys.exit(status or ("torch" in sys.modules and "torch was imported") or 0)
 
 
 def run(quick: bool) -> list[Row]:
-    """Time `--help`, `list` and `report`, and see that none of them imports torch."""
+    """Time `--help`, `list` and `report`, and check that none of them imports torch."""
     with tempfile.TemporaryDirectory() as folder:
         study = ["quickstart", "--output-dir", folder]
         _python("-m", "hf_peft_compare", "run", *study, "--method", "lead")  # a report needs a record
@@ -39,34 +39,34 @@ def run(quick: bool) -> list[Row]:
 
 
 def _round(commands: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Time each command once, and the import of the libraries that it must not need."""
+    """Time each command once, and the import of the libraries that it must not import."""
     seconds = {name: _python("-m", "hf_peft_compare", *command) for name, command in commands.items()}
     return {**seconds, "libraries": _python("-c", "import torch, transformers, peft")}
 
 
 def _row(name: str, rounds: Sequence[Mapping[str, float]]) -> Row:
     seconds, libraries = ([one[key] for one in rounds] for key in (name, "libraries"))
-    row = compare_seconds(name, seconds, libraries, note="torch stays out")
+    row = compare_seconds(name, seconds, libraries, note="torch is not imported")
     return replace(row, aim=AIMS.get(name, ""), met=statistics.median(seconds) < LIMIT_SECONDS)
 
 
 def _python(*arguments: str) -> float:
-    """Run Python in a process of its own, and give its seconds.
+    """Run Python in its own process and return its seconds.
 
     Raises:
-        RunFailed: it did not end well.
+        RunFailed: it exited with an error.
     """
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise RunFailed(f"python {' '.join(arguments)} gave status {done.returncode}: {done.stderr}")
+        raise RunFailed(f"python {' '.join(arguments)} exited with status {done.returncode}: {done.stderr}")
     return time.perf_counter() - start
 
 
 BENCHMARK = Benchmark(
     name="command_line",
-    title="Commands that need no torch",
-    about="A whole process, from nothing to its end. Beside it: a process that imports torch, transformers and peft.",
+    title="Commands that do not need torch",
+    about="A whole process, from start to exit, compared with a process that imports torch, transformers and peft.",
     run=run,
     sides=("command", "imports"),
 )

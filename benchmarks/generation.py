@@ -1,4 +1,4 @@
-"""Summaries generated in batches against one by one."""
+"""Summaries generated in batches versus one by one."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def run(quick: bool) -> list[Row]:
 
 
 def quickstart_run(quick: bool) -> RunConfig:
-    """Resolve the quickstart's untouched model on some of its test stories."""
+    """Return a run of the quickstart's untouched model on some of its test stories."""
     settings = ["num_test_samples=8", "generation.max_new_tokens=8"] if quick else ["num_test_samples=64"]
     return load_study("quickstart", settings).resolve(row="zero_shot", seed=0)[0]
 
 
 def gpt2_run(quick: bool) -> RunConfig:
-    """Resolve an untouched GPT-2 on the same stories, with short summaries: one by one is slow."""
+    """Return a run of an untouched GPT-2 on the same stories, with short summaries: one by one is slow."""
     settings = ["num_test_samples=8", "generation.max_new_tokens=4"] if quick else ["generation.max_new_tokens=24"]
     return ours.gpt2_run("zero_shot", "max_length=128", *settings, quick=quick)
 
@@ -56,10 +56,10 @@ def _compare(name: str, config: RunConfig, *, repetitions: int, aim: float | Non
 
 
 def same_tokens(ours: list[list[int]], plain: list[list[int]]) -> str:
-    """Say that both sides wrote the same.
+    """Return a note that both sides generated the same tokens.
 
     Raises:
-        RunFailed: they did not.
+        RunFailed: the tokens differ.
     """
     differing = [(o, p) for o, p in zip(ours, plain, strict=True) if o != p]
     if differing:
@@ -79,14 +79,14 @@ def summaries(config: RunConfig, generate: Callable[..., list[list[int]]], turns
 
 
 def in_batches(model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig) -> list[list[int]]:
-    """Generate as a run's evaluation does."""
+    """Generate like a run's evaluation."""
     batch_size = config.training.eval_batch_size
     return generate_tokens(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
 
 
 @torch.no_grad()
 def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig) -> list[list[int]]:
-    """Generate as in most examples: a loop over the texts."""
+    """Generate like most examples do: in a loop over the texts."""
     texts = []
     for prompt in prompts:
         input_ids = torch.tensor([prompt])
@@ -111,7 +111,7 @@ BENCHMARK = Benchmark(
     title="Generating summaries",
     about=(
         "Greedy decoding of the quickstart's test stories. Ours: the evaluation of a run, in batches of similar "
-        "length. Plain recipe: `generate` in a loop, one text at a time. The same texts come out."
+        "length. Plain recipe: `generate` in a loop, one text at a time. Both generate the same texts."
     ),
     run=run,
 )

@@ -1,7 +1,7 @@
 """Study 1 at its real size on this machine's GPU: tokens per second, use of the card, memory, time of its whole table.
 
 GPT-2 small with random weights from its config, the study's own batch, length, methods and dropout; random tokens, of
-which the last 64 of each example are labelled. Run it as `python -m benchmarks.gpu`; `--device cpu --quick` checks its
+which the last 64 of each example are labeled. Run it as `python -m benchmarks.gpu`; `--device cpu --quick` checks its
 code where there is no GPU.
 """
 
@@ -35,7 +35,7 @@ from hf_peft_compare.training.factory import build
 TABLE = ("prompt_tuning", "last_layers", "lora")  # the three methods of the study's table
 NUM_TRAIN, NUM_EPOCHS, NUM_TEST = 21_000, 10, 3_000
 WATCHED_STEPS = 3
-SWITCHES = {  # what may pay on a GPU: settings on, settings off
+SWITCHES = {  # options that may be faster on a GPU: settings on, settings off
     "bf16": (["training.bf16=true"], ["training.bf16=false"]),
     "torch.compile": (["training.torch_compile=true"], ["training.torch_compile=false"]),
     "packing": (["training.packing=true"], ["training.packing=false"]),
@@ -48,7 +48,7 @@ GPU_ONLY = ("packing, flex_attention",)
 
 
 class WatchHost(CountFlops):
-    """Take turns of some steps; in the warm-up, count the arithmetic of a step and the waits of the host in others."""
+    """Take turns of some steps; during warm-up, count the FLOPs of one step and the host's synchronizations in others."""
 
     def __init__(self, turns: Turns, *, steps: int):
         super().__init__(turns, steps=steps)
@@ -75,11 +75,11 @@ class WatchHost(CountFlops):
 
 
 def main() -> int:
-    """Measure and print; give the exit status: 0 done, 1 a side failed, 2 bad input."""
+    """Measure and print; return the exit status: 0 done, 1 a side failed, 2 invalid input."""
     options = _parser().parse_args()
     try:
         if options.device == "cuda" and not torch.cuda.is_available():
-            raise UserError("no CUDA device here; to check the code without one: --device cpu --quick")
+            raise UserError("found no CUDA device; to check the code without one, use --device cpu --quick")
         if options.device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         text = head(" ".join(["python -m benchmarks.gpu", *sys.argv[1:]]))
@@ -101,13 +101,13 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--quick", action="store_true", help="everything small: a check of the code, not of speed")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the tables there")
+    parser.add_argument("--quick", action="store_true", help="small sizes: a check of the code, not of speed")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the tables to FILE")
     return parser
 
 
 def _parts(place: Place) -> Iterable[str]:
-    """Measure one table after the other."""
+    """Measure and yield one table after the other."""
     methods = TABLE if place.quick else METHODS
     trained = {row: train_beside_recipe(place, row) for row in methods}
     yield f"## Training\n\n{training_table(place, trained)}\n"
@@ -120,7 +120,7 @@ def _parts(place: Place) -> Iterable[str]:
 
 
 def train_beside_recipe(place: Place, row: str) -> dict[str, Side]:
-    """Let a method, its plain recipe and the matrix product take turns."""
+    """Run a method, its plain recipe and the matrix product in alternating turns."""
     config, size = place.run(row), place.size
     dtype = torch.bfloat16 if use_bf16(config) else torch.float32
     products = partial(matrix_products, size.matrix_size, number=size.num_products, dtype=dtype, device=place.device)
@@ -136,7 +136,7 @@ def train_beside_recipe(place: Place, row: str) -> dict[str, Side]:
 
 
 def random_examples(config: RunConfig, size: Size, min_num_tokens: int) -> list[dict[str, Any]]:
-    """Make examples of all lengths from the shortest to what fits, enough for all turns."""
+    """Return examples of all lengths from the shortest to the longest that fits, enough for all turns."""
     longest, num_completion_tokens = config.max_text_length, size.num_completion_tokens
     number = config.training.train_batch_size * size.steps * (size.repetitions + 2)
     lengths = range(min(min_num_tokens, longest), longest + 1)
@@ -149,7 +149,7 @@ def random_examples(config: RunConfig, size: Size, min_num_tokens: int) -> list[
 def our_steps(
     config: RunConfig, rows: list[dict[str, Any]], steps: int, folder: str, taker: type[TakeTurns], turns: Turns
 ) -> None:
-    """Train a run of the study, some steps a turn."""
+    """Train a run of the study, some steps per turn."""
     ours.train(config, rows, folder, turns, callback=taker(turns, steps=steps))
 
 
@@ -170,7 +170,7 @@ def plain_steps(config: RunConfig, rows: list[dict[str, Any]], steps: int, folde
 
 
 def training_table(place: Place, trained: Mapping[str, Mapping[str, Side]]) -> str:
-    """Show each method's speed, use of the card, memory and waits of the host."""
+    """Return a table of each method's speed, GPU utilization, memory and host synchronizations."""
     header = ["", "tokens/s", "of the matrix rate", "a step", "against plain recipe", "peak memory", "plain recipe's"]
     return table([*header, "waits of the host per step"], [_training_line(place, row, trained[row]) for row in trained])
 
@@ -193,7 +193,7 @@ def _training_line(place: Place, row: str, sides: Mapping[str, Side]) -> list[st
 
 
 def step_seconds(place: Place, side: Side) -> float:
-    """Give the median seconds of a step."""
+    """Return the median seconds of a step."""
     return statistics.median(side.seconds) / place.size.steps
 
 
@@ -203,13 +203,13 @@ def generate_both_ways(place: Place, row: str) -> Row:
         name: partial(batch_of_summaries, place.run(row, f"generation.cache_implementation={name}"), place.size)
         for name in ("static", "dynamic")
     }
-    done = place.interleave(sides, warmups=2)  # a static cache is compiled for
+    done = place.interleave(sides, warmups=2)  # a static cache triggers compilation
     name = f"{row}: {place.size.num_prompts} summaries of {place.size.num_new_tokens} tokens"
     return compare_seconds(name, done["static"].seconds, done["dynamic"].seconds)
 
 
 def batch_of_summaries(config: RunConfig, size: Size, turns: Turns) -> None:
-    """Generate one batch of summaries of the longest texts a turn, as a run's evaluation does."""
+    """Generate one batch of summaries of the longest texts per turn, like a run's evaluation."""
     with tempfile.TemporaryDirectory() as folder:
         built = build(config, output_dir=Path(folder))
     model = built.model.to(built.arguments.device)
@@ -222,7 +222,7 @@ def batch_of_summaries(config: RunConfig, size: Size, turns: Turns) -> None:
 
 
 def projection(place: Place, trained: Mapping[str, Mapping[str, Side]], generated: Mapping[str, Row]) -> str:
-    """Project the measured seconds to the study's table; early stopping, which ends sooner, is not counted on."""
+    """Extrapolate the measured seconds to the study's table, without early stopping."""
     lines, total = [], 0.0
     for row in TABLE:
         steps = NUM_TRAIN * NUM_EPOCHS / place.run(row).training.train_batch_size
@@ -239,14 +239,14 @@ def _hours(seconds: float) -> str:
 
 
 def switch(place: Place, name: str) -> Row:
-    """Compare LoRA with a setting on and off; examples of many lengths where packing is what is measured."""
+    """Compare LoRA with a setting on and off; with examples of many lengths if packing is measured."""
     size = place.size
     shortest = size.min_num_tokens if "packing" in name else size.num_tokens
     with tempfile.TemporaryDirectory() as folder:
         sides = {}
         for side, settings in zip(("on", "off"), SWITCHES[name], strict=True):
             if place.quick and settings == SWITCHES["torch.compile"][0]:
-                settings = [*settings, "training.torch_compile_backend=eager"]  # needs no compiler
+                settings = [*settings, "training.torch_compile_backend=eager"]  # works without a compiler
             config = place.run("lora", *settings)
             rows = random_examples(config, size, shortest)
             sides[side] = partial(our_steps, config, rows, size.steps, f"{folder}/{side}", TakeTurns)

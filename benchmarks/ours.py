@@ -1,4 +1,4 @@
-"""Our side: the package's own code, from a study and encoded examples to a trainer."""
+"""Our side of a benchmark: the package's own code, from a study and encoded examples to a trainer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hf_peft_compare.training.run_state import Run
 from hf_peft_compare.training.trainer import make_trainer
 
 STUDY = "gpt2-cnn-dailymail"
-NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # both sides must do the same
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # both sides must compute the same
 SMALL = {
     "vocab_size": 1536,
     "n_layer": 2,
@@ -32,14 +32,14 @@ SMALL = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-VOCABULARY_SIZE = 1536  # the embedded tokenizer's; what tokens say does not matter to the clock
+VOCABULARY_SIZE = 1536  # the embedded tokenizer's; token values do not affect the speed
 
 
 def gpt2_run(row: str, *overrides: str, quick: bool, dropout: bool = False) -> RunConfig:
-    """Resolve a run of the GPT-2 study with random weights from the config, a tokenizer at hand, and one epoch.
+    """Return a run of the GPT-2 study with random weights from the config, the embedded tokenizer, and one epoch.
 
     Args:
-        quick: a GPT-2 of two blocks in place of GPT-2 small.
+        quick: use a GPT-2 of two blocks instead of GPT-2 small.
     """
     architecture = {"model_type": "gpt2", **({} if dropout else NO_DROPOUT), **(SMALL if quick else {})}
     settings = [
@@ -57,7 +57,7 @@ def gpt2_run(row: str, *overrides: str, quick: bool, dropout: bool = False) -> R
 
 
 def random_rows(size: int, *, length: int, num_completion_tokens: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Make encoded examples of random tokens."""
+    """Return encoded examples of random tokens."""
     rng = random.Random(seed)
     return [
         {
@@ -69,7 +69,7 @@ def random_rows(size: int, *, length: int, num_completion_tokens: int, seed: int
 
 
 def in_our_order(config: RunConfig, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put examples into the order in which our first epoch visits them."""
+    """Return examples in the order in which our first epoch visits them."""
     lengths = [len(row["input_ids"]) for row in rows]
     order = SimilarLengthSampler(lengths, chunk_size=config.training.train_batch_size, seed=config.seed)
     return [rows[i] for i in order]
@@ -87,7 +87,7 @@ def train(
     """Train a run on encoded examples, taking turns.
 
     Args:
-        from_the_start: what comes before the first step, such as filling the trunk cache, belongs to the first turn.
+        from_the_start: the first turn includes everything before the first step, such as filling the trunk cache.
     """
     run = Run(config=config, origins={}, folder=Path(folder) / config.run)
     built = build(config, output_dir=run.checkpoints)

@@ -1,4 +1,4 @@
-"""Where `benchmarks.gpu` measures, and how much: the study's own sizes, or small ones that check the code."""
+"""Device and sizes of `benchmarks.gpu`: the study's own sizes, or small ones that check the code."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ QUICK = Size(
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and how much is measured."""
+    """The device and the sizes of a measurement."""
 
     device: str
     quick: bool
 
     @property
     def size(self) -> Size:
-        """How much is done."""
+        """The sizes of this measurement."""
         return QUICK if self.quick else Size()
 
     def run(self, row: str, *overrides: str) -> RunConfig:
-        """Resolve a run of the study."""
+        """Return a run of the study."""
         size = self.size
         settings = [
             f"max_length={size.num_tokens}",
             f"training.logging_steps={size.steps}",
             "training.trunk_cache=false",
             f"generation.max_new_tokens={size.num_new_tokens}",
-            f"generation.min_new_tokens={size.num_new_tokens}",  # random weights may end at once
+            f"generation.min_new_tokens={size.num_new_tokens}",  # random weights may generate the end of text at once
             *overrides,
         ]
         return ours.gpt2_run(row, *settings, quick=self.quick, dropout=True)
 
     def interleave(self, sides: Any, *, warmups: int = 1) -> dict[str, Side]:
-        """Let sides take turns."""
+        """Run the sides in alternating turns."""
         return interleave(sides, repetitions=self.size.repetitions, warmups=warmups)

@@ -1,4 +1,4 @@
-"""The plain recipes: what one writes with stock transformers and peft alone; of this package, settings are read."""
+"""The plain recipes: code with stock transformers and peft only; this package supplies just the settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hf_peft_compare.config.schema import RunConfig
 
 
 def random_model(config: Any, run: RunConfig) -> Any:
-    """Build a causal LM with random weights, adapted as a run's settings say."""
+    """Build a causal LM with random weights, adapted according to a run's settings."""
     transformers.set_seed(run.seed)
     base = AutoModelForCausalLM.from_config(config)
     transformers.set_seed(run.seed)
@@ -29,7 +29,7 @@ def random_model(config: Any, run: RunConfig) -> Any:
 
 
 def adapt(base: Any, run: RunConfig) -> Any:
-    """Adapt a causal LM as a run's settings say."""
+    """Adapt a causal LM according to a run's settings."""
     settings: dict[str, Any] = run.method
     causal_lm: dict[str, Any] = {"task_type": "CAUSAL_LM"}
     match settings["name"]:
@@ -63,7 +63,7 @@ def last_layers(base: Any, *, num_layers: int) -> Any:
 
 
 def labelled(row: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Label an encoded example: every column has a label, -100 where nothing is scored."""
+    """Return an encoded example with a label for every column, -100 where nothing is scored."""
     tokens = list(row["input_ids"])
     num_prompt_tokens = len(tokens) - row["num_completion_tokens"]
     return {
@@ -82,7 +82,7 @@ def make_trainer(
     output_dir: str,
     **arguments: Any,
 ) -> Trainer:
-    """Put the stock Trainer around a model and rows, which it visits in their order."""
+    """Build the stock Trainer for a model and rows, which it visits in order."""
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -98,10 +98,10 @@ def make_trainer(
         data_collator=data_collator,
         callbacks=callbacks,
     )
-    trainer.remove_callback(PrinterCallback)  # the table alone is printed
+    trainer.remove_callback(PrinterCallback)  # only the table is printed
     return trainer
 
 
 def pad_to(max_length: int, tokenizer: Any) -> DataCollatorForSeq2Seq:
-    """Pad every batch, labels too, to one length, as examples of causal fine-tuning do."""
+    """Return a collator that pads every batch and its labels to one length, as in examples of causal fine-tuning."""
     return DataCollatorForSeq2Seq(tokenizer, padding="max_length", max_length=max_length)

@@ -1,4 +1,4 @@
-"""Real tweets: batches of similar length against padding all to 512 tokens."""
+"""Real tweets: batches of similar length versus padding all to 512 tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Turns of each side, optimizer steps of a turn, tweets of which the batches are made, blocks of the encoder."""
+    """Turns of each side, optimizer steps per turn, number of tweets, blocks of the encoder."""
 
     repetitions: int = 6
     steps: int = 4
@@ -42,7 +42,7 @@ def run(quick: bool) -> list[Row]:
     """Compare full fine-tuning of a small BERT for three classes, 16 tweets a step.
 
     Raises:
-        Skipped: there are no tweets here.
+        Skipped: the tweets are not available.
     """
     size = QUICK if quick else Size()
     tweets = read_tweets(size.num_tweets)
@@ -62,7 +62,7 @@ def read_tweets(size: int) -> list[dict[str, Any]]:
     """Read and tokenize tweets with their labels.
 
     Raises:
-        Skipped: no folder with real data is named.
+        Skipped: no folder with real data is configured.
     """
     folder = os.environ.get(DATA_VARIABLE)
     if not folder:
@@ -95,7 +95,7 @@ def train(tweets: Sequence[dict[str, Any]], size: Size, padding: str, turns: Tur
 
 
 def _model(size: Size) -> Any:
-    """Build a BERT of TinyBERT's width, without dropout, so that both sides do the same."""
+    """Build a BERT of TinyBERT's width, without dropout, so that both sides compute the same."""
     transformers.set_seed(0)
     config = BertConfig(
         num_hidden_layers=size.num_hidden_layers,

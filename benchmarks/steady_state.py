@@ -1,4 +1,4 @@
-"""What `train` costs above the bare Trainer once it runs: callbacks, clocks, progress, order of examples, logging."""
+"""The overhead of `train` over the bare Trainer: callbacks, clocks, progress, order of examples, logging."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AIM = 0.95  # the overhead is at most 5 %
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Turns of each side, one of which warms up, and optimizer steps of a turn."""
+    """Turns of each side, including one warm-up, and optimizer steps per turn."""
 
     repetitions: int = 22
     steps: int = 80
@@ -51,7 +51,7 @@ def run(quick: bool) -> list[Row]:
             repetitions=size.repetitions,
         )
     seconds = sides["ours"].seconds, sides["plain"].seconds
-    # Rounding grows from step to step, so that only the first loss of ten steps can be the same.
+    # Rounding errors grow from step to step, so only the first loss of ten steps can be the same.
     first = [[{"losses": losses_of(sides[name].results)[:1]}] for name in ("ours", "plain")]
     note = (
         f"{size.repetitions} turns, {sum(seconds[0]):.0f} s and {sum(seconds[1]):.0f} s; "
@@ -61,7 +61,7 @@ def run(quick: bool) -> list[Row]:
 
 
 def our_run(size: Size, folder: str, turns: Turns) -> None:
-    """Do a run as `train` does, with turns in its trainer; they end before the epoch does, so nothing is evaluated."""
+    """Execute a run like `train`, with turns in its trainer; they end before the epoch, so nothing is evaluated."""
     os.environ["WANDB_MODE"] = "disabled"
     config, origins = _study(size).resolve(row="lora", seed=0)
     make_trainer = training.make_trainer
@@ -76,7 +76,7 @@ def our_run(size: Size, folder: str, turns: Turns) -> None:
 
 
 def bare_trainer(size: Size, folder: str, turns: Turns) -> None:
-    """Train the same batches with stock model, peft and Trainer; positions come with them, the model being stock."""
+    """Train on the same batches with stock model, peft and Trainer; the stock model needs explicit positions."""
     config, _ = _study(size).resolve(row="lora", seed=0)
     tokenizer = load_tokenizer(config)
     rows = tokenize_splits(config, data.load_examples(config), tokenizer).splits["train"]
@@ -103,7 +103,7 @@ def bare_trainer(size: Size, folder: str, turns: Turns) -> None:
 
 
 def _study(size: Size) -> Study:
-    """Give the quickstart with more stories than all turns need."""
+    """Return the quickstart with more stories than all turns need."""
     num_steps = (size.repetitions + 2) * size.steps
     return load_study(
         "quickstart",
@@ -120,7 +120,7 @@ BENCHMARK = Benchmark(
     title="Overhead of a run",
     about=(
         "The quickstart's base with LoRA, batches of 8 stories. Ours: `train`. Plain recipe: the stock Trainer on the "
-        "same batches. Imports, loading, evaluation and checkpoints are outside of the turns."
+        "same batches. Imports, loading, evaluation and checkpoints are not measured."
     ),
     run=run,
 )

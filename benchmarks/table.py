@@ -1,4 +1,4 @@
-"""The results: one line per ratio, and the Markdown that shows them."""
+"""The results: one line per ratio, rendered as Markdown."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Row:
 
     Args:
         name: what is measured.
-        ours, plain: medians in `unit`; plain None: nothing stands beside it.
+        ours, plain: medians in `unit`; plain None: there is no comparison.
         unit: a key of UNITS.
         ratio: how much better ours is; None: not a ratio.
         spread: the lowest and the highest ratio of single turns.
-        aim: what is aimed at, in words and signs; empty: nothing.
-        met: whether it is reached.
-        note: what else belongs to it.
+        aim: the target, as text; empty: none.
+        met: whether the target is reached.
+        note: further information.
     """
 
     name: str
@@ -56,8 +56,8 @@ class Benchmark:
     Args:
         name: the key on the command line.
         title: the heading of its table.
-        about: what both sides are, in a sentence or two.
-        run: `run(quick) -> [Row]`; quick: everything small, in seconds, figures without meaning.
+        about: a description of both sides, in a sentence or two.
+        run: `run(quick) -> [Row]`; quick: small sizes that take seconds, with meaningless figures.
         sides: names of the two sides in the table.
     """
 
@@ -71,10 +71,10 @@ class Benchmark:
 def compare_seconds(
     name: str, ours: Sequence[float], plain: Sequence[float], *, aim: float | None = None, note: str = ""
 ) -> Row:
-    """Compare the seconds of turns taken side by side: the ratio of the medians, the spread of the single ratios.
+    """Compare the seconds of alternating turns: the ratio of the medians, and the spread of the single ratios.
 
     Args:
-        aim: what the ratio should be at least.
+        aim: the lowest acceptable ratio.
     """
     ratios = [p / o for o, p in zip(ours, plain, strict=True)]
     seconds = statistics.median(ours), statistics.median(plain)
@@ -92,10 +92,10 @@ def compare_seconds(
 
 
 def same_losses(name: str, ours: Sequence[Any], plain: Sequence[Any]) -> str:
-    """Say how far the losses that the turns of both sides handed back are apart; work that differs is not compared.
+    """Return a note on the largest difference between both sides' losses; different work must not be compared.
 
     Raises:
-        RunFailed: more than 1e-5, or nobody knows.
+        RunFailed: the losses differ by more than 1e-5, or are missing.
     """
     pairs = list(zip(losses_of(ours), losses_of(plain), strict=True))
     differences = [abs(o - p) for o, p in pairs]
@@ -105,12 +105,12 @@ def same_losses(name: str, ours: Sequence[Any], plain: Sequence[Any]) -> str:
 
 
 def losses_of(results: Sequence[Any]) -> list[float]:
-    """Give the losses that a Trainer's turns handed back, in order."""
+    """Return the losses of a Trainer's turns, in order."""
     return [loss for result in results for loss in result["losses"]]
 
 
 def head(command: str) -> str:
-    """Write what a reader needs to make the figures again: the command, the machine, versions, commit."""
+    """Return what is needed to reproduce the figures: command, machine, versions, commit."""
     found = provenance.collect(precision="fp32", num_processes=1)
     versions = ", ".join(f"{name} {found.versions[name]}" for name in ("torch", "transformers", "peft"))
     commit = f"{found.commit or 'unknown'}{' (files differ from it)' if found.dirty else ''}"
@@ -125,7 +125,7 @@ def head(command: str) -> str:
 
 
 def processor() -> str:
-    """Name the processor as Linux does; elsewhere its architecture."""
+    """Return the processor's model name on Linux, elsewhere its architecture."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
@@ -134,22 +134,22 @@ def processor() -> str:
 
 
 def section(benchmark: Benchmark, *, quick: bool) -> str:
-    """Run a benchmark and write its part of the results."""
+    """Run a benchmark and return its section of the results."""
     try:
         body = markdown(benchmark.run(quick), sides=benchmark.sides)
     except Skipped as reason:
         body = f"Skipped: {reason}."
-    warning = "Quick: everything is small, and the figures mean nothing.\n\n" if quick else ""
+    warning = "Quick: sizes are small, and the figures are meaningless.\n\n" if quick else ""
     return f"## {benchmark.title}\n\n{benchmark.about}\n\n{warning}{body}\n"
 
 
 def markdown(rows: Sequence[Row], *, sides: Sequence[str] = SIDES) -> str:
-    """Write rows as a Markdown table, its two columns of amounts named."""
+    """Render rows as a Markdown table; `sides` names its two columns of amounts."""
     return table(["", *sides, "ratio", "spread", "aim", ""], map(_cells, rows))
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table."""
+    """Render a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines))
 
 
@@ -161,7 +161,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def format_amount(amount: float | None, unit: str) -> str:
-    """Write an amount with its unit, "–" where it is unknown.
+    """Format an amount with its unit; "–" if it is unknown.
 
     Args:
         unit: a key of UNITS.

@@ -1,4 +1,4 @@
-"""The optimizer step of GPT-2 small: seconds, memory and arithmetic, for each method."""
+"""The optimizer step of GPT-2 small: seconds, memory and FLOPs, for each method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AIMS = {"lora": 1.35, "full": 1.35}
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is done: turns of each side, B × T tokens of which K are labelled, the side of the square matrices."""
+    """Sizes: turns of each side, B × T tokens of which K are labeled, the side of the square matrices."""
 
     repetitions: int = 3
     batch_size: int = 4
@@ -37,14 +37,14 @@ QUICK = Size(repetitions=2, batch_size=2, num_tokens=48, num_completion_tokens=8
 
 
 class CountFlops(TakeTurns):
-    """Take turns, and count the arithmetic of the first step, which is of the warm-up."""
+    """Take turns, and count the FLOPs of the first step, which belongs to the warm-up."""
 
     def __init__(self, turns: Turns, *, steps: int = 1):
         super().__init__(turns, steps=steps)
         self.counter = FlopCounter()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin to count."""
+        """Start counting."""
         if not state.global_step:
             self.counter.__enter__()
 
@@ -57,13 +57,13 @@ class CountFlops(TakeTurns):
 
 
 def run(quick: bool) -> list[Row]:
-    """Compare every method's step with the plain recipe's; the matrix product takes turns with them."""
+    """Compare every method's step with the plain recipe's, in alternating turns with a matrix product."""
     size = QUICK if quick else Size()
     return [row for method in METHODS for row in _compare(method, size, quick)]
 
 
 def _compare(method: str, size: Size, quick: bool) -> list[Row]:
-    """Give a method's three rows: seconds, memory, arithmetic."""
+    """Return a method's three rows: seconds, memory, arithmetic."""
     sides = take_steps(step_run(method, size, quick), size)
     note = same_losses(method, sides["ours"].results, sides["plain"].results)
     seconds = (sides["ours"].seconds, sides["plain"].seconds)
@@ -75,7 +75,7 @@ def _compare(method: str, size: Size, quick: bool) -> list[Row]:
 
 
 def take_steps(config: RunConfig, size: Size) -> dict[str, Side]:
-    """Let our step, the plain recipe's and the matrix product take turns."""
+    """Run our step, the plain recipe's and the matrix product in alternating turns."""
     with tempfile.TemporaryDirectory() as folder:
         return interleave(
             {
@@ -95,7 +95,7 @@ def _memory_row(method: str, sides: Mapping[str, Side]) -> Row:
 
 
 def _arithmetic_row(method: str, sides: Mapping[str, Side]) -> Row:
-    """Show the rates of both sides as shares of the machine's own matrix product."""
+    """Return the FLOP rates of both sides, with their shares of this machine's matrix product."""
     rates = {name: side.results[0]["flops"] / statistics.median(side.seconds) for name, side in sides.items()}
     share, plain_share = (100 * rates[name] / rates["matrix"] for name in ("ours", "plain"))
     note = f"{share:.0f} % and {plain_share:.0f} % of the matrix product's {rates['matrix'] / 1e9:,.0f} GFLOP/s"
@@ -103,12 +103,12 @@ def _arithmetic_row(method: str, sides: Mapping[str, Side]) -> Row:
 
 
 def our_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> None:
-    """Train a run of the study on batches of random tokens, one step a turn."""
+    """Train a run of the study on batches of random tokens, one step per turn."""
     ours.train(config, _rows(config, size), folder, turns, callback=CountFlops(turns))
 
 
 def plain_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> None:
-    """Train the stock model on the same batches: labels and logits of every column."""
+    """Train the stock model on the same batches, with labels and logits of every column."""
     recipes.make_trainer(
         recipes.random_model(load_architecture(config), config),
         [recipes.labelled(row) for row in ours.in_our_order(config, _rows(config, size))],
@@ -125,7 +125,7 @@ def plain_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> Non
 def matrix_products(
     size: int, turns: Turns, *, number: int = 10, dtype: torch.dtype = torch.float32, device: str = "cpu"
 ) -> None:
-    """Multiply two square matrices some times a turn."""
+    """Multiply two square matrices several times per turn."""
     left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     while True:
         turns.begin()
@@ -135,18 +135,18 @@ def matrix_products(
 
 
 def step_run(method: str, size: Size, quick: bool) -> RunConfig:
-    """Resolve a run of the study in this size."""
+    """Return a run of the study in this size."""
     settings = (
         f"max_length={size.num_tokens}",
         "training.logging_steps=1",
         f"training.train_batch_size={size.batch_size}",
-        "training.trunk_cache=false",  # measured apart
+        "training.trunk_cache=false",  # measured separately
     )
     return ours.gpt2_run(method, *settings, quick=quick)
 
 
 def _rows(config: RunConfig, size: Size) -> list[dict[str, Any]]:
-    """Make more batches than there are turns, so that the epoch does not end."""
+    """Return more batches than there are turns, so that the epoch does not end."""
     num_rows = (size.repetitions + 3) * size.batch_size
     return ours.random_rows(num_rows, length=config.max_text_length, num_completion_tokens=size.num_completion_tokens)
 
@@ -155,7 +155,7 @@ BENCHMARK = Benchmark(
     name="training_step",
     title="A training step of GPT-2 small",
     about=(
-        "4 × 512 tokens of which 64 each are labelled, float32, forward, backward and update. Ours: the package's "
+        "4 × 512 tokens of which 64 each are labeled, float32, forward, backward and update. Ours: the package's "
         "trainer. Plain recipe: stock model, peft and Trainer, labels and logits of every column. The same examples, "
         "the same losses."
     ),

@@ -1,4 +1,4 @@
-"""The cache of a frozen trunk's states: ten epochs with it, the pass that fills it included, and without."""
+"""The cache of a frozen trunk's states: ten epochs with it, including the pass that fills it, and without it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_LAYERS = {"last_layers": 1, "last_layer_head": 0}
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Epochs, examples of an epoch, which are one batch, tokens of an example, and how many of them are labelled."""
+    """Epochs, examples per epoch (one batch), tokens per example, and how many of them are labeled."""
 
     epochs: int = 10
     batch_size: int = 8
@@ -33,7 +33,7 @@ QUICK = Size(epochs=3, batch_size=4, num_tokens=48, num_completion_tokens=8)
 
 
 def run(quick: bool) -> list[Row]:
-    """Compare the head alone, and the head with the last block."""
+    """Compare training of the head only, and of the head with the last block."""
     return [row for method in NUM_LAYERS for row in _compare(method, QUICK if quick else Size(), quick)]
 
 
@@ -50,7 +50,7 @@ def _compare(method: str, size: Size, quick: bool) -> list[Row]:
                 "plain": partial(plain_epochs, config, rows, folder),
             },
             repetitions=size.epochs,
-            warmups=0,  # the first epoch counts: it fills the cache
+            warmups=0,  # the first epoch is measured: it fills the cache
         )
     for other in ("uncached", "plain"):
         same_losses(f"{method}, cached and {other}", sides["cached"].results, sides[other].results)
@@ -63,7 +63,7 @@ def _compare(method: str, size: Size, quick: bool) -> list[Row]:
 
 
 def _total(name: str, cached: Sequence[float], other: Sequence[float], *, aim: float | None = None) -> Row:
-    """Compare all epochs together; an epoch's own seconds differ too much for one median."""
+    """Compare all epochs together; the seconds of single epochs differ too much for one median."""
     ratio = sum(other) / sum(cached)
     ratios = [o / c for o, c in zip(other[1:], cached[1:], strict=True)]
     return Row(
@@ -81,7 +81,7 @@ def _total(name: str, cached: Sequence[float], other: Sequence[float], *, aim: f
 
 
 def our_epochs(config: RunConfig, rows: Sequence[dict[str, Any]], folder: str, turns: Turns) -> None:
-    """Train last layers, an epoch a turn."""
+    """Train the last layers, one epoch per turn."""
     ours.train(config, rows, folder, turns, callback=TakeTurns(turns, steps=None), from_the_start=True)
 
 
@@ -106,10 +106,10 @@ def plain_epochs(config: RunConfig, rows: Sequence[dict[str, Any]], folder: str,
 def _config(method: str, size: Size, quick: bool) -> RunConfig:
     settings = (
         f"max_length={size.num_tokens}",
-        f"training.num_train_epochs={size.epochs + 1}",  # the turns end before the training does
+        f"training.num_train_epochs={size.epochs + 1}",  # the turns end before training does
         f"training.train_batch_size={size.batch_size}",
         "training.logging_steps=1",
-        "training.eval_strategy=steps",  # nothing is evaluated or saved meanwhile
+        "training.eval_strategy=steps",  # nothing is evaluated or saved in between
         "training.eval_steps=1000",
         "training.trunk_cache=true",
     )
@@ -120,8 +120,8 @@ BENCHMARK = Benchmark(
     name="trunk_cache",
     title="Cached states of a frozen trunk",
     about=(
-        "Last layers of GPT-2 small on 8 × 512 tokens of which 64 each are labelled, 10 epochs; a turn is an epoch, "
-        "and what comes before it, such as filling the cache, belongs to the first. The same losses on all sides."
+        "Last layers of GPT-2 small on 8 × 512 tokens of which 64 each are labeled, 10 epochs; a turn is an epoch, "
+        "and the first includes everything before it, such as filling the cache. The same losses on all sides."
     ),
     run=run,
     sides=("with cache", "without"),

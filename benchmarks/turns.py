@@ -1,7 +1,7 @@
-"""Two or more pieces of work side by side: each in a process of its own, one turn at a time, A, B, A, B, …
+"""Compare two or more sides: each runs in its own process, in alternating turns A, B, A, B, …
 
-So what a machine does meanwhile (heat, neighbours, caches) meets all sides alike, and each side's peak of memory is its
-own.
+Disturbances of the machine (heat, neighbors, caches) thus affect all sides equally, and peak memory is measured per
+side.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ Work = Callable[["Turns"], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes of one process when everything was loaded, and at its peak after; None where the system does not tell."""
+    """Bytes of one process after loading, and at its later peak; None if the system does not report them."""
 
     loaded_bytes: int | None
     peak_bytes: int | None
 
     @property
     def work_bytes(self) -> int | None:
-        """What the work took above what was loaded."""
+        """The peak memory above the loaded state."""
         return None if self.peak_bytes is None or self.loaded_bytes is None else self.peak_bytes - self.loaded_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one side did.
+    """The measurements of one side.
 
     Args:
-        seconds: of each turn, without the warm-ups.
-        results: what each turn handed back, those of the warm-ups first.
-        memory: of its process.
+        seconds: seconds of each turn, without the warm-ups.
+        results: the result of each turn, those of the warm-ups first.
+        memory: the memory of its process.
     """
 
     seconds: list[float]
@@ -57,11 +57,11 @@ class Side:
 
 
 class EndOfTurns(BaseException):
-    """There are no more turns. No `Exception`: a run takes those for failures of its own."""
+    """There are no more turns. Not an `Exception`, which a run would treat as its own failure."""
 
 
 class Turns:
-    """A side's own view: it waits for its turn, works, and says that it is done."""
+    """The turns as seen by a side: it waits for its turn, works, and reports that it is done."""
 
     def __init__(self, connection: Connection):
         self._connection = connection
@@ -70,10 +70,10 @@ class Turns:
         self.begun = False
 
     def begin(self) -> None:
-        """Wait for the next turn; its clock starts when it comes. What is loaded before the first is not measured.
+        """Wait for the next turn and start its clock. Loading before the first turn is not measured.
 
         Raises:
-            EndOfTurns: there is none.
+            EndOfTurns: there are no more turns.
         """
         if not self.begun:
             self._loaded_bytes = _bytes_now()
@@ -84,25 +84,25 @@ class Turns:
         self._start = time.perf_counter()
 
     def end(self, result: Any = None) -> None:
-        """End the turn and hand a result back."""
+        """End the turn and send its result."""
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
         self._connection.send((time.perf_counter() - self._start, result))
 
     @property
     def memory(self) -> Memory:
-        """Memory of this process until now."""
+        """Memory of this process so far."""
         return Memory(loaded_bytes=self._loaded_bytes, peak_bytes=_peak_bytes())
 
 
 class TakeTurns(TrainerCallback):
-    """Let a Trainer take turns of some optimizer steps, or of an epoch; a turn hands back the "losses" logged since.
+    """Make a Trainer take turns of some optimizer steps or of an epoch; a turn's result has the "losses" logged since.
 
-    A turn of steps lasts from the end of a step to the end of another, so everything that the Trainer does is in it.
+    A turn of steps lasts from the end of a step to the end of another, so it includes everything that the Trainer does.
     A turn of an epoch ends before the epoch's evaluation and checkpoint.
 
     Args:
-        steps: optimizer steps of a turn; None: an epoch.
+        steps: optimizer steps per turn; None: an epoch.
     """
 
     def __init__(self, turns: Turns, *, steps: int | None = 1):
@@ -111,12 +111,12 @@ class TakeTurns(TrainerCallback):
         self.result: dict[str, Any] = {"losses": []}
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin the first turn, unless what comes before training belongs to it, or an epoch's."""
+        """Start the first turn unless it has started before training, or the turn of an epoch."""
         if not self.turns.begun or (self.steps is None and state.global_step):
             self.turns.begin()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """End a turn of steps, and begin the next."""
+        """End a turn of steps and start the next."""
         if self.steps is not None and state.global_step % self.steps == 0:
             self._end()
             self.turns.begin()
@@ -127,7 +127,7 @@ class TakeTurns(TrainerCallback):
             self._end()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Keep the loss."""
+        """Store the loss."""
         if "loss" in logs:
             self.result["losses"].append(logs["loss"])
 
@@ -137,22 +137,22 @@ class TakeTurns(TrainerCallback):
 
 
 def interleave(sides: Mapping[str, Work], *, repetitions: int, warmups: int = 1) -> dict[str, Side]:
-    """Let all sides take turns, and give what each did.
+    """Run all sides in alternating turns and return the measurements of each.
 
     Args:
         sides: {name: work}; `work(turns)`, a function of a module or a `partial` of one, loads what it needs and then
-            goes on taking turns until there are none.
-        repetitions, warmups: turns of each side that are measured, and that go before.
+            takes turns until there are no more.
+        repetitions, warmups: number of measured turns of each side, and of turns before them.
 
     Raises:
-        RunFailed: a side ended before its turns; its error stands above.
+        RunFailed: a side ended before its turns; its error is printed above.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with ExitStack() as stack:
         players = {name: stack.enter_context(_Player(context, name, work)) for name, work in sides.items()}
         for player in players.values():
-            player.receive()  # it has loaded
+            player.receive()  # the side has finished loading
         turns = [{name: player.take_turn() for name, player in players.items()} for _ in range(warmups + repetitions)]
         memory = {name: player.finish() for name, player in players.items()}
     return {
@@ -166,14 +166,14 @@ def interleave(sides: Mapping[str, Work], *, repetitions: int, warmups: int = 1)
 
 
 class _Player:
-    """One side seen from the process that gives the turns."""
+    """One side as seen by the process that schedules the turns."""
 
     def __init__(self, context: Any, name: str, work: Work):
         self.name = name
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_play, args=(theirs, work), daemon=True)
         self.process.start()
-        theirs.close()  # so that its end is seen here when the process dies
+        theirs.close()  # so that this process notices when the side's process dies
 
     def __enter__(self) -> _Player:
         return self
@@ -184,25 +184,25 @@ class _Player:
         self.process.join()
 
     def receive(self) -> Any:
-        """Receive what the side sends."""
+        """Return the side's next message."""
         try:
             return self.connection.recv()
         except EOFError:
-            raise RunFailed(f"{self.name} ended before its turns; its error stands above.") from None
+            raise RunFailed(f"{self.name} ended before its turns; its error is printed above.") from None
 
     def take_turn(self) -> tuple[float, Any]:
-        """Give the side its turn; its seconds and its result come back."""
+        """Start the side's turn; return its seconds and its result."""
         self.connection.send(True)
         return self.receive()
 
     def finish(self) -> Memory:
-        """Tell the side that there are no more turns."""
+        """Signal to the side that there are no more turns; return its memory."""
         self.connection.send(False)
         return self.receive()
 
 
 def _play(connection: Connection, work: Work) -> None:
-    warnings.simplefilter("ignore")  # the table is what is read
+    warnings.simplefilter("ignore")  # warnings would clutter the table
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     turns = Turns(connection)
@@ -213,7 +213,7 @@ def _play(connection: Connection, work: Work) -> None:
 
 
 def _bytes_now() -> int | None:
-    """Give what is allocated on the GPU, or else resident, and forget the peak until now."""
+    """Return the bytes allocated on the GPU, or else resident, and reset the peak."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()

@@ -1,1 +1,1 @@
-"""The doctor: what silently ruins comparisons, looked for in a study's own model with a few of its examples."""
+"""The doctor: checks for errors that silently ruin comparisons, on a study's own model with a few of its examples."""

@@ -21,13 +21,13 @@ from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.records.parts import HistoryEntry
 
 NUM_PADDING = 16
-NOISE = 1e-5  # share of the logits' spread; what acts at all moves them by more in two steps
+NOISE = 1e-5  # share of the logits' spread; any trained parameter with an effect moves them by more in two steps
 
 Check = Callable[[CheckContext], CheckResult]
 
 
 def of_trained(check: Check) -> Check:
-    """Let a check pass over rows that train nothing."""
+    """Make a check not applicable to rows that train nothing."""
 
     @functools.wraps(check)
     def checked(context: CheckContext) -> CheckResult:
@@ -38,21 +38,21 @@ def of_trained(check: Check) -> Check:
 
 @of_trained
 def seed(context: CheckContext) -> CheckResult:
-    """The seed decides the initial trainables."""
+    """Check that the seed determines the initial trainable parameters."""
     mine = context.config.seed
     first, again, other = context.initial_hash, *(context.hash_of_start(seed=s) for s in (mine, mine + 1))
     if first == again == other and not context.draws():
-        return does_not_apply(f"its initial values ({first[:8]}) are not drawn, but the same for every seed")
+        return does_not_apply(f"its initial values ({first[:8]}) are not random, but the same for every seed")
     return judged(
         first == again != other,
-        expected="one hash of the initial trainables for one seed, another for another",
+        expected="the same hash of the initial trainable parameters for the same seed, a different one for another",
         found=f"seed {mine}: {first[:8]}, again {again[:8]}; seed {mine + 1}: {other[:8]}",
     )
 
 
 @of_trained
 def gradients(context: CheckContext) -> CheckResult:
-    """Every trainable is reached: at once, or as soon as what it is multiplied by is no longer zero."""
+    """Check that every trainable gets a gradient, at once or as soon as its multiplier is no longer zero."""
     names, (first, *later) = set(named_trainables(context.model)), context.training.reached
     late, never = set().union(*later) - first, names - first.union(*later)
     found = f"{len(first)} of {len(names)} in step 1"
@@ -60,60 +60,60 @@ def gradients(context: CheckContext) -> CheckResult:
     found += f"; none for {_some(never)}" if never else ""
     return judged(
         bool(names) and not never,
-        expected="a gradient for every trainable in step 1, or in step 2 where it is zero by construction until then",
+        expected="a gradient for every trainable in step 1, or in step 2 if it is zero by construction until then",
         found=found,
     )
 
 
 @of_trained
 def frozen_base(context: CheckContext) -> CheckResult:
-    """What is not trained is the same after training, to the last bit."""
+    """Check that frozen tensors are bitwise identical after training."""
     if context.trains_all:
         return does_not_apply("nothing is frozen")
     changed, num_frozen = context.training.changed, context.training.num_frozen
     return judged(
         not changed,
-        expected=f"the same hashes of all that is frozen after {NUM_STEPS} steps",
-        found=f"of {num_frozen} tensors {len(changed)} changed{f': {_some(changed)}' if changed else ''}",
+        expected=f"the same hashes of all frozen tensors after {NUM_STEPS} steps",
+        found=f"{len(changed)} of {num_frozen} tensors changed{f': {_some(changed)}' if changed else ''}",
     )
 
 
 @of_trained
 def tied_head(context: CheckContext) -> CheckResult:
-    """A head that is trained while the rest is frozen has weights of its own."""
+    """Check that a head trained on a frozen model has its own weights."""
     head = context.model.get_output_embeddings() if head_of(context.config).generates else None
     trained = [p for p in head.parameters() if p.requires_grad] if head is not None else []
     if not trained:
-        return does_not_apply("no language-modelling head is trained")
+        return does_not_apply("no language-modeling head is trained")
     if context.trains_all:
-        return does_not_apply("all weights are trained, the head with the embedding that it is tied to or not")
+        return does_not_apply("all weights are trained, whether the head is tied to the embedding or not")
     embedding = {p.data_ptr() for p in context.model.get_input_embeddings().parameters()}
     tied = any(p.data_ptr() in embedding for p in trained)
     return judged(
         not tied,
-        expected="the trained head in memory of its own, so that the input embedding is not trained with it",
-        found="it shares the input embedding's memory" if tied else "it has memory of its own",
+        expected="the trained head has its own memory, so that the input embedding is not trained with it",
+        found="it shares the input embedding's memory" if tied else "it has its own memory",
     )
 
 
 @of_trained
 def effect(context: CheckContext) -> CheckResult:
-    """What was trained acts where the model is used."""
+    """Check that the trained parameters affect the model's outputs."""
     if head_of(context.config).auto_class is AutoModel:
-        return does_not_apply("the untouched base has no head that tells classes")
+        return does_not_apply("the untouched base has no classification head")
     base, outputs = context.untouched_outputs, context.outputs
     before, after = (t.logits[:, 0] if head_of(context.config).generates else t.logits for t in (base, outputs))
     largest, spread = _largest(after, before), before.std().item()
     what = "first token generated" if head_of(context.config).generates else "classes"
     return judged(
         largest > NOISE * spread,
-        expected=f"after {NUM_STEPS} steps other logits of the {what} than the untouched model's",
+        expected=f"after {NUM_STEPS} steps logits of the {what} that differ from the untouched model's",
         found=f"they differ by up to {largest:.2g} (spread {spread:.2g}){_others(base, outputs)}",
     )
 
 
 def cache(context: CheckContext) -> CheckResult:
-    """Generation token by token, with a cache, is what the model says when it reads the whole text at once."""
+    """Check that generation with a cache has the same logits as one forward pass over the whole text."""
     if not head_of(context.config).generates:
         return does_not_apply("nothing is generated")
     outputs = context.outputs
@@ -126,12 +126,12 @@ def cache(context: CheckContext) -> CheckResult:
         context,
         outputs.logits,
         whole,
-        expected=f"{num_new} tokens generated with a cache have the logits of a pass over all the text without one",
+        expected=f"{num_new} tokens generated with a cache, with the logits of a pass over the whole text without one",
     )
 
 
 def padding(context: CheckContext) -> CheckResult:
-    """A score depends on neither padding nor batch."""
+    """Check that a score depends neither on padding nor on the batch."""
     alone = torch.cat([_nats(context, [row]) for row in context.rows])
     room = context.config.max_text_length - max(len(row["input_ids"]) for row in context.rows)
     num_padding = min(NUM_PADDING, room)
@@ -140,7 +140,7 @@ def padding(context: CheckContext) -> CheckResult:
     in_batch, with_padding = _largest(together, alone), _largest(padded, alone)
     return judged(
         max(in_batch, with_padding) <= context.tolerance * scale,
-        expected=f"the nats per label of each example alone, to {context.tolerance * scale:.2g}",
+        expected=f"the same nats per label as each example alone, to {context.tolerance * scale:.2g}",
         found=f"in a batch of {len(alone)} they differ by up to {in_batch:.2g}, with {num_padding} more columns of "
         f"padding by {with_padding:.2g}",
     )
@@ -148,7 +148,7 @@ def padding(context: CheckContext) -> CheckResult:
 
 @of_trained
 def accumulation(context: CheckContext) -> CheckResult:
-    """How a batch is split into micro-batches changes no step."""
+    """Check that splitting a batch into micro-batches does not change the steps."""
     num_micro = NUM_EXAMPLES // 2
     whole, split = context.training.logged, context.train_again(gradient_accumulation_steps=num_micro).logged
     pairs = list(zip(_curve(whole), _curve(split), strict=True))
@@ -168,7 +168,7 @@ def _curve(logged: Sequence[HistoryEntry]) -> list[float]:
 
 @of_trained
 def merging(context: CheckContext) -> CheckResult:
-    """Merged into a plain model it tells the same; what is merged into few bits cannot, and shows by how much."""
+    """Check that merging keeps the logits; with quantized weights it cannot, and the result shows the difference."""
     if not context.config.method_type.mergeable:
         return does_not_apply("the method cannot be merged")
     model, exact = context.adapted, context.is_exact
@@ -181,12 +181,12 @@ def merging(context: CheckContext) -> CheckResult:
         return does_not_apply("it is a plain model already")
     after = context.logits(merged.eval())
     if exact:
-        return _same(context, after, before, expected="merged into a plain model the same logits")
+        return _same(context, after, before, expected="the same logits after merging into a plain model")
     found = f"they differ by up to {_largest(after, before):.2g} (spread {before.std().item():.2g})"
-    return judged(bool(after.isfinite().all()), expected="other logits, since weights are rounded", found=found)
+    return judged(bool(after.isfinite().all()), expected="finite but other logits: weights are rounded", found=found)
 
 
-# In this order: the last one takes the model apart.
+# Merging comes last, since it destroys the model.
 CHECKS: Sequence[Check] = (
     seed,
     gradients,
@@ -202,18 +202,18 @@ CHECKS: Sequence[Check] = (
 
 @torch.no_grad()
 def _nats(context: CheckContext, rows: Sequence[Features], *, num_padding: int = 0) -> Tensor:
-    """Give the nats per label [B] of rows in one batch, with so many more columns of padding than it needs."""
+    """Return the nats per label [B] of rows in one batch with `num_padding` extra columns of padding."""
     columns = (num_padding, 0) if context.tokenizer.padding_side == "left" else (0, num_padding)
     values = {"input_ids": context.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
     batch = context.collate(rows)
     batch |= {name: pad(batch[name], columns, value=value) for name, value in values.items() if name in batch}
     inputs = to_device(batch, context.model.device)
     nats, num_labels = head_of(context.config).nll(context.adapted(**inputs).logits, inputs["labels"])
-    return nats / num_labels.clamp(min=1)  # a class may be unknown
+    return nats / num_labels.clamp(min=1)  # the class of an example may be unknown
 
 
 def _same(context: CheckContext, actual: Tensor, reference: Tensor, *, expected: str) -> CheckResult:
-    """Judge two tensors of logits that should be the same."""
+    """Compare two tensors of logits that should be the same."""
     largest, spread = _largest(actual, reference), reference.std().item()
     return judged(
         largest <= context.tolerance * spread,
@@ -223,21 +223,21 @@ def _same(context: CheckContext, actual: Tensor, reference: Tensor, *, expected:
 
 
 def _largest(one: Tensor, other: Tensor) -> float:
-    """Give the largest difference; infinite where something is not a number."""
+    """Return the largest absolute difference; infinite if it is NaN."""
     difference = (one.float().cpu() - other.float().cpu()).abs().max().item()
     return difference if difference == difference else float("inf")
 
 
 def _others(base: ModelOutput, outputs: ModelOutput) -> str:
-    """Say how many of the tokens generated are others than the base's."""
+    """Return text on how many generated tokens differ from the base's."""
     if base.tokens is None or outputs.tokens is None:
         return ""
     num_others, num_all = (base.tokens != outputs.tokens).sum().item(), outputs.logits.shape[:2].numel()
-    return f"; {num_others} of {num_all} tokens generated are others"
+    return f"; {num_others} of {num_all} generated tokens differ"
 
 
 def _some(names: Sequence[str] | set[str], num: int = 2) -> str:
-    """Name the first few."""
+    """Return the first few names, and the number of the others."""
     listed = sorted(names)
     more = f" and {len(listed) - num} more" if len(listed) > num else ""
     return ", ".join(listed[:num]) + more

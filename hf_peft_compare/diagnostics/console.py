@@ -18,7 +18,7 @@ MAX_WIDTH = 120
 
 
 def render_examination(examination: Examination) -> str:
-    """Write the findings of one row: of each check the mark, the name, what was found, and what was expected."""
+    """Render the results of one row: mark, name, found and expected values of each check."""
     table = Table.grid(padding=(0, 2))
     for _ in range(2):
         table.add_column(no_wrap=True)
@@ -32,7 +32,7 @@ def render_examination(examination: Examination) -> str:
 
 
 def summarize_examinations(examinations: Sequence[Examination]) -> str:
-    """Say in one sentence how all rows are."""
+    """Return a one-line summary of all results."""
     statuses = [finding.status for examination in examinations for finding in examination.findings.values()]
     rows = [examination.row for examination in examinations if not examination.passed]
     counted = ", ".join(f"{statuses.count(status)} {status}" for status in (PASSED, PROBLEM, DOES_NOT_APPLY))
@@ -41,6 +41,6 @@ def summarize_examinations(examinations: Sequence[Examination]) -> str:
 
 
 def as_json(examinations: Sequence[Examination]) -> dict[str, Any]:
-    """Give all findings as a JSON value."""
+    """Return all results as a JSON value."""
     rows = [{**asdict(examination), "passed": examination.passed} for examination in examinations]
     return {"passed": all(examination.passed for examination in examinations), "rows": rows}

@@ -35,26 +35,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NUM_EXAMPLES = 8  # one effective batch
-NUM_STEPS = 2  # what has no gradient while its partner is zero, has one in the second
+NUM_STEPS = 2  # a parameter without gradient while its multiplier is zero has one in the second step
 NUM_NEW_TOKENS = 8
-NUM_TO_CHOOSE_FROM = 64  # of which those with the shortest references are taken
-MAX_TOKENS, MORE_TOKENS = 32, 4  # of the first example, and of each further one, so that there is padding
-ELSEWHERE = 20_011  # a seed that no study has
-# What float32 leaves between two ways to compute the same, and what 16 bits or less do, as shares of what is compared.
+NUM_TO_CHOOSE_FROM = 64  # of these examples, those with the shortest references are used
+MAX_TOKENS, MORE_TOKENS = (
+    32,
+    4,
+)  # of the first example, and added with each further one, to get padding
+ELSEWHERE = 20_011  # a seed that no study uses
+# Relative differences between two ways to compute the same value: in float32, and in 16 bits or fewer.
 EXACT, ROUGH = 3e-4, 5e-2
 
 
 @dataclass
 class CheckContext:
-    """One row of a study; what checks need of it is made when the first one asks, and kept.
+    """One row of a study under examination; the inputs of checks are computed on first use and cached.
 
-    Training is of float32, without dropout and schedule, so that what must be equal is.
+    Training runs in float32, without dropout and schedule, so that values that must be equal are equal.
 
     Args:
-        config: the row's run, of which `for_examination` has made a short one.
+        config: the row's run, shortened by `for_examination`.
         train: the study's train examples.
-        folder: where the Trainer may write.
-        untouched: what untouched bases told, kept between rows.
+        folder: a folder in which the Trainer may write.
+        untouched: outputs of untouched bases, shared between rows.
     """
 
     config: RunConfig
@@ -84,7 +87,7 @@ class CheckContext:
 
     @cached_property
     def prompts(self) -> list[list[int]]:
-        """What is read of the same examples before a completion is generated."""
+        """The tokenized prompts of the same examples."""
         assert self.form.encode_prompt is not None, "a head that generates has prompts"
         return self._encoded(self.form.encode_prompt, self.config.max_prompt_length)
 
@@ -95,12 +98,12 @@ class CheckContext:
 
     @property
     def collate(self) -> Callable[[Sequence[Features]], Batch]:
-        """Put encoded rows into a batch as training does."""
+        """The collator of training."""
         return head_of(self.config).collator(self.tokenizer)
 
     @cached_property
     def tolerance(self) -> float:
-        """What two ways to compute the same may differ by, as a share of what is compared."""
+        """The allowed relative difference between two ways to compute the same value."""
         return EXACT if self.is_exact else ROUGH
 
     @property
@@ -120,7 +123,7 @@ class CheckContext:
 
     @cached_property
     def training(self) -> Training:
-        """The steps of the whole batch at once; the model is trained from here on."""
+        """The training steps without accumulation; the model is trained from here on."""
         return self.train_again(gradient_accumulation_steps=1)
 
     @property
@@ -131,7 +134,7 @@ class CheckContext:
         return self.model
 
     def train_again(self, *, gradient_accumulation_steps: int) -> Training:
-        """Take the same few steps from the initial trainables, the batch in so many micro-batches."""
+        """Repeat the training steps from the initial trainables, with this number of micro-batches."""
         self._restore()
         frozen = _hash_frozen(self.model)
         training = replace(self.config.training, gradient_accumulation_steps=gradient_accumulation_steps)
@@ -157,15 +160,15 @@ class CheckContext:
         )
 
     def hash_of_start(self, *, seed: int) -> str:
-        """Build the row once more, whatever was drawn before, and hash its initial trainables."""
+        """Build the row again from any state of the random generator, and hash its initial trainables."""
         torch.seed()
         config = replace(self.config, seed=seed)
         return hash_trainables(factory.build(config, output_dir=self.folder).model)
 
     def draws(self) -> bool:
-        """Whether the method draws its initial trainables, told by applying it alone after another seed.
+        """Return whether the method's initial trainables are random, found by applying it again after another seed.
 
-        One that sets a seed of its own leaves the generator as it did before: its values would have been drawn, too.
+        A method that sets its own seed leaves the generator in the same state as before; its values count as random.
         """
         base = self._untouched_base()
         torch.manual_seed(ELSEWHERE)
@@ -174,29 +177,29 @@ class CheckContext:
 
     @torch.no_grad()
     def logits(self, model: PreTrainedModel) -> Tensor:
-        """Give the logits of the classes [B, C], or those that labels are predicted from [number of tokens, V]."""
+        """Return the logits of the classes [B, C], or those at the labeled tokens [number of tokens, V]."""
         logits, labels = model(**self.batch).logits, self.batch["labels"]
         return logits[:, -labels.shape[1] :][labels != -100] if head_of(self.config).generates else logits
 
     def outputs_of(self, model: PreTrainedModel) -> ModelOutput:
-        """Give the classes of the rows, or what is generated from the prompts as in evaluation."""
+        """Return a model's outputs: classes of the rows, or texts generated from the prompts as in evaluation."""
         if not head_of(self.config).generates:
             return ModelOutput(inputs=self.batch, logits=self.logits(model))
         recorder: Any = Recorder(model)
         num_tokens = min(NUM_NEW_TOKENS, self.config.generation.max_new_tokens)
         generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
-        # So many at once that the prompts, sorted by length, are one batch.
+        # The batch size is large enough for all prompts, sorted by length, to be one batch.
         generate_tokens(recorder, self.tokenizer, self.prompts, generation=generation, batch_size=len(self.prompts))
         return recorder.outputs
 
     @cached_property
     def outputs(self) -> ModelOutput:
-        """What the trained model tells."""
+        """The outputs of the trained model."""
         return self.outputs_of(self.adapted)
 
     @cached_property
     def untouched_outputs(self) -> ModelOutput:
-        """What the untouched base tells of the same."""
+        """The outputs of the untouched base for the same inputs."""
         base = [getattr(self.config, name) for name in ("seed", "init", *BASE)]
         read = self.prompts if head_of(self.config).generates else self.rows
         key = hash_json([head_of(self.config).name, quantization_of(self.config), base, read])
@@ -230,7 +233,7 @@ class CheckContext:
         return [self._encode(encode, e, MAX_TOKENS + i * MORE_TOKENS, max_length) for i, e in examples]
 
     def _encode(self, encode: Callable[..., object], example: Example, num_tokens: int, max_length: int) -> Any:
-        """Cut an example to so many tokens, or to the least that hold its completion and all that is never cut."""
+        """Encode an example truncated to `num_tokens`, or to more if its completion and required parts need them."""
         while num_tokens < max_length:
             try:
                 return encode(example, self.tokenizer, num_tokens)
@@ -240,7 +243,7 @@ class CheckContext:
 
 
 def for_examination(config: RunConfig) -> RunConfig:
-    """Make a run that a doctor can take: a few steps of float32, with nothing between them."""
+    """Return a run's config for the doctor: a few steps in float32, without evaluation between them."""
     training = replace(
         config.training,
         max_steps=NUM_STEPS,
@@ -259,7 +262,7 @@ def for_examination(config: RunConfig) -> RunConfig:
 
 
 def switch_dropout_off(model: nn.Module) -> None:
-    """Set every rate of dropout to zero, in modules as in the config that they may read."""
+    """Set every dropout rate to zero, in the modules and in the config that they may read."""
     for module in (*model.modules(), getattr(model, "config", None)):
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
@@ -269,6 +272,6 @@ def switch_dropout_off(model: nn.Module) -> None:
 
 
 def _hash_frozen(model: nn.Module) -> dict[str, str]:
-    """Hash every tensor that is not trained, buffers too."""
+    """Hash every tensor that is not trained, including buffers."""
     frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad} | dict(model.named_buffers())
     return {name: hash_tensors({name: tensor}) for name, tensor in frozen.items()}

@@ -18,10 +18,10 @@ from hf_peft_compare.diagnostics.results import PROBLEM, CheckResult, Examinatio
 
 
 def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
-    """Examine the rows of a study, each with its first seed, one after the other.
+    """Run all checks on the rows of a study, each with its first seed, one after the other.
 
     Raises:
-        UserError: data, model or settings with which no run could begin.
+        UserError: invalid data, model or settings, with which no run could start.
     """
     rows: dict[str, RunConfig] = {}
     for config in configs:
@@ -46,12 +46,12 @@ def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[st
 
 
 def _find(check: Check, context: CheckContext) -> CheckResult:
-    """Make one check; one that cannot be carried out to its end is a problem of its own."""
+    """Run one check; an exception of the check counts as a problem."""
     if not context.config.method_type.uses_model:
         return does_not_apply("no model is loaded")
     try:
         return check(context)
     except UserError:
         raise
-    except Exception as error:  # whatever the model raises, the other checks go on
+    except Exception as error:  # whatever the model raises, the other checks continue
         return CheckResult(status=PROBLEM, expected="no error", found=f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""What a model's outputs and a few training steps leave to see."""
+"""Observations of a model's outputs and of a few training steps."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hf_peft_compare.records.parts import HistoryEntry
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOutput:
-    """What a model tells of the examples.
+    """The outputs of a model for the examples.
 
     Args:
-        inputs: what it read, input_ids and attention_mask [B, T] among it.
-        logits: of the classes [B, C], or of each token that it wrote [B, N, V].
-        tokens: what it read and wrote [B, T + N]; None for classes.
+        inputs: the model's inputs, including input_ids and attention_mask [B, T].
+        logits: of the classes [B, C], or of each generated token [B, N, V].
+        tokens: prompt and generated tokens [B, T + N]; None for classes.
     """
 
     inputs: dict[str, Any]
@@ -30,13 +30,13 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a few steps of training left to see.
+    """Observations of a few training steps.
 
     Args:
-        logged: what was logged of each step.
+        logged: the log entries of each step.
         reached: the names of the trainables with a gradient, step by step.
-        changed: the names of frozen tensors that are not what they were.
-        num_frozen: how many frozen tensors there are.
+        changed: the names of frozen tensors that changed.
+        num_frozen: the number of frozen tensors.
     """
 
     logged: list[HistoryEntry]
@@ -46,7 +46,7 @@ class Training:
 
 
 class GradientWatch(TrainerCallback):
-    """Note at each step which trainables have a finite gradient that is not zero everywhere."""
+    """Record at each step which trainables have a finite gradient that is not zero everywhere."""
 
     def __init__(self) -> None:
         self.reached: list[set[str]] = []
@@ -59,7 +59,7 @@ class GradientWatch(TrainerCallback):
         model: Any = None,
         **kwargs: object,
     ) -> None:
-        """Look at all gradients of this step."""
+        """Record the trainables with a gradient in this step."""
         self.reached.append({name for name, p in named_trainables(model).items() if _has_gradient(p)})
 
 
@@ -69,7 +69,7 @@ def _has_gradient(parameter: nn.Parameter) -> bool:
 
 
 class Recorder:
-    """Stand in a model's place where it generates, and keep what it reads and tells."""
+    """A wrapper around a model that records the inputs and outputs of `generate`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -78,7 +78,7 @@ class Recorder:
         return getattr(self._model, name)
 
     def generate(self, **settings: Any) -> Tensor:
-        """Generate as the model does."""
+        """Generate with the model, and record its inputs and outputs."""
         output = self._model.generate(**settings, output_logits=True, return_dict_in_generate=True)
         inputs = {name: settings[name] for name in ("input_ids", "attention_mask")}
         self.outputs = ModelOutput(inputs=inputs, logits=torch.stack(output.logits, dim=1), tokens=output.sequences)

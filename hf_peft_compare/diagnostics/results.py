@@ -1,4 +1,4 @@
-"""What a check finds: what was expected, what came, and whether the two agree."""
+"""The result of a check: what was expected, what was found, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PASSED, PROBLEM, DOES_NOT_APPLY = "ok", "problem", "does not apply"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What one check found in one row of a study.
+    """The result of one check of one row of a study.
 
     Args:
         status: "ok", "problem" or "does not apply".
-        found: what came, in numbers; where the check does not apply, why not.
-        expected: what should have come; None where the check does not apply.
+        found: the measured values; if the check does not apply, the reason.
+        expected: the expected values; None if the check does not apply.
     """
 
     status: str
@@ -24,7 +24,7 @@ class CheckResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """All findings of one row, by the name of the check, and how long they took."""
+    """All results of one row, by the name of the check, and the seconds that they took."""
 
     row: str
     method: str
@@ -55,10 +55,10 @@ class Diagnosis:
 
 
 def judged(passed: bool, *, expected: str, found: str) -> CheckResult:
-    """Give the finding of a check that applies."""
+    """Return the result of a check that applies."""
     return CheckResult(status=PASSED if passed else PROBLEM, expected=expected, found=found)
 
 
 def does_not_apply(reason: str) -> CheckResult:
-    """Give the finding of a check that does not apply."""
+    """Return the result of a check that does not apply."""
     return CheckResult(status=DOES_NOT_APPLY, found=reason)

@@ -1,1 +1,1 @@
-"""Losses, generation, predictions, and what inference costs."""
+"""Losses, generation, predictions, and the costs of inference."""

@@ -1,4 +1,4 @@
-"""Batches of similar length, each item on exactly one process; smaller ones when CUDA memory runs out."""
+"""Batches of similar length, each item on exactly one process; halved when CUDA runs out of memory."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def map_batches(
     batch_size: int,
     together: bool = False,
 ) -> list[T]:
-    """Apply a function of a batch to all items, similar lengths together, each item on exactly one process.
+    """Apply a function to all items in batches of similar length, each item on exactly one process.
 
-    A score does not depend on its batch. CUDA out of memory halves it, and all that follow.
+    A score does not depend on its batch. CUDA out of memory halves the batch and all that follow.
 
     Args:
-        lengths: how many tokens each item takes.
-        num_logits: how many columns of logits it takes; None: they do not matter.
-        batch_size: how many items of the largest length and number of logits make a batch; it has more of smaller
-            ones, as long as rows × columns, padding counted, come to no more.
-        together: whether every process must call the function as often as the others, as it must where each holds a
-            part of the model; then a process without an item of its own repeats one, and no batch can be halved.
+        lengths: number of tokens of each item.
+        num_logits: number of columns of logits of each item; None: ignored.
+        batch_size: number of items of the largest length and number of logits in a batch; a batch of smaller items has
+            more, as long as rows × columns, padding included, do not exceed it.
+        together: whether every process must call the function equally often, as sharded models require; a process
+            without an item of its own then repeats one, and no batch can be halved.
 
     Returns:
         One result per item, in the items' order, on every process.
@@ -57,19 +57,19 @@ def map_batches(
             if together or len(batch) == 1:
                 raise
         room = len(batch) // 2 * max(sizes[i] for i in batch)
-        torch.cuda.empty_cache()  # out here, where the exception no longer holds the batch
+        torch.cuda.empty_cache()  # outside of the except block, where the exception no longer references the batch
     everyone = dict(gather_object(results))
     return [everyone[i] for i in range(len(items))]
 
 
 def _relative_sizes(*sizes: Sequence[int]) -> list[float]:
-    """Measure each item by that of its sizes which is nearest to the largest of all: in (0, 1]."""
+    """Return each item's size in (0, 1]: the largest of its sizes, each relative to the largest of all items."""
     largest = [max(size, default=1) for size in sizes]
     return [max(n / most for n, most in zip(item, largest, strict=True)) for item in zip(*sizes, strict=True)]
 
 
 def _fill_batch(items: Iterable[int], sizes: Sequence[float], room: float) -> list[int]:
-    """Take items, at least one, while rows × the size of the largest stay within the room."""
+    """Take items, at least one, while rows × the size of the largest item fit into `room`."""
     batch: list[int] = []
     largest = 0.0
     for item in items:
@@ -81,5 +81,5 @@ def _fill_batch(items: Iterable[int], sizes: Sequence[float], room: float) -> li
 
 
 def count_virtual_tokens(model: object) -> int:
-    """Count the columns that a method, ours or peft's, puts before each text."""
+    """Return the number of virtual tokens that a method, ours or peft's, prepends to each text."""
     return getattr(getattr(model, "active_peft_config", model), "num_virtual_tokens", 0)

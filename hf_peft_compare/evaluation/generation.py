@@ -1,4 +1,4 @@
-"""Generated texts, one of each prompt."""
+"""Text generation, one completion per prompt."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def generate_texts(
     generation: GenerationConfig,
     batch_size: int,
 ) -> list[str]:
-    """Generate a completion of each prompt, in batches, in the order of the prompts.
+    """Generate a completion of each prompt in batches; return the texts in the order of the prompts.
 
     Args:
-        prompts: token ids of what the model reads; the completion is generated from them alone.
+        prompts: token ids; the completion is generated from them only.
     """
     generated = generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=batch_size)
     return decode(tokenizer, generated)
 
 
 def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
-    """Turn generated tokens into text without special tokens."""
+    """Decode generated tokens into text without special tokens."""
     return [tokenizer.decode(list(ids), skip_special_tokens=True).strip() for ids in completions]
 
 
@@ -48,14 +48,14 @@ def generate_tokens(
     generation: GenerationConfig,
     batch_size: int,
 ) -> list[list[int]]:
-    """Generate the tokens of each prompt's completion, up to and without the end of text.
+    """Generate the tokens of each prompt's completion, up to and excluding the end-of-text token.
 
-    Where the study has a temperature, tokens are drawn from torch's generator; else the likeliest are taken.
+    With a temperature, tokens are sampled with torch's generator; otherwise decoding is greedy.
     """
     model.eval()
     sampling: dict[str, Any] = {"do_sample": False}
     if generation.temperature is not None:
-        sampling = {"do_sample": True, "top_k": 0}  # transformers' own default would cut the vocabulary at 50
+        sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
     settings = {
         **sampling,
         "pad_token_id": tokenizer.pad_token_id,
@@ -63,9 +63,9 @@ def generate_tokens(
         **{name: value for name, value in asdict(generation).items() if value is not None},
     }
     if is_sharded(model):
-        settings["synced_gpus"] = True  # until the longest of all processes' texts has ended
+        settings["synced_gpus"] = True  # all processes run until the longest text of any of them has ended
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        settings["cache_implementation"] = "dynamic"  # peft's own prompt learning cannot begin a static one
+        settings["cache_implementation"] = "dynamic"  # peft's prompt learning cannot start with a static cache
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:
         input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)

@@ -1,4 +1,4 @@
-"""The costs that are easily forgotten, of a finished run: what its model takes on disk and in use, and what it lost."""
+"""Inference costs and forgetting of a finished run: checkpoint size, latency, merging, loss on unrelated text."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-BATCH_SIZES = {1: 5, 32: 3}  # and how many calls of each are timed
+BATCH_SIZES = {1: 5, 32: 3}  # {batch size: number of timed calls}
 T = TypeVar("T")
 NUM_NEW_TOKENS = 8
 NUM_MERGE_EXAMPLES = 32
 MAX_OUTSIDE_TOKENS = 128
-UNTOUCHED_FOLDER = "cache/untouched"  # in a study's folder, beside its runs
+UNTOUCHED_FOLDER = "cache/untouched"  # in a study's folder, next to its runs
 
 
 @dataclass
 class Measuring:
-    """A finished run whose costs are measured.
+    """A finished run and everything needed to measure its costs.
 
     Args:
-        test_losses: nats and number of labels of each test example, as the run was scored.
-        model_folder: where its tuned parameters were saved.
-        cache: where the losses of untouched bases are kept, for all runs of the study.
-        notes: why something could not be measured.
+        test_losses: nats and number of labels of each test example, as scored by the run.
+        model_folder: the folder of its tuned parameters.
+        cache: the folder that caches the losses of untouched base models for all runs of the study.
+        notes: reasons why something could not be measured.
     """
 
     config: RunConfig
@@ -64,13 +64,13 @@ class Measuring:
     notes: list[str] = field(default_factory=list)
 
     def losses(self, model: nn.Module, rows: Sequence[Features], *, batch_size: int = 4) -> tuple[float, int]:
-        """Give nats and number of labels of all rows."""
+        """Return nats and number of labels, summed over all rows."""
         scored = score_losses(model, self.tokenizer, rows, self.config, batch_size=batch_size)
         return sum(nats for nats, _ in scored), sum(number for _, number in scored)
 
     @cached_property
     def outside_rows(self) -> list[Features]:
-        """The paragraphs of the text outside of every task, encoded; all tokens but the first are predicted."""
+        """The encoded paragraphs of a text unrelated to every task; all tokens but the first are predicted."""
         texts = OUTSIDE_TEXT.read_text(encoding="utf-8").split("\n\n")
         most = min(MAX_OUTSIDE_TOKENS, self.config.max_text_length)
         encoded = [self.tokenizer(text.strip(), verbose=False)["input_ids"][:most] for text in texts]
@@ -82,22 +82,22 @@ Part = Callable[[Measuring], Figures]
 
 
 def measure_costs(measuring: Measuring) -> Costs:
-    """Measure all costs of a finished run; what cannot be measured is left out, and a note says why.
+    """Measure all costs of a finished run; costs that cannot be measured are omitted, with the reason in a note.
 
-    The model cannot be used afterwards: merging takes it apart.
+    The model cannot be used afterwards: merging destroys it.
     """
     start = perf_counter()
     costs: dict[str, Any] = {}  # fields of `Costs`
     for part in PARTS if process_state().num_processes == 1 else PARTS[:1]:
         try:
             costs |= part(measuring)
-        except Exception as error:  # the run itself is finished, and its numbers stand
+        except Exception as error:  # the run itself is finished, and its results remain valid
             measuring.notes.append(f"{part.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
     return Costs(**costs, costs_seconds=perf_counter() - start, notes=measuring.notes)
 
 
 def checkpoint_size(measuring: Measuring) -> Figures:
-    """Give "checkpoint_bytes", the size of all files that keep what was tuned; nothing where nothing was."""
+    """Return "checkpoint_bytes", the size of all files of tuned parameters; empty if nothing was trained."""
     if not measuring.config.method_type.trains:
         return {}
     files = (path for path in measuring.model_folder.rglob("*") if path.is_file())
@@ -105,18 +105,18 @@ def checkpoint_size(measuring: Measuring) -> Figures:
 
 
 def latency(measuring: Measuring) -> Figures:
-    """Give "latency_1_seconds" and "latency_32_seconds", the medians of a few calls of the model as it is.
+    """Return "latency_1_seconds" and "latency_32_seconds", the medians of a few calls of the unmerged model.
 
-    A call writes 8 tokens after test prompts, or classifies test texts; where CUDA has no room for 32, in parts.
+    A call generates 8 tokens after test prompts, or classifies test texts; if 32 do not fit into CUDA memory, in parts.
     """
     return _latencies(measuring, measuring.model)
 
 
 def forgetting(measuring: Measuring) -> Figures:
-    """Give "outside_loss" and "untouched_outside_loss", of the adapted and of the untouched model, in nats per token.
+    """Return "outside_loss" and "untouched_outside_loss" of the adapted and the untouched model, in nats per token.
 
-    They are of the package's own page of plain English, which no task is about. The untouched model is the base as
-    the run loaded it, quantized where it was.
+    Both are measured on the package's own page of plain English, which is unrelated to every task. The untouched model
+    is the base as the run loaded it, including quantization.
     """
     if not head_of(measuring.config).generates:
         return {}
@@ -126,18 +126,18 @@ def forgetting(measuring: Measuring) -> Figures:
 
 
 def merging(measuring: Measuring) -> Figures:
-    """Give latencies after merging, and what it did to quality: "unmerged_loss" and "merged_loss".
+    """Return latencies after merging, and its effect on quality: "unmerged_loss" and "merged_loss".
 
-    The losses are of the references of the first test examples, at most 32, in nats per label.
+    The losses are those of the references of the first test examples, at most 32, in nats per label.
     """
     model = measuring.model
     if not measuring.config.method_type.trains or not measuring.config.method_type.mergeable:
         return {}
     try:
         merged = measuring.config.method_type.merge(model)
-    except UserError:  # of this kind of adapter
+    except UserError:  # this kind of adapter cannot be merged
         return {}
-    if merged is model:  # a plain one already
+    if merged is model:  # already a plain model
         return {}
     rows = list(islice(measuring.encoded.splits["test"], NUM_MERGE_EXAMPLES))
     nats, num_labels = map(sum, zip(*measuring.test_losses[: len(rows)], strict=True))
@@ -149,12 +149,12 @@ def merging(measuring: Measuring) -> Figures:
     }
 
 
-# The last one takes the model apart.
+# Merging comes last, since it destroys the model.
 PARTS: Sequence[Part] = (checkpoint_size, latency, forgetting, merging)
 
 
 def _latencies(measuring: Measuring, model: PreTrainedModel) -> dict[str, float]:
-    """Time calls of the sizes of `BATCH_SIZES`: prompts that are read and a few tokens written, or texts classified."""
+    """Time calls with the batch sizes of `BATCH_SIZES`: generation of a few tokens, or classification."""
     return {f"latency_{size}_seconds": _latency(measuring, model, size, n) for size, n in BATCH_SIZES.items()}
 
 
@@ -163,13 +163,13 @@ def _latency(measuring: Measuring, model: PreTrainedModel, size: int, num_calls:
     seconds = []
     for _ in range(num_calls):
         start = perf_counter()
-        call()  # its results are read on the host, for which the GPU is waited for
+        call()  # its results are read on the host, which synchronizes the GPU
         seconds.append(perf_counter() - start)
     return median(seconds)
 
 
 def _call(measuring: Measuring, model: Any, size: int) -> Callable[[], object]:
-    """Prepare a call of the model with one batch of test examples, all of them, or the one of median length."""
+    """Build a call of the model with one batch of test examples; a batch of one has the example of median length."""
     tokenizer, encoded = measuring.tokenizer, measuring.encoded
     if not encoded.prompts:
         rows = _take(encoded.splits["test"], size, length=lambda row: len(row["input_ids"]))
@@ -191,7 +191,7 @@ def _mean_loss(measuring: Measuring, model: PreTrainedModel) -> float:
 
 
 def _untouched_loss(measuring: Measuring, measured: float | None) -> float:
-    """Give the untouched base's loss on the same text: measured now, kept by another run, or of a base loaded anew."""
+    """Return the untouched base's loss on the same text: as measured, from the cache, or with a newly loaded base."""
     path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring)}.json"
     if measured is None and path.is_file():
         return float(json.loads(path.read_text())["outside_loss"])
@@ -201,7 +201,7 @@ def _untouched_loss(measuring: Measuring, measured: float | None) -> float:
 
 
 def _key(measuring: Measuring) -> str:
-    """Hash all that decides an untouched base's loss."""
+    """Hash everything that determines an untouched base's loss."""
     config = measuring.config
     seed = config.seed if config.init == "config" else None
     names = ("init", "attn_implementation", *BASE)

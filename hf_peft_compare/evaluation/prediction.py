@@ -1,4 +1,4 @@
-"""Predictions of a model, one of each example: the class it tells, its likeliest candidate, or the text it writes."""
+"""Predictions of a model, one per example: a class, the likeliest candidate, or a generated text."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions
 from hf_peft_compare.models.heads import head_of
 
-Loss = tuple[float, int]  # nats, and the number of labels that they are of
+Loss = tuple[float, int]  # nats, and the number of labels that they are summed over
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model predicts of one example.
+    """The prediction for one example.
 
     Args:
-        text: what it wrote, or the name of the class or candidate that it takes for the likeliest.
-        answer: what a written text is read as; None: it is not read.
-        loss: of the example's reference; None: not asked for.
-        num_tokens: how many tokens were generated.
+        text: the generated text, or the name of the likeliest class or candidate.
+        answer: the answer parsed from a generated text; None: not parsed.
+        loss: the loss of the example's reference; None: not requested.
+        num_tokens: number of generated tokens.
     """
 
     text: str
@@ -47,12 +47,12 @@ def predict(
     with_loss: bool = False,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> list[Prediction]:
-    """Predict each example once, in their order, as the run's head does.
+    """Return one prediction per example, in order, made with the run's head.
 
     Args:
-        labels: the names of the classes; None: those of the format, else those of the model.
+        labels: the class names; None: those of the format, else those of the model.
         with_loss: compute the loss of the references too.
-        on_stage: called with what is computed next, and with "" at the end.
+        on_stage: called with the name of each stage when it starts, and with "" at the end.
     """
     if not head_of(config).generates:
         on_stage("classifying")
@@ -71,7 +71,7 @@ def predict(
             Prediction(text=candidates[i], loss=loss) for i, loss in zip(chosen, losses or repeat(None), strict=False)
         ]
     on_stage("generating")
-    torch.manual_seed(config.seed)  # tokens that are drawn do not depend on what training drew
+    torch.manual_seed(config.seed)  # sampled tokens do not depend on random numbers used by training
     tokens = generate_tokens(model, tokenizer, inputs.prompts, generation=config.generation, batch_size=batch_size)
     on_stage("")
     read = inputs.form.read
@@ -84,7 +84,7 @@ def predict(
 def score_losses(
     model: object, tokenizer: Any, rows: Sequence[Features], config: RunConfig, *, batch_size: int
 ) -> list[Loss]:
-    """Return (nats, number of labels) of each row: the tokens of its completion, or its class."""
+    """Return (nats, number of labels) of each row; labels are the tokens of its completion, or its class."""
     head = head_of(config)
     if head.generates:
         return score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)

@@ -1,4 +1,4 @@
-"""Evaluation: losses, classes and generated texts, one of each per example, each example exactly once."""
+"""Losses, classes and scores, each example evaluated exactly once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hf_peft_compare.utils.sharding import is_sharded
 def score_completions(
     model: Any, rows: Sequence[Features], *, pad_token_id: int, batch_size: int
 ) -> list[tuple[float, int]]:
-    """Give (nats, number of tokens) of each row's completion, in the order of the rows.
+    """Return (nats, number of tokens) of each row's completion, in the order of the rows.
 
     Args:
         rows: encoded examples with "input_ids" and "num_completion_tokens".
@@ -45,11 +45,11 @@ def score_classes(
     collate: Callable[[Sequence[Features]], Batch],
     batch_size: int,
 ) -> list[tuple[float, int, int]]:
-    """Give (nats, 1 if the class is known, the likeliest class) of each row, in the order of the rows.
+    """Return (nats, 1 if the class is known, the likeliest class) of each row, in the order of the rows.
 
     Args:
         rows: encoded examples with "input_ids" and "label".
-        collate: puts them into batches, padded as the model was trained with.
+        collate: the collator of training, so that batches are padded the same way.
     """
     model.eval()
 
@@ -65,9 +65,9 @@ def score_classes(
 
 
 def likeliest(losses: Sequence[tuple[float, int]], num_candidates: int) -> list[int]:
-    """Give the likeliest candidate of each example, of all its candidates' (nats, number of tokens) one after another.
+    """Return the likeliest candidate of each example, from the concatenated (nats, number of tokens) of all candidates.
 
-    A candidate's nats are summed over its tokens: that is its probability after the prompt.
+    A candidate's nats are summed over its tokens: its negative log-probability after the prompt.
     """
     groups = [losses[i : i + num_candidates] for i in range(0, len(losses), num_candidates)]
     return [min(range(num_candidates), key=lambda i: group[i][0]) for group in groups]
@@ -80,7 +80,7 @@ def _lengths(model: object, rows: Sequence[Features]) -> list[int]:
 def score_texts(
     predictions: Sequence[str], references: Sequence[str], metrics: Sequence[Metric]
 ) -> dict[str, list[float]]:
-    """Score predictions against references by every metric: one float per score and example."""
+    """Score predictions against references with every metric; return one float per score and example."""
     scores: dict[str, list[float]] = {}
     for metric in metrics:
         scores |= metric.compute(predictions, references)

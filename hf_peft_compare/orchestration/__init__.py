@@ -1,1 +1,1 @@
-"""All runs of a study: jobs, processes, checks before them, tuning."""
+"""All runs of a study: jobs, processes, preflight checks, tuning."""

@@ -1,4 +1,4 @@
-"""What changed since a run began, of all that decides its scores."""
+"""Detect changes since a run began in everything that determines its scores."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.utils.hashing import hash_json
 
 SETTINGS = "settings"
-_FINGERPRINTS: dict[str, dict[str, str]] = {}  # of examples that this process has loaded, by what decides them
+_FINGERPRINTS: dict[str, dict[str, str]] = {}  # of the examples loaded so far, by what determines them
 
 
 def changes_since(config: RunConfig, folder: Path) -> list[str]:
-    """Return what differs from when the run in a folder began: SETTINGS, or inputs by their names; empty: nothing.
+    """Return what has changed since the run in a folder began: SETTINGS, or names of inputs; empty: nothing.
 
-    An input is compared where it was known and is still there: a finished run needs neither its data nor its base.
+    An input is compared if it was recorded and still exists: a finished run needs neither its data nor its base.
     """
     record = read_record(folder) if (folder / RECORD_FILE).exists() else None
     begun = read_identity(folder)
@@ -47,29 +47,29 @@ def changes_since(config: RunConfig, folder: Path) -> list[str]:
 def _hash_then(record: RunRecord | None, begun: Identity | None) -> str:
     """Return the hash of the settings that a run began with.
 
-    A record's own settings are hashed again, so that settings that were added since then do not make it another run.
+    A record's own settings are rehashed, so that settings added to the package since then do not make it another run.
     """
     if record is None:
         assert begun is not None
         return begun.config
     try:
         return _with_defaults(record.config).hash
-    except (UserError, KeyError):  # settings that this version does not have, or a plugin that is not there
+    except (UserError, KeyError):  # settings unknown to this version, or a missing plugin
         return record.config_hash
 
 
 def _with_defaults(settings: Mapping[str, Any]) -> RunConfig:
-    """Return the config of a record, whose method and task may have more settings now than they had then."""
+    """Return the config of a record; settings that its method and task have gained since get their defaults."""
     method, task = get_method(settings["method"]["name"]), get_task(settings["task"]["name"])
     defaults = {"method": defaults_of(method.settings), "task": defaults_of(task.settings)}
     return parse(RunConfig, merge(defaults, settings), where="record")
 
 
 def _has_other_examples(config: RunConfig, record: RunRecord, content: str, *, files_changed: bool) -> bool:
-    """Whether a data set whose files changed, or were not hashed at the time, has other examples than a record's.
+    """Return whether a data set whose files changed, or were not hashed then, has other examples than a record's.
 
-    Other files may hold the same examples: a note beside them was edited, a column that is not read was added. A task
-    that loads more than a table, such as images, has examples that name files, which is no proof.
+    Changed files may hold the same examples: an adjacent note was edited, or an unused column was added. Examples of
+    a task that loads more than a table, such as images, only name files, which proves nothing about their content.
     """
     then = record.provenance.data_fingerprint
     if not then or (files_changed and type(config.task_type).load is not Task.load):
@@ -77,7 +77,7 @@ def _has_other_examples(config: RunConfig, record: RunRecord, content: str, *, f
     try:
         return _fingerprint(config, content) != then
     except UserError:
-        return True  # the check of the study says what is wrong with them
+        return True  # the preflight check reports what is wrong with them
 
 
 def _fingerprint(config: RunConfig, content: str) -> dict[str, str]:

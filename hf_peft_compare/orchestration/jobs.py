@@ -1,4 +1,4 @@
-"""All runs of a study: one process each, finished ones skipped, failures survived, interrupted ones resumed."""
+"""The jobs of a study: which runs are finished, changed or open, and their folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hf_peft_compare.records.tuning import Tuning
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run to do: its config, where its values come from, its folder, its estimate, and how it was tuned."""
+    """One run to execute: its config, the origins of its values, its folder, its estimate, and how it was tuned."""
 
     config: RunConfig
     origins: Mapping[str, str]
@@ -42,10 +42,10 @@ class Job:
         return "finished" if finished else "open"
 
     def prepare(self) -> str | None:
-        """Make the run's folder; one that was begun with other settings, data, model or code is moved away and kept.
+        """Create the run's folder; an old run with other settings, data, model or code is moved away and kept.
 
         Returns:
-            Why it was moved, and where to; None where it was not.
+            Why and where to the old run was moved; None if it was not.
         """
         moved = None
         if changes := changes_since(self.config, self.folder):
@@ -54,7 +54,7 @@ class Job:
                 f"the {' and the '.join(changes)} changed since it ran; training again, the old run is kept in {kept}"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / RECORD_FILE).unlink(missing_ok=True)  # of a failure, which is now tried again
+        (self.folder / RECORD_FILE).unlink(missing_ok=True)  # the record of a failed run, which is now retried
         write_identity(identity_of(self.config, read_identity(self.folder)), self.folder)
         return moved
 
@@ -63,7 +63,7 @@ OnEvent = Callable[[Job, str], None]
 
 
 def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
-    """Give the runs of a study, all or those of some rows and seeds.
+    """Return the jobs of a study, all or those of some rows and seeds.
 
     Raises:
         UserError: an unknown row, or a setting that does not resolve.
@@ -75,9 +75,9 @@ def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: 
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that are to be run.
+    """Return the jobs that have to run.
 
-    Of those that are finished, the present state of their files is kept, so that these are not read next time.
+    For finished jobs, the current size and time of their input files is stored, so that they need not be hashed again.
     """
     waiting = []
     for job in jobs:
@@ -86,12 +86,12 @@ def unfinished(jobs: Sequence[Job]) -> list[Job]:
             continue
         begun = read_identity(job.folder)
         if (now := identity_of(job.config, begun)) != begun:
-            with contextlib.suppress(OSError):  # a folder that is only read
+            with contextlib.suppress(OSError):  # a read-only folder
                 write_identity(now, job.folder)
     return waiting
 
 
 def planned(job: Job, plans: Mapping[str, RunPlan]) -> Job:
-    """Return a job with the plan of its row; one without a model has none."""
+    """Return a job with the plan of its row; a method without a model has no plan."""
     plan = plans.get(job.config.row)
     return job if plan is None else replace(job, plan=replace(plan, seed=job.config.seed))

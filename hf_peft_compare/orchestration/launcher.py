@@ -1,4 +1,4 @@
-"""Run jobs on this machine: one process each, finished ones skipped, failures survived."""
+"""Run jobs on this machine, each in its own process: finished jobs are skipped, a failed job does not stop others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
 
-# What a child process would spend seconds to import, loaded once in the process that children are forked from.
+# Slow imports of a child process, loaded once in the process from which children are forked.
 PRELOADED = [
     "hf_peft_compare.orchestration.preflight",
     "hf_peft_compare.training.run",
@@ -51,21 +51,21 @@ def run_jobs(
     check: bool = True,
     on_event: OnEvent = lambda job, message: None,
 ) -> dict[str, str]:
-    """Do every run that is not finished yet.
+    """Run all jobs that are not finished yet.
 
     Args:
-        check: look for bad input first, and plan; not needed for trials of rows that were checked before.
+        check: validate the input and plan first; not needed for tuning trials of rows that were already checked.
         num_processes: processes per run; None: one per GPU, or one.
-        one_run_per_gpu: as many runs side by side as there are GPUs, one process each.
-        accelerate_config: the file by which `accelerate launch` starts several processes; None: each has the model.
-        on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or with why its old run was
-            moved.
+        one_run_per_gpu: run as many jobs in parallel as there are GPUs, one process each.
+        accelerate_config: config file for `accelerate launch` with several processes; None: each holds the whole model.
+        on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or why its old run
+            was moved.
 
     Returns:
         The outcome of each run by its name: "skipped", "finished" or "failed".
 
     Raises:
-        UserError: bad input of any run; nothing was written.
+        UserError: invalid input of any run; nothing was written.
     """
     waiting = unfinished(jobs)
     outcomes = {job.config.run: "skipped" for job in jobs}
@@ -82,8 +82,8 @@ def run_jobs(
     num_gpus, processes, plans = _in_child(context, _check_in_child, configs, num_processes, study_folder, check)
     if accelerate_config is not None and processes < 2:
         raise UserError(
-            f"{accelerate_config.name} is for several processes, and a run has one here: there are {num_gpus} GPU(s). "
-            f"Give --num-processes 2 or more, without --one-run-per-gpu."
+            f"{accelerate_config.name} requires several processes, but a run has one here: found {num_gpus} GPU(s). "
+            f"Set --num-processes to 2 or more, without --one-run-per-gpu."
         )
     waiting = [planned(job, plans) for job in waiting]
     check_writable(study_folder)
@@ -105,7 +105,7 @@ def _do_all(
     accelerate_config: Path | None = None,
     on_event: OnEvent,
 ) -> dict[str, str]:
-    """Do jobs on as many slots (GPU numbers, or None for whatever there is) as are given."""
+    """Run jobs in parallel, one per slot (a GPU number, or None for the default device)."""
     free: queue.Queue[str | None] = queue.Queue()
     for slot in slots:
         free.put(slot)
@@ -139,10 +139,10 @@ def _do_all(
 
 
 class Children:
-    """The processes that run jobs now, so that all of them can be stopped.
+    """The child processes that are running jobs, so that all of them can be stopped.
 
     Args:
-        accelerate_config: the file by which `accelerate launch` starts several; None: each has the whole model.
+        accelerate_config: config file for `accelerate launch` with several; None: each holds the whole model.
     """
 
     def __init__(self, accelerate_config: Path | None = None) -> None:
@@ -151,7 +151,7 @@ class Children:
         self._stops: list[Callable[[], None]] = []
 
     def run(self, job: Job, context: ForkServerContext, *, gpu: str | None, num_processes: int) -> int:
-        """Do one run in a process of its own, or several under `accelerate launch`; give the exit status."""
+        """Run one job in its own process, or several with `accelerate launch`; return the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
         process = start_child(context, train_in_child, job, gpu, plugins())
@@ -164,16 +164,16 @@ class Children:
             json.dump({**asdict(job), "folder": str(job.folder)}, file)
             file.flush()
             command = [sys.executable, "-m", "accelerate.commands.launch", *self._how]
-            command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # whichever is free
+            command += ["--num_processes", str(num_processes), "--main_process_port", "0"]  # any free port
             command += ["-m", "hf_peft_compare", "train-job", file.name]
-            # A plugin that is found here, such as one beside a script, is found there.
+            # The child must find the same plugins, such as a module next to the script.
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
             self._stops.append(process.terminate)
             return process.wait()
 
     def stop(self) -> None:
-        """End every process."""
+        """Terminate every process."""
         self.stopped = True
         for stop in self._stops:
             with contextlib.suppress(Exception):
@@ -181,7 +181,7 @@ class Children:
 
 
 def _context() -> ForkServerContext:
-    """The way children start: forked from a process that has the heavy imports loaded but has done nothing yet."""
+    """Return the start method of children: fork from a server process that has only loaded the heavy imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
@@ -217,18 +217,18 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
 def _check_in_child(
     configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path, check: bool
 ) -> tuple[int, int, dict[str, RunPlan]]:
-    """Check the runs; give the number of GPUs, of processes per run, and the plan of each row."""
+    """Check the runs; return the number of GPUs, the number of processes per run, and the plan of each row."""
     import torch
     from transformers.utils import logging
 
     from hf_peft_compare.orchestration import preflight
 
-    warnings.simplefilter("ignore")  # what libraries warn of is in the logs of the runs
+    warnings.simplefilter("ignore")  # library warnings are in the logs of the runs
     logging.set_verbosity_error()
     num_gpus = torch.cuda.device_count()
     if num_gpus and (num_processes or 0) > num_gpus:
         raise UserError(
-            f"{num_processes} processes were asked for, but there are {num_gpus} GPU(s); ask for at most {num_gpus}."
+            f"--num-processes is {num_processes}, but there are {num_gpus} GPU(s); set it to at most {num_gpus}."
         )
     if num_processes is None:
         num_processes = most_processes(configs, num_gpus)
@@ -237,13 +237,13 @@ def _check_in_child(
 
 
 def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
-    """Give the most processes, at most one per GPU, into which the effective batch of every run divides."""
+    """Return the largest number of processes, at most one per GPU, that divides the effective batch of every run."""
     batches = [c.training.train_batch_size / c.training.gradient_accumulation_steps for c in configs]
     return next((n for n in range(num_gpus, 1, -1) if all(batch % n == 0 for batch in batches)), 1)
 
 
 def _in_child(context: ForkServerContext, function: Callable[..., Any], *arguments: object) -> Any:
-    """Call a function in a child process; its result or error is passed on."""
+    """Call a function in a child process and return its result or raise its error."""
     receiver, sender = context.Pipe(duplex=False)
     process = start_child(context, _answer, sender, function, arguments, plugins())
     sender.close()
@@ -251,7 +251,7 @@ def _in_child(context: ForkServerContext, function: Callable[..., Any], *argumen
         result, error = receiver.recv()
     except EOFError:
         process.join()
-        raise RunFailed(f"the check of the study ended with status {process.exitcode}.") from None
+        raise RunFailed(f"the preflight check of the study exited with status {process.exitcode}.") from None
     process.join()
     if error is not None:
         raise error
@@ -262,7 +262,7 @@ def _answer(
     sender: Connection, function: Callable[..., Any], arguments: Sequence[object], plugins: Sequence[str]
 ) -> None:
     try:
-        load_plugins(plugins)  # the process that this one is forked from may have begun before they were loaded
+        load_plugins(plugins)  # the fork server may have started before they were loaded
         sender.send((function(*arguments), None))
     except UserError as error:
         sender.send((None, error))

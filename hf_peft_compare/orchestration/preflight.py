@@ -1,4 +1,4 @@
-"""Checks of a whole study before anything of it is written or trained."""
+"""Checks of a whole study before anything is written or trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
 from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
-from hf_peft_compare.planning.planner import Ground, grouped, plan_model
+from hf_peft_compare.planning.planner import SharedInputs, grouped, plan_model
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.arguments import divide_batch, training_arguments
 
@@ -27,19 +27,19 @@ WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
 def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Path | None = None) -> dict[str, RunPlan]:
-    """Raise the UserError that any of the runs would end with: data, model, tokenizer, settings, lengths.
+    """Raise the UserError that any run would fail with: data, model, tokenizer, settings, lengths.
 
     Nothing is trained and no weights are loaded: models are built on the meta device. Nothing is written but the
-    tokens of the shortest length of each form, since every text was tokenized, and only once all of this has passed.
+    tokens of the shortest length of each form, since every text is tokenized anyway, and only after all checks passed.
 
     Args:
-        study_folder: where the tokens are kept for the runs; None: nowhere.
+        study_folder: the folder in which the tokens are cached for the runs; None: not cached.
 
     Returns:
-        What each row with a model will take on the device that is here.
+        The plan of each row with a model on this machine's device.
     """
     rows = {config.row: config for config in configs}
-    # Of the data, rows differ by the size of their train split alone.
+    # Rows share their data except for the size of the train split.
     data = {config.num_train_samples: config for config in reversed(rows.values())}
     examples = {size: load_examples(config) for size, config in data.items()}
     groups = [
@@ -51,14 +51,14 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     plans: dict[str, RunPlan] = {}
     for group in groups:
         if group.models:
-            ground = group.ground(device, num_processes=num_processes, cache=cache)
-            plans |= {row: plan_model(rows[row], model, ground) for row, model in group.models.items()}
+            shared = group.shared_inputs(device, num_processes=num_processes, cache=cache)
+            plans |= {row: plan_model(rows[row], model, shared) for row, model in group.models.items()}
     return plans
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
-    """Rows that passed all checks that write nothing; their models stand on the meta device, by row."""
+    """Rows that passed all checks that write nothing, and their models on the meta device, by row."""
 
     configs: Sequence[RunConfig]
     examples: dict[str, list[Example]]
@@ -66,12 +66,12 @@ class _Group:
     base: Any = None
     models: Mapping[str, Any] = field(default_factory=dict)
 
-    def ground(self, device: Device, *, num_processes: int, cache: Path | None) -> Ground:
-        """Tokenize all texts, and give what the rows' plans stand on."""
+    def shared_inputs(self, device: Device, *, num_processes: int, cache: Path | None) -> SharedInputs:
+        """Tokenize all texts, and return the inputs of the rows' plans."""
         shortest = min(self.configs, key=lambda c: (not c.method_type.trains, c.max_text_length))
         encoded = tokenize_splits(shortest, self.examples, self.tokenizer, cache=cache)
         lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
-        return Ground(
+        return SharedInputs(
             base=self.base,
             tokenizer=self.tokenizer,
             lengths=replace(lengths, num_examples={name: len(split) for name, split in self.examples.items()}),
@@ -89,7 +89,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
     _check_weights(first)
     models = {}
     for config in modelled:
-        format_of(config, examples["train"])  # what it refuses is known before any tokens are written
+        format_of(config, examples["train"])  # fails before any tokens are written if the format is invalid
         check_lengths(config, base)
         check_installed(config)
         training_arguments(config, output_dir=Path())
@@ -99,7 +99,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
 
 
 def _device() -> Device:
-    """Describe the device that is here; a processor by its own rates, since no data sheet tells them."""
+    """Return this machine's device; a CPU gets its measured rates, since there is no data sheet for them."""
     device = here()
     return device if device.cuda else measure_rates(device)
 
@@ -108,6 +108,6 @@ def _check_weights(config: RunConfig) -> None:
     folder = Path(model_path(config))
     if config.init == "pretrained" and folder.is_dir() and not any(any(folder.glob(p)) for p in WEIGHT_FILES):
         raise UserError(
-            f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); give a folder that "
-            f"save_pretrained wrote, or set init=config to begin with random weights."
+            f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); use a folder written "
+            f"by save_pretrained, or set init=config to start from random weights."
         )

@@ -1,4 +1,4 @@
-"""The terminal while a study runs: a progress bar and a live line per run; plain lines where there is no terminal."""
+"""Terminal output while a study runs: a progress bar and a live line per run; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKS = {"finished": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]
 
 
 class ProgressDisplay:
-    """Show the runs of a study as they go; call it with a job and what became of it."""
+    """Display the progress of a study's runs; call it with a job and its event."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
@@ -77,7 +77,7 @@ class ProgressDisplay:
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
-    """Read what a run does now; None where it has not begun."""
+    """Read the current state of a run; None if it has not started."""
     try:
         return json.loads((folder / PROGRESS_FILE).read_text())
     except (OSError, json.JSONDecodeError):
@@ -85,12 +85,12 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
 
 
 def summarize(job: Job, message: str) -> str:
-    """Return one line on what became of a run."""
+    """Return one line with the outcome of a run."""
     record = read_record(job.folder)
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     losses = {"test loss": record.results.get("test_loss")}
-    if job.config.trial is not None and record.validation is not None:  # a trial never sees the test split
+    if job.config.trial is not None and record.validation is not None:  # a trial does not use the test split
         losses = {"validation loss": record.validation.best_loss}
     ranking = [name for name in record.scores if name in record.results][:1]
     parts = [f"{record.scores[name].title} {record.results[name]:.3f}" for name in ranking]

@@ -1,4 +1,4 @@
-"""A study's folder: held by one process, and nothing in it is lost."""
+"""A study's folder: locked by one process; old runs are moved, never deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUPERSEDED = "superseded"
 
 
 def supersede(folder: Path) -> Path:
-    """Move a run of another config out of the way; it is kept."""
+    """Move a run with another config out of the way and keep it; return its new folder."""
     for number in range(1, sys.maxsize):
         target = folder.parent / SUPERSEDED / f"{folder.name}-{number}"
         if not target.exists():
@@ -35,12 +35,12 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a study's folder; a second process that wants it gets a UserError. The lock goes with the process."""
+    """Lock a study's folder; raise UserError if another process holds the lock, which ends with its process."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock_file(folder / ".lock", wait=False))
         except OSError:
             raise UserError(
-                f"another process is running this study in {folder}; wait for it, or choose --output-dir."
+                f"another process is running this study in {folder}; wait for it, or choose another --output-dir."
             ) from None
         yield

@@ -1,12 +1,12 @@
 """Equal-budget tuning: every method of a study gets the same number of trials, or minutes, over its own ranges.
 
-Trials are runs that train and validate; the test split is not touched before all settings are chosen. Optuna's
-tree-structured Parzen estimator (Bergstra et al. 2011) proposes them: the first are the row's own settings, then draws,
-then what did well. It is seeded and told every result in order, so the same study proposes the same trials again, and
-one that was interrupted goes on where it stopped: trials whose records stand are not run again.
+Trials are runs that train and validate; the test split is not used before all settings are chosen. Optuna's
+tree-structured Parzen estimator (Bergstra et al. 2011) proposes them: first the row's own settings, then random ones,
+then settings near those that did well. It is seeded and receives every result in order, so the same study proposes the
+same trials again, and an interrupted study resumes: trials that have a record are not run again.
 
-A row whose best learning rate lies at an edge of its range gets the range once more tenfold on that side, and a
-quarter of the trials more.
+If the best learning rate of a row lies at an edge of its range, the range is extended tenfold on that side, once, and
+the row gets a quarter more trials.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 
-TUNING_FOLDER = "tuning"  # in a study's folder, beside its runs
+TUNING_FOLDER = "tuning"  # in a study's folder, next to its runs
 LEARNING_RATE = "training.learning_rate"
-EDGE_SHARE = 0.1  # of a range's length on its own scale: a best value so near to a bound may lie beyond it
-WIDENED = 10  # how many times further a range goes once
-MORE_TRIALS = 0.25  # of the budget, in a range that was widened
+EDGE_SHARE = 0.1  # of a range's length on its own scale; an optimum may lie beyond a bound this near to the best
+WIDENED = 10  # factor by which a range is extended, once
+MORE_TRIALS = 0.25  # of the budget, after a range was extended
 TRIALS_BEFORE_PRUNING = 3
 
 RunJobs = Callable[..., Any]
@@ -39,12 +39,12 @@ RunJobs = Callable[..., Any]
 
 @dataclass
 class RowTuning:
-    """The trials of one row, as far as they are.
+    """The trials of one row so far.
 
     Args:
-        base: the row's job as it would run untuned.
-        space: {dotted key of the row's settings: what it may be} at first.
-        sampler: Optuna's study, which proposes trials and is told what they gave.
+        base: the row's untuned job.
+        space: the initial search space, {dotted key of the row's settings: range or choices}.
+        sampler: Optuna's study, which proposes trials and receives their results.
     """
 
     base: Job
@@ -52,22 +52,22 @@ class RowTuning:
     tune: Tune
     sampler: Any
     trials: list[Trial] = field(default_factory=list)
-    beyond: Range | None = None  # where the learning rate is looked for once the range is widened
+    beyond: Range | None = None  # the learning rate's search range after the range was extended
 
     @property
     def best(self) -> Trial | None:
-        """The finished trial of the lowest validation loss; None while there is none."""
+        """The finished trial with the lowest validation loss; None if there is none yet."""
         finished = [(trial.validation_loss, trial) for trial in self.trials if trial.validation_loss is not None]
         return min(finished, key=lambda pair: pair[0], default=(None, None))[1]
 
     @property
     def seconds(self) -> float:
-        """What all trials took."""
+        """The seconds of all trials."""
         return sum(trial.seconds for trial in self.trials)
 
     @property
     def spent(self) -> bool:
-        """Whether the row has had its budget."""
+        """Whether the row has used up its budget."""
         if self.tune.minutes is not None:
             return bool(self.trials) and self.seconds >= 60 * self.tune.minutes
         return len(self.trials) >= (self.tune.num_trials or 0) + (self._num_more if self.beyond else 0)
@@ -77,7 +77,7 @@ class RowTuning:
         return math.ceil(MORE_TRIALS * (self.tune.num_trials or 0))
 
     def propose(self) -> tuple[Any, Job]:
-        """Give the next trial and its job."""
+        """Return the next trial and its job."""
         trial = self.sampler.ask()
         space = {**self.space, LEARNING_RATE: self.beyond} if self.beyond else self.space
         settings = {key: _suggest(trial, key, choice) for key, choice in space.items()}
@@ -89,7 +89,7 @@ class RowTuning:
         return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
 
     def add_result(self, trial: Any, record: RunRecord | None) -> None:
-        """Take a trial's result; one that failed is never the best."""
+        """Add a trial's result; a failed trial is never the best."""
         validation = record.validation if record is not None else None
         loss = validation.best_loss if validation else None
         if loss is None or not math.isfinite(loss):
@@ -109,7 +109,7 @@ class RowTuning:
         )
 
     def widen(self) -> bool:
-        """Let the learning rate go tenfold beyond the edge that the best trial lies at, once; whether it does."""
+        """Extend the learning rate's range tenfold, once, if the best trial lies at an edge; return whether it does."""
         rate = self.space.get(LEARNING_RATE)
         if self.beyond or self.best is None or not isinstance(rate, Range):
             return False
@@ -123,7 +123,7 @@ class RowTuning:
         return True
 
     def result(self) -> Tuning:
-        """Return for the records of the row's runs what was tried; raises UserError where every trial failed."""
+        """Return the trials for the records of the row's runs; raise UserError if every trial failed."""
         if self.best is None:
             errors = {trial.error for trial in self.trials}
             raise UserError(f"every tuning trial of {self.base.config.row} failed: {'; '.join(map(str, errors))}")
@@ -144,7 +144,7 @@ class RowTuning:
         )
 
     def _losses_to_beat(self) -> list[float]:
-        """Give the median validation loss of the trials so far at each evaluation, where hopeless ones are stopped."""
+        """Return the median validation loss of the trials so far at each evaluation; trials above it are stopped."""
         if not self.tune.prune or len(self.trials) < TRIALS_BEFORE_PRUNING:
             return []
         curves = [trial.validation_losses for trial in self.trials]
@@ -154,21 +154,21 @@ class RowTuning:
 
 
 def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job]:
-    """Give the runs of a study the settings that did best on validation.
+    """Tune the rows of a study; return its jobs with the settings of the lowest validation loss.
 
     Args:
-        jobs: the runs, untuned.
-        run_jobs: does jobs that are not finished; a failed one leaves a record with its error.
+        jobs: the untuned jobs.
+        run_jobs: runs jobs that are not finished; a failed job leaves a record with its error.
 
     Raises:
-        UserError: a setting that a row does not have, or a row of which no trial came to an end.
+        UserError: a row lacks a setting, or no trial of a row finished.
     """
     tuned = _tune_rows(study, jobs, run_jobs)
     return [_with_best(job, tuned) for job in jobs]
 
 
 def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, Tuning]:
-    """Tune every row that trains, a trial of each at a time; give {row: what was tried, and what is best}."""
+    """Tune every row that trains, one trial of each at a time; return {row: its trials and the best settings}."""
     tune = study.config.tune
     assert tune is not None
     firsts: dict[str, Job] = {}
@@ -188,10 +188,10 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
 
 
 def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
-    """Give what is tuned of a row: its method's own entry, and over it what the study says of method and row.
+    """Return a row's search space: its method's own, overridden by the study's entries for the method and the row.
 
-    What a row sets itself stays as it is unless the study names it: two rows of one method differ by that. A learning
-    rate that a row sets is where its tuning begins.
+    Settings that a row sets itself are fixed unless the study names them: they distinguish two rows of one method. A
+    learning rate that a row sets is the starting point of its tuning.
     """
     tune = study.config.tune
     assert tune is not None
@@ -204,7 +204,7 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
 
 
 def _with_best(job: Job, tuned: Mapping[str, Tuning]) -> Job:
-    """Give a row's job the settings that did best; a row that was not tuned stays as it is."""
+    """Return a row's job with its best settings; the job of a row that was not tuned is unchanged."""
     found = tuned.get(job.config.row)
     if found is None:
         return job
@@ -214,7 +214,7 @@ def _with_best(job: Job, tuned: Mapping[str, Tuning]) -> Job:
 
 
 def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTuning:
-    """Begin with the row's own settings, so that tuning never ends with worse ones on validation."""
+    """Start tuning with the row's own settings, so that the result is never worse than these on validation."""
     sampler = _sampler(tune, num_trials=tune.num_trials or 8)
     own = {key: _own_value(base.config, key) for key in space}
     if all(space[key].holds(value) for key, value in own.items()):
@@ -262,7 +262,7 @@ def _own_value(config: RunConfig, key: str) -> Any:
     if name != key and hasattr(config.training, name):
         return getattr(config.training, name)
     if key not in config.method:
-        own = ", ".join([name for name in config.method if name != "name"] + ["training.learning_rate and its like"])
+        own = ", ".join([name for name in config.method if name != "name"] + ["training settings"])
         raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {own}.")
     return config.method[key]
 

@@ -1,4 +1,4 @@
-"""One run in a process of its own, which ends when its parent ends."""
+"""One run in its own process, which ends when its parent ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
 
 
 def note_death(job: Job, status: int) -> None:
-    """Leave a record of a process that ended without one, as one does that the system kills for its memory."""
+    """Write the record of a process that ended without one, such as one killed by the system for its memory use."""
     if not (job.folder / RECORD_FILE).exists():
         reason = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
         error = f"the run's process was {reason}; see {job.folder / LOG_FILE}"
@@ -35,14 +35,14 @@ def _failed(job: Job, error: str) -> RunRecord:
 
 
 def train_job(path: Path) -> int:
-    """Do a run that another process described in a file; end when that process ends."""
+    """Run a job that another process wrote to a file; exit when that process ends."""
     job = parse(Job, json.loads(path.read_text()), where="job")
     threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
     return train_here(job)
 
 
 def train_here(job: Job) -> int:
-    """Do a run in this process; give the exit status, the error printed."""
+    """Run a job in this process; print its error and return the exit status."""
     from hf_peft_compare.training.run import train_run
 
     try:
@@ -55,7 +55,7 @@ def train_here(job: Job) -> int:
 
 
 def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int:
-    """Do a run in this process, checked and locked as a study is; give the exit status."""
+    """Run a job in this process, checked and locked like a study; return the exit status."""
     from hf_peft_compare.orchestration import preflight
     from hf_peft_compare.utils.distributed import process_state
 
@@ -81,7 +81,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 
 def train_in_child(job: Job, gpu: str | None, plugins: Sequence[str] = ()) -> None:
-    """The life of a child process: output to the run's log, an end when the parent ends, one run."""
+    """Run one job as a child process: write output to the run's log, and exit when the parent ends."""
     log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -103,7 +103,7 @@ def train_in_child(job: Job, gpu: str | None, plugins: Sequence[str] = ()) -> No
 
 
 def _exit_with(sentinel: Any) -> None:
-    """End this process as soon as its parent has ended, however that ended: an orphan would train on unseen."""
+    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep training unnoticed."""
     wait([sentinel])
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Calibration: the rates of the device that is here, and the time of a few real steps on it."""
+"""Calibration: measured rates of this machine's device, and the time of a few real steps on it."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from hf_peft_compare.training.factory import apply_method
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}  # a GPU needs more to be busy
-COPIED_BYTES = {"cpu": 8_000_000, "cuda": 1_000_000_000}  # a processor's memory as activations use it, caches helping
+MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}  # a GPU needs a larger matrix to be fully used
+COPIED_BYTES = {"cpu": 8_000_000, "cuda": 1_000_000_000}  # on a CPU small enough for its caches, like activations
 NUM_CALLS = 3
-ENOUGH_SECONDS = 20.0  # of calls; of what is slower than that, one call tells enough
+ENOUGH_SECONDS = 20.0  # of calls; one call is enough for a slower function
 NUM_TIMED_TOKENS = 8
 
 
 def find_calibrated(name: str | None) -> Device:
-    """Give the device that is here with measured rates.
+    """Return this machine's device with measured rates.
 
     Raises:
-        UserError: another one was asked for.
+        UserError: another device was requested.
     """
     present = here()
     if name is not None and find_device(name).name != present.name:
-        raise UserError(f"--calibrate times the device that is here, {present.name}; leave out --device {name}.")
+        raise UserError(f"--calibrate measures this machine's device, {present.name}; leave out --device {name}.")
     return measure_rates(present)
 
 
 def measure_rates(device: Device) -> Device:
-    """Replace the rates of the device that is here by those of a large matrix product and a large copy."""
+    """Return this machine's device with the measured rates of a large matrix product and a large copy."""
     where = device.torch_name
     size = MATRIX_SIZE[where]
     matrix = torch.randn(size, size, device=where)
@@ -70,7 +70,7 @@ def time_parts(
     bf16: bool,
     keeps_trunk: bool,
 ) -> Parts:
-    """Time the parts of a run with a real model of random weights on the device that is here."""
+    """Time the parts of a run with a real model of random weights on this machine's device."""
     where = device.torch_name
     head = head_of(config)
     base = random_base(config, architecture)
@@ -96,7 +96,7 @@ def _time_forward(model: PreTrainedModel, inputs: Mapping[str, object], where: s
 def _time_step(
     model: PreTrainedModel, config: RunConfig, inputs: Mapping[str, object], device: Device, *, bf16: bool
 ) -> float:
-    """Time one optimizer step with all its micro-batches; 0 where nothing is trained."""
+    """Time one optimizer step with all its micro-batches; 0 if nothing is trained."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return 0.0
     model.train()
@@ -114,7 +114,7 @@ def _time_step(
 
 
 def _time_generation(model: Any, config: RunConfig, shapes: Shapes, where: str) -> float:
-    """Time one batch of prompts: reading them and a few tokens, from which the others follow."""
+    """Time one batch of prompts: prefill and a few tokens, extrapolated to all tokens."""
     prompts = make_batch(shapes.evaluation._replace(width=shapes.longest_prompt), device=where)
     inputs = {name: prompts[name] for name in ("input_ids", "attention_mask")}
     settings = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None, "num_beams": config.generation.num_beams}
@@ -130,10 +130,10 @@ def _time_generation(model: Any, config: RunConfig, shapes: Shapes, where: str) 
 
 
 def seconds_of(function: Callable[[], object], where: str, *, of: Callable[[list[float]], float] = median) -> float:
-    """Give the median seconds of a few calls after one that warms up; of a slow function the first call is enough.
+    """Return the median seconds of a few calls after a warm-up call; for a slow function the first call is used.
 
     Args:
-        of: what is made of the calls; `min` tells what a device can do, whatever else it is doing.
+        of: the statistic of the calls; `min` estimates what a device can do despite other load.
     """
     seconds: list[float] = []
     while len(seconds) <= NUM_CALLS and sum(seconds) < ENOUGH_SECONDS:

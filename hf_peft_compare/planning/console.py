@@ -1,4 +1,4 @@
-"""A plan as plain text for a terminal: what each row takes, where its memory goes, the sum, and what does not fit."""
+"""A plan as plain text for a terminal: cost and memory of each row, the totals, and rows that do not fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TITLES = {"weights": "frozen", "trainables": "trained", "optimizer": "optimizer 
 
 
 def render_plan(study: StudyPlan) -> str:
-    """Write a plan as two tables, one line per row, and a few sentences."""
+    """Render a plan as two tables, one line per row, and a few sentences."""
     rows = list({plan.row: plan for plan in study.runs}.values())
     tables = [_table("row", COLUMNS, rows), _memory_table([plan for plan in rows if plan.memory])]
     return "\n\n".join(text for text in [*tables, "\n".join(_sentences(study, rows))] if text) + "\n"
@@ -49,7 +49,7 @@ def _table(first: str, columns: dict[str, Callable[[RunPlan], str]], plans: Sequ
 
 
 def _sentences(study: StudyPlan, rows: Sequence[RunPlan]) -> list[str]:
-    """Give the sum of the study, what does not fit, and where the numbers come from."""
+    """Return the totals of the study, the rows that do not fit, and the sources of the numbers."""
     runs = f"{len(study.runs)} run{'s' * (len(study.runs) != 1)}"
     duration, flops = format_duration(study.total_seconds), format_flops(study.total_flops)
     bases = dict.fromkeys(plan.time_basis for plan in rows)
@@ -76,7 +76,7 @@ def _does_not_fit(plan: RunPlan) -> str:
 
 
 def format_flops(flops: float | None) -> str:
-    """Write floating-point operations in the unit that a reader would choose."""
+    """Format floating-point operations in a readable unit."""
     if flops is None:
         return UNKNOWN
     for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12)):
@@ -86,7 +86,7 @@ def format_flops(flops: float | None) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Write seconds in the unit that a reader would choose."""
+    """Format seconds in a readable unit."""
     if seconds is None:
         return UNKNOWN
     for unit, length in (("h", 3600), ("min", 60)):

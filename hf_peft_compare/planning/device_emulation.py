@@ -1,7 +1,7 @@
-"""What a device's kernels do otherwise than PyTorch's meta device, which traces stand on.
+"""Emulate a device's kernels on PyTorch's meta device, on which steps are traced.
 
 On the meta device attention falls back to plain matrix products that keep all [T, T] scores, dropout keeps a float
-mask, and there is no autocast. A trace of a step therefore replaces these calls by what the planned device calls.
+mask, and there is no autocast. A trace of a step therefore replaces these calls with those of the planned device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# torch.autocast on CUDA: what it casts to 16 bits and what to float32 (PyTorch documentation, "Autocast op reference").
+# torch.autocast on CUDA: operations cast to 16 bits or to float32 (PyTorch documentation, "Autocast op reference").
 IN_HALF = frozenset(
     "__matmul__ __rmatmul__ addbmm addmm addmv addr baddbmm bmm conv1d conv2d conv3d conv_transpose1d conv_transpose2d "
     "conv_transpose3d einsum linear matmul mm mv prelu scaled_dot_product_attention".split()
@@ -28,25 +28,25 @@ IN_FLOAT = frozenset(
 
 
 class Kernels(TorchFunctionMode):
-    """Let calls on the meta device take the memory and the operations that they take on another device.
+    """Make calls on the meta device use the memory and the operations that they use on another device.
 
-    The truth of a tensor is unknown there and taken for false: a padding mask is not all ones, so it is used.
+    The truth value of a meta tensor is unknown and assumed false: a padding mask is not all ones, so it is used.
 
     Args:
-        cuda: the device is a GPU: fused attention and dropout that keep no probabilities.
-        bf16: training is in CUDA's autocast to bfloat16.
+        cuda: the device is a GPU, whose fused attention and dropout keep no probabilities.
+        bf16: training uses CUDA's autocast to bfloat16.
     """
 
     def __init__(self, *, cuda: bool, bf16: bool):
         super().__init__()
         self.cuda = cuda
         self.bf16 = bf16
-        self._cast: dict[int, tuple[Tensor, Tensor]] = {}  # trained weights are cast once per pass, as autocast does
+        self._cast: dict[int, tuple[Tensor, Tensor]] = {}  # trained weights are cast once per pass, as in autocast
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Answer a call of torch."""
+        """Handle a call of a torch function."""
         kwargs = kwargs or {}
         if func is Tensor.__bool__:
             return False
@@ -74,7 +74,7 @@ class Kernels(TorchFunctionMode):
         return self._cast[id(value)][1]
 
     def forget(self) -> None:
-        """End a forward pass: weights are cast anew in the next."""
+        """End a forward pass: weights are cast again in the next one."""
         self._cast.clear()
 
     def _attention(
@@ -110,7 +110,7 @@ class Kernels(TorchFunctionMode):
 
 
 def fused_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop as CUDA does: one byte per element is kept for the backward pass."""
+    """Apply dropout as CUDA does: one byte per element is kept for the backward pass."""
     return torch.native_dropout(input, p, True)[0] if training and p > 0 else input
 
 

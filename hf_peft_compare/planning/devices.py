@@ -1,4 +1,4 @@
-"""Devices: what their data sheets promise, and how long a list of operations takes on them."""
+"""Devices: the rates of their data sheets, and the estimated time of a list of operations on them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hf_peft_compare.core.errors import unknown
 DATASHEET = "datasheet rate × assumed utilization"
 MEASURED_RATE = "measured matrix rate × assumed utilization"
 MEASURED = "measured"
-UNKNOWN_GPU = "rate of a T4, this GPU being unknown here (--calibrate measures it) × assumed utilization"
+UNKNOWN_GPU = "rate of a T4, since this GPU is unknown (--calibrate measures it) × assumed utilization"
 
-# Of the rates: in eager PyTorch transformers reach a third to two thirds of a GPU's, and most of a processor's, which
-# few products are too small to keep busy.
+# Shares of the rates: in eager PyTorch, transformers reach a third to two thirds of a GPU's rate, and most of a CPU's,
+# which is fully used by all but a few small products.
 GPU_UTILISATION, CPU_UTILISATION = 0.5, 0.8
-# What Python, autograd and the launch of a kernel take per operation, however small it is.
+# Overhead of Python, autograd and the kernel launch per operation, however small.
 SECONDS_PER_OP = 10e-6
-SECONDS_PER_STEP = 5e-3  # what the Trainer does beside: batches, gradient norms, callbacks
-CUDA_OWN_BYTES = 1_000_000_000  # what context, kernels and cuBLAS workspaces take before and beside all tensors
+SECONDS_PER_STEP = 5e-3  # the Trainer's overhead: batches, gradient norms, callbacks
+CUDA_OWN_BYTES = 1_000_000_000  # context, kernels and cuBLAS workspaces, in addition to all tensors
 
 
 class Op(NamedTuple):
-    """What one operation costs: floating-point operations, bytes read and written, whether in 16 bits."""
+    """The cost of one operation: floating-point operations, bytes read and written, whether in 16 bits."""
 
     flops: int
     num_bytes: int
@@ -36,13 +36,13 @@ class Device:
     """One device.
 
     Args:
-        name: the word for `--device`.
+        name: the value for `--device`.
         title: the full name.
-        cuda: whether its kernels are CUDA's, and its host goes on while it computes.
-        bf16: whether it has bfloat16.
-        half_rate, float_rate: dense matrix FLOP/s in 16 bits and in float32 (without TF32, as PyTorch has it).
-        memory_bytes: its size; `memory_rate` in bytes per second.
-        basis: where the rates come from.
+        cuda: whether it runs CUDA kernels, asynchronously to the host.
+        bf16: whether it supports bfloat16.
+        half_rate, float_rate: dense matrix FLOP/s in 16 bits and in float32 (without TF32, PyTorch's default).
+        memory_bytes: the size of its memory; `memory_rate` is in bytes per second.
+        basis: the source of the rates.
     """
 
     name: str
@@ -57,19 +57,19 @@ class Device:
 
     @property
     def usable_bytes(self) -> int:
-        """What of the memory is left for tensors."""
+        """The memory available to tensors."""
         return self.memory_bytes - CUDA_OWN_BYTES * self.cuda
 
     @property
     def torch_name(self) -> str:
-        """What torch calls this kind of device."""
+        """The name of this device type in torch."""
         return "cuda" if self.cuda else "cpu"
 
     def seconds(self, ops: Mapping[Op, int]) -> float:
-        """Estimate how long operations take: each is bound by arithmetic or memory, all of them by the host.
+        """Estimate the seconds of operations: each is bound by arithmetic or memory, all of them by the host.
 
         Args:
-            ops: how often each operation is done.
+            ops: how often each operation is executed.
         """
         busy = sum(count * self._busy_seconds(op) for op, count in ops.items())
         host = SECONDS_PER_OP * sum(ops.values())
@@ -112,7 +112,7 @@ DEVICES = {
             memory_bytes=24_000_000_000,
             memory_rate=300e9,
         ),
-        # NVIDIA T4 data sheet; its 16 bits are fp16, bfloat16 it has not.
+        # NVIDIA T4 data sheet; its 16-bit rate is fp16, since it lacks bfloat16.
         Device(
             name="t4",
             title="NVIDIA T4",
@@ -126,11 +126,11 @@ DEVICES = {
 }
 # Two vector units of 8 floats, a multiplication and an addition each, at 2.5 GHz: a common server core.
 CPU_CORE_RATE = 2 * 8 * 2 * 2.5e9
-CPU_MEMORY_RATE = 20e9  # two channels of DDR4-2666, half of what they promise
+CPU_MEMORY_RATE = 20e9  # two channels of DDR4-2666 at half of their nominal rate
 
 
 def cpu() -> Device:
-    """Describe this machine's processor: the cores that torch uses, at a nominal rate, and the machine's memory."""
+    """Return this machine's CPU: the cores that torch uses, at a nominal rate, and the machine's memory."""
     import torch
 
     num_cores = torch.get_num_threads()
@@ -148,10 +148,10 @@ def cpu() -> Device:
 
 
 def find_device(name: str | None) -> Device:
-    """Give a device by its name; None: the one that is here.
+    """Return the device of a name; None: this machine's device.
 
     Raises:
-        UserError: no such device.
+        UserError: unknown device.
     """
     if name is None:
         return here()
@@ -163,9 +163,9 @@ def find_device(name: str | None) -> Device:
 
 
 def here() -> Device:
-    """Describe the device that torch computes on here: a GPU by its name, else the processor.
+    """Return the device that torch uses on this machine: the GPU of its name, else the CPU.
 
-    A GPU that is not in the table gets the rates of the smallest in it; `--calibrate` measures them.
+    A GPU that is not in the table gets the rates of the smallest GPU in it; `--calibrate` measures them.
     """
     import torch
 

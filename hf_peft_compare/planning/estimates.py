@@ -1,4 +1,4 @@
-"""Estimates: what a run takes in all, from the traces of its parts and how often each part is done."""
+"""Estimates: the total cost of a run, from the traces of its parts and how often each part runs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How often each part of a run is done; None: not known without the data.
+    """How often each part of a run is executed; None: unknown without the data.
 
     Args:
-        steps, validations: optimizer steps, passes over the validation split.
-        batches: of each split and of generation, as if all were of the largest size.
+        steps, validations: number of optimizer steps and of passes over the validation split.
+        batches: number of batches of each split and of generation, as if all were of the largest size.
     """
 
     steps: int | None
@@ -48,12 +48,12 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What each part of a run takes, in FLOPs or in seconds.
+    """The cost of each part of a run, in FLOPs or in seconds.
 
     Args:
         step: one optimizer step.
-        validation, test: one batch of evaluation; validation reads the frozen trunk's states where they are kept.
-        generation: one batch of test prompts, each with as many new tokens as there may be.
+        validation, test: one batch of evaluation; validation reads the frozen trunk's states if they are cached.
+        generation: one batch of test prompts, each with the maximum number of new tokens.
     """
 
     step: float
@@ -64,15 +64,15 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """Everything traced of one row.
+    """All traces of one row.
 
     Args:
-        largest, mean: a step of the largest micro-batch and of one of mean size; None where nothing is trained.
-        validation, test: the largest batch of evaluation, with and without kept states of the frozen trunk.
-        cached: a batch of the longest prompts and all that may be generated, read at once into a cache; None where
+        largest, mean: a step of the largest micro-batch and of one of mean size; None if nothing is trained.
+        validation, test: the largest batch of evaluation, with and without cached states of the frozen trunk.
+        cached: a batch of the longest prompts and the maximum number of new tokens, prefilled into a cache; None if
             nothing is generated.
-        prompt_share: what of its columns are prompts.
-        token: one token generated for each of its rows.
+        prompt_share: the share of its columns that are prompts.
+        token: generation of one token for each of its rows.
     """
 
     largest: StepTrace | None
@@ -87,7 +87,7 @@ class Traces:
 def count_parts(
     config: RunConfig, num_examples: Mapping[str, int | None], shapes: Shapes, *, num_processes: int = 1
 ) -> Counts:
-    """Count steps and batches of a run; steps are an upper bound where training may stop early."""
+    """Count the steps and batches of a run; steps are an upper bound if training may stop early."""
     training, num_train = config.training, num_examples["train"]
     per_epoch = None if num_train is None else max(num_train // training.train_batch_size, 1)
     steps = training.max_steps if training.max_steps > 0 else _ceil(times(training.num_train_epochs, per_epoch))
@@ -108,11 +108,11 @@ def count_parts(
 def trace_parts(
     model: PreTrainedModel, config: RunConfig, shapes: Shapes, device: Device, *, bf16: bool, trunk: Trunk | None
 ) -> Traces:
-    """Trace everything that a run does, each shape once.
+    """Trace every part of a run, each shape once.
 
     Args:
         model: on the meta device.
-        trunk: the frozen trunk whose states are kept; None: it is computed in every pass.
+        trunk: the frozen trunk whose states are cached; None: it is computed in every pass.
     """
     trains = any(parameter.requires_grad for parameter in model.parameters())
     packs = config.training.packing and trunk is None and config.max_text_length == config.max_length
@@ -124,7 +124,7 @@ def trace_parts(
         batch, optimizer = make_batch(shape, trunk=trunk, packs=packs), make_optimizer(model, config, device)
         return trace_step(model, batch, optimizer, device=device, bf16=bf16, accumulates=accumulates)
 
-    # A trunk takes states only after a pass without them, so the test's trace comes first.
+    # A trunk accepts states only after a pass without them, so the test batch is traced first.
     test = trace_forward(model, make_batch(shapes.evaluation), device=device)
     generation = _trace_generation(model, config, shapes, device) if head_of(config).generates else {}
     largest = step(shapes.train_largest)
@@ -145,7 +145,7 @@ def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes,
 
 
 def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
-    """Make a batch of the longest prompts and all that may be generated after them, to be read into a cache."""
+    """Build a batch of the longest prompts and the maximum number of new tokens, to be prefilled into a cache."""
     num_rows = shapes.evaluation.num_rows * config.generation.num_beams
     width = shapes.longest_prompt + config.generation.max_new_tokens
     batch = make_batch(shapes.evaluation._replace(num_rows=num_rows, width=width))
@@ -154,9 +154,9 @@ def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
 
 
 def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Ops:
-    """Give what one generated token of every row takes: its share of the columns, the LM head, weights and cache read.
+    """Return the operations of one new token per row: its share of the columns, the LM head, weights and cache read.
 
-    A column of a pass over W tokens attends to W keys, as a token does that is generated after them.
+    A column of a pass over W tokens attends to W keys, like a token that is generated after them.
     """
     num_rows, width = batch["input_ids"].shape
     flops = sum(op.flops * count for op, count in cached.ops.items()) // width
@@ -166,12 +166,12 @@ def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Op
 
 
 def count_flops(traces: Traces, config: RunConfig) -> Parts:
-    """Give the FLOPs of every part."""
+    """Return the FLOPs of every part."""
     return _parts(traces, config, lambda ops: sum(op.flops * count for op, count in ops.items()))
 
 
 def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts:
-    """Give the seconds of every part on a device."""
+    """Return the estimated seconds of every part on a device."""
     parts = _parts(traces, config, device.seconds)
     return replace(parts, step=parts.step + SECONDS_PER_STEP) if traces.mean else parts
 
@@ -190,7 +190,7 @@ def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -
 
 
 def totals(parts: Parts, counts: Counts, *, keeps_trunk: bool) -> dict[str, float | None]:
-    """Sum up a run by phase."""
+    """Return the totals of a run by phase."""
     batches, fill = counts.batches, parts.test - parts.validation if keeps_trunk else 0.0
     return {
         "train": times(counts.steps, parts.step),
@@ -202,7 +202,7 @@ def totals(parts: Parts, counts: Counts, *, keeps_trunk: bool) -> dict[str, floa
 
 
 def plan_memory(traces: Traces, device: Device) -> MemoryPlan:
-    """Give what a run takes of a device's memory."""
+    """Return the memory that a run uses on a device."""
     step = traces.largest
     evaluation_peak_bytes = max(trace.peak_bytes for trace in (traces.test, traces.cached) if trace)
     train_peak_bytes = sum(step.at_peak.values()) if step else None
@@ -222,7 +222,7 @@ def plan_memory(traces: Traces, device: Device) -> MemoryPlan:
 
 
 def times(*factors: float | None) -> float | None:
-    """Multiply; None where a factor is not known, unless another is zero."""
+    """Multiply; None if a factor is unknown, unless another is zero."""
     if 0 in factors:
         return 0
     return None if None in factors else math.prod(factors)  # type: ignore[arg-type]
@@ -233,5 +233,5 @@ def _ceil(value: float | None) -> int | None:
 
 
 def add(*terms: float | None) -> float | None:
-    """Add; None where a term is not known."""
+    """Add; None if a term is unknown."""
     return None if None in terms else sum(terms)  # type: ignore[arg-type]

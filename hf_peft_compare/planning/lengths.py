@@ -1,4 +1,4 @@
-"""How long a study's examples are: from its data where they are at hand, else assumed; and the batches they make."""
+"""The lengths of a study's examples, counted in local data or else assumed, and the shapes of their batches."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.training.arguments import divide_batch
 
 T = TypeVar("T")
-MOST_SAMPLED = 1000  # of a split: their mean is known to about 1 %, and encoding them takes a second
+MOST_SAMPLED = 1000  # examples per split: enough to know their mean to about 1 %, and encoded in a second
 
 
 class Length(NamedTuple):
-    """Tokens of one example, its completion's counted and alone; 0 where a class is predicted in its place."""
+    """Tokens of one example including its completion, and of the completion alone; 0 for a class in its place."""
 
     num_tokens: int
     num_completion_tokens: int
 
 
 class Shape(NamedTuple):
-    """A padded batch: rows, columns, and the longest completion among them, 0 where classes are predicted."""
+    """The shape of a padded batch: rows, columns, and the longest completion; 0 if classes are predicted."""
 
     num_rows: int
     width: int
@@ -37,13 +37,13 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """The examples of a study.
+    """The lengths of a study's examples.
 
     Args:
-        basis: where the lengths come from.
-        splits: lengths by split, a sample of them or one assumed for all, cut at the study's `max_length`; of a run
-            that trains nothing those of the test split alone.
-        num_examples: of each split; None: not known without the data.
+        basis: the source of the lengths.
+        splits: lengths by split, a sample or one assumed for all, truncated to the study's `max_length`; only the test
+            split for a run that trains nothing.
+        num_examples: number of examples of each split; None: unknown without the data.
     """
 
     basis: str
@@ -51,9 +51,9 @@ class Lengths:
     num_examples: Mapping[str, int | None]
 
     def cut(self, split: str, longest: int) -> list[Length]:
-        """Give the lengths of a split, of the test split where it has none, for texts of at most so many tokens.
+        """Return the lengths of a split, or of the test split if it has none, truncated to `longest` tokens.
 
-        Only prompts are cut.
+        Only prompts are truncated.
         """
         lengths = self.splits.get(split) or self.splits["test"]
         return [length._replace(num_tokens=min(length.num_tokens, longest)) for length in lengths]
@@ -64,7 +64,7 @@ class Shapes:
     """The batches of one run on each of its devices.
 
     Args:
-        train_mean, train_largest: micro-batches of training.
+        train_mean, train_largest: the mean and the largest micro-batch of training.
         train_tokens: mean tokens of a training example, without padding.
         evaluation: the largest batch of evaluation; others have more rows of shorter texts.
         longest_prompt: columns of the longest test prompt; with `evaluation`'s rows the largest batch of generation.
@@ -80,13 +80,13 @@ class Shapes:
 
 
 def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
-    """Give the lengths of a run's examples: those of its data where no download is needed, else assumed ones.
+    """Return the lengths of a run's examples: counted in its data if no download is needed, else assumed.
 
     Args:
-        tokenizer: None: not at hand.
+        tokenizer: None: not available locally.
 
     Raises:
-        UserError: data that cannot be read, a completion that is too long.
+        UserError: the data cannot be read, or a completion is too long.
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
@@ -101,7 +101,7 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
 
 
 def assumed_lengths(config: RunConfig) -> Lengths:
-    """Take every example to fill `max_length`, and every completion `max_new_tokens`."""
+    """Return lengths that assume that every example fills `max_length`, and every completion `max_new_tokens`."""
     basis = f"assumed: every text fills max_length ({config.max_length})"
     assumed = Length(config.max_length, 0)
     if head_of(config).generates:
@@ -115,10 +115,10 @@ def assumed_lengths(config: RunConfig) -> Lengths:
 
 
 def count_lengths(splits: Mapping[str, Sequence[Mapping[str, Any]]], *, max_length: int, cut_at: int) -> Lengths:
-    """Count the tokens of encoded examples, of large splits those of a sample.
+    """Count the tokens of encoded examples; of large splits only a sample.
 
     Args:
-        cut_at: where texts were cut; one that was is taken to fill `max_length`.
+        cut_at: the length at which texts were truncated; a truncated text is assumed to fill `max_length`.
     """
     counted = {
         name: [
@@ -139,16 +139,16 @@ def _length(num_tokens: int, num_completion_tokens: int, max_length: int, cut_at
 
 
 def sample(items: Sequence[T]) -> list[T]:
-    """Choose some of many items, the same at every call."""
+    """Return a sample of many items, the same at every call."""
     chosen = random.Random(0).sample(range(len(items)), min(len(items), MOST_SAMPLED))
     return [items[i] for i in chosen]
 
 
 def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1) -> Shapes:
-    """Put examples of a run into batches as training and evaluation do, and give their shapes.
+    """Return the shapes of a run's batches in training and evaluation.
 
     Raises:
-        UserError: the effective batch does not divide into processes and accumulation steps.
+        UserError: the effective batch is not divisible by processes times accumulation steps.
     """
     accumulation = config.training.gradient_accumulation_steps
     micro_batch_size = divide_batch(config, accumulation=accumulation, num_processes=num_processes)
@@ -181,5 +181,5 @@ def _mean_tokens(lengths: Lengths, split: str, config: RunConfig) -> float:
 
 
 def _bound(lengths: Sequence[Length]) -> Length:
-    """Give the longest text and the longest completion, which may be of two examples."""
+    """Return the length of the longest text and of the longest completion, which may be of two examples."""
     return Length(*map(max, zip(*lengths, strict=True)))

@@ -1,4 +1,4 @@
-"""What is traced: a run's model, optimizer and batches on the meta device, without weights, download or memory."""
+"""A run's model, optimizer and batches on the meta device for tracing, without weights, download or memory."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from hf_peft_compare.training.factory import apply_method
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-NUM_WORDS = 100  # different tokens of a made-up text: fewer than any vocabulary has
+NUM_WORDS = 100  # distinct tokens of a synthetic text; smaller than any vocabulary
 
 
 class AnyTokenizer:
-    """Stands where a tokenizer would have to be downloaded: on the meta device no text's tokens matter."""
+    """A stub for a tokenizer that would have to be downloaded: token values do not matter on the meta device."""
 
     name_or_path = ""
     padding_side = "left"
     pad_token_id = 0
 
     def __call__(self, text: str, **settings: object) -> dict[str, list[int]]:
-        """Give one token for every text."""
+        """Return one token for every text."""
         return {"input_ids": [0]}
 
 
 def plan_architecture(config: StudyProtocol) -> Any:
-    """Give the base model's config: as the study says where it has a `model_type`, else the base model's own.
+    """Return the base model's config: from the study if it sets a `model_type`, else the base model's own.
 
-    A local folder is always read, since it costs nothing.
+    A local folder is always read, since that costs nothing.
 
     Raises:
-        UserError: it cannot be had, or transformers cannot make a config of these fields.
+        UserError: the config cannot be loaded, or transformers cannot build a config from these fields.
     """
     fields = architecture_fields(config)
     model_type = fields.pop("model_type", None)
@@ -63,7 +63,7 @@ def plan_architecture(config: StudyProtocol) -> Any:
         )
     try:
         return AutoConfig.for_model(model_type, **fields)
-    except Exception as error:  # each model's config checks its fields in its own way
+    except Exception as error:  # every config class validates its fields differently
         raise _refusal(model_type, error) from None
 
 
@@ -71,7 +71,7 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
     """Build the base model with a head on the meta device.
 
     Raises:
-        UserError: transformers has no such head for this architecture, or refuses its fields.
+        UserError: transformers has no such head for this architecture, or rejects its fields.
     """
     try:
         with torch.device("meta"):
@@ -83,14 +83,14 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
 
 def _refusal(model_type: str, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"no model can be built of architecture {model_type}: {reason} Check architecture's fields.")
+    return UserError(f"no model can be built from architecture {model_type}: {reason} Check architecture's fields.")
 
 
 def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
-    """Build a run's model as `training.factory.build` does, on the meta device; `base` stays as it is.
+    """Build a run's model as `training.factory.build` does, on the meta device; `base` is not changed.
 
     Raises:
-        UserError: what the method's settings and the base do not allow.
+        UserError: the base does not support the method's settings.
     """
     with torch.device("meta"):
         copied = copy.deepcopy(base)
@@ -104,10 +104,10 @@ def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTraine
 
 
 def check_lengths(config: RunConfig, base: PreTrainedModel) -> None:
-    """Refuse a `max_length` beyond the base's context, or one that leaves no room for a prompt.
+    """Check `max_length` against the base's context length.
 
     Raises:
-        UserError: as said.
+        UserError: it exceeds the context, or leaves no room for a prompt.
     """
     context = _context(base)
     if context is not None and config.max_length > context:
@@ -123,7 +123,7 @@ def check_lengths(config: RunConfig, base: PreTrainedModel) -> None:
 
 
 def _context(base: PreTrainedModel) -> int | None:
-    """Give how many tokens a base reads at most: where one position is padding's, as in RoBERTa, those after it."""
+    """Return a base's maximum number of tokens; if padding has a position, as in RoBERTa, only those after it count."""
     context = getattr(base.config, "max_position_embeddings", None)
     table = next((m for name, m in base.named_modules() if name.endswith("embeddings.position_embeddings")), None)
     padding = getattr(table, "padding_idx", None)
@@ -131,12 +131,12 @@ def _context(base: PreTrainedModel) -> int | None:
 
 
 def is_local(config: StudyProtocol) -> bool:
-    """Whether the base model stands in a folder here."""
+    """Return whether the base model is a local folder."""
     return config.model_name_or_path == EMBEDDED or Path(config.model_name_or_path).is_dir()
 
 
 def local_tokenizer(config: StudyProtocol) -> Any | None:
-    """Load the tokenizer where that needs no download; else None."""
+    """Load the tokenizer if that needs no download, else return None."""
     given = config.tokenizer_name_or_path
     if Path(given).is_dir() if given else is_local(config):
         return load_tokenizer(config)
@@ -144,9 +144,9 @@ def local_tokenizer(config: StudyProtocol) -> Any | None:
 
 
 def make_optimizer(model: PreTrainedModel, config: RunConfig, device: Device) -> Optimizer:
-    """Make a run's optimizer as the Trainer would on a device.
+    """Build a run's optimizer as the Trainer would on a device.
 
-    On the meta device there are no fused kernels; a plain one stands in, whose `defaults` say that it is fused.
+    The meta device has no fused kernels; a plain optimizer replaces them, and its `defaults` are marked as fused.
     """
     arguments = training_arguments(config, output_dir=Path())
     kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
@@ -155,7 +155,7 @@ def make_optimizer(model: PreTrainedModel, config: RunConfig, device: Device) ->
         return kind(trained, **settings)
     fused = settings.pop("fused", False)
     if kind.__module__.startswith("torch.optim"):
-        settings["foreach"] = device.cuda and not fused  # PyTorch's own choice, which it makes by the device
+        settings["foreach"] = device.cuda and not fused  # PyTorch's own choice, which depends on the device
     optimizer = kind(trained, **settings)
     optimizer.defaults["fused"] = fused
     return optimizer
@@ -164,11 +164,11 @@ def make_optimizer(model: PreTrainedModel, config: RunConfig, device: Device) ->
 def make_batch(
     shape: Shape, *, trunk: Trunk | None = None, packs: bool = False, device: str = "meta"
 ) -> dict[str, Any]:
-    """Make a padded batch of a shape with the run's own collator: of completions, or of classes where there are none.
+    """Build a padded batch of a shape with the run's own collator: with completions, or else with classes.
 
     Args:
-        trunk: the batch brings the states of this frozen trunk.
-        packs: the texts stand in one row.
+        trunk: the batch includes the states of this frozen trunk.
+        packs: the texts are packed into one row.
     """
     row = made_up_features(shape.width, min(shape.num_completion_tokens, shape.width - 1))
     completes = "num_completion_tokens" in row
@@ -181,7 +181,7 @@ def make_batch(
 
 
 def made_up_features(num_tokens: int, num_completion_tokens: int) -> Features:
-    """Return an example of so many tokens with a completion of so many, or with a class where that is 0."""
+    """Return an example of `num_tokens` with a completion of `num_completion_tokens`, or with a class if that is 0."""
     ids = [column % NUM_WORDS for column in range(num_tokens)]
     if num_completion_tokens > 0:
         return {"input_ids": ids, "num_completion_tokens": num_completion_tokens}

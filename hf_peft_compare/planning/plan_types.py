@@ -1,4 +1,4 @@
-"""What a plan says: plain numbers in raw units, for the terminal, for programs, and for the record of a run."""
+"""The contents of a plan: plain numbers in raw units, for the terminal, for programs, and for a run's record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PHASES = ("train", "trunk", "validation", "test", "generation")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """The plans of all runs of a study, and their sum."""
+    """The plans of all runs of a study, and their totals."""
 
     study: str
     device: str
@@ -21,7 +21,7 @@ class StudyPlan:
 
     @property
     def total_seconds(self) -> float | None:
-        """Seconds of all runs, one after the other."""
+        """Seconds of all runs, run one after the other."""
         return total(plan.total_seconds for plan in self.runs)
 
     @property
@@ -31,7 +31,7 @@ class StudyPlan:
 
     @property
     def does_not_fit(self) -> list[str]:
-        """Names of the rows whose peak is above the device's memory."""
+        """Names of the rows whose peak exceeds the device's memory."""
         return list(dict.fromkeys(plan.row for plan in self.runs if plan.memory and not plan.memory.fits))
 
     def __str__(self) -> str:
@@ -40,6 +40,6 @@ class StudyPlan:
         return render_plan(self)
 
     def as_json(self) -> dict[str, Any]:
-        """Give everything as plain values, the sums beside the runs."""
+        """Return all runs and totals as plain values."""
         sums = {"total_seconds": self.total_seconds, "total_flops": self.total_flops}
         return {**asdict(self), **sums, "does_not_fit": self.does_not_fit}

@@ -1,4 +1,4 @@
-"""Plans of a study: every row built on the meta device, traced, and summed up."""
+"""Plan a study: build every row on the meta device, trace it, and sum up its costs."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What the plans of rows stand on that read the same data in the same form with the same head.
+class SharedInputs:
+    """The shared inputs of plans of rows that read the same data in the same format with the same head.
 
     Args:
         base: the base model on the meta device.
-        tokenizer: any stands in where the real one is not at hand.
-        num_processes: devices of each run.
-        calibrate: time a few steps of every row; the device must be the one that is here.
+        tokenizer: a stub if the real one is not available locally.
+        num_processes: number of devices of each run.
+        calibrate: time a few steps of every row; the device must be this machine's.
     """
 
     base: Any
@@ -64,39 +64,39 @@ class Ground:
 def plan_study(configs: Sequence[RunConfig], *, device: str | None = None, calibrate: bool = False) -> StudyPlan:
     """Plan every run of a study; the seeds of a row share one plan.
 
-    Nothing is downloaded where the study gives its architecture's `model_type`, and no weights are loaded.
+    Nothing is downloaded if the study sets its architecture's `model_type`, and no weights are loaded.
 
     Args:
         configs: resolved runs that share their study's protocol.
-        device: a name of `devices.DEVICES`, or "cpu"; None: the one that is here.
-        calibrate: measure the rates of the device that is here, and time a few steps of every row on it.
+        device: a name of `devices.DEVICES`, or "cpu"; None: this machine's device.
+        calibrate: measure the rates of this machine's device, and time a few steps of every row on it.
 
     Raises:
-        UserError: an unknown device, an architecture that cannot be built, settings that it does not allow.
+        UserError: an unknown device, an architecture that cannot be built, or settings that it does not support.
     """
     target = find_calibrated(device) if calibrate else find_device(device)
     plans: dict[str, RunPlan] = {}
     for group in grouped({config.row: config for config in configs}.values()):
-        ground = _find_ground(group[0], target, calibrate=calibrate)
-        plans |= {config.row: plan_run(config, ground) for config in group}
+        shared = _load_shared_inputs(group[0], target, calibrate=calibrate)
+        plans |= {config.row: plan_run(config, shared) for config in group}
     runs = tuple(replace(plans[config.row], seed=config.seed) for config in configs)
     return StudyPlan(study=configs[0].study, device=target.title, runs=runs)
 
 
 def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
-    """Group rows that can stand on one ground: their data, its form and their head are the same."""
+    """Group rows that share the inputs of their plans: data, format and head are the same."""
     groups: dict[str, list[RunConfig]] = {}
     for config in configs:
         asks = config.method_type.has_format
         own = config.method if asks else None
-        ground = [head_of(config).name, own, *(getattr(config, key) for key in ROW_PROTOCOL)]
-        groups.setdefault(hash_json(ground), []).append(config)
+        shared = [head_of(config).name, own, *(getattr(config, key) for key in ROW_PROTOCOL)]
+        groups.setdefault(hash_json(shared), []).append(config)
     return list(groups.values())
 
 
-def _find_ground(config: RunConfig, device: Device, *, calibrate: bool) -> Ground:
+def _load_shared_inputs(config: RunConfig, device: Device, *, calibrate: bool) -> SharedInputs:
     tokenizer = local_tokenizer(config)
-    return Ground(
+    return SharedInputs(
         base=trace_base(plan_architecture(config), head_of(config)),
         tokenizer=tokenizer or AnyTokenizer(),
         lengths=find_lengths(config, tokenizer),
@@ -106,7 +106,7 @@ def _find_ground(config: RunConfig, device: Device, *, calibrate: bool) -> Groun
 
 
 def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
-    """Resolve the runs to plan, all or those of some rows.
+    """Return the configs of the runs to plan, all or those of some rows.
 
     Raises:
         UserError: an unknown row, or a setting that does not resolve.
@@ -115,26 +115,26 @@ def configs_of(study: Study, rows: Sequence[str] = ()) -> list[RunConfig]:
     return [config for config, _ in runs]
 
 
-def plan_run(config: RunConfig, ground: Ground) -> RunPlan:
-    """Plan one run."""
+def plan_run(config: RunConfig, shared: SharedInputs) -> RunPlan:
+    """Return the plan of one run."""
     if not config.method_type.uses_model:
-        return _empty_plan(config, ground)
-    check_lengths(config, ground.base)
-    return plan_model(config, build_on_meta(config, ground.base, ground.tokenizer), ground)
+        return _empty_plan(config, shared)
+    check_lengths(config, shared.base)
+    return plan_model(config, build_on_meta(config, shared.base, shared.tokenizer), shared)
 
 
-def plan_model(config: RunConfig, model: PreTrainedModel, ground: Ground) -> RunPlan:
-    """Plan one run whose model stands on the meta device already."""
-    lengths, parameters, plan = ground.lengths, count_parameters(model), _empty_plan(config, ground)
+def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) -> RunPlan:
+    """Return the plan of one run whose model is already on the meta device."""
+    lengths, parameters, plan = shared.lengths, count_parameters(model), _empty_plan(config, shared)
     found = find_trunk(model)
-    shapes = batch_shapes(config, lengths, num_processes=ground.num_processes)
-    counts = count_parts(config, lengths.num_examples, shapes, num_processes=ground.num_processes)
-    trunk = _kept_trunk(model, config, ground)
+    shapes = batch_shapes(config, lengths, num_processes=shared.num_processes)
+    counts = count_parts(config, lengths.num_examples, shapes, num_processes=shared.num_processes)
+    trunk = _kept_trunk(model, config, shared)
     plan = replace(
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=[*(found.notes if found else []), *_notes(config, counts, ground.device)],
+        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device)],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -146,11 +146,11 @@ def plan_model(config: RunConfig, model: PreTrainedModel, ground: Ground) -> Run
             num_train_tokens=None if tokens is None else round(tokens),
             trunk_cache_bytes=_cache_bytes(trunk, config, lengths) if trunk else None,
         )
-    return _with_costs(plan, config, model, shapes, counts, trunk, ground)
+    return _with_costs(plan, config, model, shapes, counts, trunk, shared)
 
 
-def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
-    """Give the plan of a run that uses no model."""
+def _empty_plan(config: RunConfig, shared: SharedInputs) -> RunPlan:
+    """Return the plan of a run that uses no model."""
     method = config.method_type
     return RunPlan(
         study=config.study,
@@ -158,12 +158,12 @@ def _empty_plan(config: RunConfig, ground: Ground) -> RunPlan:
         seed=config.seed,
         method=method.name,
         title=method.describe(config.method_settings)["title"],
-        device=ground.device.title,
-        precision="bf16" if _in_bf16(config, ground.device) else "fp32",
+        device=shared.device.title,
+        precision="bf16" if _in_bf16(config, shared.device) else "fp32",
         flops=dict.fromkeys(PHASES, 0),
         seconds=dict.fromkeys(PHASES, 0),
-        lengths_basis=ground.lengths.basis,
-        time_basis=ground.device.basis,
+        lengths_basis=shared.lengths.basis,
+        time_basis=shared.device.basis,
     )
 
 
@@ -174,35 +174,35 @@ def _with_costs(
     shapes: Shapes,
     counts: Counts,
     trunk: Trunk | None,
-    ground: Ground,
+    shared: SharedInputs,
 ) -> RunPlan:
-    """Add memory, FLOPs and time to a plan."""
+    """Return a plan with memory, FLOPs and time added."""
     bf16, keeps_trunk = plan.precision == "bf16", trunk is not None
     try:
-        traces = trace_parts(model, config, shapes, ground.device, bf16=bf16, trunk=trunk)
-    except Exception as error:  # of the model's own code, which may ask for values that the meta device has not
+        traces = trace_parts(model, config, shapes, shared.device, bf16=bf16, trunk=trunk)
+    except Exception as error:  # model code may read values, which the meta device does not have
         return _untraced(plan, error)
-    memory = plan_memory(traces, ground.device)
-    seconds = estimate_seconds(traces, config, ground.device)
+    memory = plan_memory(traces, shared.device)
+    seconds = estimate_seconds(traces, config, shared.device)
     plan = replace(
         plan,
         flops=totals(count_flops(traces, config), counts, keeps_trunk=keeps_trunk),
         seconds=totals(seconds, counts, keeps_trunk=keeps_trunk),
         memory=memory,
     )
-    if not ground.calibrate:
+    if not shared.calibrate:
         return plan
     if not memory.fits:
         return replace(plan, notes=[*plan.notes, "Not timed, since it does not fit."])
     seconds = time_parts(
-        config, ground.base.config, ground.tokenizer, shapes, ground.device, bf16=bf16, keeps_trunk=keeps_trunk
+        config, shared.base.config, shared.tokenizer, shapes, shared.device, bf16=bf16, keeps_trunk=keeps_trunk
     )
     return replace(plan, seconds=totals(seconds, counts, keeps_trunk=keeps_trunk), time_basis=MEASURED)
 
 
 def _untraced(plan: RunPlan, error: Exception) -> RunPlan:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    note = f"Memory, FLOPs and time are not known: a step of this model cannot be traced without values ({reason})."
+    note = f"Memory, FLOPs and time are unknown: a step of this model cannot be traced without values ({reason})."
     return replace(plan, flops=dict.fromkeys(PHASES), seconds=dict.fromkeys(PHASES), notes=[*plan.notes, note])
 
 
@@ -210,18 +210,18 @@ def _in_bf16(config: RunConfig, device: Device) -> bool:
     return device.bf16 if config.training.bf16 is None else config.training.bf16
 
 
-def _kept_trunk(model: PreTrainedModel, config: RunConfig, ground: Ground) -> Trunk | None:
-    """Give the frozen trunk whose states the run will keep; None where it has none or keeping them does not pay."""
-    trunk, num_train = find_trunk(model), ground.lengths.num_examples["train"]
+def _kept_trunk(model: PreTrainedModel, config: RunConfig, shared: SharedInputs) -> Trunk | None:
+    """Return the frozen trunk whose states the run will cache; None if there is none or caching does not pay."""
+    trunk, num_train = find_trunk(model), shared.lengths.num_examples["train"]
     if trunk is None or num_train is None:
         return None
-    if not pays(config, trunk=trunk, num_train=num_train, on_cpu=not ground.device.cuda):
+    if not pays(config, trunk=trunk, num_train=num_train, on_cpu=not shared.device.cuda):
         return None
-    return trunk if _cache_bytes(trunk, config, ground.lengths) <= config.training.trunk_cache_max_bytes else None
+    return trunk if _cache_bytes(trunk, config, shared.lengths) <= config.training.trunk_cache_max_bytes else None
 
 
 def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
-    """Give what the states of the train and validation examples take, and of the test examples where one is small."""
+    """Return the bytes of the states of train and validation examples, and of test examples if the states are small."""
     num_bytes = 0.0
     for split in ("train", "validation", *(["test"] if trunk.embeds else [])):
         cut = lengths.cut(split, config.max_text_length)
@@ -233,10 +233,10 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
 def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
     notes = []
     if None in (counts.steps, counts.validations, *counts.batches.values()):
-        notes.append("The size of a split is not known without its data: set num_train_samples and its siblings.")
+        notes.append("The size of a split is unknown without its data: set num_{train,validation,test}_samples.")
     patience = config.training.early_stopping_patience
     if counts.validations and patience is not None and counts.validations > patience + 1:
         notes.append("An upper bound: training may stop before the last epoch (early_stopping_patience).")
     if _in_bf16(config, device) and not device.bf16:
-        notes.append(f"{device.title} has no bf16 of its own; training.bf16 asks for it.")
+        notes.append(f"training.bf16 is set, but {device.title} has no native bf16.")
     return notes

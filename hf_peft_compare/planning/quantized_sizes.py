@@ -1,4 +1,4 @@
-"""Quantized base models: on the meta device their weights stand unpacked; here is what they take when stored."""
+"""The stored sizes of quantized base models, whose weights are unpacked on the meta device."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from hf_peft_compare.models.quantization import BLOCK, has_whole_blocks, linear_layers
 
-# bitsandbytes keeps a float32 scale per block of weights; double quantization makes it a byte, with a float32 per 256
-# of them, their offset, and the 256 values that they may have. A layer has its own table of the values of 4 bits.
+# bitsandbytes stores a float32 scale per block of weights; double quantization reduces it to a byte, plus a float32 per
+# 256 scales, their offset, and a table of the 256 values of a byte. Every layer has its own table of the 4-bit values.
 NESTED_BLOCK = 256
 TABLE_BYTES, NESTED_TABLE_BYTES = 4 * 16, 4 * (256 + 1)
 
 
 def quantized_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
-    """Give the weights that the model's `quantization_config` packs, with the bytes that they take packed.
+    """Yield the weights that the model's `quantization_config` packs, with their packed size in bytes.
 
-    Packed are frozen linear layers, but never those of the head, and in 4 bits none without whole blocks.
+    Frozen linear layers are packed, except for the head and, in 4 bits, layers that do not divide into whole blocks.
     """
     settings = getattr(model.config, "quantization_config", None)
     if settings is None:
@@ -33,7 +33,7 @@ def quantized_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
 
 
 def packed_bytes(num_weights: int, settings: Mapping[str, Any]) -> int:
-    """Give the bytes that a layer's weights take packed, its scales counted where bitsandbytes keeps them in 4 bits."""
+    """Return the packed size of a layer's weights in bytes, including the scales that bitsandbytes stores in 4 bits."""
     if not settings.get("load_in_4bit"):
         return ceil(num_weights * (settings.get("bits") or settings.get("w_bit") or 8) / 8)
     num_scales = ceil(num_weights / BLOCK)

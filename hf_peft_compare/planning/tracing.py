@@ -1,7 +1,7 @@
-"""Traces: a step or a forward pass gone through on the meta device, where tensors have shapes but no memory.
+"""Traces: a step or a forward pass executed on the meta device, where tensors have shapes but no memory.
 
-Every storage is followed from its making to its end, and every operation is counted, so the figures are those of the
-real model, whatever its architecture and method.
+Every storage is tracked from its allocation to its release, and every operation is counted, so the figures are those of
+the real model, whatever its architecture and method.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from hf_peft_compare.utils.flops import count_flops_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-CUDA_BLOCK_BYTES = 512  # PyTorch's allocator gives out multiples of it
+CUDA_BLOCK_BYTES = 512  # PyTorch's allocator rounds up to multiples of it
 Ops = Counter[Op]
 
 
 class Ledger(TorchDispatchMode):
-    """Follow every tensor's storage from its making to its end, and count every operation.
+    """Track every tensor's storage from its allocation to its release, and count every operation.
 
     Args:
-        block_bytes: storages take multiples of it.
+        block_bytes: the size of a storage is rounded up to multiples of it.
         vocabulary_size: tensors with so many columns are logits.
     """
 
@@ -45,16 +45,16 @@ class Ledger(TorchDispatchMode):
         self.block_bytes = block_bytes
         self.vocabulary_size = vocabulary_size
         self.ops: Ops = Counter()
-        # Of every storage there ever was, by its number: what it is for, its bytes.
+        # Part and bytes of every storage ever allocated, by its number.
         self._parts: list[str] = []
         self._num_bytes: list[int] = []
-        self._events: list[tuple[int, int]] = []  # (storage, bytes of memory that it takes or gives back)
+        self._events: list[tuple[int, int]] = []  # (storage, bytes that it allocates or frees)
         self._living: dict[int, int] = {}  # {address: storage}
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do an operation and note it."""
+        """Execute an operation and record it."""
         output = func(*args, **(kwargs or {}))
         self.ops[_cost(func, args, kwargs or {}, output)] += 1
         for tensor in tensors_in(output):
@@ -62,15 +62,15 @@ class Ledger(TorchDispatchMode):
         return output
 
     def begin(self) -> Ops:
-        """Count operations from here on in a counter of their own."""
+        """Start a new counter of operations and return it."""
         self.ops = Counter()
         return self.ops
 
     def number(self, tensor: Tensor, part: str = "activations", num_bytes: int | None = None) -> int:
-        """Give the number of a tensor's storage; one that is new gets one, and is for this part.
+        """Return the number of a tensor's storage; a new storage gets a number and is assigned to this part.
 
         Args:
-            num_bytes: what it takes in truth; None: what the tensor says.
+            num_bytes: its actual size; None: the size of the tensor.
         """
         storage = tensor.untyped_storage()
         address = storage._cdata
@@ -88,18 +88,18 @@ class Ledger(TorchDispatchMode):
         self._events.append((self._living.pop(address), -num_bytes))
 
     def mark(self, tensors: Iterable[Tensor | None], part: str) -> int:
-        """Say what storages are for, when their making did not show it; give their bytes."""
+        """Assign storages to a part that was unknown when they were allocated; return their bytes."""
         numbers = {self.number(tensor) for tensor in tensors if tensor is not None}
         for number in numbers:
             self._parts[number] = part
         return self.living_bytes(numbers)
 
     def living_bytes(self, numbers: Set[int]) -> int:
-        """Add up the bytes of those storages that are still there."""
+        """Return the total bytes of those storages that are still allocated."""
         return sum(self._num_bytes[number] for number in numbers & set(self._living.values()))
 
     def peak(self) -> dict[str, int]:
-        """Give the bytes by part at the moment when they were most."""
+        """Return the bytes by part at the moment of peak memory."""
         now: Counter[str] = Counter()
         at_peak, most, total = dict(now), 0, 0
         for storage, change in self._events:
@@ -116,9 +116,9 @@ class StepTrace:
 
     Args:
         at_peak: bytes by part at the peak.
-        gradients_bytes, optimizer_bytes: what training adds to the weights.
-        activations_bytes: distinct storages that the forward pass keeps for the backward pass, parameters excluded.
-        forward, backward, update: the operations.
+        gradients_bytes, optimizer_bytes: what training adds to the memory of the weights.
+        activations_bytes: distinct storages that the forward pass saves for the backward pass, parameters excluded.
+        forward, backward, update: the operations of each.
     """
 
     at_peak: dict[str, int]
@@ -135,9 +135,9 @@ class ForwardTrace:
     """One forward pass without gradients.
 
     Args:
-        peak_bytes: the most at once, weights included.
-        weights_bytes: of parameters and buffers.
-        cache_bytes: keys and values that it leaves in a cache for the tokens to come.
+        peak_bytes: peak memory, weights included.
+        weights_bytes: bytes of parameters and buffers.
+        cache_bytes: keys and values that it leaves in the cache for later tokens.
         ops: the operations.
     """
 
@@ -156,13 +156,13 @@ def trace_step(
     bf16: bool,
     accumulates: bool,
 ) -> StepTrace:
-    """Go through forward pass, backward pass and update once, in the state that training has from its second step on.
+    """Trace forward pass, backward pass and update once, in the state of training from its second step on.
 
     Args:
         model: on the meta device.
         inputs: a batch with labels, on the meta device.
         optimizer: over the model's trainable parameters.
-        accumulates: whether gradients of an earlier micro-batch stand there already.
+        accumulates: whether gradients of an earlier micro-batch already exist.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.train()
@@ -173,7 +173,7 @@ def trace_step(
             hooks.callback(hook.remove)
         gradients_bytes = ledger.mark((parameter.grad for parameter in trained), "gradients")
         update = ledger.begin()
-        optimizer.step()  # first, so that its state stands there during the passes, as from the second step on
+        optimizer.step()  # first, so that its state exists during the passes, as from the second step on
         optimizer_bytes = ledger.mark(tensors_in(list(optimizer.state.values())), "optimizer")
         if optimizer.defaults.get("fused"):  # one operation reads weights, gradients and state, and writes them
             update = Counter({Op(flops=0, num_bytes=2 * (2 * gradients_bytes + optimizer_bytes), half=False): 1})
@@ -197,7 +197,7 @@ def trace_step(
 
 
 def trace_forward(model: PreTrainedModel, inputs: Mapping[str, object], *, device: Device) -> ForwardTrace:
-    """Go through one forward pass of evaluation, which is in float32."""
+    """Trace one forward pass of evaluation, which is in float32."""
     model.eval()
     with _tracing(model, inputs, device=device, bf16=False) as (ledger, _), torch.no_grad():
         output = model(**inputs)
@@ -214,13 +214,13 @@ def trace_forward(model: PreTrainedModel, inputs: Mapping[str, object], *, devic
 def _tracing(
     model: nn.Module, inputs: Mapping[str, Any], *, device: Device, bf16: bool
 ) -> Iterator[tuple[Ledger, Kernels]]:
-    """Trace what is done here; model and inputs are there from the beginning."""
+    """Trace the block; model and inputs are allocated from the start."""
     ledger = Ledger(
         block_bytes=CUDA_BLOCK_BYTES if device.cuda else 1, vocabulary_size=getattr(model.config, "vocab_size", None)
     )
     kernels = Kernels(cuda=device.cuda, bf16=bf16)
     checkpointed: list[Any] = [m for m in model.modules() if getattr(m, "_gradient_checkpointing_func", None)]
-    for module in checkpointed:  # torch leaves its modes for a backward pass, in which these blocks are done again
+    for module in checkpointed:  # torch disables its modes in a backward pass, which recomputes these blocks
         module._gradient_checkpointing_func = partial(
             module._gradient_checkpointing_func, context_fn=lambda: (nullcontext(), kernels)
         )
@@ -235,7 +235,7 @@ def _tracing(
 
 
 def _forward(model: PreTrainedModel, inputs: Mapping[str, object], ledger: Ledger, *, bf16: bool) -> tuple[Tensor, int]:
-    """Give the loss, and the bytes that the backward pass needs beside the parameters."""
+    """Return the loss, and the bytes that the backward pass needs besides the parameters."""
     from accelerate.utils import convert_outputs_to_fp32
 
     saved: set[int] = set()
@@ -244,7 +244,7 @@ def _forward(model: PreTrainedModel, inputs: Mapping[str, object], ledger: Ledge
         saved.add(ledger.number(tensor))
         return tensor
 
-    forward = convert_outputs_to_fp32(model.__call__) if bf16 else model  # as accelerate does under autocast
+    forward = convert_outputs_to_fp32(model.__call__) if bf16 else model  # like accelerate under autocast
     parameters = set(map(ledger.number, model.parameters()))
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = forward(**inputs).loss
@@ -252,7 +252,7 @@ def _forward(model: PreTrainedModel, inputs: Mapping[str, object], ledger: Ledge
 
 
 def tensors_in(tree: object) -> list[Tensor]:
-    """Give the tensors of nested lists, tuples and dictionaries."""
+    """Return the tensors in nested lists, tuples and dictionaries."""
     if isinstance(tree, Tensor):
         return [tree]
     if isinstance(tree, dict):
@@ -263,7 +263,7 @@ def tensors_in(tree: object) -> list[Tensor]:
 
 
 def _cost(func: Any, args: Any, kwargs: Any, output: Any) -> Op:
-    """Give an operation's cost; views cost nothing but their call."""
+    """Return an operation's cost; a view costs nothing but its call."""
     made = tensors_in(output)
     read = tensors_in([args, kwargs])
     half = any(tensor.dtype in (torch.bfloat16, torch.float16) for tensor in read)

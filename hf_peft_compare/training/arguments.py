@@ -12,9 +12,9 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.distributed import on_cpu, process_state
 
-# Reentrant checkpointing loses the gradients of what is trained above a frozen base.
+# Reentrant checkpointing loses the gradients of the layers that are trained above a frozen base.
 NON_REENTRANT = {"use_reentrant": False}
-# Training settings that `TrainingArguments` does not have, or has under other names.
+# Training settings that `TrainingArguments` lacks or names differently.
 OURS = {
     "train_batch_size",
     "eval_batch_size",
@@ -28,11 +28,11 @@ OURS = {
 
 
 def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) -> TrainingArguments:
-    """Translate a run's training settings into `TrainingArguments`.
+    """Build `TrainingArguments` from a run's training settings.
 
     Raises:
-        UserError: the effective batch does not divide into processes times accumulation steps, or transformers
-            refuses a value.
+        UserError: the effective batch is not divisible by processes times accumulation steps, or transformers
+            rejects a value.
     """
     settings = asdict(config.training)
     for ours in OURS:
@@ -41,7 +41,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
     if settings["dataloader_num_workers"] is None:
         settings["dataloader_num_workers"] = 2 if cuda else 0
     if not settings["gradient_checkpointing"]:
-        del settings["gradient_checkpointing"]  # newer releases warn of the name alone
+        del settings["gradient_checkpointing"]  # newer releases warn whenever the argument is passed
     accumulation = config.training.gradient_accumulation_steps * micro_batch_divisor
     try:
         arguments = TrainingArguments(
@@ -53,7 +53,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
                     config, accumulation=accumulation, num_processes=process_state().num_processes
                 ),
                 "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
-                "warmup_steps": config.training.warmup_ratio,  # below 1 it is a ratio
+                "warmup_steps": config.training.warmup_ratio,  # a value below 1 is a ratio
             },
             bf16=use_bf16(config),
             use_cpu=on_cpu(),
@@ -67,40 +67,40 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
             save_steps=config.training.eval_steps,
             save_total_limit=2,
             logging_strategy="steps",
-            logging_nan_inf_filter=False,  # a loss that is not a number must be seen
+            logging_nan_inf_filter=False,  # a NaN loss must show up in the log
             restore_callback_states_from_checkpoint=True,
             ddp_find_unused_parameters=False,
             gradient_checkpointing_kwargs=NON_REENTRANT if config.training.gradient_checkpointing else None,
             dataloader_pin_memory=cuda,
             dataloader_persistent_workers=settings["dataloader_num_workers"] > 0,
-            accelerator_config={"non_blocking": cuda},  # from pinned memory the host need not wait for a copy
+            accelerator_config={"non_blocking": cuda},  # the host need not wait for copies from pinned memory
             report_to="none",
             disable_tqdm=True,
         )
-    except ValueError as error:  # an optimizer or a schedule that transformers does not know
+    except ValueError as error:  # transformers does not know this optimizer or schedule
         raise UserError(f"training settings of {config.row}: {' '.join(str(error).split())}") from None
-    if arguments.n_gpu > 1:  # one process is one device here; the Trainer would split batches over all that it sees
+    if arguments.n_gpu > 1:  # one process uses one device; the Trainer would split batches over all visible GPUs
         arguments._n_gpu = 1
     return arguments
 
 
 def divide_batch(config: RunConfig, *, accumulation: int, num_processes: int) -> int:
-    """Divide the effective batch by processes and accumulation steps.
+    """Return the micro-batch size: the effective batch divided by processes and accumulation steps.
 
     Raises:
-        UserError: it does not divide.
+        UserError: the effective batch is not divisible by them.
     """
     size, rest = divmod(config.training.train_batch_size, num_processes * accumulation)
     if rest or not size:
         raise UserError(
-            f"training.train_batch_size is {config.training.train_batch_size}; it must divide by {num_processes} "
+            f"training.train_batch_size is {config.training.train_batch_size}; it must be divisible by {num_processes} "
             f"process(es) × {accumulation} gradient accumulation step(s). Change one of them."
         )
     return size
 
 
 def use_bf16(config: RunConfig) -> bool:
-    """Say whether the run trains in bf16: as set, or else where the GPU has it."""
+    """Return whether the run trains in bf16: the configured value, or else whether the GPU supports it."""
     if config.training.bf16 is not None:
         return config.training.bf16
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

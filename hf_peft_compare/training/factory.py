@@ -1,4 +1,4 @@
-"""The factory: from a run's config to tokenizer, model and `TrainingArguments`."""
+"""The factory: builds tokenizer, model and `TrainingArguments` from a run's config."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunComponents:
-    """What one run trains with: the tokenizer, the model with its method applied, the Trainer's arguments."""
+    """The components of one run: tokenizer, model with the method applied, and the Trainer's arguments."""
 
     tokenizer: Any
     model: Any
@@ -34,30 +34,31 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
 
     Args:
         config: the resolved run.
-        output_dir: where the Trainer puts its checkpoints.
-        micro_batch_divisor: 2, 4, … after CUDA ran out of memory: smaller micro-batches, the same effective batch.
+        output_dir: the folder of the Trainer's checkpoints.
+        micro_batch_divisor: 2, 4, … after CUDA out of memory: smaller micro-batches, same effective batch.
 
     Raises:
-        UserError: a model or tokenizer that cannot be had, or settings that they do not allow.
+        UserError: a model or tokenizer cannot be loaded, or does not support the settings.
     """
     tokenizer = load_tokenizer(config)
     base = seeded_base(config, tokenizer)
-    transformers.set_seed(config.seed)  # the same initial adapters whatever loading drew before
+    transformers.set_seed(config.seed)  # the same initial adapters, no matter how many random numbers loading used
     model = apply_method(base, config, tokenizer)
     arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
     return RunComponents(tokenizer=tokenizer, model=model, arguments=arguments)
 
 
 def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Any:
-    """Apply the run's method to a base model; trainable parameters are float32 whatever the base is."""
+    """Apply the run's method to a base model; trainable parameters are float32 whatever the base's dtype."""
     method = config.method_type
     if not method.trains:
         return method.build(base, config.method_settings, tokenizer)
     if config.num_validation_samples == 0:
         raise UserError(
-            f"num_validation_samples is 0, but {config.row} trains, and its best state is chosen by validation."
+            f"num_validation_samples is 0, but {config.row} trains and needs validation examples to choose its "
+            f"best state. Set num_validation_samples to 1 or more."
         )
-    if config.training.gradient_checkpointing:  # before the method, which may have to refuse it
+    if config.training.gradient_checkpointing:  # before the method is applied, since a method may reject it
         base.gradient_checkpointing_enable(NON_REENTRANT)
     model = method.build(base, config.method_settings, tokenizer)
     if (trunk := find_trunk(model)) is not None:

@@ -1,11 +1,11 @@
-"""The cache of the frozen trunk's states: computed once, read in every epoch, by every seed and learning rate.
+"""The cache of the frozen trunk's hidden states: computed once, read in every epoch, by every seed and learning rate.
 
-A cache is a folder named by the hash of all that decides its numbers, with
+A cache is a folder named by the hash of everything that determines its values. It holds
 
-    states.bin   the states of all examples, one after the other, memory-mapped where they are read
-    meta.json    their type and width, how long they took, which run filled it
+    states.bin   the concatenated states of all examples, memory-mapped by readers
+    meta.json    their dtype and width, the seconds that computing them took, and the run that filled the cache
 
-It is filled under another name and renamed when whole, so one that a kill cut short is never read.
+It is filled under a temporary name and renamed when complete, so a cache that was cut short by a kill is never read.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ from hf_peft_compare.utils.hashing import hash_json
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TOLERANCE = 1e-2  # of the logits' spread, in bf16 as in float32: what lies far above it is another model
+TOLERANCE = 1e-2  # of the logits' spread, in bf16 and float32; a difference far above it means another model
 Rows = Sequence[Features]
 
 
 class TrunkStates(Sequence[Tensor]):
-    """The states of a split's examples, [number of states, H] each, read from a cache when asked for."""
+    """The states of a split's examples, [number of states, H] each, read from a cache on access."""
 
     def __init__(self, folder: Path, counts: Sequence[int]):
         self.meta = read_meta(folder)
@@ -76,10 +76,10 @@ class TrunkCache:
 
     Args:
         root: the folder of all caches of a study.
-        collate: puts encoded examples into batches as training does.
-        bf16: whether the run trains in bf16 autocast, and its states are computed so.
+        collate: the collator of training, which turns encoded examples into batches.
+        bf16: whether the run trains in bf16 autocast; its states are computed the same way.
         filled_by: the run's name.
-        max_bytes: what all caches of the study may take together; those unused for longest make room.
+        max_bytes: the maximum size of all caches of the study together; the least recently used are removed first.
     """
 
     root: Path
@@ -91,11 +91,11 @@ class TrunkCache:
     max_bytes: int
 
     def fits(self, splits: Sequence[Rows]) -> bool:
-        """Whether the states of these splits may stand in the cache together."""
+        """Return whether the states of these splits fit into the cache together."""
         return planned_bytes(self.trunk, splits) <= self.max_bytes
 
     def states(self, rows: Rows) -> TrunkStates:
-        """Give the states of encoded examples: from the cache, or computed now and kept.
+        """Return the states of encoded examples, from the cache or computed now and cached.
 
         Raises:
             UserError: the cache cannot be written.
@@ -109,11 +109,11 @@ class TrunkCache:
                 self._fill(folder, rows, counts)
             state.wait_for_everyone()
         if state.is_main_process:
-            (folder / META_FILE).touch()  # when it was last used
+            (folder / META_FILE).touch()  # records when the cache was last used
         return TrunkStates(folder, counts)
 
     def key(self, rows: Rows) -> str:
-        """Hash all that decides the states: weights and config of the trunk, tokens, precision, libraries."""
+        """Hash everything that determines the states: the trunk's weights and config, tokens, precision, libraries."""
         base = self.trunk.base
         names = ("input_ids", "token_type_ids", "image")
         tokens = [([dict(row)[name] for name in names if name in row], self.trunk.num_states(row)) for row in rows]
@@ -140,24 +140,24 @@ class TrunkCache:
         return hash_tensors({f"{i}.{name}": t for i, m in modules for name, t in m.state_dict().items()})
 
     def agrees(self, model: PreTrainedModel, row: Features) -> bool:
-        """Whether the model gives the logits of an example's end from its states that it gives from its tokens."""
+        """Return whether the model computes the same logits of an example's end from its states as from its tokens."""
         inputs = self._inputs([_end_of(row)])
         model.eval()
         try:
             with torch.no_grad(), self._precision():
                 expected = model(**inputs).logits
                 logits = model(**inputs, trunk_states=trunk_states(self.trunk, inputs)).logits
-        except (TypeError, ValueError, RuntimeError, IndexError):  # an architecture that cannot be entered half way
+        except (TypeError, ValueError, RuntimeError, IndexError):  # this forward cannot start above its trunk
             return False
         return bool((logits - expected).abs().max() <= TOLERANCE * expected.std())
 
     def _fill(self, folder: Path, rows: Rows, counts: Sequence[int]) -> None:
-        """Compute all states, each process its share, into a folder of another name, and rename it."""
+        """Compute all states into a temporary folder, each process its share, and rename it."""
         partial, state = folder.with_name(f".{folder.name}"), process_state()
         start = perf_counter()
         meta = self._meta(rows, counts)
         if state.is_main_process:
-            for broken in (partial, folder):  # what a kill or a disk left behind
+            for broken in (partial, folder):  # leftovers of a kill or a disk failure
                 shutil.rmtree(broken, ignore_errors=True)
             make_room(self.root, self.max_bytes - meta.num_bytes)
             allocate(partial, meta.num_bytes)
@@ -181,7 +181,7 @@ class TrunkCache:
         map_batches(compute, range(len(rows)), lengths=lengths, batch_size=self.batch_size)
 
     def _meta(self, rows: Rows, counts: Sequence[int]) -> Meta:
-        """Describe the states, whose type and width the end of an example tells."""
+        """Describe the states; dtype and width come from computing those of an example's end."""
         found, _ = self._compute([_end_of(rows[0])])
         return Meta(
             dtype=str(found.dtype).removeprefix("torch."),
@@ -192,7 +192,7 @@ class TrunkCache:
         )
 
     def _compute(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Give the states at the boundary [B, W, H], and which of them are no padding [B, W]."""
+        """Return the states at the boundary [B, W, H], and the mask of those that are not padding [B, W]."""
         self.trunk.base.eval()
         inputs = self._inputs(rows)
         with self._precision():
@@ -210,7 +210,7 @@ class TrunkCache:
 
 
 def _versions(paths: Iterable[str]) -> list[list[Any]]:
-    """Tell files apart from others that stood at the same paths before: by their size and time."""
+    """Return path, size and modification time of files, which change when a file is replaced."""
     stats = {path: os.stat(path) for path in sorted(paths)}
     return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in stats.items()]
 
@@ -224,13 +224,13 @@ def _end_of(row: Features, num_tokens: int = 16) -> Features:
 
 
 def planned_bytes(trunk: Trunk, splits: Sequence[Rows], *, itemsize: int = 4) -> int:
-    """Give the size of the states of some splits before they are computed; they are float32 in autocast too."""
+    """Return the size in bytes of some splits' states before computing them; they are float32 in autocast too."""
     num_states = sum(trunk.num_states(row) for rows in splits for row in rows)
     return num_states * trunk.width * itemsize
 
 
 def describe(states: Iterable[TrunkStates]) -> records.TrunkCache:
-    """Return for a record what the states take, how long computing them took, and which runs did so."""
+    """Return for a record the states' size, the seconds that computing them took, and the runs that did so."""
     metas = [s.meta for s in states]
     return records.TrunkCache(
         num_bytes=sum(meta.num_bytes for meta in metas),
@@ -240,9 +240,9 @@ def describe(states: Iterable[TrunkStates]) -> records.TrunkCache:
 
 
 def pays(config: RunConfig, *, trunk: Trunk, num_train: int, on_cpu: bool) -> bool:
-    """Whether a run reads the states of its training examples more than once, on a device where reading is cheap.
+    """Return whether caching pays: training states are read more than once, on a device where reading is cheap.
 
-    Embeddings are small, and other runs will read them: they are always kept but where the study says otherwise.
+    Embeddings are small and shared with other runs: they are always cached unless the study disables it.
     """
     training = config.training
     if trunk.embeds:

@@ -1,4 +1,4 @@
-"""Whether a run keeps the states of its frozen trunk, and those that it keeps."""
+"""Decide whether a run caches the hidden states of its frozen trunk, and load or compute them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hf_peft_compare.utils.distributed import asks_for_sharding
 
 
 def kept_trunk_states(run: Run, built: RunComponents, encoded: TokenizedSplits) -> dict[str, TrunkStates]:
-    """Give the frozen trunk's states of the train and validation examples where a cache of them pays; else nothing."""
+    """Return the frozen trunk's states of the train and validation examples if caching pays, else an empty dict."""
     trunk = find_trunk(built.model)
     splits = {"train": encoded.splits["train"], "validation": longest_first(encoded.splits["validation"])}
     if trunk is not None and trunk.embeds:
-        if run.config.trial is None:  # small, and read by every run that has the same encoders
+        if run.config.trial is None:  # small, and shared by every run with the same encoders
             splits["test"] = encoded.splits["test"]
         run.note(*trunk.notes)
     on_cpu = built.arguments.device.type == "cpu"
@@ -39,12 +39,12 @@ def kept_trunk_states(run: Run, built: RunComponents, encoded: TokenizedSplits) 
         max_bytes=run.config.training.trunk_cache_max_bytes,
     )
     if not cache.fits(list(splits.values())):
-        run.note("The frozen trunk's states are larger than training.trunk_cache_max_bytes: computed anew.")
+        run.note("The frozen trunk's states exceed training.trunk_cache_max_bytes and are recomputed in every pass.")
         return {}
     with run.clock.measure(TRAIN):
         agrees = trunk.embeds or cache.agrees(built.model, splits["train"][0])
     if not agrees:
-        run.note("This architecture cannot be entered above its frozen trunk, which is computed in each pass.")
+        run.note("This architecture cannot start from cached states of its frozen trunk: recomputed in every pass.")
         return {}
     phases = {"train": TRAIN, "validation": EVALUATION, "test": EVALUATION}
     states = {}

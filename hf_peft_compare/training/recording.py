@@ -1,4 +1,4 @@
-"""From the state of a run to its record."""
+"""Build a run's record from its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_peft_compare.training.run_state import Run
 
 
 def describe_scores(run: Run) -> dict[str, ScoreDescription]:
-    """Return a description of every score of the run's task, the ranking one first."""
+    """Return a description of every score of the run's task, the ranking score first."""
     scores = [score for metric in run.metrics for score in metric.scores]
     test_loss = Score(name="test_loss", title="Test loss", unit=head_of(run.config).loss_unit, greater_is_better=False)
     return {
@@ -25,7 +25,7 @@ def describe_scores(run: Run) -> dict[str, ScoreDescription]:
 
 
 def make_record(run: Run, *, error: str | None = None) -> RunRecord:
-    """Return the record of a run, finished unless there is an error, with all that it has measured."""
+    """Return the record of a run with all its measurements; the run is finished unless an error is passed."""
     measured = run.measured
     return replace(
         record_of(run.config, run.origins, error=error, plan=run.plan),

@@ -1,4 +1,4 @@
-"""One run, from its config to its record: the only training path, and it knows no method's name."""
+"""One run, from its config to its record: the only training path, the same for every method."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def train_run(
     plan: RunPlan | None = None,
     tuning: Tuning | None = None,
 ) -> RunRecord:
-    """Train and evaluate one run, from its last checkpoint if there is one, and write its record.
+    """Train and evaluate one run, resuming from its last checkpoint if there is one, and write its record.
 
-    A trial of tuning is not evaluated: no test example is looked at before all settings are chosen.
+    A tuning trial is not evaluated: no test example is used before all settings are chosen.
 
     Args:
         config: the resolved run.
-        origins: the layer that set each dotted key.
+        origins: the config layer that set each dotted key.
         folder: the run's own folder.
-        plan: what it was estimated to take, for the record.
+        plan: the run's estimated cost, for the record.
         tuning: how its settings were found, for the record.
 
     Raises:
-        UserError: bad input; nothing is written.
+        UserError: invalid input; nothing is written.
         RunFailed: anything else; the record holds the error.
     """
     run = Run(config=config, origins=origins, folder=folder, plan=plan, tuning=tuning)
@@ -119,7 +119,7 @@ def train_run(
 def _execute(
     run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
 ) -> list[dict[str, Any]]:
-    """Adapt the model, score the test split, save what was tuned; give one prediction per test example."""
+    """Train the model, save its tuned parameters, score the test split; return one prediction per test example."""
     precision = "bf16" if use_bf16(run.config) else "fp32"
     made = provenance.collect(precision=precision, num_processes=process_state().num_processes)
     made = replace(made, data_fingerprint=data.fingerprint(examples), groups=data.count_groups(examples))
@@ -144,7 +144,7 @@ def _execute(
 
 
 def _unsharded(run: Run, built: RunComponents) -> Any:
-    """Give the trained model, built anew on the host where its parameters are spread over the processes."""
+    """Return the trained model, rebuilt on the host if its parameters are sharded over the processes."""
     if not is_sharded(built.model):
         return built.model
     model = build(run.config, output_dir=run.checkpoints).model
@@ -155,7 +155,7 @@ def _unsharded(run: Run, built: RunComponents) -> Any:
 def _adapt(
     run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
 ) -> tuple[RunComponents, TokenizedSplits]:
-    """Build and train the run's model; when CUDA runs out of memory, again with half the micro-batch."""
+    """Build and train the run's model; after CUDA out of memory, retry with half the micro-batch."""
     divisor = 1
     while True:
         with run.clock.measure(LOAD):
@@ -173,10 +173,10 @@ def _adapt(
             size = built.arguments.per_device_train_batch_size
             if size % 2 or process_state().num_processes > 1:
                 raise
-        # Only out here, without the exception, has nothing hold of the frames that hold the model.
+        # Out of the except block, since the exception's traceback references the frames that hold the model.
         divisor *= 2
         run.notes.append(
-            f"CUDA ran out of memory with a micro-batch of {size}; went on with {size // 2} and twice the "
+            f"CUDA ran out of memory with a micro-batch of {size}; continued with {size // 2} and twice the "
             f"accumulation steps, at the same effective batch."
         )
         run.memory.forget()
@@ -187,19 +187,19 @@ def _adapt(
 
 
 def _place(run: Run, built: RunComponents) -> None:
-    """Put the model on this process's device, or its part of it; the Trainer spreads one that is trained."""
+    """Move the model, or this process's shard of it, to the device; the Trainer shards a model that is trained."""
     if not asks_for_sharding():
         built.model.to(built.arguments.device)
         return
-    run.note(f"Parameters were spread over {process_state().num_processes} processes (FSDP).")
+    run.note(f"Parameters were sharded over {process_state().num_processes} processes (FSDP).")
     if not run.config.method_type.trains:
         shard(built.model)
     elif built.arguments.bf16:
-        run.note("Spread parameters are gathered in bf16, so the test split was scored in bf16 too.")
+        run.note("Sharded parameters are gathered in bf16, so the test split was scored in bf16 too.")
 
 
 def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: ProgressFile, sink: WandbSink) -> None:
-    """Train with the standard Trainer, from the last whole checkpoint if there is one, and restore the best state."""
+    """Train with the standard Trainer, from the last complete checkpoint if any, and restore the best state."""
     forward = built.model.forward
     checkpoint = latest_checkpoint(run.checkpoints)
     trained = checkpoint is not None and _is_trained(checkpoint, run.config)
@@ -210,11 +210,11 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
         trainer._load_callback_state()
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    # Callbacks that a checkpoint brought stand in the place of those that were passed in.
+    # Callbacks restored from a checkpoint replace those that were passed in.
     run.clock, run.memory = find_callback(trainer, WallClock), find_callback(trainer, PeakCudaMemory)
     run.breakdown = find_callback(trainer, MemoryBreakdown)
     best, flops = find_callback(trainer, BestState), find_callback(trainer, TrainFlops).result()
-    built.model.forward = forward  # the Trainer leaves it in autocast under bf16; the test split is scored in float32
+    built.model.forward = forward  # under bf16 the Trainer leaves autocast on; the test split is scored in float32
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, best.path)
@@ -228,7 +228,7 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
 
 
 def _is_trained(checkpoint: Path, config: RunConfig) -> bool:
-    """Whether training had ended, early or not, when this checkpoint was written."""
+    """Return whether training had ended, early or not, when this checkpoint was written."""
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     best = BestState("", config.training.early_stopping_patience)
     best.__dict__.update(state.stateful_callbacks[BestState.__name__]["attributes"])

@@ -1,4 +1,4 @@
-"""The state of a run on its way to a record, and what it has measured so far."""
+"""The state of a run in progress, and its measurements so far."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from hf_peft_compare.training.hidden_state_cache import TrunkStates
 
 @dataclass
 class Measurements:
-    """What a run has measured so far; the fields of its record where they have the same name.
+    """The measurements of a run so far; fields with the same name as in the record become its fields.
 
     Args:
-        generation_seconds: of writing the answers to all test prompts.
-        resident_peak_bytes: taken before the costs were measured; None: they were not.
+        generation_seconds: seconds of generating the answers to all test prompts.
+        resident_peak_bytes: read before the costs were measured; None: the costs were not measured.
     """
 
     scores: dict[str, ScoreDescription] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Measurements:
 
 @dataclass
 class Run:
-    """The state of a run on its way to a record."""
+    """The state of a run in progress."""
 
     config: RunConfig
     origins: Mapping[str, str]
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the Trainer's checkpoints and the best state stand until the run is finished."""
+        """The folder of the Trainer's checkpoints and the best state until the run is finished."""
         return self.folder / CHECKPOINTS_FOLDER
 
     def note(self, *notes: str) -> None:

@@ -1,4 +1,4 @@
-"""The files of the frozen trunk's states: allocated, read, removed to make room."""
+"""The files of the frozen trunk's states: allocate, read, and remove them to free space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATES_FILE, META_FILE = "states.bin", "meta.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
-    """What a cache says of itself; `seconds` is how long filling it took."""
+    """The metadata of a cache; `seconds` is how long filling it took."""
 
     dtype: str
     width: int
@@ -32,21 +32,21 @@ class Meta:
 
     @property
     def num_bytes(self) -> int:
-        """The size of the states."""
+        """The size of the states in bytes."""
         return self.num_states * self.width * getattr(torch, self.dtype).itemsize
 
 
 def allocate(folder: Path, num_bytes: int) -> None:
-    """Make a folder with a states file of its full size, so that a full disk is found before anything is computed.
+    """Create a folder with a states file of full size, so that a full disk is detected before anything is computed.
 
     Raises:
-        UserError: no room, or no right to write.
+        UserError: no disk space, or no permission to write.
     """
     try:
         folder.mkdir(parents=True)
         with (folder / STATES_FILE).open("wb") as file:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a file with holes would fail when they are written
+                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a sparse file would fail when written
             else:
                 file.truncate(num_bytes)
     except OSError as error:
@@ -56,13 +56,13 @@ def allocate(folder: Path, num_bytes: int) -> None:
 
 def refusal(root: Path, num_bytes: int, error: OSError) -> str:
     return (
-        f"the frozen trunk's states ({num_bytes / 1e9:.3g} GB) cannot be kept in {root}: {error.strerror}. Make room, "
-        f"choose another --output-dir, or go on without keeping them: --set training.trunk_cache=false"
+        f"the frozen trunk's states ({num_bytes / 1e9:.3g} GB) cannot be cached in {root}: {error.strerror}. Free disk "
+        f"space, choose another --output-dir, or disable the cache: --set training.trunk_cache=false"
     )
 
 
 def make_room(root: Path, max_bytes: int) -> None:
-    """Remove the caches unused for longest until all together take at most so many bytes."""
+    """Remove the least recently used caches until all together take at most `max_bytes`."""
     whole = [path for path in root.glob(f"[!.]*/{META_FILE}") if is_whole(path.parent)]
     newest_first = sorted(whole, key=lambda path: -path.stat().st_mtime)
     sizes = accumulate(read_meta(path.parent).num_bytes for path in newest_first)
@@ -83,7 +83,7 @@ def read_meta(folder: Path) -> Meta:
 
 
 def map_states(path: Path, meta: Meta, *, shared: bool) -> Tensor:
-    """Map the states [number of states, H] into memory; shared: what is written to them is written to the file."""
+    """Map the states [number of states, H] into memory; if shared, writes to them go to the file."""
     num_values = meta.num_states * meta.width
     flat = torch.from_file(str(path), shared=shared, size=num_values, dtype=getattr(torch, meta.dtype))
     return flat.view(meta.num_states, meta.width)
@@ -91,7 +91,7 @@ def map_states(path: Path, meta: Meta, *, shared: bool) -> Tensor:
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Let one run at a time look for, fill and remove caches; others wait."""
+    """Hold the caches' lock: one run at a time looks up, fills and removes caches; others wait."""
     with contextlib.ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The test split of a run: its loss, the predictions and their scores."""
+"""Evaluation on the test split: the loss, the predictions and their scores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from hf_peft_compare.training.trainer import ExampleDataset
 def evaluate_run(
     run: Run, built: RunComponents, encoded: TokenizedSplits, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
-    """Score the test split: the loss of the references, and what the model writes, or which class it tells."""
+    """Score the test split: the loss of the references, and the generated texts or predicted classes."""
     run.measured.parameters = Parameters(**count_parameters(built.model))
     run.memory.enter(EVALUATION)
     rows = cast("Sequence[Features]", ExampleDataset(encoded.splits["test"], run.test_states))
@@ -72,7 +72,7 @@ def evaluate_run(
 
 
 class Stages:
-    """The stages of a prediction as the progress file shows them, and how long each took, in seconds."""
+    """The stages of prediction that the progress file shows, and the seconds that each took."""
 
     def __init__(self, clock: WallClock, progress: ProgressFile) -> None:
         self._clock, self._progress = clock, progress
@@ -80,7 +80,7 @@ class Stages:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, stage: str) -> None:
-        """End the stage before this one; an empty one only ends it."""
+        """End the previous stage and start this one; an empty string only ends the previous one."""
         self._clock.enter(EVALUATION)
         now = self._clock.seconds[EVALUATION]
         if self._current:
@@ -92,7 +92,7 @@ class Stages:
 
 
 def score_predictions(run: Run, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
-    """Score the predictions, keep the means in the run's measurements; return one row per example."""
+    """Score the predictions and store the mean scores in the run's measurements; return one row per example."""
     answers = [p.text if p.answer is None else p.answer for p in predictions]
     scores = score_texts(answers, [example.reference for example in examples], run.metrics)
     run.measured.results = {name: sum(values) / len(values) for name, values in scores.items()}

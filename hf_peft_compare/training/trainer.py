@@ -1,4 +1,4 @@
-"""The standard Trainer with what every run needs: similar lengths together, packing, small checkpoints."""
+"""The standard Trainer with length-grouped batches, packing, and small checkpoints."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ C = TypeVar("C", bound=TrainerCallback)
 
 
 class ComparisonTrainer(Trainer):
-    """The standard Trainer, but for the order of examples, packing, and checkpoints of what is trained alone."""
+    """The standard Trainer except for the order of examples, packing, and checkpoints of trainable parameters only."""
 
     packs = False
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """Take one micro-batch, packed if the run packs, and see what it computes and keeps in memory."""
+        """Run one micro-batch, packed if the run packs, and measure its FLOPs and activation memory."""
         inputs = pack(inputs) if self.packs else inputs
-        # torch.compile gives up for good on what it meets under a counter of operations.
+        # torch.compile permanently falls back to eager for code that it first meets under a FLOP counter.
         compiled = hasattr(model, "_orig_mod")
         flops = nullcontext() if compiled else find_callback(self, TrainFlops).watching(inputs)
         with flops, find_callback(self, MemoryBreakdown).watching(model, inputs):
@@ -63,14 +63,14 @@ class ComparisonTrainer(Trainer):
         return SimilarLengthSampler(dataset.lengths, chunk_size=chunk_size, seed=self.args.seed)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save what is trained, the parts of it from every process."""
+        """Save the trainable parameters, gathered from every process."""
         path = Path(output_dir or self.args.output_dir or ".") / TRAINABLES_FILE
         save_trainables(_module(self), path, writes=self.args.should_save)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_fsdp_enabled:
             return super()._save_optimizer_and_scheduler(output_dir)
-        # The Trainer would save the frozen base beside them, in every checkpoint.
+        # The Trainer would also save the frozen base in every checkpoint.
         plugin = self.accelerator.state.fsdp_plugin
         save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
         if self.args.should_save:
@@ -87,7 +87,7 @@ def _module(trainer: Trainer) -> nn.Module:
 
 
 class ExampleDataset(Dataset[Features]):
-    """Examples as a torch dataset that knows their lengths, and the states of a frozen trunk if it has them."""
+    """A torch dataset of examples with their lengths, and with the cached states of a frozen trunk if there are any."""
 
     def __init__(self, rows: Sequence[Features], trunk_states: Sequence[Tensor] | None = None):
         self.rows = rows
@@ -111,7 +111,7 @@ def make_trainer(
     extra: Sequence[TrainerCallback] = (),
     trunk_states: Mapping[str, TrunkStates] | None = None,
 ) -> ComparisonTrainer:
-    """Put the standard Trainer around a run's model, data and callbacks."""
+    """Build the standard Trainer from a run's model, data and callbacks."""
     states = trunk_states or {}
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     trainer = ComparisonTrainer(
@@ -142,18 +142,18 @@ def make_trainer(
 
 
 def _packs(run: Run, built: RunComponents, rows: Sequence[Features], *, keeps_states: bool) -> bool:
-    """Whether micro-batches are packed, as the run asks for; where they cannot be, a note says why."""
+    """Return whether micro-batches are packed as configured; if packing is impossible, add a note with the reason."""
     if not run.config.training.packing:
         return False
     some = [rows[i] for i in range(min(2, len(rows)))]
     if not head_of(run.config).generates:
-        reason = "a class head reads one text of each row"
+        reason = "a class head reads one text per row"
     elif run.config.max_text_length < run.config.max_length:
-        reason = "virtual tokens stand before each of them"
+        reason = "virtual tokens precede each of them"
     elif keeps_states:
-        reason = "the states of the frozen trunk are kept"
+        reason = "the states of the frozen trunk are cached"
     elif not can_pack(built.model, some, pad_token_id=built.tokenizer.pad_token_id):
-        reason = "this architecture does not tell them apart in one row"
+        reason = "this architecture cannot separate texts within one row"
     else:
         return True
     run.note(f"Texts were not packed: {reason}.")
@@ -165,13 +165,13 @@ def longest_first(rows: Sequence[Features]) -> list[Features]:
 
 
 def _reduce_logits(head: Head, logits: Any, labels: Tensor) -> Tensor:
-    """Reduce a batch's logits to nats and number of labels [B, 2], so that no one keeps them."""
+    """Reduce a batch's logits to nats and number of labels [B, 2], so that the logits are not accumulated."""
     logits = logits[0] if isinstance(logits, tuple) else logits
     return torch.stack(head.nll(logits, labels), dim=1)
 
 
 def _nats_per_label(prediction: EvalPrediction) -> dict[str, float]:
-    """Give the loss over all labels, tokens or classes: padding and batches do not weigh in it as in the Trainer's."""
+    """Return the mean loss over all tokens or classes; unlike the Trainer's, padding and batches do not affect it."""
     nats, num_labels = prediction.predictions.astype("float64").sum(axis=0)  # type: ignore[union-attr]
     return {"nats_per_label": float(nats / num_labels)}
 
@@ -181,7 +181,7 @@ def find_callback(trainer: Trainer, kind: type[C]) -> C:
 
 
 def history(log_history: Sequence[Mapping[str, Any]]) -> list[HistoryEntry]:
-    """Return the loss curves of a Trainer's log, without what depends on the clock."""
+    """Return the loss curves of a Trainer's log, without entries that depend on wall-clock time."""
     names = {
         "step": "step",
         "epoch": "epoch",

@@ -1,1 +1,1 @@
-"""Files, hashes, formatting, processes, errors of the hub."""
+"""Files, hashes, formatting, processes, hub errors."""

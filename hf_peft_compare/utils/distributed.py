@@ -12,37 +12,35 @@ from hf_peft_compare.core.errors import UserError
 
 
 def process_state() -> PartialState:
-    """Give accelerate's state of this process, which it joins to the others on the first call.
+    """Return accelerate's state of this process; the first call connects it to the other processes.
 
-    Without an accelerator it has to be told to use the CPU, or each process takes itself for the only one.
+    Without an accelerator the CPU has to be requested explicitly, or each process assumes that it is the only one.
     """
     state = PartialState(cpu=on_cpu())
     if state.distributed_type is DistributedType.MULTI_CPU and asks_for_sharding():
-        # accelerate looks for FSDP among GPUs alone; on CPUs, where torch has it too, it would replicate without a word
+        # accelerate enables FSDP only on GPUs; on CPUs, which torch supports too, it would silently replicate
         state._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     return state
 
 
 def on_cpu() -> bool:
-    """Whether there is no CUDA, MPS or other accelerator."""
+    """Return whether there is no CUDA, MPS or other accelerator."""
     return not torch.accelerator.is_available()
 
 
 def asks_for_sharding() -> bool:
-    """Whether `accelerate launch` was told to spread the parameters over its processes.
+    """Return whether `accelerate launch` is configured to shard the parameters over its processes.
 
     Raises:
-        UserError: in a way that leaves no parameters by name, as FSDP 1 and DeepSpeed's ZeRO-3 do.
+        UserError: the sharding keeps no named parameters, as with FSDP 1 and DeepSpeed's ZeRO-3.
     """
     if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
         raise UserError(
-            "DeepSpeed's ZeRO-3 leaves parameters empty between steps, and they could not be hashed, saved or "
-            "restored. Use the fsdp config, which spreads parameters too, or zero_stage: 2."
+            "DeepSpeed's ZeRO-3 leaves parameters empty between steps, so they cannot be hashed, saved or "
+            "restored. Use the fsdp config, which shards parameters too, or zero_stage: 2."
         )
     if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
         return False
     if os.environ.get("FSDP_VERSION", "1") != "2":
-        raise UserError(
-            "FSDP 1 flattens parameters, which then have no names to be hashed and saved by; set fsdp_version: 2."
-        )
+        raise UserError("FSDP 1 flattens parameters, so they cannot be hashed and saved by name; set fsdp_version: 2.")
     return True

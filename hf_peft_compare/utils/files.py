@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and locks that go with their process."""
+"""Atomic writes of files and folders, and file locks that are released when their process ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path to write a file or a folder to, which becomes `path` when the block ends well.
+    """Yield a temporary path for a file or a folder, which is renamed to `path` when the block succeeds.
 
-    A reader sees the old one or the new one, whole, whenever the power goes; a block that fails leaves the old one. A
-    folder can only take the place of an empty one.
+    A reader sees the complete old or the complete new one, even after a power failure; a block that fails leaves the
+    old one. A folder can only replace an empty one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
@@ -28,18 +28,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all; a lone surrogate is written as \\udXXX, which is what JSON calls it."""
+    """Write a text file atomically; a lone surrogate is written as \\udXXX, its escape in JSON."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
 def lock_file(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file; the lock goes with the process, however it ends.
+    """Hold a lock file; the lock is released when the process ends, for whatever reason.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
     """
-    with path.open("a") as file:  # a file that is not ours keeps its content
+    with path.open("a") as file:  # opened to append, so that the content of an existing file is kept
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

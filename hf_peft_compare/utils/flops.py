@@ -11,7 +11,7 @@ from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
 FLOPS = {
-    **flop_registry,  # which lacks the CPU's fused attention
+    **flop_registry,  # lacks the CPU's fused attention
     aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
     aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
         aten._scaled_dot_product_flash_attention_backward
@@ -20,7 +20,7 @@ FLOPS = {
 
 
 class FlopCounter(TorchDispatchMode):
-    """Count the floating-point operations done here."""
+    """Count the floating-point operations executed in this mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do an operation and count it."""
+        """Execute an operation and count it."""
         output = func(*args, **(kwargs or {}))
         self.num_flops += count_flops_of(func, args, kwargs or {}, output)
         return output
 
 
 def count_flops_of(func: Any, args: Any, kwargs: Any, output: Any) -> int:
-    """Return the floating-point operations of one dispatched operation; 0 where no formula is known."""
+    """Return the floating-point operations of one dispatched operation; 0 if no formula is known."""
     if str(func) == "bitsandbytes.gemm_4bit.default":  # x [..., K] by packed weights of shape [N, K]
         x, _, (num_rows, _) = args[:3]
         return 2 * x.numel() * num_rows

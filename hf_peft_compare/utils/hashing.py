@@ -11,17 +11,17 @@ from pathlib import Path
 
 
 def hash_json(value: object) -> str:
-    """Hash a JSON value; equal values have equal hashes whatever their key order."""
+    """Hash a JSON value; the key order does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def stamp_files(files: Mapping[str, Path]) -> str:
-    """Hash the names, sizes and times of files: while these are the same, their contents are taken to be."""
+    """Hash the names, sizes and times of files; while these are unchanged, contents are assumed unchanged."""
     return hash_json([[name, *_size_and_time(path)] for name, path in sorted(files.items())])
 
 
 def hash_files(files: Mapping[str, Path]) -> str:
-    """Hash the names and contents of files, each of which is read once in a process while it does not change."""
+    """Hash the names and contents of files; a process reads each file once unless it changes."""
     return hash_json([[name, _hash_file(path, *_size_and_time(path))] for name, path in sorted(files.items())])
 
 

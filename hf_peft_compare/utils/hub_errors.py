@@ -1,4 +1,4 @@
-"""What went wrong with a hub or a local folder, said so that the user knows what to do."""
+"""Explain errors of the hub or of a local folder, and how to fix them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ KEYS = {"model": "model_name_or_path", "dataset": "dataset"}
 
 
 def explain(what: str, name: str, error: Exception) -> str:
-    """Say in one line why a model or dataset cannot be had and what to do.
+    """Return one line that explains why a model or dataset cannot be loaded and how to fix it.
 
     Args:
         what: "model" or "dataset".
-        name: the hub id or path that was given.
-        error: what the library raised.
+        name: the hub id or path.
+        error: the library's exception.
     """
     from huggingface_hub import errors as hub_errors
 
     chain = _chain(error)
-    use_local = f"or give a local folder: --set {KEYS[what]}=PATH"
+    use_local = f"or use a local folder: --set {KEYS[what]}=PATH"
     prefix = "" if what == "model" else "datasets/"
     if any(isinstance(e, hub_errors.GatedRepoError) for e in chain) or "gated repo" in str(error):
         return (
-            f"{what} {name} is gated. Accept its licence at https://huggingface.co/{prefix}{name}, then log in with "
+            f"{what} {name} is gated. Accept its license at https://huggingface.co/{prefix}{name}, then log in with "
             f"`hf auth login`, {use_local}."
         )
     if any(isinstance(e, hub_errors.RepositoryNotFoundError) for e in chain):
@@ -30,7 +30,7 @@ def explain(what: str, name: str, error: Exception) -> str:
     if Path(name).exists():
         return f"{what} folder {name} cannot be read: {_one_line(error)}"
     if name.startswith((".", "/", "~")):
-        return f"{what} folder {name} does not exist; give an existing folder or a hub id."
+        return f"{what} folder {name} does not exist; use an existing folder or a hub id."
     return (
         f"{what} {name}: there is no such local folder, and the hub cannot be reached or does not have it "
         f"({_one_line(error)}). Check the network, {use_local}."

@@ -1,6 +1,6 @@
-"""Parameters that are spread over the processes of a run (FSDP): whole again where someone has to see them.
+"""Parameters sharded over the processes of a run (FSDP), and gathering them where complete values are needed.
 
-Every process must call these together: a parameter is whole only when each has given its part.
+All processes must call these functions together: gathering a parameter needs the shard of each.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether each process holds a part of the parameters, so that all must run every forward pass together."""
+    """Return whether each process holds a shard of the parameters, so that all must run every forward pass together."""
     return any(isinstance(module, FSDPModule) for module in model.modules())
 
 
 def shard(model: PreTrainedModel) -> None:
-    """Spread a model that is not trained over the processes, as the Trainer does with one that is."""
+    """Shard a model that is not trained over the processes, as the Trainer does with a model that is trained."""
     fsdp2_prepare_model(Accelerator(cpu=on_cpu()), model)
     register_fsdp_forward_method(model, "generate")
 
 
 def reshard(model: nn.Module) -> None:
-    """Let go of what a forward pass has left whole, such as the head: what is read and written are the parts."""
+    """Free parameters that a forward pass has left gathered, such as the head: only shards are read and written."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
 
 
 def part(tensor: Tensor) -> Tensor:
-    """Give what this process holds of a tensor."""
+    """Return this process's shard of a tensor."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Give the whole tensor, to every process."""
+    """Return the full tensor, gathered to every process."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 @torch.no_grad()
 def copy_whole(tensor: Tensor, value: Tensor) -> None:
-    """Copy a whole value, which every process has, into a tensor."""
+    """Copy a full value, available on every process, into a tensor."""
     if isinstance(tensor, DTensor):
         value = distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements, src_data_rank=None)
     tensor.copy_(value)

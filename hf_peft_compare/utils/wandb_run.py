@@ -1,4 +1,4 @@
-"""Weights & Biases as the user has set it up: it asks nothing, and is offline without an account; no torch here."""
+"""Weights & Biases as configured by the user: no prompts, offline without an account. Free of torch imports."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 PROJECT = "hf-peft-compare"
 INIT_SECONDS = 60
-FINISH_SECONDS = 300  # what is not uploaded by then stays on disk, for `wandb sync`
+FINISH_SECONDS = 300  # whatever is not uploaded by then stays on disk, for `wandb sync`
 logger = logging.getLogger(__name__)
 
 
 def is_disabled() -> bool:
-    """Whether the user wants no W&B at all; wandb reads this too, but takes a second to import."""
+    """Return whether W&B is disabled by its own setting, read here since importing wandb takes a second."""
     return os.environ.get("WANDB_MODE") == "disabled"
 
 
 def open_run(*, folder: Path, note: Callable[[str], None], **about: object) -> Any:
-    """Open a W&B run as the user's W&B is set up, offline where that fails or there is no account.
+    """Open a W&B run as configured by the user, offline if that fails or there is no account.
 
     Args:
-        folder: W&B's files go to `wandb` in it.
-        note: is told why a run is offline although there is an account.
+        folder: W&B writes to its subfolder `wandb`.
+        note: called with the reason if a run is offline although there is an account.
         about: group, name, job_type, id and config of the run.
     """
     try:
@@ -56,7 +56,7 @@ def _init(*, folder: Path, mode: Literal["offline"] | None, **about: Any) -> Any
 
 
 def has_account() -> bool:
-    """Whether wandb finds credentials on this machine; it neither asks for them nor calls a server."""
+    """Return whether wandb finds credentials on this machine, without a prompt and without calling a server."""
     import wandb
     from wandb.sdk.lib import wbauth
 

@@ -129,13 +129,13 @@ def test_methods_with_virtual_tokens_train_unpacked_with_the_same_losses(row, tr
     record = train(row, *settings, "training.packing=true", folder="packed")
     assert record.history == expected.history
     assert rows_of_steps == [8] * 6
-    assert record.notes == ["Texts were not packed: virtual tokens stand before each of them."]
+    assert record.notes == ["Texts were not packed: virtual tokens precede each of them."]
 
 
 def test_runs_that_keep_the_states_of_a_trunk_are_not_packed(train, rows_of_steps):
     record = train("last_layers", "training={num_train_epochs: 2, packing: true, trunk_cache: true}")
     assert rows_of_steps == [8] * 6
-    assert record.notes == ["Texts were not packed: the states of the frozen trunk are kept."]
+    assert record.notes == ["Texts were not packed: the states of the frozen trunk are cached."]
 
 
 def test_a_note_is_made_once_however_often_the_model_is_built(train, monkeypatch):

@@ -172,7 +172,7 @@ def test_a_folder_that_does_not_exist_is_a_user_error(name, load):
 
 
 def test_without_the_hub_the_error_says_how_to_use_a_local_folder(load):
-    with pytest.raises(UserError, match="the hub cannot be reached.*or give a local folder: --set dataset=PATH"):
+    with pytest.raises(UserError, match="the hub cannot be reached.*or use a local folder: --set dataset=PATH"):
         load("dataset=someone/some-news")
 
 

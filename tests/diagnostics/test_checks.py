@@ -225,7 +225,7 @@ def test_the_command_says_what_was_expected_and_what_was_found(tiny_study, tmp_p
     assert cli.main(["doctor", study]) == 0
     printed = capsys.readouterr().out
     assert "lora (LoRA)" in printed
-    assert "expected: merged into a plain model the same logits" in printed
+    assert "expected: the same logits after merging into a plain model" in printed
     assert "18 checks of 2 rows: 8 ok, 0 problem, 10 does not apply" in printed
     monkeypatch.setattr(factory.transformers, "set_seed", lambda seed: None)
     assert cli.main(["doctor", study, "--method", "lora", "--json"]) == 1

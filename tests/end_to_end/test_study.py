@@ -114,7 +114,7 @@ BAD_INPUT = {
     "no such target module": (["--set", "methods.lora.target_modules=[q_proj]"], "c_attn"),
     "longer than the context": (["--set", "max_length=1000"], "has 128"),
     "a summary too long": (["--set", "max_length=12"], "max_length"),
-    "batch that does not divide": (["--set", "training.gradient_accumulation_steps=3"], "must divide"),
+    "batch that does not divide": (["--set", "training.gradient_accumulation_steps=3"], "must be divisible"),
     "a disk that cannot be written": (["--output-dir", "/proc/nowhere"], "Choose another --output-dir"),
 }
 

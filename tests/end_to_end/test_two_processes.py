@@ -84,7 +84,7 @@ def test_sharded_over_two_processes_a_run_is_that_of_one(study_file, command, tr
     for row in FIVE_STEPS["methods"]:
         folder, alone = tmp_path / f"runs/tiny/{row}-seed0", train(row, NO_DROPOUT, **FIVE_STEPS)
         sharded = read_record(folder)
-        assert sharded.notes == ["Parameters were spread over 2 processes (FSDP)."]
+        assert sharded.notes == ["Parameters were sharded over 2 processes (FSDP)."]
         assert sharded.parameters == alone.parameters
         assert sharded.results == pytest.approx(alone.results, abs=1e-5)
         written, alone_written = map(read_predictions, (folder, tmp_path / folder.name))

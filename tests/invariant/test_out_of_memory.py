@@ -35,8 +35,8 @@ def test_the_micro_batch_halves_until_it_fits_at_the_same_effective_batch(train,
     for one, other in zip(halved.history, small.history, strict=True):
         assert known(one) == pytest.approx(known(other), abs=1e-6)  # validation is halved too, which rounds otherwise
     assert len(halved.notes) == 2  # 8 to 4, 4 to 2
-    assert "micro-batch of 8; went on with 4" in halved.notes[0]
-    assert "micro-batch of 4; went on with 2" in halved.notes[1]
+    assert "micro-batch of 8; continued with 4" in halved.notes[0]
+    assert "micro-batch of 4; continued with 2" in halved.notes[1]
     assert small.notes == []
 
 

@@ -78,5 +78,5 @@ def test_virtual_tokens_leave_less_room(tiny_study):
 
 def test_a_batch_that_does_not_divide_is_refused(tiny_study):
     config = config_of(tiny_study("training.gradient_accumulation_steps=3"))
-    with pytest.raises(UserError, match="train_batch_size is 8; it must divide"):
+    with pytest.raises(UserError, match="train_batch_size is 8; it must be divisible"):
         batch_shapes(config, find_lengths(config, None))

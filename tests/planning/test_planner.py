@@ -10,7 +10,7 @@ from hf_peft_compare.planning import planner
 from hf_peft_compare.planning.devices import DEVICES, MEASURED, cpu
 from hf_peft_compare.planning.lengths import find_lengths
 from hf_peft_compare.planning.meta_models import AnyTokenizer, local_tokenizer, plan_architecture, trace_base
-from hf_peft_compare.planning.planner import Ground, configs_of, plan_run, plan_study
+from hf_peft_compare.planning.planner import SharedInputs, configs_of, plan_run, plan_study
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def plan(tiny_study):
     def make(row, *overrides, device=None, **keys):
         config, _ = tiny_study(*overrides, **keys).resolve(row=row, seed=0)
         tokenizer = local_tokenizer(config)
-        ground = Ground(
+        shared = SharedInputs(
             base=trace_base(plan_architecture(config)),
             tokenizer=tokenizer or AnyTokenizer(),
             lengths=find_lengths(config, tokenizer),
             device=device or cpu(),
         )
-        return plan_run(config, ground)
+        return plan_run(config, shared)
 
     return make
 
@@ -138,9 +138,9 @@ def test_a_real_run_measures_what_was_planned(row, plan, train):
     ("architecture", "words"),
     [
         ("{model_type: gpt22}", "unknown architecture.model_type 'gpt22'. Near: gpt2"),
-        ("{model_type: vit}", "no model can be built of architecture vit"),
-        ("{model_type: gpt2, n_head: 7}", "no model can be built of architecture gpt2: .*divisible"),
-        ("{model_type: gpt2, n_embd: wide}", "no model can be built of architecture gpt2: .*n_embd"),
+        ("{model_type: vit}", "no model can be built from architecture vit"),
+        ("{model_type: gpt2, n_head: 7}", "no model can be built from architecture gpt2: .*divisible"),
+        ("{model_type: gpt2, n_embd: wide}", "no model can be built from architecture gpt2: .*n_embd"),
     ],
 )
 def test_an_architecture_that_cannot_be_built_is_refused(architecture, words, tiny_study):

@@ -47,5 +47,5 @@ def test_gradients_are_clipped_at_one_in_every_run_of_the_main_study(build):
 
 @pytest.mark.parametrize("accumulation", [3, 16])
 def test_an_effective_batch_that_does_not_divide_is_a_user_error(accumulation, build):
-    with pytest.raises(UserError, match=f"train_batch_size is 8; it must divide by 1 process.* × {accumulation}"):
+    with pytest.raises(UserError, match=f"train_batch_size is 8; it must be divisible by 1 process.* × {accumulation}"):
         build("lora", f"training.gradient_accumulation_steps={accumulation}")

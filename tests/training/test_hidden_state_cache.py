@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(train, tmp_path, monk
 def test_a_folder_that_cannot_be_written_is_one_clear_error(train, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "cache").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match="cannot be kept in .*training.trunk_cache=false"):
+    with pytest.raises(UserError, match="cannot be cached in .*training.trunk_cache=false"):
         train("last_layers", folder="a/run")
     assert train("last_layers", OFF, folder="a/again").finished
 

@@ -214,7 +214,7 @@ def test_any_error_leaves_a_failed_record(train, monkeypatch, tmp_path):
         (("num_train_samples=100",), "ask for at most"),
         (("methods.lora.target_modules=[nothing]",), "target_modules 'nothing' not found"),
         (("max_length=20",), "max_length"),
-        (("training.gradient_accumulation_steps=3",), "must divide"),
+        (("training.gradient_accumulation_steps=3",), "must be divisible"),
     ],
 )
 def test_bad_input_is_a_user_error_without_a_record(overrides, message, train, tmp_path):

@@ -30,9 +30,9 @@ def caused_by(cause):
         ("dataset", "https://huggingface.co/datasets/some/thing", "dataset"),
     ],
 )
-def test_a_gated_repository_names_its_licence_page_and_the_login(what, page, key, wrap):
+def test_a_gated_repository_names_its_license_page_and_the_login(what, page, key, wrap):
     text = explain(what, "some/thing", wrap(hub_error(GatedRepoError)))
-    assert f"Accept its licence at {page}, then log in with `hf auth login`" in text
+    assert f"Accept its license at {page}, then log in with `hf auth login`" in text
     assert f"--set {key}=PATH" in text
 
 

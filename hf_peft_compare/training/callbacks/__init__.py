@@ -1,6 +1,6 @@
 """Callbacks for the standard `transformers.Trainer`: clocks, memory, the best state, progress, Weights & Biases.
 
-Those that measure are exported into checkpoints, so that a resumed run goes on counting where it was.
+Callbacks that measure are saved in checkpoints, so that a resumed run continues its counts.
 """
 
 from hf_peft_compare.training.callbacks.best_state import BestState

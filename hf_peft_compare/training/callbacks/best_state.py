@@ -1,4 +1,4 @@
-"""The best trainable state by validation loss, kept on disk; training stops when it no longer gets better."""
+"""The best trainable state by validation loss, saved to disk, with early stopping."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BEST_FILE = "best.safetensors"
 class BestState(TrainerCallback, ExportableState):
     """Save the trainable parameters whenever the validation loss is the lowest so far, and stop early.
 
-    Only what is trained is kept, so it is small and works for every method; transformers' own
+    Only trainable parameters are saved, so the file is small and this works for every method; transformers' own
     `load_best_model_at_end` fails for prompt learning and some adapters.
 
     Args:
-        folder: where the file of the best state stands.
+        folder: the folder of the best state's file.
         patience: evaluations without improvement before training stops; None: never.
     """
 
@@ -54,7 +54,7 @@ class BestState(TrainerCallback, ExportableState):
         model: Any = None,
         **_: object,
     ) -> None:
-        """Keep the state if it is the best, and stop where patience is at its end."""
+        """Save the state if it is the best; stop training when patience runs out."""
         if (metrics or {})[METRIC] < self.best_loss:
             self.best_loss, self.best_step, self.best_epoch = (metrics or {})[METRIC], state.global_step, state.epoch
             self.evaluations_without_improvement = 0
@@ -69,7 +69,7 @@ class BestState(TrainerCallback, ExportableState):
         return Validation(best_loss=self.best_loss, best_step=self.best_step, best_epoch=self.best_epoch)
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
+        """Return the state that checkpoints save."""
         attributes = ("best_loss", "best_step", "best_epoch", "evaluations_without_improvement")
         return {
             "args": {"folder": self.folder, "patience": self.patience},

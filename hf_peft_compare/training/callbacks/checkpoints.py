@@ -11,7 +11,7 @@ MARKER = "complete"
 
 
 class CheckpointMarker(TrainerCallback):
-    """Mark each checkpoint once it is whole; a killed process leaves one without the mark, which is never read."""
+    """Mark each checkpoint once it is complete; one left by a killed process has no mark and is never read."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Mark the checkpoint of this step."""
@@ -20,6 +20,6 @@ class CheckpointMarker(TrainerCallback):
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Give the newest whole checkpoint of a folder, None if there is none."""
+    """Return the newest complete checkpoint of a folder, or None."""
     whole = [marker.parent for marker in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{MARKER}")]
     return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)

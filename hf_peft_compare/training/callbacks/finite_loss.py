@@ -1,4 +1,4 @@
-"""A loss that is not a number ends the run."""
+"""Stop a run whose loss is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hf_peft_compare.training.callbacks.best_state import METRIC
 
 
 class FiniteLoss(TrainerCallback):
-    """Raise RunFailed as soon as a logged training or validation loss is nan or infinite."""
+    """Raise RunFailed as soon as a logged training or validation loss is NaN or infinite."""
 
     def on_log(
         self,

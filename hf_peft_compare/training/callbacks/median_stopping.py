@@ -1,4 +1,4 @@
-"""Giving up: a trial that is worse than most before it is stopped early."""
+"""Median stopping: end a tuning trial early if it is worse than most earlier trials."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hf_peft_compare.training.callbacks.best_state import METRIC
 
 
 class MedianStopping(TrainerCallback):
-    """Stop training once a validation loss is above what it has to stay below.
+    """Stop training once a validation loss exceeds its threshold.
 
     Args:
-        losses: one for each evaluation, in order; later ones are not judged.
+        losses: the threshold of each evaluation, in order; later evaluations have none.
     """
 
     def __init__(self, losses: Sequence[float]):
@@ -27,7 +27,7 @@ class MedianStopping(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: object,
     ) -> None:
-        """Compare the newest validation loss with the one of its place."""
+        """Compare the newest validation loss with the threshold of its evaluation."""
         number = sum(METRIC in entry for entry in state.log_history)
         if 0 < number <= len(self.losses) and (metrics or {})[METRIC] > self.losses[number - 1]:
             control.should_training_stop = True

@@ -1,4 +1,4 @@
-"""What training holds in memory: weights, gradients, optimizer and activations, counted tensor by tensor."""
+"""Memory of training by part: weights, gradients, optimizer state and activations, counted tensor by tensor."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transformers.trainer_callback import ExportableState
 from hf_peft_compare.utils.sharding import is_sharded, part
 
 KEYS = ("weights_bytes", "gradients_bytes", "optimizer_bytes", "activations_bytes")
-ENOUGH = 3  # of equal size, since attention keeps more of a padded batch than of one without padding
+ENOUGH = 3  # micro-batches of equal size, since attention keeps more of a padded batch than of one without padding
 
 
 class MemoryBreakdown(TrainerCallback, ExportableState):
-    """Count the bytes of everything that one process keeps between the forward pass and the end of a step.
+    """Count the bytes of all tensors that one process holds between the forward pass and the end of a step.
 
     | key               | what is counted                                                                          |
     |-------------------|------------------------------------------------------------------------------------------|
@@ -27,13 +27,13 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
     | optimizer_bytes   | the optimizer's tensors after it                                                         |
     | activations_bytes | what autograd saved for the backward pass of the largest micro-batch, beside the weights |
 
-    Memory that several tensors share counts once, and of tensors that are spread over processes this one's part. It is
-    a count of tensors, exact on any device, and not what an allocator held: temporary results are in `PeakCudaMemory`
-    alone. Weights that autocast has cast are activations.
+    Memory shared by several tensors counts once; of sharded tensors only this process's shard counts. This is a count
+    of tensors, exact on any device, and not the memory held by an allocator: temporary results appear only in
+    `PeakCudaMemory`. Copies of weights cast by autocast count as activations.
 
-    With gradient checkpointing activations_bytes is None: what is kept of each block stands in no graph, and what is
-    computed again for it is saved and gone within the backward pass. So it is where weights are spread over processes:
-    what is gathered of them for a pass could not be told from activations.
+    With gradient checkpointing activations_bytes is None: the kept inputs of each block are in no autograd graph, and
+    recomputed activations are saved and freed within the backward pass. It is also None where weights are sharded over
+    processes: weights gathered for a pass could not be distinguished from activations.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
         model: Any = None,
         **kwargs: object,
     ) -> None:
-        """Count the gradients of the first step; all others have as many."""
+        """Count the gradients of the first step; all other steps have as many."""
         if "gradients_bytes" not in self.num_bytes:
             self.num_bytes["gradients_bytes"] = _num_bytes(p.grad for p in model.parameters() if p.grad is not None)
 
@@ -73,15 +73,15 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
         optimizer: Any = None,
         **kwargs: object,
     ) -> None:
-        """Count what the first step left in the optimizer."""
+        """Count the optimizer state after the first step."""
         if "optimizer_bytes" not in self.num_bytes:
             self.num_bytes["optimizer_bytes"] = _num_bytes(_tensors(optimizer.state.values()))
 
     @contextmanager
     def watching(self, model: nn.Module, inputs: Mapping[str, object]) -> Iterator[None]:
-        """Count the activations of one micro-batch, unless enough of at least its size in every way were counted.
+        """Count one micro-batch's activations, unless enough micro-batches as large in every dimension were counted.
 
-        Larger ones are few, so most steps are not slowed. No hook outlives the block, whatever is raised in it.
+        Larger ones are rare, so most steps are not slowed. The hooks are removed even if the block raises.
         """
         sizes = tuple(size for value in inputs.values() if isinstance(value, Tensor) for size in value.shape)
         num_larger = sum(all(map(int.__le__, sizes, watched)) for watched in self._watched)
@@ -103,29 +103,29 @@ class MemoryBreakdown(TrainerCallback, ExportableState):
         self.num_bytes["activations_bytes"] = max(self.num_bytes.get("activations_bytes", 0), num_bytes)
 
     def forget(self) -> None:
-        """Begin anew, after an attempt that ran out of memory."""
+        """Reset, after an attempt that ran out of memory."""
         self.num_bytes.clear()
         self._watched.clear()
 
     def results(self) -> dict[str, int | None]:
-        """Give every key of the table above."""
+        """Return every key of the table above."""
         return {key: self.num_bytes.get(key) for key in KEYS}
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
+        """Return the state that checkpoints save."""
         return {"args": {}, "attributes": {"num_bytes": dict(self.num_bytes)}}
 
 
 def _weights(model: nn.Module) -> Iterator[Tensor]:
     yield from model.parameters()
     yield from model.buffers()
-    for parameter in model.parameters():  # of bitsandbytes: the scales of packed weights, and the tables of values
+    for parameter in model.parameters():  # bitsandbytes: the scales of packed weights and the tables of values
         if (state := getattr(parameter, "quant_state", None)) is not None:
             yield from _tensors([vars(state), vars(state.state2) if state.state2 else {}])
 
 
 def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
-    """Find the tensors in nested dictionaries and sequences."""
+    """Yield the tensors in nested dictionaries and sequences."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -134,7 +134,7 @@ def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
 
 
 def _num_bytes(tensors: Iterable[Tensor]) -> int:
-    """Sum what the tensors' memory takes, shared memory once."""
+    """Return the total bytes of the tensors' memory; shared memory counts once."""
     parts = map(part, tensors)
     return sum({_address(tensor): tensor.untyped_storage().nbytes() for tensor in parts}.values())
 

@@ -1,4 +1,4 @@
-"""Peak CUDA memory, training apart from evaluation, above what stood there before."""
+"""Peak CUDA memory of training and of evaluation, above the memory allocated before the run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class PeakCudaMemory(PhaseCallback):
     | key                                         | what it is                                              |
     |---------------------------------------------|---------------------------------------------------------|
     | baseline_bytes                              | allocated before the run loaded anything                |
-    | {train,evaluation}_peak_allocated_bytes     | most that tensors took at once, above the baseline      |
-    | {train,evaluation}_peak_reserved_bytes      | most that the allocator held at once, above the baseline |
+    | {train,evaluation}_peak_allocated_bytes     | peak memory of tensors, above the baseline              |
+    | {train,evaluation}_peak_reserved_bytes      | peak memory of the allocator, above the baseline        |
 
-    All values are None without CUDA. A phase's peak includes what stays loaded during it, the model first of all.
+    All values are None without CUDA. A phase's peak includes everything loaded during it, above all the model.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class PeakCudaMemory(PhaseCallback):
         self._phase: str | None = None
 
     def enter(self, phase: str | None) -> None:
-        """Keep the peaks of the phase that ends, and begin anew."""
+        """Store the peaks of the phase that ends, and reset them."""
         if not self.available:
             return
         if self._phase in (TRAIN, EVALUATION):
@@ -41,16 +41,16 @@ class PeakCudaMemory(PhaseCallback):
         self.peaks[key] = max(self.peaks.get(key, 0), peak_bytes - (self.baseline_bytes or 0))
 
     def forget(self) -> None:
-        """Begin anew, after an attempt that ran out of memory."""
+        """Reset, after an attempt that ran out of memory."""
         self.enter(None)
         self.peaks.clear()
 
     def results(self) -> dict[str, int | None]:
-        """Give every key of the table above."""
+        """Return every key of the table above."""
         keys = [f"{phase}_peak_{kind}_bytes" for phase in (TRAIN, EVALUATION) for kind in ("allocated", "reserved")]
         return {"baseline_bytes": self.baseline_bytes, **{key: self.peaks.get(key) for key in keys}}
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps: the peaks until now."""
+        """Return the state that checkpoints save: the peaks so far."""
         self.enter(self._phase)
         return {"args": {}, "attributes": {"peaks": dict(self.peaks)}}

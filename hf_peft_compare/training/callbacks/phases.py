@@ -1,4 +1,4 @@
-"""Which phase a Trainer is in: training, evaluating or saving."""
+"""The phase of a Trainer: training, evaluation or saving."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ PHASES = (TRAIN, EVALUATION, SAVE, LOAD)
 
 
 class PhaseCallback(TrainerCallback, ExportableState):
-    """Call `enter(phase)` whenever a Trainer goes from one phase to another; None: outside of all.
+    """Call `enter(phase)` whenever a Trainer changes its phase; None: outside of all phases.
 
-    A Trainer says beforehand, in its control, that it will evaluate or save next, and afterwards that it has.
+    A Trainer announces evaluating and saving in its control beforehand, and calls back afterwards.
     """
 
     def enter(self, phase: str | None) -> None:
-        """Leave the present phase and begin another."""
+        """Leave the current phase and enter another."""
         raise NotImplementedError
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Begin training."""
+        """Enter training."""
         self.enter(TRAIN)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Leave training where the Trainer will evaluate or save next."""
+        """Leave training if the Trainer will evaluate or save next."""
         if control.should_evaluate or control.should_save:
             self.enter(EVALUATION if control.should_evaluate else SAVE)
 
@@ -37,15 +37,15 @@ class PhaseCallback(TrainerCallback, ExportableState):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Evaluation is over: saving comes next, or training."""
+        """Leave evaluation: enter saving or training."""
         self.enter(SAVE if control.should_save else TRAIN)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Saving is over."""
+        """Leave saving."""
         self.enter(TRAIN)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Training is over."""
+        """Leave training."""
         self.enter(None)

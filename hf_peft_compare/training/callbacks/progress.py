@@ -1,4 +1,4 @@
-"""A run's progress as a small file that another process shows."""
+"""A run's progress in a small file that another process displays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_WRITES = 0.3
 
 
 class ProgressFile(TrainerCallback):
-    """Write what a run does now: `phase`, `step` of `num_steps`, and the last `loss`.
+    """Write a run's current state: `phase`, `step` of `num_steps`, and the last `loss`.
 
     Args:
         folder: the run's folder; None: nothing is written (on all processes but the first).
@@ -27,7 +27,7 @@ class ProgressFile(TrainerCallback):
 
     def update(self, phase: str, *, step: int = 0, num_steps: int = 0, force: bool = True) -> None:
         """Write the progress, at most a few times a second unless forced."""
-        if self.folder is None or not self.folder.is_dir():  # bad input leaves no folder behind
+        if self.folder is None or not self.folder.is_dir():  # invalid input leaves no folder behind
             return
         if not (force or monotonic() - self._written > SECONDS_BETWEEN_WRITES):
             return
@@ -51,5 +51,5 @@ class ProgressFile(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Note the loss."""
+        """Store the loss."""
         self.loss = (logs or {}).get("loss", self.loss)

@@ -1,4 +1,4 @@
-"""The arithmetic of training: counted in a few micro-batches, and in all others by their size."""
+"""FLOPs of training: counted in a few micro-batches, extrapolated to all others by their size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from transformers.trainer_callback import ExportableState
 
 from hf_peft_compare.utils.flops import FlopCounter
 
-ENOUGH = 3  # micro-batches to count in, since counting slows them
+ENOUGH = 3  # micro-batches that are counted; counting slows them
 
 
 class TrainFlops(TrainerCallback, ExportableState):
     """Count the floating-point operations of the forward and backward passes of one process.
 
-    Operations are counted in the first few micro-batches. Per padded column they hardly differ between micro-batches,
-    so all columns that training has seen tell the rest.
+    Operations are counted in the first few micro-batches. Operations per padded column hardly differ between
+    micro-batches, so the total follows from the number of columns that training has processed.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class TrainFlops(TrainerCallback, ExportableState):
 
     @contextmanager
     def watching(self, inputs: Mapping[str, Any]) -> Iterator[None]:
-        """Note one micro-batch, and count in it unless enough were counted."""
+        """Record the size of one micro-batch, and count its operations unless enough were counted."""
         states = inputs.get("trunk_states")
         num_columns = prod((inputs["input_ids"] if states is None else states).shape[:2])
         self.num_columns += num_columns
@@ -44,10 +44,10 @@ class TrainFlops(TrainerCallback, ExportableState):
         self.num_counted_columns += num_columns
 
     def result(self) -> float | None:
-        """Give the operations of all micro-batches; None where nothing was trained."""
+        """Return the operations of all micro-batches; None if nothing was trained."""
         return self.num_flops * self.num_columns / self.num_counted_columns if self.num_counted_columns else None
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
+        """Return the state that checkpoints save."""
         kept = ("num_flops", "num_counted_columns", "num_columns", "_num_counted")
         return {"args": {}, "attributes": {name: getattr(self, name) for name in kept}}

@@ -1,4 +1,4 @@
-"""How many parameters are trained, and which values they had before the first step."""
+"""The number of trainable parameters, and the hash of their values before the first step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hf_peft_compare.models.trainable_parameters import count_parameters, hash_t
 
 
 class TrainableParameters(TrainerCallback, ExportableState):
-    """Count parameters and hash the initial trainables when training begins.
+    """Count parameters and hash the initial trainable parameters when training begins.
 
     | key               | what it is                                           |
     |-------------------|------------------------------------------------------|
-    | counts            | trainable_params and total_params, shared ones once   |
+    | counts            | trainable_params and total_params, shared ones once  |
     | initial_sha256    | hash of the trainable parameters before the first step |
     """
 
@@ -31,11 +31,11 @@ class TrainableParameters(TrainerCallback, ExportableState):
         model: Any = None,
         **kwargs: object,
     ) -> None:
-        """Count and hash, unless a checkpoint brought the hash of the run's real beginning."""
+        """Count and hash, unless a checkpoint restored the hash of the run's actual start."""
         self.counts = count_parameters(model)
         if self.initial_sha256 is None:
             self.initial_sha256 = hash_trainables(model)
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
+        """Return the state that checkpoints save."""
         return {"args": {}, "attributes": {"counts": self.counts, "initial_sha256": self.initial_sha256}}

@@ -1,4 +1,4 @@
-"""Four clocks: training, evaluation, saving and loading are timed apart."""
+"""Four clocks, one each for training, evaluation, saving and loading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WallClock(PhaseCallback):
     | seconds["save"]      | checkpoints, the best state, the tuned model             |
     | seconds["load"]      | data, tokenization, model                                |
 
-    The GPU is waited for where a phase ends, and only there.
+    The GPU is synchronized only where a phase ends.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class WallClock(PhaseCallback):
         self._since = 0.0
 
     def enter(self, phase: str | None) -> None:
-        """Stop the clock of the present phase and start another."""
+        """Stop the clock of the current phase and start another."""
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.synchronize()
         now = perf_counter()
@@ -49,6 +49,6 @@ class WallClock(PhaseCallback):
             self.enter(None)
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps: the seconds until now."""
+        """Return the state that checkpoints save: the seconds so far."""
         self.enter(self._phase)
         return {"args": {}, "attributes": {"seconds": dict(self.seconds)}}

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class WandbSink(TrainerCallback):
-    """Log one run to W&B, which may fail without any harm to the run.
+    """Log one run to W&B; a failure of W&B does not affect the run.
 
     | key                                       | what is logged                                          |
     |-------------------------------------------|---------------------------------------------------------|
@@ -37,7 +37,7 @@ class WandbSink(TrainerCallback):
     | predictions                               | a table: id, source, reference, prediction, each score  |
 
     The run is offline unless the user is logged in to W&B; `wandb sync <folder>/wandb/offline-run-*` uploads it later.
-    Mode and project are the user's where W&B's own variables or settings files set them.
+    W&B's own environment variables and settings files may set mode and project.
 
     Args:
         config: the resolved run.
@@ -52,7 +52,7 @@ class WandbSink(TrainerCallback):
         self._logs = False
 
     def start(self) -> None:
-        """Open the W&B run, on the main process alone; an interrupted one goes on under its id."""
+        """Open the W&B run, on the main process only; an interrupted run continues under its id."""
         if is_disabled() or self._run is not None or not process_state().is_main_process:
             return
         with self._tolerating("starting"):
@@ -69,7 +69,7 @@ class WandbSink(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Log the training loss and what comes with it."""
+        """Log the training loss and the values logged with it."""
         if "loss" in (logs or {}):
             kept = {f"train/{name}": value for name, value in (logs or {}).items() if name in CURVES}
             self._log(kept, state.global_step)
@@ -95,7 +95,7 @@ class WandbSink(TrainerCallback):
             if predictions:
                 self._run.log({"predictions": _table(predictions)})
             if record.finished:
-                self._id_path.unlink(missing_ok=True)  # what comes after is another run
+                self._id_path.unlink(missing_ok=True)  # whatever follows is another run
 
     def close(self, exit_code: int = 0) -> None:
         """End the W&B run; safe to call at any time, and twice."""
@@ -111,12 +111,12 @@ class WandbSink(TrainerCallback):
 
     @contextmanager
     def _tolerating(self, doing: str) -> Iterator[None]:
-        """Note a failure of W&B and log no more, rather than let it end the run."""
+        """Turn a failure of W&B into a note and stop logging, instead of ending the run."""
         try:
             yield
         except Exception as error:
             self._logs = False
-            self._note(f"W&B failed while {doing}, so its log is not whole ({type(error).__name__}: {error}).")
+            self._note(f"W&B failed while {doing}, so its log is incomplete ({type(error).__name__}: {error}).")
 
     def _note(self, note: str) -> None:
         self.notes.append(note)
@@ -138,7 +138,7 @@ class WandbSink(TrainerCallback):
         return self.folder / "wandb" / ID_FILE
 
     def _run_id(self) -> str:
-        """Give the id that this folder's unfinished run has, or a new one where there is none or its config differs."""
+        """Return the id of this folder's unfinished run, or a new one if there is none or its config differs."""
         path = self._id_path
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file() and path.read_text().startswith(self.config.hash):
@@ -149,7 +149,7 @@ class WandbSink(TrainerCallback):
 
 
 def summarize(record: RunRecord) -> dict[str, float | str]:
-    """Return a record's final figures under W&B's slashed names; what is unknown is left out."""
+    """Return a record's final figures under W&B's slashed names; unknown values are left out."""
     parameters = record.parameters
     groups: dict[str, Mapping[str, float | None]] = {
         "test": record.results,
