@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> int:
-    """Run the benchmarks named on the command line; return the exit status: 0 done, 1 a benchmark failed, 2 invalid input."""
+    """Run the benchmarks named on the command line; return 0: done, 1: a benchmark failed, or 2: invalid input."""
     options = _parser().parse_args()
     whole = not options.quick and not options.names
     try:

@@ -48,7 +48,7 @@ GPU_ONLY = ("packing, flex_attention",)
 
 
 class WatchHost(CountFlops):
-    """Take turns of some steps; during warm-up, count the FLOPs of one step and the host's synchronizations in others."""
+    """Take turns of some steps; during warm-up, count the FLOPs of one step and the host's waits in others."""
 
     def __init__(self, turns: Turns, *, steps: int):
         super().__init__(turns, steps=steps)
@@ -157,7 +157,7 @@ def plain_steps(config: RunConfig, rows: list[dict[str, Any]], steps: int, folde
     """Train the stock model with stock peft and Trainer, in the same precision."""
     recipes.make_trainer(
         recipes.random_model(load_architecture(config), config),
-        [recipes.labelled(row) for row in rows],
+        [recipes.labeled(row) for row in rows],
         data_collator=recipes.pad_to(config.max_text_length, load_tokenizer(config)),
         callbacks=[TakeTurns(turns, steps=steps)],
         output_dir=folder,

@@ -12,7 +12,7 @@ from hf_peft_compare.config.schema import RunConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Turns of each side and steps of a turn, shortest and longest example, labelled and generated tokens, prompts."""
+    """Turns of each side and steps of a turn, shortest and longest example, labeled and generated tokens, prompts."""
 
     repetitions: int = 5
     steps: int = 10

@@ -62,7 +62,7 @@ def last_layers(base: Any, *, num_layers: int) -> Any:
     return base
 
 
-def labelled(row: Mapping[str, Any]) -> dict[str, list[int]]:
+def labeled(row: Mapping[str, Any]) -> dict[str, list[int]]:
     """Return an encoded example with a label for every column, -100 where nothing is scored."""
     tokens = list(row["input_ids"])
     num_prompt_tokens = len(tokens) - row["num_completion_tokens"]

@@ -111,7 +111,7 @@ def plain_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> Non
     """Train the stock model on the same batches, with labels and logits of every column."""
     recipes.make_trainer(
         recipes.random_model(load_architecture(config), config),
-        [recipes.labelled(row) for row in ours.in_our_order(config, _rows(config, size))],
+        [recipes.labeled(row) for row in ours.in_our_order(config, _rows(config, size))],
         data_collator=recipes.pad_to(config.max_text_length, load_tokenizer(config)),
         callbacks=[CountFlops(turns)],
         output_dir=folder,

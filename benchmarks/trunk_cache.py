@@ -92,7 +92,7 @@ def plain_epochs(config: RunConfig, rows: Sequence[dict[str, Any]], folder: str,
     turns.begin()
     recipes.make_trainer(
         model,
-        [recipes.labelled(row) for row in rows],
+        [recipes.labeled(row) for row in rows],
         data_collator=collator,
         callbacks=[TakeTurns(turns, steps=None)],
         output_dir=folder,

@@ -18,7 +18,7 @@ import pytest  # noqa: E402
 import yaml  # noqa: E402
 from visual import asking, rooms, seen, tiny_clip, tiny_resnet  # noqa: E402, F401 - fixtures
 
-# What a test asks for, or where it is, says in which tier it is.
+# A test's fixtures or its folder determine its tier.
 MARKS_OF_FIXTURES = {
     "train": "slow",
     "start": "slow",
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say in one line how many tests were skipped, and why."""
+    """Print in one line how many tests were skipped, and why."""
     skipped = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
     if skipped:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(skipped).most_common())
@@ -50,13 +50,13 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def no_wandb(monkeypatch):
-    """Whatever the machine's settings, no test writes to Weights & Biases."""
+    """Disable Weights & Biases in every test, whatever the machine's settings."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
 
 
 @pytest.fixture
 def no_wandb_account(no_wandb, monkeypatch, tmp_path):
-    """A machine on which nobody has logged in to W&B; what wandb keeps beside the run stays in the test's folder."""
+    """A machine on which nobody has logged in to W&B; other files of wandb stay in the test's folder."""
     import wandb
 
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
@@ -187,7 +187,7 @@ def train(tiny_study, tmp_path):
 
 @pytest.fixture
 def interrupt_at(monkeypatch):
-    """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; gives the step of every one that is begun."""
+    """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; returns the step of every one that starts."""
 
     from hf_peft_compare.training.trainer import ComparisonTrainer
 
@@ -208,7 +208,7 @@ def interrupt_at(monkeypatch):
 
 @pytest.fixture(scope="session")
 def test_data():
-    """The folder with small real checkpoints and data; tests that need it are skipped where it is not given."""
+    """The folder with small real checkpoints and data; tests that need it are skipped if it is not configured."""
     folder = os.environ.get("HF_PEFT_COMPARE_TEST_DATA")
     if not folder:
         pytest.skip("HF_PEFT_COMPARE_TEST_DATA is not set: no folder with real checkpoints and data")

@@ -1,4 +1,4 @@
-"""Finished runs of every kind on one small base, made in no time: their parameters are moved at random."""
+"""Finished runs of every kind on one small base, created without training: their parameters are changed at random."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save_base(folder: Path) -> Path:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<eos>")
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    # Wide random weights, so that what is generated depends on all that was read.
+    # Wide random weights, so that generated text depends on the whole input.
     shape: dict[str, Any] = {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 128, "initializer_range": 0.4}
     GPT2LMHeadModel(GPT2Config(**shape, vocab_size=len(tokenizer))).save_pretrained(folder)
     return folder
@@ -90,7 +90,7 @@ def make_record(config: RunConfig, **changes: Any) -> RunRecord:
 
 
 def make_run(folder: Path, config: RunConfig) -> Any:
-    """Leave a finished run's folder, its trained parameters moved at random; gives the model that was saved."""
+    """Write a finished run's folder with randomly changed trained parameters; return the saved model."""
     method = get_method(config.method["name"])
     write_record(make_record(config), folder)
     if not method.uses_model:

@@ -30,7 +30,7 @@ def test_a_run_trains_in_bf16_and_its_parts_fit_into_its_peak(row, train):
 
 
 class WarnOfWaiting(TrainerCallback):
-    """Let torch warn whenever the host waits for the device, but for logging, evaluating and saving."""
+    """Make torch warn whenever the host waits for the device, except in logging, evaluating and saving."""
 
     def on_step_begin(self, args, state, control, **kwargs):
         torch.cuda.set_sync_debug_mode("warn" if state.global_step else "default")  # the first step allocates

@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 from hf_peft_compare import testing
 from hf_peft_compare.testing import ARCHITECTURES, VOCABULARY_SIZE, shake_trainables  # noqa: F401
 
-# Every kind of method: ours, peft's adapters, on a 4-bit base too, peft's prompt learning that prepends embeddings or
-# keys and values.
+# Every kind of method: ours, peft's adapters (also on a 4-bit base), and peft's prompt learning that prepends
+# embeddings or keys and values.
 METHODS = {
     "prompt_tuning": {"num_virtual_tokens": 4, "prompt_tuning_init_text": "the fox found"},
     "last_layer_head": {"method": "last_layers", "num_layers": 0},
@@ -63,7 +63,7 @@ def tiny_tokenizer(*, begins_with_bos=False):
 
 
 def tiny_config(architecture):
-    """A config with two blocks of width 32; weights wide enough that logits tell tokens apart without training."""
+    """A config with two blocks of width 32; weights wide enough that logits distinguish tokens without training."""
     return AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
 
 
@@ -89,7 +89,7 @@ def token_rows(lengths, *, seed=3):
     ]
 
 
-# What the classification tests train on every architecture: all of them, a class head along with each.
+# The methods that the classification tests train on every architecture, each with a class head.
 CLASSIFIERS = METHODS | {
     "frozen_features": {},
     "frozen_features_hidden": {"method": "frozen_features", "pooling": "mean", "hidden_size": 16},
@@ -99,7 +99,7 @@ WORDS = {"lost": ("lost", "missed"), "unclear": ("sought", "awaited"), "found": 
 
 
 def reviews(size, *, seed):
-    """Labelled texts, short and long, the same for the same seed: one verb tells the class."""
+    """Labeled texts, short and long, the same for the same seed: one verb determines the class."""
     rng = random.Random(seed)
     rows = []
     for number in range(size):

@@ -69,7 +69,7 @@ UNTESTED = {
     "planning.meta_models": "tests/planning/test_counts.py and test_tracing.py build with it",
     "planning.plan_types": TYPES,
     "quickstart": "constants",
-    "quickstart.events": "tests/quickstart/test_stories.py reads what it tells",
+    "quickstart.events": "tests/quickstart/test_stories.py reads its stories",
     "quickstart.lexicon": "word lists",
     "records.parts": TYPES,
     "records.plan": TYPES,

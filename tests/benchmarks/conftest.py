@@ -1,4 +1,4 @@
-"""The benchmarks stand beside the package, not in it."""
+"""The benchmarks are next to the package, not in it."""
 
 import sys
 from pathlib import Path

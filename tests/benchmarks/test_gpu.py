@@ -18,10 +18,10 @@ def measure(monkeypatch, capsys):
     return run
 
 
-def test_without_a_gpu_it_says_what_to_do(measure):
+def test_without_a_gpu_the_error_names_the_remedy(measure):
     status, _, errors = measure()
     assert status == 2
-    assert errors == "error: no CUDA device here; to check the code without one: --device cpu --quick\n"
+    assert errors == "error: found no CUDA device; to check the code without one, use --device cpu --quick\n"
 
 
 def test_methods_and_switches_are_measured(measure, tmp_path):

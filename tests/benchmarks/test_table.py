@@ -32,11 +32,11 @@ def test_no_aim_no_verdict():
 
 
 def losses(*values):
-    """What turns of a Trainer hand back."""
+    """Return the results of a Trainer's turns."""
     return [{"losses": [value]} for value in values]
 
 
-def test_the_same_losses_are_said_to_be_so():
+def test_the_same_losses_are_noted():
     from benchmarks.table import same_losses
 
     assert same_losses("x", losses(1.0, 2.0), losses(1.0, 2.000004)) == "2 losses, at most 4e-06 apart"

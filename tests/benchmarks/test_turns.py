@@ -1,4 +1,4 @@
-"""Sides take turns, in processes of their own, and each is measured alone."""
+"""Sides take turns in their own processes, and each is measured separately."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ MEGABYTES = 64
 
 
 def write_names(path, name, turns):
-    """Add a name to a file in each turn, and hand it back."""
+    """Add a name to a file in each turn and return it."""
     while True:
         turns.begin()
         with path.open("a") as file:
@@ -21,7 +21,7 @@ def write_names(path, name, turns):
 
 
 def sleep(seconds, turns):
-    """Load slowly, then work as long as said, though failures are caught on the way."""
+    """Load slowly, then work until there are no more turns, although exceptions are caught in between."""
     time.sleep(0.2)
     while True:
         try:
@@ -33,7 +33,7 @@ def sleep(seconds, turns):
 
 
 def allocate(size, turns):
-    """Hold so many bytes in each turn only."""
+    """Hold `num_bytes` only during each turn."""
     while True:
         turns.begin()
         held = bytearray(b"1") * size
@@ -42,7 +42,7 @@ def allocate(size, turns):
 
 
 def fail(turns):
-    """Break in the first turn."""
+    """Fail in the first turn."""
     turns.begin()
     raise ValueError("broken")
 
@@ -65,7 +65,7 @@ def test_a_turn_lasts_as_long_as_its_own_work():
     assert all(seconds < 0.4 for seconds in sides["quick"].seconds), "neither loading nor the other side's turn counts"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process's memory anew")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the peak of a process's memory")
 def test_a_peak_is_the_sides_own_and_above_what_was_loaded():
     from benchmarks.turns import interleave
 

@@ -1,4 +1,4 @@
-"""The doctor finds nothing in healthy rows, and in a broken one the very thing that is broken."""
+"""The doctor finds no problem in healthy rows, and in a broken row exactly the broken part."""
 
 import json
 from dataclasses import replace
@@ -80,9 +80,9 @@ def test_healthy_language_models_pass(row, base, findings, request):
 def test_healthy_classifiers_pass(row, base, findings, classifying, request):
     found = findings(row, f"model_name_or_path={request.getfixturevalue(base)}", **classifying)
     assert problems(found) == set(), found
-    for name in ("seed", "gradients", "padding", "accumulation"):  # a class head is drawn
+    for name in ("seed", "gradients", "padding", "accumulation"):  # a class head is initialized at random
         assert found[name].status == PASSED
-    assert (found["effect"].status == PASSED) == ("features" not in row)  # whose base tells no classes
+    assert (found["effect"].status == PASSED) == ("features" not in row)  # its base has no classification head
     assert found["cache"].status == found["tied_head"].status == DOES_NOT_APPLY
 
 
@@ -166,7 +166,7 @@ def test_a_prompt_that_is_left_out_in_evaluation(findings, monkeypatch):
 
 
 def rewired(model, change):
-    """Let a base's forward get its arguments as `change(base, arguments)` leaves them."""
+    """Make a base's forward receive its arguments as changed by `change(base, arguments)`."""
     base = model.get_base_model()
     forward = base.forward
 
@@ -219,7 +219,7 @@ def test_a_check_that_cannot_be_carried_out_is_a_problem_of_its_own(findings, mo
     assert found["gradients"].status == PASSED
 
 
-def test_the_command_says_what_was_expected_and_what_was_found(tiny_study, tmp_path, capsys, monkeypatch):
+def test_the_command_prints_expected_and_found_values(tiny_study, tmp_path, capsys, monkeypatch):
     tiny_study(methods={"lora": {"r": 4}, "lead": {}})
     study = str(tmp_path / "tiny.yaml")
     assert cli.main(["doctor", study]) == 0

@@ -1,4 +1,4 @@
-"""Batches: similar lengths together, every item once, smaller ones where memory runs out."""
+"""Batches: grouped by length, every item once, halved when memory runs out."""
 
 import random
 
@@ -97,5 +97,5 @@ def test_virtual_tokens_take_room_in_a_batch(row, build, monkeypatch):
     assert seen == [[len(p) + taken for p in prompts], [len(p) + taken + 5 for p in prompts]]
 
 
-def test_no_items_give_no_results():
+def test_no_items_have_no_results():
     assert map_batches(lambda batch: batch, [], lengths=[], batch_size=4) == []

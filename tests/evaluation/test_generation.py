@@ -1,4 +1,4 @@
-"""Generation: texts from prompts alone, as the study asks, without special tokens."""
+"""Generation: texts from prompts only, with the study's settings, without special tokens."""
 
 import pytest
 import torch
@@ -15,13 +15,13 @@ def test_generation_reads_the_prompt_alone_and_stops_at_the_end_of_text():
     model, tokenizer = tiny_model(), tiny_tokenizer()
     tokenizer.pad_token = tokenizer.eos_token
     head = model.lm_head.weight
-    model.lm_head.weight = torch.nn.Parameter(torch.zeros_like(head))  # every logit is 0 but for the hook below
+    model.lm_head.weight = torch.nn.Parameter(torch.zeros_like(head))  # every logit is 0 except for the hook below
     plan = iter([7, 8, tokenizer.eos_token_id, 9, 9, 9])
 
-    def say_next(module, args, output):
+    def predict_next(module, args, output):
         output[:, -1, next(plan)] = 1.0
 
-    model.lm_head.register_forward_hook(say_next)
+    model.lm_head.register_forward_hook(predict_next)
     generation = GenerationConfig(max_new_tokens=6)
     assert generate_tokens(model, tokenizer, [[5, 6]], generation=generation, batch_size=1) == [[7, 8]]
 

@@ -1,4 +1,4 @@
-"""The costs that are easily forgotten: what each number is, and that it is that."""
+"""Inference costs and forgetting: every number matches its definition."""
 
 from itertools import islice
 
@@ -23,7 +23,7 @@ MERGED = ("lora", "dora", "ia3", "qlora")
 
 @pytest.fixture
 def measuring(build, tiny_study, tmp_path):
-    """`measuring(row)`: an untrained run of the tiny study, as it is when its costs are measured."""
+    """`measuring(row)`: an untrained run of the tiny study, in the state in which its costs are measured."""
 
     def make(row, *overrides, **keys):
         built = build(row, *overrides, **keys)
@@ -125,7 +125,7 @@ def test_a_merge_that_loses_something_is_seen(measuring):
     assert abs(found["merged_loss"] - found["unmerged_loss"]) > 0.01
 
 
-def test_a_call_has_as_many_examples_as_it_says(measuring, monkeypatch):
+def test_a_call_has_as_many_examples_as_its_name(measuring, monkeypatch):
     mine, sizes = measuring("full"), []
     generate = mine.model.generate
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""A run is trained again if what decides its scores changed, and only then; its old folder is kept, and it says why."""
+"""A run is trained again only if what determines its scores changed; its old folder is kept, with the reason."""
 
 import io
 import os
@@ -54,7 +54,7 @@ def job(tiny_study, tmp_path, data, model):
 
 
 def finish(job, **keys):
-    """Leave the record of a run that is finished, with the fingerprint of its examples."""
+    """Write the record of a finished run, with the fingerprint of its examples."""
     provenance = Provenance(data_fingerprint=fingerprint(load_examples(job.config)))
     record = replace(record_of(job.config, {}, error=None), **{"provenance": provenance, **keys})
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def test_a_setting_that_changes_no_score_leaves_a_run_finished(setting, job):
     assert job("training.learning_rate=0.5").state == "changed"
 
 
-def test_an_edited_data_set_makes_the_run_anew_and_the_old_one_is_kept(job, data):
+def test_an_edited_data_set_runs_again_and_the_old_run_is_kept(job, data):
     finish(begun(job()))
     data.touch()
     assert job().state == "finished"
@@ -112,7 +112,7 @@ def test_a_task_that_loads_more_than_texts_goes_by_the_files(job, data, monkeypa
     assert job().state == "changed"
 
 
-def test_an_overwritten_model_makes_the_runs_anew_that_load_it(job, model):
+def test_an_overwritten_model_makes_its_runs_train_again(job, model):
     rows = {"lora": {"r": 4}, "lead": {}}
     for row in rows:
         finish(begun(job(row=row, methods=rows)))
@@ -185,7 +185,7 @@ def test_a_run_of_an_older_version_is_compared_by_its_examples_and_then_by_files
     assert changes_since(job().config, job().folder) == ["data set"]
 
 
-def test_a_record_alone_tells_what_its_run_read(job, model):
+def test_a_record_alone_identifies_the_inputs_of_its_run(job, model):
     finish(begun(job()))
     inputs = read_identity(job().folder).inputs
     finish(job(), provenance=Provenance(inputs=inputs))
@@ -212,7 +212,7 @@ def run(job):
     return outcome, shown.getvalue()
 
 
-def test_only_what_decides_scores_trains_again_and_the_terminal_tells_why(job, data, model):
+def test_only_what_decides_scores_trains_again_and_the_terminal_prints_why(job, data, model):
     assert run(job())[0] == "finished"
     first = read_record(job().folder)
     assert set(first.provenance.inputs) == {"data set", "base model"}
@@ -266,7 +266,7 @@ def test_a_plugin_whose_code_changed_trains_again(job, tmp_path, monkeypatch):
     def write(code):
         sys.modules.pop("my_changing_plugin", None)
         (tmp_path / "my_changing_plugin.py").write_text(code)
-        os.utime(tmp_path / "my_changing_plugin.py", ns=(len(code), len(code)))  # not the compiled one of before
+        os.utime(tmp_path / "my_changing_plugin.py", ns=(len(code), len(code)))  # not the previous compiled file
         METHODS.register_module("my_changing_plugin")
         return job(row="mine", methods={"mine": {"r": 4}})
 

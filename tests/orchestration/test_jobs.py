@@ -1,4 +1,4 @@
-"""How runs are divided over processes, and what becomes of a run's folder."""
+"""How runs are divided over processes, and what happens to a run's folder."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A study's folder: held by one process, and nothing in it is lost."""
+"""A study's folder: locked by one process, and old runs are kept."""
 
 import pytest
 

@@ -22,7 +22,7 @@ ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
 
 @pytest.fixture
 def tuning(tiny_study, tmp_path):
-    """`tuning(loss, …)`: a study's tuned jobs and the trials that were done, whose validation loss a function gives."""
+    """`tuning(loss, …)`: a study's tuned jobs and its trials, with validation losses from a function."""
 
     def tune(loss, budget="4 trials", methods=ROWS, **tune_keys):
         study = tiny_study(methods=methods, tune={"budget": budget, **tune_keys})
@@ -93,7 +93,7 @@ def test_the_run_has_the_settings_of_the_lowest_validation_loss(tuning):
 
 def test_the_same_study_proposes_the_same_trials_and_runs_none_twice(tuning):
     first, done = tuning(far_from(3e-4))
-    again, nothing = tuning(far_from(1.0))  # the losses of records that stand are read, not asked for again
+    again, nothing = tuning(far_from(1.0))  # the losses are read from existing records, not computed again
     assert nothing == []
     assert [job.config for job in again] == [job.config for job in first]
     assert len(done) == 8
@@ -101,7 +101,7 @@ def test_the_same_study_proposes_the_same_trials_and_runs_none_twice(tuning):
 
 def test_a_winner_at_the_edge_widens_the_range_once(tuning):
     (job,), done = tuning(far_from(1.0), methods={"full": {}})  # the range ends at 5e-3
-    assert len(done) == 5  # a quarter more
+    assert len(done) == 5  # a quarter more trials
     assert rate(done[-1].config) > 5e-3
     assert (job.tuning.widened.low, job.tuning.widened.high) == (5e-3, pytest.approx(5e-2))
     assert rate(job.config) == rate(done[-1].config)
@@ -118,7 +118,7 @@ def test_a_failed_trial_is_never_the_best(tuning):
     assert rate(job.config) != rate(done[0].config)
 
 
-def test_if_every_trial_fails_it_says_why(tuning):
+def test_if_every_trial_fails_the_error_names_the_reason(tuning):
     with pytest.raises(UserError, match="every tuning trial of full failed: RuntimeError: no luck"):
         tuning(lambda config: None, methods={"full": {}})
 
@@ -191,7 +191,7 @@ def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_
     assert record.results["test_loss"]
 
 
-def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
+def test_every_method_that_trains_has_a_range_of_learning_rates():
     for method in METHODS.entries.values():
         rates = method.tunables.get(LEARNING_RATE)
         assert isinstance(rates, Range) is method.trains
@@ -200,7 +200,7 @@ def test_every_method_that_trains_says_over_which_learning_rates_it_is_tuned():
             assert next(iter(method.tunables)) == LEARNING_RATE
 
 
-def test_one_run_alone_takes_what_was_found_or_says_that_nothing_was(tiny_study, tmp_path, capsys):
+def test_one_run_alone_uses_the_best_settings_or_reports_that_there_are_none(tiny_study, tmp_path, capsys):
     from hf_peft_compare.cli.main import main
 
     tiny_study(methods={"full": {}}, tune={"budget": "1 trial"}, training={"num_train_epochs": 1})

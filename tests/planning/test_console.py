@@ -1,4 +1,4 @@
-"""`hf-peft-compare plan`: what it prints, for people and for programs, and how it refuses."""
+"""`hf-peft-compare plan`: its output for people and for programs, and its errors."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ def command(capsys, monkeypatch):
     """`command("plan", …)`: exit status, output and errors; without any network."""
 
     def refuse(*args, **kwargs):
-        raise AssertionError("the network was asked for")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 

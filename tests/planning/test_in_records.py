@@ -1,4 +1,4 @@
-"""A run is planned where it is checked, and its record holds the plan beside what was measured."""
+"""A run is planned in its preflight check, and its record holds the plan next to the measurements."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_the_check_of_a_study_plans_its_rows(tiny_study):
     assert plans["zero_shot"].num_train_steps == 0 and plans["full"].num_train_steps > 0
     for plan in plans.values():
         assert plan.time_basis == MEASURED_RATE
-    # What trains nothing reads the test split alone.
+    # A method that trains nothing reads only the test split.
     assert plans["full"].lengths_basis == "counted in 38 examples of the data"
     assert plans["zero_shot"].lengths_basis == "counted in 6 examples of the data"
 

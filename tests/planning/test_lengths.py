@@ -1,4 +1,4 @@
-"""Lengths are those of the data where it is at hand; batches are those that training and evaluation make."""
+"""Lengths are counted in local data; batches have the shapes of training and evaluation."""
 
 import pytest
 from tiny import tiny_tokenizer

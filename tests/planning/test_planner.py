@@ -1,4 +1,4 @@
-"""Plans of whole runs: what is summed, what is not known, what does not fit, and what a real run then measures."""
+"""Plans of whole runs: totals, unknown values, rows that do not fit, and the measurements of a real run."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def test_what_trains_nothing_only_evaluates(plan):
     assert run.memory.at_train_peak == {} and run.memory.peak_bytes == run.memory.evaluation_peak_bytes
 
 
-def test_a_split_of_unknown_size_is_said_and_not_guessed(plan, tmp_path, tiny_gpt2):
+def test_a_split_of_unknown_size_is_noted_and_not_guessed(plan, tmp_path, tiny_gpt2):
     run = plan("full", "dataset=some/hub-name", "num_train_samples=null")
     assert run.num_train_steps is run.num_train_tokens is run.flops["train"] is run.total_seconds is None
     assert run.flops["test"] > 0 and run.trainable_params == run.total_params
@@ -67,7 +67,7 @@ def test_what_does_not_fit_is_named(plan):
     assert not plan("full", device=replace(cpu(), memory_bytes=needed - 1)).memory.fits
 
 
-def test_the_precision_is_that_of_the_device_unless_the_run_says(plan):
+def test_the_precision_is_that_of_the_device_unless_the_run_sets_it(plan):
     assert plan("full", device=DEVICES["h200"]).precision == "bf16"
     assert plan("full", device=DEVICES["t4"]).precision == "fp32"
     assert plan("full", "training.bf16=false", device=DEVICES["h200"]).precision == "fp32"
@@ -93,7 +93,7 @@ def test_a_kept_trunk_is_computed_once(plan):
 
 
 def test_packed_rows_are_planned(plan):
-    # Rows of equal length pack without loss: the same arithmetic but for attention over one long row.
+    # Rows of equal length pack without loss: the same FLOPs except for attention over one long row.
     packed, padded = plan("full", "training.packing=true"), plan("full")
     assert [note for note in packed.notes if "not known" in note] == []
     assert packed.flops["train"] > padded.flops["train"]
@@ -157,7 +157,7 @@ def test_another_base_on_the_command_line_has_its_own_architecture(tiny_gpt2):
     assert config.architecture == {"model_type": "llama"}
 
 
-def test_a_local_model_is_read_whatever_the_study_says_of_its_architecture(tiny_study, plan):
+def test_a_local_model_is_read_whatever_architecture_the_study_sets(tiny_study, plan):
     assert plan("full", "architecture={model_type: llama}").total_params == plan("full").total_params
 
 

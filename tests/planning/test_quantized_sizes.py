@@ -1,4 +1,4 @@
-"""A quantized base has the parameters that it stands for, and takes the memory of what is stored."""
+"""A quantized base has the parameter count of the original, and the memory of its stored weights."""
 
 import pytest
 

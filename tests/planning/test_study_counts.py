@@ -52,7 +52,7 @@ def counts(monkeypatch):
     """`counts(study, rows)`: {row: (trainable, total)} of a study's plan, without network, and without the costs."""
 
     def refuse(*args, **kwargs):
-        raise AssertionError("the network was asked for")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(planner, "_with_costs", lambda plan, *args: plan)

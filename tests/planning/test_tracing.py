@@ -1,4 +1,4 @@
-"""A trace without values takes the memory and the arithmetic of a real training step."""
+"""A trace without values has the memory and the FLOPs of a real training step."""
 
 import weakref
 from math import prod
@@ -21,7 +21,7 @@ from hf_peft_compare.planning.meta_models import (
 )
 from hf_peft_compare.planning.tracing import trace_forward, trace_step
 
-CPU_ATTENTION = {  # which FlopCounterMode does not know
+CPU_ATTENTION = {  # unknown to FlopCounterMode
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda *args, **_: sdpa_flop_count(*args[:3]),
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *args, **_: sdpa_backward_flop_count(
         *args[:4]
@@ -92,7 +92,7 @@ def measure(build):
 
 
 def padded(batch):
-    """Let rows of a batch begin with padding, as those of real batches do; without any, attention needs no mask."""
+    """Make rows of a batch start with padding, as in real batches; without padding, attention needs no mask."""
     batch["attention_mask"][0, :3] = 0
     return batch
 
@@ -103,7 +103,7 @@ def storages(tensors):
 
 
 def planned(trace):
-    """What `measure` gives, from a trace."""
+    """Return the same values as `measure`, from a trace."""
     flops = sum(op.flops * count for ops in (trace.forward, trace.backward) for op, count in ops.items())
     parts = ("gradients_bytes", "optimizer_bytes", "activations_bytes")
     return {**{part: getattr(trace, part) for part in parts}, "flops": flops}
@@ -154,7 +154,7 @@ def test_the_peak_is_made_of_its_parts(trace):
     assert lora.at_peak["activations"] + lora.at_peak["logits"] >= lora.activations_bytes
 
 
-def test_gradients_of_an_earlier_micro_batch_stand_there_during_the_next(trace):
+def test_gradients_of_an_earlier_micro_batch_exist_during_the_next(trace):
     alone, accumulated = trace("full"), trace("full", accumulates=True)
     assert alone.at_peak["gradients"] < alone.gradients_bytes == accumulated.at_peak["gradients"]
 

@@ -1,4 +1,4 @@
-"""The pretraining script, a few steps long: from nothing to a base that loads, and the same after an interruption."""
+"""The pretraining script, a few steps long: from scratch to a base that loads, and the same after an interruption."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_few_steps_leave_a_base_that_loads_and_generates(base: Path) -> None:
     assert {"README.md", "recipe.json", "tokenizer.json", "model.safetensors"} <= {path.name for path in base.iterdir()}
 
 
-def test_interrupted_and_resumed_gives_the_same_weights(base: Path, tmp_path: Path, monkeypatch) -> None:
+def test_interrupted_and_resumed_has_the_same_weights(base: Path, tmp_path: Path, monkeypatch) -> None:
     whole = AutoModelForCausalLM.from_pretrained(base).state_dict()
     real_step, calls = pretraining.train_step, []
 
@@ -86,7 +86,7 @@ def test_random_vocabulary_grows_from_60_ids_to_all() -> None:
 
 
 def test_labels_of_copying_rows_follow_from_the_row_so_far() -> None:
-    """Each labelled token stands earlier in its row, after the same token: what it must look up."""
+    """Check that each labeled token occurs earlier in its row, after the same token, to be looked up."""
     rows = draw_copying_rows(num_rows=8, length=64, vocabulary=np.arange(500), rng=np.random.default_rng(0))
     for ids, labels in zip(rows.input_ids, rows.labels, strict=True):
         for position in np.flatnonzero(labels != IGNORED):

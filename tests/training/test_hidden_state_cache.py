@@ -1,4 +1,4 @@
-"""The trunk cache: a shortcut that computes the same thing, never a stale one, never a broken one, never too large."""
+"""The trunk cache computes the same values and is never stale, never broken, never too large."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def weights(folder):
 
 @pytest.fixture
 def forward_passes(monkeypatch):
-    """Counts how often the trunk is computed to be kept."""
+    """Count how often the trunk is computed for the cache."""
     calls = []
     compute = trunk_cache.TrunkCache._fill
     monkeypatch.setattr(
@@ -38,7 +38,7 @@ def forward_passes(monkeypatch):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_losses_and_final_weights_equal_those_of_a_run_without_it(train, tmp_path, row):
-    """Dropout above the trunk is on in both: both draw the same masks. (Adam would blow up gradients that are zero.)"""
+    """Dropout above the trunk is on in both, with the same random masks. (Adam would blow up gradients that are zero.)"""
     sgd = ("training.optim=sgd", "training.learning_rate=0.1")
     cached, plain = train(row, *sgd, folder="a/run"), train(row, *sgd, OFF, folder="b/run")
     assert cached.trunk_cache.num_bytes > 0 and plain.trunk_cache is None
@@ -100,7 +100,7 @@ def test_another_boundary_has_its_own_cache(train, forward_passes):
 
 
 @pytest.mark.parametrize("harm", ["cut short", "meta gone", "meta cut short", "killed while it was filled"])
-def test_a_broken_cache_is_made_anew(train, forward_passes, tmp_path, harm):
+def test_a_broken_cache_is_recomputed(train, forward_passes, tmp_path, harm):
     whole = train("last_layers", folder="a/one")
     for cache in caches(tmp_path / "a"):
         states, meta = cache / STATES_FILE, cache / META_FILE
@@ -119,7 +119,7 @@ def test_a_broken_cache_is_made_anew(train, forward_passes, tmp_path, harm):
     assert not list((tmp_path / "a" / TRUNK_CACHE_FOLDER).glob(".[!l]*"))
 
 
-def test_states_too_large_for_the_bound_are_computed_anew_and_the_record_says_so(train, tmp_path):
+def test_states_too_large_for_the_bound_are_recomputed_and_the_record_notes_it(train, tmp_path):
     record = train("last_layers", "training.trunk_cache_max_bytes=1000", folder="a/run")
     assert record.trunk_cache is None and not caches(tmp_path / "a")
     assert "larger than training.trunk_cache_max_bytes" in " ".join(record.notes)

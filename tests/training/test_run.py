@@ -77,7 +77,7 @@ def validation_loss(config, model, tokenizer):
 
 @pytest.fixture
 def validation_losses(monkeypatch):
-    """`validation_losses(1.0, 2.0, …)`: what the evaluations of a run shall find; gives the list of what they found."""
+    """`validation_losses(1.0, 2.0, …)`: the losses that a run shall see; returns the list of the real ones."""
 
     def install(*losses):
         given, found = iter(losses), []
@@ -119,7 +119,7 @@ def test_the_final_hash_is_that_of_the_best_file(train, monkeypatch, validation_
 
 
 CONSTANT = "training.lr_scheduler_type=constant"  # so that the first steps of a long run are those of a short one
-UNCACHED = "training.trunk_cache=false"  # kept states equal computed ones to float rounding, not bit for bit
+UNCACHED = "training.trunk_cache=false"  # cached states match computed ones up to float rounding, not bit for bit
 
 
 @pytest.mark.parametrize("row", METHODS)
@@ -136,7 +136,7 @@ def test_a_run_whose_best_is_its_first_epoch_ends_like_a_run_of_one_epoch(row, t
     ("patience", "losses", "evaluations"),
     [
         (1, [3.0, 4.0, 1.0, 1.0], 2),
-        (2, [3.0, 4.0, 1.0, 2.0, 2.0], 5),  # a better one in between: counted anew
+        (2, [3.0, 4.0, 1.0, 2.0, 2.0], 5),  # an improvement in between resets the count
         (1, [3.0, 3.0, 1.0], 2),  # equal is not better
         ("null", [1.0, 2.0, 3.0, 4.0, 5.0], 5),
     ],
@@ -188,7 +188,7 @@ def test_training_learns(train):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_is_not_a_number_fails_the_run_and_its_record_says_so(train, tmp_path):
+def test_a_loss_that_is_not_a_number_fails_the_run_and_its_record_has_the_error(train, tmp_path):
     with pytest.raises(RunFailed, match="training diverged. Lower training.learning_rate"):
         train("full", "training.learning_rate=1e30")
     record = read_record(tmp_path / "full-seed0")
@@ -266,7 +266,7 @@ def test_num_train_tokens_is_what_the_trainer_would_count_on_the_device(
     assert record.throughput.num_train_tokens == trainers[0].state.num_input_tokens_seen > 0
 
 
-def test_the_record_says_what_it_was_made_with(train):
+def test_the_record_has_its_provenance(train):
     record = train("lora", "training.learning_rate=0.125")
     assert record.config["training"]["learning_rate"] == 0.125
     assert record.config_origins["training.learning_rate"] == "command line"
@@ -276,7 +276,7 @@ def test_the_record_says_what_it_was_made_with(train):
     assert record.provenance.precision == "fp32"
     assert set(record.provenance.data_fingerprint) == {"train", "validation", "test"}
     assert all(math.isfinite(value) for entry in record.history for value in vars(entry).values() if value is not None)
-    json.dumps(record.config)  # nothing in it that JSON does not have
+    json.dumps(record.config)  # only JSON types
 
 
 def test_every_virtual_token_leaves_one_token_less_for_text(tiny_study):

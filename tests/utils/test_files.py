@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all; a lock is one process's and touches no content."""
+"""Files and folders are written atomically; a lock belongs to one process and changes no content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: rounded in one place, a dash where one is not known."""
+"""Formatted numbers: rounded in one place, a dash if unknown."""
 
 from __future__ import annotations
 

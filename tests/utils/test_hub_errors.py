@@ -1,4 +1,4 @@
-"""What goes wrong with a hub or a folder is said in one line that tells the user what to do."""
+"""Errors of the hub or of a folder are explained in one line with the remedy."""
 
 import httpx
 import pytest
@@ -55,7 +55,7 @@ def test_without_a_network_a_local_folder_helps():
     assert "\n" not in text
 
 
-def test_a_folder_that_cannot_be_read_says_why(tmp_path):
+def test_a_folder_that_cannot_be_read_has_its_reason_in_the_error(tmp_path):
     text = explain("model", str(tmp_path), OSError("no file named config.json"))
     assert text == f"model folder {tmp_path} cannot be read: OSError: no file named config.json"
 

@@ -57,7 +57,7 @@ def write_base(
     curve: list[dict[str, Any]],
     seconds: float,
 ) -> None:
-    """Everything `from_pretrained` needs, and what a reader wants to know."""
+    """Write everything that `from_pretrained` needs, and a model card."""
     model.eval()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -77,7 +77,7 @@ def write_base(
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that shaped the base."""
+    """Return the versions of Python and of the libraries that determine the base."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""The batch of each pretraining step, from the seed and the step alone."""
+"""The batch of each pretraining step, determined by the seed and the step only."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Batch:
 
 
 def draw_batch(recipe: Recipe, *, step: int, exercise: str, tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """The batch of a step, from the seed and the step alone."""
+    """Return the batch of a step, which depends only on the seed and the step."""
     if exercise == "stories":
         return draw_story_batch(recipe, step=step, tokenizer=tokenizer)
     rng = np.random.default_rng([recipe.seed, step])
-    # Short rows until copying is there, then rows as long as stories.
+    # Short rows until copying is learned, then rows as long as stories.
     length = 64 if step < recipe.growth_steps[1] else recipe.n_positions - 64
     num_rows = max(1, recipe.copying_tokens // length)
     vocabulary = np.random.default_rng(recipe.seed).permutation(recipe.vocab_size)[: active_ids(recipe, step=step)]
@@ -44,7 +44,7 @@ def draw_batch(recipe: Recipe, *, step: int, exercise: str, tokenizer: PreTraine
 
 
 def draw_story_batch(recipe: Recipe, *, step: int, tokenizer: PreTrainedTokenizerFast) -> Batch:
-    """Documents joined by eos and cut into rows of `n_positions` at any point, so every position is trained."""
+    """Return documents joined by eos and cut into rows of `n_positions` at any point, so every position is trained."""
     num_rows = max(1, recipe.story_tokens // recipe.n_positions)
     skip = random.Random(f"skip {recipe.seed} {step}").randrange(recipe.n_positions)
     stream = itertools.islice(_token_stream(recipe, step=step, tokenizer=tokenizer), skip, None)

@@ -1,7 +1,7 @@
 """Rows of random tokens that repeat: the exercise in which the embedded base learns to copy before it reads a story.
 
-A small GPT-2 sits long on a plateau before it copies (two million parameters still did not after five million tokens of
-stories). On these rows it takes about 500 steps.
+A small GPT-2 stays on a plateau for long before it copies (two million parameters still did not after five million
+tokens of stories). On these rows it takes about 500 steps.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-IGNORED = -100  # the label of a token that cannot be foreseen
+IGNORED = -100  # the label of a token that cannot be predicted
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyingRows:
-    """B rows of T tokens, [B, T] each; a label is set only where an earlier stretch foretells the token."""
+    """B rows of T tokens, [B, T] each; a label is set only where an earlier stretch determines the token."""
 
     input_ids: np.ndarray
     labels: np.ndarray
 
 
 def draw_copying_rows(*, num_rows: int, length: int, vocabulary: np.ndarray, rng: np.random.Generator) -> CopyingRows:
-    """Rows over the ids of `vocabulary`: half repeat one stretch from any point, half repeat several short words."""
+    """Return rows over the ids of `vocabulary`: half repeat one stretch from any point, half several short words."""
     draws = (_repeat_stretch, _repeat_words)
     rows = [draws[index % 2](length, len(vocabulary), rng) for index in range(num_rows)]
     ids = np.array([row.ids[:length] for row in rows])
@@ -34,20 +34,20 @@ def draw_copying_rows(*, num_rows: int, length: int, vocabulary: np.ndarray, rng
 
 
 class _Row:
-    """A growing row; `add` marks what of the added tokens can be foreseen."""
+    """A growing row; `add` labels the added tokens that can be predicted."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.labels: list[int] = []
 
     def add(self, tokens: np.ndarray, *, seen: bool) -> None:
-        """Append tokens; of a stretch seen before, all but the first are labelled."""
+        """Append tokens; of a stretch seen before, all but the first are labeled."""
         self.ids += tokens.tolist()
         self.labels += [IGNORED] + tokens[1:].tolist() if seen else [IGNORED] * len(tokens)
 
 
 def _repeat_stretch(length: int, size: int, rng: np.random.Generator) -> _Row:
-    """One stretch, then again and again from a random point in it, with noise of up to three tokens between."""
+    """Return one stretch, repeated from a random point in it, with noise of up to three tokens between repeats."""
     row = _Row()
     stretch = rng.integers(size, size=rng.integers(3, 25))
     row.add(rng.integers(size, size=rng.integers(1, 8)), seen=False)
@@ -59,7 +59,7 @@ def _repeat_stretch(length: int, size: int, rng: np.random.Generator) -> _Row:
 
 
 def _repeat_words(length: int, size: int, rng: np.random.Generator) -> _Row:
-    """Several words of one to five tokens in any order, with noise between: names in a text, at any distance."""
+    """Return several words of one to five tokens in any order, with noise between: names in a text, at any distance."""
     row = _Row()
     words = [rng.integers(size, size=rng.integers(1, 6)) for _ in range(rng.integers(4, 14))]
     seen = [False] * len(words)

@@ -17,7 +17,7 @@ from hf_peft_compare.quickstart.events import DISTRACTORS, EVENT_KINDS
 from hf_peft_compare.quickstart.lexicon import WORLDS, World, build_world
 from hf_peft_compare.quickstart.stories import Story, draw_story
 
-# Outlets of the pretraining world, each with a digest of its own, so that the byline is known to matter.
+# Outlets of the pretraining world, each with its own digest, so that the model learns that the byline matters.
 PRETRAINING_OUTLETS = {
     "Northern Post": "Question. Who? {person}. Where? {place}. How many? {number}. Of what? {unit}.",
     "City Gazette": "Item {noun}; town {place}; day {day}; figure {number}; goods {goods}.",
@@ -48,11 +48,11 @@ _ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr r s sh sl
 _VOWELS = "a e i o u a e i o ai ea ee oo ou".split()
 _MIDDLE_CODAS = ["", "", "", "", "n", "r", "l", "s", "m"]
 _END_CODAS = "n r l s t d m ck nd rt st ld ng th ll y er on en ton ham ley by son man".split()
-_INVENTED_WORDS = 4_000  # of each list: so many that none is learned by heart
+_INVENTED_WORDS = 4_000  # of each list: so many that none is memorized
 
 
 def generate_documents(*, seed: int, part: int = 0) -> Iterator[str]:
-    """Endless pretraining documents: stories with up to three digests each.
+    """Yield endless pretraining documents: stories with up to three digests each.
 
     Parts of one seed are different documents about the same invented world.
     """
@@ -74,7 +74,7 @@ class Examination:
 
 
 def generate_examination(*, seed: int, world: str) -> Iterator[Examination]:
-    """Endless questions, the facts in turn, about stories of `world`."""
+    """Yield endless questions, the facts in turn, about stories of `world`."""
     rng = random.Random(f"examination {world} {seed}")
     words = build_world(world)
     for fact in itertools.cycle(QUESTIONS):
@@ -84,7 +84,7 @@ def generate_examination(*, seed: int, world: str) -> Iterator[Examination]:
 
 @cache
 def invent_world(*, seed: int) -> World:
-    """A world of syllable-made words and pretraining's own numbers; no word of another world is among them."""
+    """Return a world of syllable-made words and pretraining's own numbers; no word of another world is among them."""
     rng = random.Random(f"invented {seed}")
     base = build_world("pretraining")
     taken = _known_words()
@@ -102,13 +102,13 @@ def invent_world(*, seed: int) -> World:
 
 
 def facts_of(story: Story) -> dict[str, str]:
-    """The story's fillings, and its kind's own words."""
+    """Return the story's fillings, and its kind's own words."""
     kind = story.kind
     return story.fillings | {"role": kind.role, "unit": kind.unit, "noun": kind.noun, "site": kind.site}
 
 
 def write_document(story: Story, *, rng: random.Random, world: World) -> str:
-    """The story, half the time with a form ahead of it that is filled in after it, and up to two more digests."""
+    """Return the story, half the time with a form before it that is filled in after it, and up to two more digests."""
     parts = [story.article]
     if rng.random() < 0.5:
         blank, filled = _draw_form(story, rng=rng, world=world)
@@ -124,26 +124,26 @@ def _write_outlet_digest(story: Story, *, rng: random.Random, world: World) -> s
 
 
 def _write_answers(story: Story, *, rng: random.Random, world: World) -> str:
-    """Two to six facts asked after, in any order."""
+    """Return questions about two to six facts, in any order."""
     facts = facts_of(story)
     asked = rng.sample(sorted(QUESTIONS), k=rng.randint(2, 6))
     return " ".join(f"{QUESTIONS[name]} {facts[name]}." for name in asked)
 
 
 def _write_form(story: Story, *, rng: random.Random, world: World) -> str:
-    """A form with blanks, then the form filled in."""
+    """Return a form with blanks, then the form filled in."""
     blank, filled = _draw_form(story, rng=rng, world=world)
     return f"Form: {blank}\nFilled: {filled}"
 
 
 def _draw_form(story: Story, *, rng: random.Random, world: World) -> tuple[str, str]:
-    """A form of loose words and named blanks, empty and filled in with the story's facts."""
+    """Return a form of loose words and named blanks, empty and filled in with the story's facts."""
     template = _draw_template(rng=rng, world=world)
     return template.format(**{name: f"[{name}]" for name in QUESTIONS}), template.format(**facts_of(story))
 
 
 def _draw_template(*, rng: random.Random, world: World) -> str:
-    """Two to six blanks with up to three loose words before each."""
+    """Return two to six blanks with up to three loose words before each."""
     parts = []
     for name in rng.sample(sorted(QUESTIONS), k=rng.randint(2, 6)):
         loose = [_draw_loose_word(rng=rng, world=world) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
@@ -156,14 +156,14 @@ def _draw_loose_word(*, rng: random.Random, world: World) -> str:
 
 
 def _known_words() -> set[str]:
-    """Every word of every world's lists and of the frames, in lower case."""
+    """Return every word of every world's lists and of the frames, in lower case."""
     known = {word for name in WORLDS for word in build_world(name).words}
     frames = [*DISTRACTORS, *(text for kind in EVENT_KINDS for text in (*kind.leads, *kind.counts))]
     return known | {word.strip('.,"').lower() for frame in frames for word in frame.split()}
 
 
 def _invent_words(*, rng: random.Random, taken: set[str]) -> list[str]:
-    """New words, each then taken as well."""
+    """Return new words, and add each to those taken."""
     words: list[str] = []
     while len(words) < _INVENTED_WORDS:
         word = _invent_word(rng=rng)
@@ -174,7 +174,7 @@ def _invent_words(*, rng: random.Random, taken: set[str]) -> list[str]:
 
 
 def _invent_word(*, rng: random.Random) -> str:
-    """One to three syllables and an ending, such as names have."""
+    """Return one to three syllables and an ending, such as names have."""
     num_syllables = rng.choice((1, 1, 2, 2, 3))
     syllables = [
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_MIDDLE_CODAS) for _ in range(num_syllables - 1)

@@ -25,7 +25,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One update of all parameters with a gradient."""
+        """Update all parameters with a gradient."""
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is not None:
@@ -39,15 +39,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized_blocks(matrix: torch.Tensor) -> torch.Tensor:
-    """[I, O] -> [I, O]; a fused query-key-value matrix, O = 3 I, is three matrices and is treated so."""
+    """Orthogonalize [I, O] -> [I, O]; a fused query-key-value matrix, O = 3 I, is treated as three matrices."""
     inputs, outputs = matrix.shape
     blocks = matrix.split(inputs, dim=1) if outputs == 3 * inputs else (matrix,)
-    # Scaled so that an update is about as large as AdamW's, and learning rates mean the same to both.
+    # Scaled so that an update is about as large as AdamW's, and learning rates mean the same for both.
     return torch.cat([orthogonalized(block) * (0.2 * max(block.shape) ** 0.5) for block in blocks], dim=1)
 
 
 def orthogonalized(matrix: torch.Tensor, *, num_iterations: int = 5) -> torch.Tensor:
-    """About the nearest matrix with all singular values near one (they end between .7 and 1.2)."""
+    """Return approximately the nearest matrix with all singular values near one (they end between .7 and 1.2)."""
     a, b, c = _COEFFICIENTS
     x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / (x.norm() + 1e-7)

@@ -1,7 +1,7 @@
 """Pretrain the embedded base from nothing: `python -m tools.pretrain_quickstart_base.pretraining --output-dir FOLDER`.
 
-First copying on random tokens, then stories and digests of the pretraining world. Interrupted, it goes on from its last
-checkpoint; the batches of a step depend on the seed and the step alone, so the base is the same either way.
+First copying on random tokens, then stories and digests of the pretraining world. An interrupted pretraining resumes
+from its last checkpoint; the batches of a step depend on the seed and the step alone, so the base is the same either way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EOS = "<|endoftext|>"
 
 @dataclass
 class Progress:
-    """What a checkpoint keeps besides weights and moments."""
+    """The contents of a checkpoint besides weights and moments."""
 
     step: int = 0
     seconds: float = 0.0
@@ -75,7 +75,7 @@ def pretrain(recipe: Recipe, *, output_dir: Path, work_dir: Path, checkpoint_eve
 
 
 def load_or_train_tokenizer(recipe: Recipe, *, work_dir: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of an interrupted pretraining, or a new one."""
+    """Load the tokenizer of an interrupted pretraining, or train a new one."""
     folder = work_dir / "tokenizer"
     if folder.exists():
         return PreTrainedTokenizerFast.from_pretrained(folder)
@@ -86,7 +86,7 @@ def load_or_train_tokenizer(recipe: Recipe, *, work_dir: Path) -> PreTrainedToke
 
 
 def train_tokenizer(documents: Iterable[str], *, vocab_size: int, n_positions: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE as GPT-2's, but every digit is a token: a number never seen is copied digit by digit."""
+    """Train a byte-level BPE like GPT-2's, but every digit is a token: a number never seen is copied digit by digit."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -110,7 +110,7 @@ def train_tokenizer(documents: Iterable[str], *, vocab_size: int, n_positions: i
 
 
 def build_model(recipe: Recipe, *, eos_token_id: int) -> GPT2LMHeadModel:
-    """An untrained GPT-2 whose positions start as sinusoids: looking one token back is then quickly found."""
+    """Build an untrained GPT-2 with sinusoidal initial positions: it then quickly learns to look one token back."""
     config = GPT2Config(
         vocab_size=recipe.vocab_size,
         n_positions=recipe.n_positions,
@@ -132,7 +132,7 @@ def build_model(recipe: Recipe, *, eos_token_id: int) -> GPT2LMHeadModel:
 
 
 def sinusoids(num_positions: int, size: int, *, scale: float) -> torch.Tensor:
-    """[P, H]: sines and cosines of wavelengths from about 6 to 6,000 positions."""
+    """Return [P, H]: sines and cosines of wavelengths from about 6 to 6,000 positions."""
     frequencies = torch.exp(-math.log(1_000.0) * torch.arange(size // 2) / (size // 2))
     angles = torch.arange(num_positions)[:, None] * frequencies
     return scale * torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -146,7 +146,7 @@ def train(
     work_dir: Path,
     checkpoint_every: int,
 ) -> float:
-    """Train to the recipe's end from the last checkpoint, if any; the seconds all steps took."""
+    """Train to the recipe's end from the last checkpoint, if any; return the seconds of all steps."""
     optimizers = build_optimizers(model, recipe)
     progress = load_checkpoint(work_dir, model=model, optimizers=optimizers)
     num_steps = recipe.copying_steps + recipe.story_steps
@@ -164,7 +164,7 @@ def train(
 
 
 def build_optimizers(model: GPT2LMHeadModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for embeddings, biases and norms."""
+    """Build Muon for the matrices inside the blocks, AdamW for embeddings, biases and norms."""
     matrices = [param for param in model.transformer.h.parameters() if param.ndim == 2]
     others = [param for param in model.parameters() if all(param is not matrix for matrix in matrices)]
     adamw = torch.optim.AdamW(others, lr=recipe.adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
@@ -179,7 +179,7 @@ def train_step(
     optimizers: list[torch.optim.Optimizer],
     tokenizer: PreTrainedTokenizerFast,
 ) -> dict[str, Any]:
-    """One update; what it learned from and the loss."""
+    """Run one update; return what it was trained on and the loss."""
     for optimizer, rate in zip(optimizers, (recipe.adamw_learning_rate, recipe.muon_learning_rate), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate * rate_share(recipe, step=step)
@@ -197,31 +197,31 @@ def train_step(
 def losses_of(
     model: GPT2LMHeadModel, batch: Batch, *, foretell_previous: bool
 ) -> tuple[torch.Tensor, float, torch.Tensor]:
-    """Loss and accuracy of the next token where labelled; the loss of the previous token after block one, or zero.
+    """Return next-token loss and accuracy where labeled, and the previous token's loss after block one, or zero.
 
-    Copying needs a block that sees the token before and a later one that looks it up. Asked for the former outright,
-    the model has it after 150 steps.
+    Copying needs a block that sees the token before and a later one that looks it up. With a loss on the former,
+    the model learns it after 150 steps.
     """
     positions = batch.offsets + torch.arange(batch.input_ids.shape[1])
     output = model.transformer(
         input_ids=batch.input_ids, position_ids=positions, output_hidden_states=foretell_previous, use_cache=False
     )
     targets = batch.labels[:, 1:]
-    labelled = targets != IGNORED
-    logits = model.lm_head(output.last_hidden_state[:, :-1][labelled])  # the head only where there are labels
-    accuracy = (logits.argmax(-1) == targets[labelled]).float().mean().item()
+    labeled = targets != IGNORED
+    logits = model.lm_head(output.last_hidden_state[:, :-1][labeled])  # the head is applied only where there are labels
+    accuracy = (logits.argmax(-1) == targets[labeled]).float().mean().item()
     previous_loss = logits.new_zeros(())
     if foretell_previous:
         after_first_block = model.transformer.ln_f(output.hidden_states[1][:, 1:])
         previous_loss = cross_entropy(model.lm_head(after_first_block).flatten(0, 1), batch.input_ids[:, :-1].flatten())
-    return cross_entropy(logits, targets[labelled]), accuracy, previous_loss
+    return cross_entropy(logits, targets[labeled]), accuracy, previous_loss
 
 
 @torch.no_grad()
 def examine(
     model: GPT2LMHeadModel, *, tokenizer: PreTrainedTokenizerFast, num_documents: int, world: str = "validation"
 ) -> dict[str, float]:
-    """The share of answer tokens foretold right, by the fact asked after, in stories of a world never trained on."""
+    """Return the share of answer tokens predicted correctly, by fact, in stories of a world never trained on."""
     model.eval()
     right: dict[str, list[float]] = {}
     for examination in itertools.islice(generate_examination(seed=0, world=world), num_documents):
@@ -234,7 +234,7 @@ def examine(
 
 
 def log(work_dir: Path, **values: Any) -> None:
-    """One JSON line in the log, and on the screen."""
+    """Write one JSON line to the log and to the screen."""
     line = json.dumps(values | {"seconds": round(values["seconds"])})
     print(line, flush=True)
     with (work_dir / "log.jsonl").open("a") as file:
@@ -255,7 +255,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(work_dir: Path, *, model: GPT2LMHeadModel, optimizers: list[torch.optim.Optimizer]) -> Progress:
-    """Load the checkpoint into model and optimizers; a fresh start where there is none."""
+    """Load the checkpoint into model and optimizers; start from scratch if there is none."""
     path = work_dir / "checkpoint.pt"
     if not path.exists():
         (work_dir / "log.jsonl").write_text("")

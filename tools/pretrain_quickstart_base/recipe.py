@@ -1,4 +1,4 @@
-"""What decides the embedded base besides its text: sizes, steps, and what each step trains on at which rate."""
+"""The settings of the embedded base besides its text: sizes, steps, and the data and learning rate of each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides the base, besides the text."""
+    """All settings that determine the base, besides the text."""
 
     seed: int = 0
     vocab_size: int = 1536
@@ -21,7 +21,7 @@ class Recipe:
     muon_learning_rate: float = 4e-3
     warmup_steps: int = 100
     copying_steps: int = 1_300  # rows of random tokens only
-    previous_token_steps: int = 300  # of these, also foretell the previous token after block one
+    previous_token_steps: int = 300  # of these, also predict the previous token after block one
     growth_steps: tuple[int, int] = (600, 1_200)  # the random vocabulary grows from 60 ids to all between these steps
     story_steps: int = 1_500
     copying_share: float = 0.1  # of the later steps: random tokens, so that copying any token stays learned
@@ -32,21 +32,21 @@ class Recipe:
 
 
 def rate_share(recipe: Recipe, *, step: int) -> float:
-    """Warm up, stay at one while copying is learned, then fall evenly to zero at the last step."""
+    """Return the learning rate's factor: warm-up, one while copying is learned, then linear decay to zero."""
     warmup = min(1.0, (step + 1) / recipe.warmup_steps)
     steps_left = recipe.copying_steps + recipe.story_steps - step
     return warmup * min(1.0, steps_left / max(1, recipe.story_steps))
 
 
 def draw_exercise(recipe: Recipe, *, step: int) -> str:
-    """`copying` or `stories`, by the step."""
+    """Return `copying` or `stories`, depending on the step."""
     if step < recipe.copying_steps:
         return "copying"
     return "copying" if random.Random(f"{recipe.seed} {step}").random() < recipe.copying_share else "stories"
 
 
 def active_ids(recipe: Recipe, *, step: int) -> int:
-    """How many ids the random rows use: 60 at first, since few words are learned apart sooner; later all."""
+    """Return how many ids the random rows use: 60 at first, since fewer words are learned sooner; later all."""
     first, last = recipe.growth_steps
     share = min(1.0, max(0.0, (step - first) / (last - first)))
     return round(60 * (recipe.vocab_size / 60) ** share)

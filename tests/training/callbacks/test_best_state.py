@@ -1,4 +1,4 @@
-"""BestState keeps the trainables of the lowest validation loss on disk, and stops where none comes any more."""
+"""BestState saves the trainables of the lowest validation loss, and stops without further improvement."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from hf_peft_compare.training.callbacks import BestState
 
 @pytest.fixture
 def evaluate(tmp_path):
-    """`evaluate(callback, loss)`: one evaluation of a model whose only weight is that loss; gives the control."""
+    """`evaluate(callback, loss)`: one evaluation of a model whose only weight is that loss; returns the control."""
     steps = iter(range(1, 100))
     model = torch.nn.Linear(1, 1, bias=False)
 

@@ -1,4 +1,4 @@
-"""Only checkpoints that were written whole are read."""
+"""Only complete checkpoints are read."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""FiniteLoss ends a run whose loss is not a number, and says what to change."""
+"""FiniteLoss stops a run whose loss is not finite, and its error names the remedy."""
 
 import math
 from types import SimpleNamespace
@@ -27,5 +27,5 @@ def test_numbers_and_logs_without_a_loss_pass():
     callback.on_log(ARGS, STATE, None, logs={"train_runtime": math.nan})
     callback.on_log(ARGS, STATE, None)
     callback.on_evaluate(ARGS, STATE, None, metrics={"eval_nats_per_label": 2.0})
-    with pytest.raises(RunFailed):  # the same callback does look
+    with pytest.raises(RunFailed):  # the same callback does check
         callback.on_log(ARGS, STATE, None, logs={"loss": math.nan})

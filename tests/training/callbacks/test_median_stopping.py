@@ -1,4 +1,4 @@
-"""Giving up on what is worse than most before it."""
+"""Median stopping of trials that are worse than most earlier ones."""
 
 
 def test_giving_up_is_by_the_evaluation_of_the_same_place():

@@ -1,4 +1,4 @@
-"""What training holds in memory, against counts by hand."""
+"""The memory of training by part, compared with counts by hand."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -41,7 +41,7 @@ def test_activations_are_what_the_backward_pass_needs_beside_the_weights():
 def test_a_frozen_layer_needs_no_input():
     model = network()
     model[0].requires_grad_(False)
-    assert watched(model, B).num_bytes["activations_bytes"] == FLOAT * B * H  # the second layer's input alone
+    assert watched(model, B).num_bytes["activations_bytes"] == FLOAT * B * H  # only the second layer's input
 
 
 def test_the_largest_micro_batch_counts():
@@ -67,7 +67,7 @@ def test_after_enough_micro_batches_of_a_size_only_larger_ones_are_watched():
 
 
 def _has_hook(tensor):
-    """Whether what the tensor's graph saved went through a hook; a second one is refused."""
+    """Whether what the tensor's graph saved went through a hook; a second one is rejected."""
     try:
         tensor.grad_fn._raw_saved_result.register_hooks(lambda x: x, lambda x: x)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Peaks of CUDA memory, each of its own phase."""
+"""Peaks of CUDA memory of each phase."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_memory_is_none_without_cuda(monkeypatch):
 
 
 class FakeCuda:
-    """A device whose allocator a test plays."""
+    """A fake device whose allocator a test controls."""
 
     def __init__(self):
         self.allocated = self.peak = 100
@@ -51,7 +51,7 @@ def cuda(monkeypatch):
 
 
 def test_peaks_are_above_the_baseline_and_of_their_own_phase(cuda):
-    memory = PeakCudaMemory()  # 100 bytes stand there before
+    memory = PeakCudaMemory()  # 100 bytes are allocated before
     cuda.use(5000)  # loading
     cuda.use(300)
     for phase, most in [(TRAIN, 900), (EVALUATION, 2000), (SAVE, 7000), (TRAIN, 800), (EVALUATION, 400), (None, 9000)]:

@@ -1,4 +1,4 @@
-"""The progress file says what a run does now."""
+"""The progress file has the current state of a run."""
 
 import json
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ def read(folder):
     return json.loads((folder / "progress.json").read_text())
 
 
-def test_it_says_phase_step_and_loss(tmp_path):
+def test_it_has_phase_step_and_loss(tmp_path):
     progress = ProgressFile(tmp_path)
     progress.update("loading")
     assert read(tmp_path) == {"phase": "loading", "step": 0, "num_steps": 0, "loss": None}
@@ -24,7 +24,7 @@ def test_it_says_phase_step_and_loss(tmp_path):
 def test_steps_are_written_a_few_times_a_second_at_most(tmp_path):
     progress = ProgressFile(tmp_path)
     progress.update("training")
-    progress.on_step_end(None, SimpleNamespace(global_step=1, max_steps=9), None)  # at once after: left out
+    progress.on_step_end(None, SimpleNamespace(global_step=1, max_steps=9), None)  # too soon: skipped
     assert read(tmp_path)["step"] == 0
     progress._written -= 1
     progress.on_step_end(None, SimpleNamespace(global_step=2, max_steps=9), None)

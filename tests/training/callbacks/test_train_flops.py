@@ -1,4 +1,4 @@
-"""The arithmetic of a training is known from a few of its micro-batches."""
+"""The FLOPs of training are extrapolated from a few micro-batches."""
 
 import pytest
 import torch

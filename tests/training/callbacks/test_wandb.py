@@ -1,4 +1,4 @@
-"""The W&B sink: an offline run is read back with wandb's own reader; nothing that W&B does ends a run."""
+"""The W&B sink: an offline run is read back with wandb's own reader; no failure of W&B ends a run."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_without_an_account_it_neither_asks_nor_chatters(tmp_path: Path) -> None
         stderr=subprocess.STDOUT,
         text=True,
         timeout=120,
-        # Even asked for online, there is nobody to be online as.
+        # Even with mode online there is no account to log in with.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "WANDB_MODE": "online"},
     )
     assert process.returncode == 0, process.stdout
@@ -194,7 +194,7 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
     sink.start()
     log_steps(sink, 1)
     sink.close()
-    assert modes == [None, "offline"]  # None: as the user has set it
+    assert modes == [None, "offline"]  # None: as configured by the user
     assert "no network" in sink.notes[0] and "offline" in sink.notes[0]
     assert len(read_history(tmp_path)) == 2
 
