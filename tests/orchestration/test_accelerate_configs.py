@@ -14,5 +14,5 @@ def test_a_config_is_found_by_its_name_and_by_its_path(tmp_path):
 
 
 def test_an_unknown_one_lists_those_there_are():
-    with pytest.raises(UserError, match="no accelerate config 'fsdq': give .*fsdp"):
+    with pytest.raises(UserError, match="unknown accelerate config 'fsdq': use .*fsdp"):
         find_accelerate_config("fsdq")

@@ -38,7 +38,7 @@ def forward_passes(monkeypatch):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_losses_and_final_weights_equal_those_of_a_run_without_it(train, tmp_path, row):
-    """Dropout above the trunk is on in both, with the same random masks. (Adam would blow up gradients that are zero.)"""
+    """Dropout above the trunk is on in both, with the same masks. (Adam would blow up gradients that are zero.)"""
     sgd = ("training.optim=sgd", "training.learning_rate=0.1")
     cached, plain = train(row, *sgd, folder="a/run"), train(row, *sgd, OFF, folder="b/run")
     assert cached.trunk_cache.num_bytes > 0 and plain.trunk_cache is None

@@ -1,7 +1,7 @@
 """Pretrain the embedded base from nothing: `python -m tools.pretrain_quickstart_base.pretraining --output-dir FOLDER`.
 
 First copying on random tokens, then stories and digests of the pretraining world. An interrupted pretraining resumes
-from its last checkpoint; the batches of a step depend on the seed and the step alone, so the base is the same either way.
+from its last checkpoint; a step's batch depends only on the seed and the step, so the base is the same either way.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ FOLDER = Path(__file__).parent
 
 
 def find_accelerate_config(name: str) -> Path:
-    """Find a config by its name here, or by its path; raises UserError that lists the names there are."""
+    """Return the path of a built-in config or of a config file; raise UserError with the known names otherwise."""
     for path in (FOLDER / f"{name}.yaml", Path(name)):
         if path.is_file():
             return path.resolve()
     names = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-    raise UserError(f"no accelerate config {name!r}: give {names}, or a file that `accelerate config` wrote.")
+    raise UserError(f"unknown accelerate config {name!r}: use {names}, or a file written by `accelerate config`.")
