@@ -58,8 +58,8 @@ def run_jobs(
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: run as many jobs in parallel as there are GPUs, one process each.
         accelerate_config: config file for `accelerate launch` with several processes; None: each holds the whole model.
-        on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or why its old run was
-            moved.
+        on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or why its old run
+            was moved.
 
     Returns:
         The outcome of each run by its name: "skipped", "finished" or "failed".

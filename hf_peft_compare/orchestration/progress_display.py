@@ -77,7 +77,7 @@ class ProgressDisplay:
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
-    """Read what a run does now; None where it has not begun."""
+    """Read the current state of a run; None if it has not started."""
     try:
         return json.loads((folder / PROGRESS_FILE).read_text())
     except (OSError, json.JSONDecodeError):
