@@ -106,7 +106,7 @@ BAD_INPUT = {
     "unknown schedule": (["--set", "training.lr_scheduler_type=linaer"], "linaer"),
     "unknown optimizer": (["--set", "training.optim=adam"], "adam"),
     "zero epochs": (["--set", "training.num_train_epochs=0"], "greater than 0"),
-    "split larger than the data": (["--set", "num_train_samples=1000"], "ask for at most 40"),
+    "split larger than the data": (["--set", "num_train_samples=1000"], "set at most 40"),
     "missing column": (["--set", "task.article_column=body"], "it has id, article, highlights"),
     "no such model": (["--set", "model_name_or_path=./nowhere"], "does not exist"),
     "hub out of reach": (["--set", "model_name_or_path=nobody/nothing"], "--set model_name_or_path=PATH"),

@@ -171,12 +171,12 @@ def test_shots_that_leave_no_room_are_named(form):
         ("few_shot", {}, "^few_shot: task sequence_classification has no prompt"),
         ("zero_shot", {"template": "Well?"}, "^zero_shot: method.template has no {text}"),
         ("expert", {"template": "{text} {other}"}, "^expert: method.template has {other}, which is not a text column"),
-        ("zero_shot", {"template": TEMPLATE, "answers": {"gone": ["gone"]}}, "method.answers has 'gone', .* no label"),
+        ("zero_shot", {"template": TEMPLATE, "answers": {"gone": ["gone"]}}, "method.answers .* not a label"),
         ("few_shot", {"template": TEMPLATE, "shots": 25}, "method.shots is 25, but train has 24 different examples"),
         (
             "few_shot",
             {"template": TEMPLATE, "shots": [{"text": "A.", "answer": "maybe"}]},
-            "solved example 1, answers 'maybe', which is not one answer of lost, unclear, found",
+            "solved example 1, answers 'maybe', which does not match one of the labels lost, unclear, found",
         ),
         (
             "few_shot",
