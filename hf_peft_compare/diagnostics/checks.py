@@ -181,7 +181,7 @@ def merging(context: CheckContext) -> CheckResult:
         return does_not_apply("it is a plain model already")
     after = context.logits(merged.eval())
     if exact:
-        return _same(context, after, before, expected="the same logits after merging into a plain model")
+        return _same(context, after, before, expected="the same logits after merging")
     found = f"they differ by up to {_largest(after, before):.2g} (spread {before.std().item():.2g})"
     return judged(bool(after.isfinite().all()), expected="finite but other logits: weights are rounded", found=found)
 

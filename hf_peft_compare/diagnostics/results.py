@@ -39,7 +39,7 @@ class Examination:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """The examinations of all rows of a study; printed, a list of every check's finding."""
+    """The examinations of all rows of a study; prints as a list of the result of every check."""
 
     examinations: tuple[Examination, ...]
 

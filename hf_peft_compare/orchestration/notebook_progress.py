@@ -1,6 +1,6 @@
-"""A notebook while a study runs: a table of rows and seeds, what each run does now, and the time left by the plan.
+"""Notebook output while a study runs: a table of rows and seeds, each run's state, and the planned time left.
 
-It needs neither scripts nor widgets: one HTML output that is replaced as the runs go on.
+It needs neither scripts nor widgets: one HTML output that is updated while the runs progress.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CELL = "text-align:left;vertical-align:top;padding:2px 12px 2px 0"
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Return whether this process is the kernel of a notebook."""
     with contextlib.suppress(ImportError):
         from IPython import get_ipython
 
@@ -33,12 +33,12 @@ def in_notebook() -> bool:
 
 
 class NotebookProgress:
-    """Show the runs of a study as they go; call it with a job and what became of it."""
+    """Display the progress of a study's runs; call it with a job and its event."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.runs: dict[tuple[str, int], str] = {(job.config.row, job.config.seed): "" for job in jobs}
         self._now: dict[Path, Job] = {}
-        self._left: dict[Path, float] = {}  # seconds by the plan of what is not finished
+        self._left: dict[Path, float] = {}  # planned seconds of runs that are not finished
         self._begun: dict[Path, float] = {}
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -57,7 +57,7 @@ class NotebookProgress:
         self._stop.set()
         self._watcher.join()
         for job in self._now.values():
-            self._set(job, f"{MARKS['interrupted']} interrupted; the same call goes on from the last checkpoint")
+            self._set(job, f"{MARKS['interrupted']} interrupted; the same call resumes from the last checkpoint")
         self._now.clear()
         self._show()
 
@@ -96,7 +96,7 @@ class NotebookProgress:
             yield f"about {max(1, round(seconds / 60))} min left by the plan"
 
     def seconds_left(self) -> float:
-        """Return what the plan leaves of all runs that are not finished, one after the other."""
+        """Return the planned seconds of all runs that are not finished, run one after the other."""
         spent = {folder: monotonic() - self._begun[folder] for folder in list(self._now)}
         return sum(max(0.0, seconds - spent.get(folder, 0.0)) for folder, seconds in list(self._left.items()))
 

@@ -51,7 +51,7 @@ class ProgressDisplay:
         self.progress.stop()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Display that a run was "started", "skipped", "finished" or "failed", or another message about it."""
+        """Show that a run was "planned", "started", "skipped", "finished" or "failed", or another message about it."""
         if message == "planned":
             return
         self.progress.update(self._checking, visible=False)

@@ -1,4 +1,4 @@
-"""A whole study, from the command line or from Python: tuned, run, shown as it goes, its file left in its folder."""
+"""Run a study from the command line or from Python: tune, run, display progress, and write its file to its folder."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def do_study(
     one_run_per_gpu: bool = False,
     accelerate_config: str | None = None,
 ) -> dict[str, str]:
-    """Do all runs of a study, or those of some rows and seeds; return the outcome of each by its name.
+    """Run all methods and seeds of a study, or some of them; return the outcome of each run by its name.
 
     Args:
-        accelerate_config: a name such as "fsdp", or a file, by which several processes share a model.
+        accelerate_config: a built-in name such as "fsdp" or a config file, with which several processes share a model.
 
     Raises:
-        UserError: bad input of any run; nothing was trained.
+        UserError: invalid input of any run; nothing was trained.
     """
     config = None if accelerate_config is None else find_accelerate_config(accelerate_config)
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
 
     def on_event(job: Job, message: str) -> None:
-        if message == "started":  # all was checked by then, and the folder is this process's
+        if message == "started":  # by then everything is checked, and this process holds the folder
             write_text_atomically(file, study.to_yaml())
         progress(job, message)
 
