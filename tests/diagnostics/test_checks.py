@@ -16,12 +16,19 @@ from hf_peft_compare.diagnostics.context import for_examination, switch_dropout_
 from hf_peft_compare.diagnostics.examining import examine
 from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PASSED, PROBLEM
 from hf_peft_compare.methods import last_layers, lora
+from hf_peft_compare.models import loading
 from hf_peft_compare.models.prompt_tuning import PromptTuningModel
 from hf_peft_compare.planning.planner import configs_of
 from hf_peft_compare.training import factory
 
 MERGED = ("lora", "dora", "ia3", "qlora")  # those that are not a plain model already
 DRAWN = ("lora", "dora", "qlora", "prefix_tuning", "p_tuning", "peft_prompt_tuning")
+
+
+def replace_set_seed(monkeypatch, set_seed):
+    """Replace transformers' `set_seed` in both modules that call it: each may hold its own lazy module object."""
+    for module in (factory, loading):
+        monkeypatch.setattr(module.transformers, "set_seed", set_seed)
 
 
 @pytest.fixture
@@ -103,7 +110,7 @@ def test_what_begins_at_zero_gets_its_gradient_in_step_two(findings):
     ids=["never set", "the same for all"],
 )
 def test_a_seed_that_does_not_reach_the_adapter(set_seed, findings, monkeypatch):
-    monkeypatch.setattr(factory.transformers, "set_seed", set_seed)
+    replace_set_seed(monkeypatch, set_seed)
     assert problems(findings("lora")) == {"seed"}
 
 
@@ -227,7 +234,7 @@ def test_the_command_prints_expected_and_found_values(tiny_study, tmp_path, caps
     assert "lora (LoRA)" in printed
     assert "expected: the same logits after merging" in printed
     assert "18 checks of 2 rows: 8 ok, 0 problem, 10 does not apply" in printed
-    monkeypatch.setattr(factory.transformers, "set_seed", lambda seed: None)
+    replace_set_seed(monkeypatch, lambda seed: None)
     assert cli.main(["doctor", study, "--method", "lora", "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert printed["passed"] is False
