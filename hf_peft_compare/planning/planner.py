@@ -233,7 +233,10 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
 def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
     notes = []
     if None in (counts.steps, counts.validations, *counts.batches.values()):
-        notes.append("The size of a split is unknown without its data: set num_{train,validation,test}_samples.")
+        notes.append(
+            "The size of a split is unknown without its data: set num_train_samples, num_validation_samples and "
+            "num_test_samples."
+        )
     patience = config.training.early_stopping_patience
     if counts.validations and patience is not None and counts.validations > patience + 1:
         notes.append("An upper bound: training may stop before the last epoch (early_stopping_patience).")

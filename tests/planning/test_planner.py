@@ -72,7 +72,7 @@ def test_the_precision_is_that_of_the_device_unless_the_run_sets_it(plan):
     assert plan("full", device=DEVICES["t4"]).precision == "fp32"
     assert plan("full", "training.bf16=false", device=DEVICES["h200"]).precision == "fp32"
     forced = plan("full", "training.bf16=true", device=DEVICES["t4"])
-    assert forced.precision == "bf16" and any("no bf16" in note for note in forced.notes)
+    assert forced.precision == "bf16" and any("no native bf16" in note for note in forced.notes)
 
 
 def test_early_stopping_makes_it_an_upper_bound(plan):

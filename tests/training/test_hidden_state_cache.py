@@ -122,7 +122,7 @@ def test_a_broken_cache_is_recomputed(train, forward_passes, tmp_path, harm):
 def test_states_too_large_for_the_bound_are_recomputed_and_the_record_notes_it(train, tmp_path):
     record = train("last_layers", "training.trunk_cache_max_bytes=1000", folder="a/run")
     assert record.trunk_cache is None and not caches(tmp_path / "a")
-    assert "larger than training.trunk_cache_max_bytes" in " ".join(record.notes)
+    assert "exceed training.trunk_cache_max_bytes" in " ".join(record.notes)
 
 
 def test_old_caches_make_room_for_new_ones(train, tmp_path):

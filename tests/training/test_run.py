@@ -211,7 +211,7 @@ def test_any_error_leaves_a_failed_record(train, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("num_train_samples=100",), "ask for at most"),
+        (("num_train_samples=100",), "set at most"),
         (("methods.lora.target_modules=[nothing]",), "target_modules 'nothing' not found"),
         (("max_length=20",), "max_length"),
         (("training.gradient_accumulation_steps=3",), "must be divisible"),
