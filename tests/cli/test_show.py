@@ -13,7 +13,7 @@ def test_a_method_is_shown_with_card_settings_defaults_and_ranges(capsys):
     assert main(["show", "last_layers"]) == 0
     output = capsys.readouterr().out
     assert "last_layers (method): Last layers" in output
-    assert "num_layers: NonNegativeInt = 1\n        how many transformer blocks are trained" in output
+    assert "num_layers: NonNegativeInt = 1\n        number of transformer blocks trained" in output
     assert "learning_rate: 0.0005" in output
     assert "training.learning_rate: 5e-05 to 0.05 on a logarithmic scale" in output
     assert "arxiv.org/abs/1801.06146" in output
