@@ -174,7 +174,7 @@ def test_a_script_needs_no_guard_and_may_define_a_method():
     output, errors = process.communicate(timeout=300)
     assert output.count("begun") == 1 and "{'mine-seed0': 'finished'}" in output, errors
     (plugin,) = Path("runs/outcomes/inputs").glob("mine-*.pkl")
-    with pytest.raises(UserError, match=f"needs plugin {plugin}, which runs code of its own"):
+    with pytest.raises(UserError, match=f"needs plugin {plugin}, which runs its own code"):
         load("runs/outcomes")  # to read a study runs nothing that it brings along
     assert main(["run", "runs/outcomes/study.yaml"]) == 2
     assert main(["run", "runs/outcomes/study.yaml", "--plugin", str(plugin)]) == 0
