@@ -107,7 +107,7 @@ def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in errors and "Traceback" not in errors
+    assert "run the same command again" in errors and "Traceback" not in errors
     assert step_of(run) >= 6 and not (run / RECORD_FILE).exists()
 
     process = start("run", path)
