@@ -69,7 +69,7 @@ def test_the_command_line_goes_on_with_a_call_and_the_other_way_round(compared, 
     found = yaml.safe_load(Path("runs/reviews/study.yaml").read_text())
     result = compare(**{**given, "dataset": found["dataset"]})
     assert set(result.outcomes.values()) == {"skipped"}
-    assert main(["choose", "runs/reviews"]) == 0 and "Take " in capsys.readouterr().out
+    assert main(["choose", "runs/reviews"]) == 0 and "Recommended: " in capsys.readouterr().out
 
 
 def test_a_folder_without_a_study_file_is_read_from_its_records(compared, tmp_path):

@@ -107,7 +107,6 @@ UNTESTED = {
     "utils.hashing": "tests/records/test_record.py compares hashes",
     "utils.sharding": "tests/end_to_end/test_two_processes.py spreads parameters with it",
     "utils.wandb_run": "tests/training/callbacks/test_wandb.py opens runs with it",
-    "orchestration.notebook_progress": "tests/test_api.py runs the notebook of the examples",
     "orchestration.study_run": "tests/test_api.py and tests/end_to_end run whole studies",
     "results.charts": WHOLE_RESULT,
     "results.frames": WHOLE_RESULT,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, silence_libraries
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import FAILED, OK
+from hf_peft_compare.utils.quiet import quiet
 
 
 def add(commands: Commands) -> None:
@@ -20,12 +21,12 @@ def add(commands: Commands) -> None:
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
 
+@quiet()
 def doctor_command(options: argparse.Namespace) -> int:
     """Check each row for silent errors that invalidate comparisons; the status is 1 if a check fails."""
     from hf_peft_compare.api import examine_rows
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
-    silence_libraries()
     examinations = []
     for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
         examinations.append(examination)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, run_folder, silence_libraries
+from hf_peft_compare.cli.options import Commands, add_command, add_run, run_folder
 from hf_peft_compare.core.errors import OK
+from hf_peft_compare.utils.quiet import quiet
 
 
 def add(commands: Commands) -> None:
@@ -18,11 +19,11 @@ def add(commands: Commands) -> None:
     export.add_argument("--push-to-hub", metavar="REPO", help="also upload it (needs `hf auth login`)")
 
 
+@quiet()
 def export_command(options: argparse.Namespace) -> int:
     """Write a finished run's model as a folder that peft or transformers loads, and push it if asked."""
     from hf_peft_compare.inference.export import export_run
 
-    silence_libraries()
     folder = run_folder(options.run, options.output_dir)
     print(export_run(folder, options.folder, merge=options.merge, push_to_hub=options.push_to_hub))
     return OK

@@ -88,14 +88,3 @@ def study_folder(study: str, output_dir: Path) -> Path:
         if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
             return folder
     raise UserError(f"no records in {output_dir / study} or {study}; pass a study that has run, or a folder of runs.")
-
-
-def silence_libraries() -> None:
-    """Suppress the warnings and progress bars of libraries in a command's output."""
-    import warnings
-
-    from transformers.utils import logging
-
-    warnings.simplefilter("ignore")
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, run_folder, silence_libraries
+from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, run_folder
 from hf_peft_compare.core.errors import OK, UserError
 from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.quiet import quiet
 
 if TYPE_CHECKING:
     from hf_peft_compare.inference.prediction import Text
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     predict.add_argument("--output", type=Path, metavar="FILE", help="write JSON lines there instead of printing them")
 
 
+@quiet()
 def predict_command(options: argparse.Namespace) -> int:
     """Print the predictions of finished runs for a text or a file of texts, as JSON lines."""
     from hf_peft_compare.inference.prediction import predict_each
@@ -38,7 +40,6 @@ def predict_command(options: argparse.Namespace) -> int:
     runs = [*([options.run] if options.run else []), *options.adapter]
     if not runs:
         raise UserError("predict got no run; pass RUN, or --adapter RUN once or more.")
-    silence_libraries()
     folders = [run_folder(run, options.output_dir) for run in runs]
     asked = [(folder, _texts_of(folder, options)) for folder in folders]
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predict_each(asked, batch_size=options.batch_size))

@@ -14,24 +14,7 @@ from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batche
 from hf_peft_compare.utils.sharding import is_sharded
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-def generate_texts(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[int]],
-    *,
-    generation: GenerationConfig,
-    batch_size: int,
-) -> list[str]:
-    """Generate a completion of each prompt in batches; return the texts in the order of the prompts.
-
-    Args:
-        prompts: token ids; the completion is generated from them only.
-    """
-    generated = generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=batch_size)
-    return decode(tokenizer, generated)
+    pass
 
 
 def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -59,7 +58,7 @@ def predict(
         scored = score_classes(model, inputs.rows, collate=head_of(config).collator(tokenizer), batch_size=batch_size)
         names = labels or inputs.form.labels or model.config.id2label
         return [Prediction(text=names[predicted], loss=(nats, known)) for nats, known, predicted in scored]
-    losses: Sequence[Loss] = ()
+    losses: Sequence[Loss | None] = ()
     if with_loss:
         on_stage("test loss")
         losses = score_losses(model, tokenizer, inputs.rows, config, batch_size=batch_size)
@@ -67,9 +66,8 @@ def predict(
         on_stage("scoring answers")
         of_candidates = score_losses(model, tokenizer, inputs.candidates, config, batch_size=batch_size)
         chosen = likeliest(of_candidates, len(candidates))
-        return [
-            Prediction(text=candidates[i], loss=loss) for i, loss in zip(chosen, losses or repeat(None), strict=False)
-        ]
+        known = losses or [None] * len(chosen)
+        return [Prediction(text=candidates[i], loss=loss) for i, loss in zip(chosen, known, strict=True)]
     on_stage("generating")
     torch.manual_seed(config.seed)  # sampled tokens do not depend on random numbers used by training
     tokens = generate_tokens(model, tokenizer, inputs.prompts, generation=config.generation, batch_size=batch_size)
@@ -77,7 +75,7 @@ def predict(
     read = inputs.form.read
     return [
         Prediction(text=text, answer=read(text) if read else None, loss=loss, num_tokens=len(ids))
-        for text, ids, loss in zip(decode(tokenizer, tokens), tokens, losses or repeat(None), strict=False)
+        for text, ids, loss in zip(decode(tokenizer, tokens), tokens, losses or [None] * len(tokens), strict=True)
     ]
 
 

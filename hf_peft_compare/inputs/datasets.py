@@ -22,7 +22,6 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Table: TypeAlias = "Dataset | pandas.DataFrame | Rows"
 DatasetLike: TypeAlias = "str | Path | DatasetDict | Table | Mapping[str, Table]"
 
-SPLITS = ("train", "validation", "test")
 SHARE_CUT = 10  # one in so many rows becomes validation, and one test, of a data set without these splits
 EXPECTED = "a DatasetDict, Dataset, DataFrame, list of dicts, {split: table}, a path or a hub id"
 ROWS_HASHED = 1000  # at once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -13,6 +13,8 @@ from hf_peft_compare.core.settings import STRICT, PositiveInt
 from hf_peft_compare.core.task import AnyTask, Example, Format
 from hf_peft_compare.methods.hard_prompt import ShotsSettings, format_with_shots
 
+S = TypeVar("S", bound=ShotsSettings)
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FewShotSettings(ShotsSettings):
@@ -21,7 +23,21 @@ class FewShotSettings(ShotsSettings):
     shots: PositiveInt | Annotated[list[dict[str, Any]], Field(min_length=1)] = 4
 
 
-class FewShot(PromptingMethod[FewShotSettings]):
+class ShotsMethod(PromptingMethod[S]):
+    """A method that prompts the base model with solved examples before the question."""
+
+    reads_train = True
+
+    def head(self, settings: S) -> str:
+        """Return the LM head."""
+        return "causal_lm"
+
+    def format(self, settings: S, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int) -> Format:
+        """Return the format with solved examples in the prompt; raise UserError as `format_with_shots` does."""
+        return format_with_shots(settings, task, task_settings, train, seed)
+
+
+class FewShot(ShotsMethod[FewShotSettings]):
     """Prompt the base model with solved examples before the question."""
 
     name = "few_shot"
@@ -51,17 +67,6 @@ class FewShot(PromptingMethod[FewShotSettings]):
         ),
     )
     settings = FewShotSettings
-    reads_train = True
-
-    def head(self, settings: FewShotSettings) -> str:
-        """Return the LM head."""
-        return "causal_lm"
-
-    def format(
-        self, settings: FewShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
-    ) -> Format:
-        """Return the format with solved examples in the prompt; raise UserError as `format_with_shots` does."""
-        return format_with_shots(settings, task, task_settings, train, seed)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -75,7 +80,7 @@ class OneShotSettings(ShotsSettings):
     shots: Literal[1] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1)] = 1
 
 
-class OneShot(PromptingMethod[OneShotSettings]):
+class OneShot(ShotsMethod[OneShotSettings]):
     """Prompt the base model with one solved example before the question."""
 
     name = "one_shot"
@@ -95,14 +100,3 @@ class OneShot(PromptingMethod[OneShotSettings]):
         url="https://arxiv.org/abs/2005.14165",
     )
     settings = OneShotSettings
-    reads_train = True
-
-    def head(self, settings: OneShotSettings) -> str:
-        """Return the LM head."""
-        return "causal_lm"
-
-    def format(
-        self, settings: OneShotSettings, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
-    ) -> Format:
-        """Return the format with solved examples in the prompt; raise UserError as `format_with_shots` does."""
-        return format_with_shots(settings, task, task_settings, train, seed)

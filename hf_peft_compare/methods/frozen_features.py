@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pydantic.dataclasses import dataclass
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_peft_compare.models.features.feature_model import FeatureModel
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -45,7 +49,30 @@ def build_frozen_features(
     return FeatureModel(base, head, pooling=choose_pooling(settings.pooling, tokenizer))
 
 
-class FrozenFeatures(Method[FrozenFeaturesSettings]):
+class FeatureMethod(Method[S]):
+    """A method that trains a head on the embeddings of frozen encoders, which are computed once."""
+
+    training_defaults = {"learning_rate": 1e-3}
+    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
+
+    @abstractmethod
+    def build(self, base: PreTrainedModel, settings: S, tokenizer: PreTrainedTokenizerBase | None) -> FeatureModel:
+        """Return the frozen encoders with a new head."""
+
+    def head(self, settings: S) -> str:
+        """Return the name of the base without a head, since the method adds its own."""
+        return "features"
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write the head."""
+        cast("FeatureModel", model).save_head(folder)
+
+    def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
+        """Return the encoders with the saved head."""
+        return self.build(base, settings, None).load_head(folder)
+
+
+class FrozenFeatures(FeatureMethod[FrozenFeaturesSettings]):
     """Train a small classifier on frozen embeddings."""
 
     name = "frozen_features"
@@ -66,26 +93,12 @@ class FrozenFeatures(Method[FrozenFeaturesSettings]):
         url="https://arxiv.org/abs/1903.05987",
     )
     settings = FrozenFeaturesSettings
-    training_defaults = {"learning_rate": 1e-3}
-    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
-
-    def head(self, settings: FrozenFeaturesSettings) -> str:
-        """Return the name of the base without a head, since the method adds its own."""
-        return "features"
 
     def build(
         self, base: PreTrainedModel, settings: FrozenFeaturesSettings, tokenizer: PreTrainedTokenizerBase | None
     ) -> FeatureModel:
         """Return the frozen base with a new head; raise UserError if its pooling does not fit the model."""
         return build_frozen_features(base, settings, tokenizer)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the head."""
-        cast("FeatureModel", model).save_head(folder)
-
-    def load(self, base: PreTrainedModel, folder: Path, settings: FrozenFeaturesSettings) -> nn.Module:
-        """Return the base with the saved head."""
-        return self.build(base, settings, None).load_head(folder)
 
     def format(
         self,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.method import Card
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.methods.frozen_features import FeatureMethod
 
 if TYPE_CHECKING:
-    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from hf_peft_compare.models.features.feature_model import FeatureModel
@@ -87,7 +87,7 @@ def _image_model(base: PreTrainedModel, settings: FusedFeaturesSettings) -> Any:
         raise UserError(explain("model", settings.image_encoder, error)) from None
 
 
-class FusedFeatures(Method[FusedFeaturesSettings]):
+class FusedFeatures(FeatureMethod[FusedFeaturesSettings]):
     """Train a small classifier on frozen embeddings of image and text."""
 
     name = "fused_features"
@@ -110,12 +110,6 @@ class FusedFeatures(Method[FusedFeaturesSettings]):
         url="https://arxiv.org/abs/1505.00468",
     )
     settings = FusedFeaturesSettings
-    training_defaults = {"learning_rate": 1e-3}
-    tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
-
-    def head(self, settings: FusedFeaturesSettings) -> str:
-        """Return the name of the base without a head, since the method adds its own."""
-        return "features"
 
     def other_models(self, settings: FusedFeaturesSettings) -> list[str]:
         """Return the image encoder if it is a separate model."""
@@ -126,11 +120,3 @@ class FusedFeatures(Method[FusedFeaturesSettings]):
     ) -> FeatureModel:
         """Return the frozen encoders with a new head; raise UserError if an encoder cannot be loaded."""
         return build_fused_features(base, settings, tokenizer)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the head."""
-        cast("FeatureModel", model).save_head(folder)
-
-    def load(self, base: PreTrainedModel, folder: Path, settings: FusedFeaturesSettings) -> nn.Module:
-        """Return the base with the saved head."""
-        return self.build(base, settings, None).load_head(folder)

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedTokenizerBase,
+)
 
 from hf_peft_compare.config.schema import StudyProtocol
 from hf_peft_compare.core.errors import UserError
@@ -81,6 +86,10 @@ def class_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | 
     return nll.sum() / (known.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
+def _class_collator(tokenizer: PreTrainedTokenizerBase) -> ClassificationCollator:
+    return ClassificationCollator(pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side)
+
+
 HEADS = {
     head.name: head
     for head in (
@@ -95,9 +104,7 @@ HEADS = {
         Head(
             name="sequence_classification",
             auto_class=AutoModelForSequenceClassification,
-            collator=lambda tokenizer: ClassificationCollator(
-                pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side
-            ),
+            collator=_class_collator,
             nll=class_nll,
             loss=class_loss,
             loss_unit="nats per example",
@@ -106,9 +113,7 @@ HEADS = {
         Head(
             name="features",
             auto_class=AutoModel,  # a base without a head: the method adds its own
-            collator=lambda tokenizer: ClassificationCollator(
-                pad_token_id=tokenizer.pad_token_id, padding_side=tokenizer.padding_side
-            ),
+            collator=_class_collator,
             nll=class_nll,
             loss=class_loss,
             loss_unit="nats per example",

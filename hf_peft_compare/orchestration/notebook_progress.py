@@ -62,7 +62,7 @@ class NotebookProgress:
         self._show()
 
     def __call__(self, job: Job, message: str) -> None:
-        """Show that a run was "planned", "started", "skipped", "finished" or "failed"."""
+        """Show that a run was "planned", "started", "skipped", "finished" or "failed", or another message about it."""
         if message == "planned":
             seconds = job.plan.seconds.values() if job.plan is not None else ()
             self._left[job.folder] = sum(value for value in seconds if value is not None)
@@ -70,6 +70,9 @@ class NotebookProgress:
         if message == "started":
             self._now[job.folder], self._begun[job.folder] = job, monotonic()
             self._set(job, f"{MARKS[message]} starting")
+            return
+        if message not in MARKS:
+            self._set(job, message)
             return
         self._now.pop(job.folder, None)
         self._left.pop(job.folder, None)

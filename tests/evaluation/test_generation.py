@@ -5,7 +5,7 @@ import torch
 from tiny import tiny_model, tiny_tokenizer, token_rows
 
 from hf_peft_compare.config.training import GenerationConfig
-from hf_peft_compare.evaluation.generation import generate_texts, generate_tokens
+from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.evaluation.scoring import score_completions
 
 ROWS = token_rows([9, 30, 17, 25])
@@ -28,13 +28,9 @@ def test_generation_reads_the_prompt_alone_and_stops_at_the_end_of_text():
 
 def test_texts_have_no_special_tokens(build):
     built = build("lora")
-    texts = generate_texts(
-        built.model,
-        built.tokenizer,
-        [row["input_ids"] for row in ROWS],
-        generation=GenerationConfig(max_new_tokens=5),
-        batch_size=2,
-    )
+    prompts, generation = [row["input_ids"] for row in ROWS], GenerationConfig(max_new_tokens=5)
+    tokens = generate_tokens(built.model, built.tokenizer, prompts, generation=generation, batch_size=2)
+    texts = decode(built.tokenizer, tokens)
     assert len(texts) == len(ROWS)
     assert not any("<|endoftext|>" in text for text in texts)
 

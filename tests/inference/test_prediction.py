@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished_runs import METHODS, TEXTS, make_config, make_run, save_base
+from finished_runs import METHODS, TEXTS, make_config, make_run
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
@@ -15,22 +15,6 @@ from hf_peft_compare.inference import loading
 from hf_peft_compare.inference.prediction import predict_texts, read_texts, text_columns
 from hf_peft_compare.models.loading import load_base
 from hf_peft_compare.records.run_folder import RECORD_FILE
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A finished run of every kind on one base, by row."""
-    root = tmp_path_factory.mktemp("runs")
-    base = save_base(root / "base")
-    for row in METHODS:
-        make_run(root / row, make_config(base, row))
-    return {row: root / row for row in METHODS}
-
-
-@pytest.fixture(scope="module")
-def alone(runs: dict[str, Path]) -> dict[str, list[str]]:
-    """What each run predicts when it is loaded alone."""
-    return {row: [p["prediction"] for p in predict_texts([folder], TEXTS)] for row, folder in runs.items()}
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row != "lead"])

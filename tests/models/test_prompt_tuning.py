@@ -3,32 +3,14 @@
 import pytest
 import torch
 from peft import PeftModel, PromptTuningConfig, get_peft_model
-from tiny import shake_trainables, tiny_model, token_rows
+from soft_prompts import IDS, ROWS, P, fresh_prompt, logits
+from tiny import shake_trainables, tiny_model
 from transformers import DynamicCache, StaticCache
 
 from hf_peft_compare import PromptTuningModel
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator, pad_left
 from hf_peft_compare.models.trainable_parameters import named_trainables
-
-P = 4
-IDS = torch.tensor([[5, 6, 7, 8, 9]])
-ROWS = token_rows([9, 30, 17, 25, 12, 21, 14, 28])
-
-
-def fresh_prompt(seed=0):
-    return 0.3 * torch.randn(P, 32, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(params=["gpt2", "llama"])
-def model(request):
-    """A prompt of four vectors before a tiny base of either architecture, in evaluation mode."""
-    return PromptTuningModel(tiny_model(request.param), fresh_prompt()).eval()
-
-
-@torch.no_grad()
-def logits(model, ids=IDS):
-    return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
 
 
 def test_the_prompt_stands_before_the_text(model):
