@@ -20,8 +20,15 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-def parse(kind: type[T], values: Mapping[str, object], *, where: str) -> T:
+SET = "; set it in the study file or with --set {key}=…"
+
+
+def parse(kind: type[T], values: Mapping[str, object], *, where: str, if_missing: str = SET) -> T:
     """Return a mapping as a typed dataclass.
+
+    Args:
+        where: the beginning of an error message.
+        if_missing: what an error says after the name of a missing key.
 
     Raises:
         UserError: a key is unknown (the nearest valid key is named) or missing, or a value is invalid; all are listed.
@@ -29,11 +36,11 @@ def parse(kind: type[T], values: Mapping[str, object], *, where: str) -> T:
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
-        problems = "; ".join(_describe(problem, kind) for problem in error.errors())
+        problems = "; ".join(_describe(problem, kind, if_missing) for problem in error.errors())
         raise UserError(f"{where}: {problems}") from None
 
 
-def _describe(problem: Any, kind: type) -> str:
+def _describe(problem: Any, kind: type, if_missing: str) -> str:
     *parents, last = [str(part) for part in problem["loc"]] or [""]
     key = ".".join([*parents, last])
     if problem["type"] == "unexpected_keyword_argument":
@@ -42,7 +49,7 @@ def _describe(problem: Any, kind: type) -> str:
         hint = f" Did you mean {'.'.join([*parents, nearest[0]])!r}?" if nearest else ""
         return f"unknown key {key!r}.{hint} Valid: {', '.join(valid)}"
     if problem["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"key {key!r} is missing; set it in the study file or with --set {key}=…"
+        return f"key {key!r} is missing{if_missing.format(key=key)}"
     return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 

@@ -14,14 +14,7 @@ from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import FILE_FORMATS
 from hf_peft_compare.data.tokenization import tokenize_inputs
 from hf_peft_compare.evaluation.prediction import predict
-from hf_peft_compare.inference.loading import (
-    Base,
-    FinishedRun,
-    adapt,
-    load_fresh_base,
-    read_finished,
-    unload_adapter,
-)
+from hf_peft_compare.inference.loading import Base, FinishedRun, adapt, load_fresh_base, read_finished, unload_adapter
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.core.registry import load_plugins, plugins
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
@@ -154,7 +153,7 @@ class Children:
         """Run one job in its own process, or several with `accelerate launch`; return the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
-        process = start_child(context, train_in_child, job, gpu, plugins())
+        process = start_child(context, train_in_child, job, gpu)
         self._stops.append(process.terminate)
         process.join()
         return process.exitcode
@@ -191,7 +190,7 @@ _STARTING = threading.Lock()
 
 
 def start_child(context: ForkServerContext, function: Callable[..., None], *arguments: object) -> Any:
-    """Start a process that knows this one's environment of now, and nothing of its main module.
+    """Start a process that has this one's environment, plugins included, and nothing of its main module.
 
     The server that children are forked from has the environment of its own start, which in a notebook is long past.
     Without a main module to import again, a script needs no `if __name__ == "__main__"`.
@@ -245,7 +244,7 @@ def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
 def _in_child(context: ForkServerContext, function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function in a child process and return its result or raise its error."""
     receiver, sender = context.Pipe(duplex=False)
-    process = start_child(context, _answer, sender, function, arguments, plugins())
+    process = start_child(context, _answer, sender, function, arguments)
     sender.close()
     try:
         result, error = receiver.recv()
@@ -258,11 +257,8 @@ def _in_child(context: ForkServerContext, function: Callable[..., Any], *argumen
     return result
 
 
-def _answer(
-    sender: Connection, function: Callable[..., Any], arguments: Sequence[object], plugins: Sequence[str]
-) -> None:
+def _answer(sender: Connection, function: Callable[..., Any], arguments: Sequence[object]) -> None:
     try:
-        load_plugins(plugins)  # the fork server may have started before they were loaded
         sender.send((function(*arguments), None))
     except UserError as error:
         sender.send((None, error))

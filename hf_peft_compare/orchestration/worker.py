@@ -8,13 +8,11 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.core.registry import load_plugins
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
@@ -80,7 +78,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
         return status
 
 
-def train_in_child(job: Job, gpu: str | None, plugins: Sequence[str] = ()) -> None:
+def train_in_child(job: Job, gpu: str | None) -> None:
     """Run one job as a child process: write output to the run's log, and exit when the parent ends."""
     log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
@@ -91,7 +89,6 @@ def train_in_child(job: Job, gpu: str | None, plugins: Sequence[str] = ()) -> No
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
-        load_plugins(plugins)
         status = train_here(job)
     except UserError as error:
         print(error, file=sys.stderr, flush=True)

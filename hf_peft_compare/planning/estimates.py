@@ -14,13 +14,7 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
 from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
-from hf_peft_compare.planning.tracing import (
-    ForwardTrace,
-    Ops,
-    StepTrace,
-    trace_forward,
-    trace_step,
-)
+from hf_peft_compare.planning.tracing import ForwardTrace, Ops, StepTrace, trace_forward, trace_step
 from hf_peft_compare.records.plan import MemoryPlan
 
 if TYPE_CHECKING:

@@ -20,11 +20,10 @@ from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.core.settings import STRICT, parse
 from hf_peft_compare.records.parts import (
     Costs,
     HistoryEntry,
@@ -158,36 +157,20 @@ def read_record(folder: Path) -> RunRecord:
             f"{SCHEMA_VERSION}. Install a newer release: pip install --upgrade hf_peft_compare."
         )
     try:
-        return _parse(upgrade(raw))
-    except UserError as error:
-        problems = str(error)
+        raw = upgrade(raw)
     except (AttributeError, KeyError, TypeError) as error:  # raised by a step of `upgrade`
-        problems = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
-    raise UserError(f"{path}: {problems}. {_again(folder)}")
-
-
-def _parse(raw: Mapping[str, Any]) -> RunRecord:
-    """Return the record from a JSON object of the newest version, which must have all fields."""
-    if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:
-        raise UserError("; ".join(f"key {name!r} is missing" for name in missing))
+        form = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
+        raise UserError(f"{path}: {form}. {_again(folder)}") from None
     try:
-        return RunRecord(**raw)
-    except ValidationError as error:
-        raise UserError("; ".join(map(_problem, error.errors(include_url=False)))) from None
+        if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:  # also those with a default
+            raise UserError(f"{path}: {'; '.join(f'key {name!r} is missing' for name in missing)}")
+        return parse(RunRecord, raw, where=str(path), if_missing="")
+    except UserError as error:
+        raise UserError(f"{error}. {_again(folder)}") from None
 
 
 def _again(folder: Path) -> str:
     return f"Delete the folder {folder} and run the study again."
-
-
-def _problem(problem: Mapping[str, Any]) -> str:
-    """Return the message for an invalid value: its key, the value, and the expectation."""
-    key, kind = ".".join(map(str, problem["loc"])), problem["type"]
-    if kind == "unexpected_keyword_argument":
-        return f"unknown key {key!r}"
-    if kind.startswith("missing"):
-        return f"key {key!r} is missing"
-    return f"{key} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def read_records(study_folder: Path) -> dict[str, RunRecord]:

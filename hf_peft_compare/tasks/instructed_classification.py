@@ -9,12 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Format
-from hf_peft_compare.data.labels import (
-    ClassificationSettings,
-    ClassificationTask,
-    labels_of,
-    text_columns,
-)
+from hf_peft_compare.data.labels import ClassificationSettings, ClassificationTask, labels_of, text_columns
 from hf_peft_compare.data.templates import answer_format
 
 # The template of Taori et al. (2023), Stanford Alpaca, for an instruction with an input.

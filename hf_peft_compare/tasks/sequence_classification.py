@@ -11,10 +11,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Features, Format
 from hf_peft_compare.data.completions import token_ids
-from hf_peft_compare.data.labels import (
-    ClassificationSettings,
-    ClassificationTask,
-)
+from hf_peft_compare.data.labels import ClassificationSettings, ClassificationTask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

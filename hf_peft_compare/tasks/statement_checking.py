@@ -7,10 +7,7 @@ from dataclasses import field
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.tasks.instructed_classification import (
-    InstructedClassificationSettings,
-    InstructedTask,
-)
+from hf_peft_compare.tasks.instructed_classification import InstructedClassificationSettings, InstructedTask
 
 ANSWERS = {
     "true": ["True", "correct", "accurate", "yes"],

@@ -5,9 +5,7 @@ from __future__ import annotations
 from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.models.frozen_trunk import find_trunk
 from hf_peft_compare.models.heads import head_of
-from hf_peft_compare.records.run_folder import (
-    TRUNK_CACHE_FOLDER,
-)
+from hf_peft_compare.records.run_folder import TRUNK_CACHE_FOLDER
 from hf_peft_compare.training.callbacks.phases import EVALUATION, TRAIN
 from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.hidden_state_cache import TrunkCache, TrunkStates, describe, pays

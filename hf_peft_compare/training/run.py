@@ -24,17 +24,11 @@ from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.sampler import count_visited_tokens
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, TokenizedSplits, tokenize_splits
 from hf_peft_compare.evaluation.prediction import Prediction
-from hf_peft_compare.models.trainable_parameters import (
-    hash_trainables,
-    load_trainables,
-)
+from hf_peft_compare.models.trainable_parameters import hash_trainables, load_trainables
 from hf_peft_compare.records import provenance
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import RunRecord, write_record
-from hf_peft_compare.records.run_folder import (
-    MODEL_FOLDER,
-    write_predictions,
-)
+from hf_peft_compare.records.run_folder import MODEL_FOLDER, write_predictions
 from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.training.arguments import use_bf16
 from hf_peft_compare.training.callbacks import (

@@ -20,11 +20,7 @@ from hf_peft_compare.records.parts import (
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, folder_of_study
 from hf_peft_compare.records.tuning import Tuning
-from hf_peft_compare.training.callbacks import (
-    MemoryBreakdown,
-    PeakCudaMemory,
-    WallClock,
-)
+from hf_peft_compare.training.callbacks import MemoryBreakdown, PeakCudaMemory, WallClock
 from hf_peft_compare.training.hidden_state_cache import TrunkStates
 
 

@@ -11,18 +11,11 @@ from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
 from hf_peft_compare.evaluation.prediction import Prediction, predict
 from hf_peft_compare.evaluation.scoring import score_texts
-from hf_peft_compare.models.trainable_parameters import (
-    count_parameters,
-)
+from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.records import provenance
 from hf_peft_compare.records.parts import Parameters
-from hf_peft_compare.records.run_folder import (
-    MODEL_FOLDER,
-)
-from hf_peft_compare.training.callbacks import (
-    ProgressFile,
-    WallClock,
-)
+from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.training.callbacks import ProgressFile, WallClock
 from hf_peft_compare.training.callbacks.phases import EVALUATION
 from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.run_state import Run

@@ -20,10 +20,7 @@ from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.models.heads import Head, head_of
-from hf_peft_compare.models.trainable_parameters import (
-    load_trainables,
-    save_trainables,
-)
+from hf_peft_compare.models.trainable_parameters import load_trainables, save_trainables
 from hf_peft_compare.records.parts import HistoryEntry
 from hf_peft_compare.training.callbacks import (
     BestState,

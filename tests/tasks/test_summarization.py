@@ -5,10 +5,7 @@ from tiny import tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
-from hf_peft_compare.tasks.summarization import (
-    SummarizationSettings,
-    summarization_format,
-)
+from hf_peft_compare.tasks.summarization import SummarizationSettings, summarization_format
 
 SETTINGS = SummarizationSettings()
 EXAMPLE = Example(id="7", source="Anna found an owl near the old mill.", reference="Owl found.")
