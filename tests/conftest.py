@@ -18,6 +18,8 @@ import pytest  # noqa: E402
 import yaml  # noqa: E402
 from visual import asking, rooms, seen, tiny_clip, tiny_resnet  # noqa: E402, F401 - fixtures
 
+from hf_peft_compare.core.registry import PLUGINS_VARIABLE, REGISTRIES  # noqa: E402
+
 # A test's fixtures or its folder determine its tier.
 MARKS_OF_FIXTURES = {
     "train": "slow",
@@ -52,6 +54,14 @@ def pytest_terminal_summary(terminalreporter):
 def no_wandb(monkeypatch):
     """Disable Weights & Biases in every test, whatever the machine's settings."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(autouse=True)
+def own_plugins(monkeypatch):
+    """Forget after every test which plugins it has loaded and what it has registered."""
+    monkeypatch.setenv(PLUGINS_VARIABLE, "")
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "registered", {})
 
 
 @pytest.fixture

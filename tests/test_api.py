@@ -18,7 +18,6 @@ import hf_peft_compare
 from hf_peft_compare import UserError, classification, compare, load, make_study
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.config.loading import STUDIES_FOLDER, load_study
-from hf_peft_compare.core.registry import METHODS, PLUGINS_VARIABLE
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SETTINGS = {"max_length": 96, "costs": False}
@@ -170,9 +169,7 @@ print(result.outcomes)
 
 
 @pytest.mark.slow
-def test_a_script_needs_no_guard_and_may_define_a_method(monkeypatch):
-    monkeypatch.setenv(PLUGINS_VARIABLE, "")  # what this test loads, no other has
-    monkeypatch.setattr(METHODS, "registered", dict(METHODS.registered))
+def test_a_script_needs_no_guard_and_may_define_a_method():
     process = run_script(SCRIPT.format(n=16, epochs=1, methods="Mine"))
     output, errors = process.communicate(timeout=300)
     assert output.count("begun") == 1 and "{'mine-seed0': 'finished'}" in output, errors

@@ -7,18 +7,11 @@ import pytest
 import torch
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.testing import check_method
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
 from add_a_method import BitFit  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch):
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(METHODS, "registered", {})
 
 
 def test_the_example_passes_the_contract():

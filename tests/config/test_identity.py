@@ -164,7 +164,6 @@ class Mine(Lora):
 def plugin(tmp_path, monkeypatch):
     """`plugin(code)`: write a module with a method named "mine" and register it, as it is in a new process."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(METHODS, "registered", dict(METHODS.registered))
 
     def write(code):
         sys.modules.pop("my_identity_plugin", None)

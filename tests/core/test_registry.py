@@ -13,7 +13,6 @@ from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.registry import (
     METHODS,
     METRICS,
-    REGISTRIES,
     TASKS,
     get_method,
     get_metric,
@@ -83,14 +82,7 @@ def test_reading_all_entries_and_studies_needs_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture
-def forgotten(monkeypatch):
-    """What a test registers is gone after it."""
-    for registry in REGISTRIES:
-        monkeypatch.setattr(registry, "registered", {})
-
-
-def test_what_is_registered_is_found_by_its_name(forgotten):
+def test_what_is_registered_is_found_by_its_name():
     class Own(type(get_metric("accuracy"))):
         name = "own"
 
@@ -98,7 +90,7 @@ def test_what_is_registered_is_found_by_its_name(forgotten):
     assert isinstance(get_metric("own"), Own)
 
 
-def test_an_instance_is_registered_as_it_is(forgotten):
+def test_an_instance_is_registered_as_it_is():
     class Own(type(get_method("full"))):
         name = "own"
 
@@ -125,13 +117,13 @@ def test_an_instance_is_registered_as_it_is(forgotten):
         ),
     ],
 )
-def test_what_cannot_be_registered_is_named_with_the_reason(register, entry, words, forgotten):
+def test_what_cannot_be_registered_is_named_with_the_reason(register, entry, words):
     with pytest.raises(UserError) as caught:
         register(entry)
     assert words in str(caught.value)
 
 
-def test_a_section_is_registered_beside_those_of_the_package(forgotten):
+def test_a_section_is_registered_beside_those_of_the_package():
     from hf_peft_compare.report.sections import SECTIONS
 
     hf_peft_compare.register_section(replace(SECTIONS.get("verdict"), name="second_verdict"))

@@ -105,7 +105,7 @@ def test_sharded_over_two_processes_a_run_is_that_of_one(study_file, command, tr
 def test_an_accelerate_config_needs_several_processes(study_file, command):
     path = study_file(methods={"lora": {"r": 4}})
     status, _, errors = command("run", path, "--num-processes", 1, "--accelerate-config", "fsdp")
-    assert status == 2 and "--num-processes 2 or more" in errors
+    assert status == 2 and "--num-processes to 2 or more" in errors
     status, _, errors = command("run", path, "--accelerate-config", "fsdpp")
     assert status == 2 and "deepspeed_zero2, fsdp, multi_gpu" in errors
 

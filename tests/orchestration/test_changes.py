@@ -261,7 +261,6 @@ class Mine(Lora):
 def test_a_plugin_whose_code_changed_trains_again(job, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(PLUGINS_VARIABLE, "my_changing_plugin")
-    monkeypatch.setattr(METHODS, "registered", dict(METHODS.registered))
 
     def write(code):
         sys.modules.pop("my_changing_plugin", None)

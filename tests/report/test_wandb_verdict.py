@@ -18,7 +18,7 @@ from synthetic import make_study_runs
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import describe_verdict
-from hf_peft_compare.orchestration import launcher
+from hf_peft_compare.orchestration import study_run
 from hf_peft_compare.report import wandb_verdict
 from hf_peft_compare.report.wandb_verdict import log_verdict, make_report
 
@@ -100,7 +100,7 @@ def test_a_broken_wandb_is_a_warning(
 def test_run_ends_with_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = Path(__file__).parents[2] / "reports" / "quickstart" / "records"
     shutil.copytree(records, tmp_path / "quickstart")
-    monkeypatch.setattr(launcher, "run_jobs", lambda jobs, **_: {})  # all have run
+    monkeypatch.setattr(study_run, "run_jobs", lambda jobs, **_: {})  # all have run
     assert main(["run", "quickstart", "--output-dir", str(tmp_path)]) == 0
     summary = json.loads(inspect(tmp_path / "quickstart", "--summary"))["summary"]
     page = (tmp_path / "quickstart" / "report" / "README.md").read_text(encoding="utf-8")
