@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import load_plugins
-from hf_peft_compare.inputs.datasets import DatasetLike, save_dataset, with_labels
+from hf_peft_compare.inputs.datasets import DatasetLike, named_or_splits, save_dataset, with_labels
 from hf_peft_compare.inputs.methods import Methods, rows_of
 from hf_peft_compare.inputs.models import ModelLike, save_model
 from hf_peft_compare.inputs.tasks import TaskSettings
@@ -196,7 +196,8 @@ def _make_study(
         raise UserError(f"output_dir is {str(output_dir)!r}; expected the folder of a study, e.g. runs/tickets.")
     rows, plugins = rows_of(methods, folder)
     load_plugins(plugins)
-    name, cut = save_dataset(dataset, folder)
+    data = named_or_splits(dataset)
+    name, cut = save_dataset(data, folder)
     tree: dict[str, Any] = {
         "name": folder.name,
         "title": folder.name,
@@ -211,7 +212,7 @@ def _make_study(
         **({"plugins": plugins} if plugins else {}),
         **(settings or {}),
     }
-    return Study.from_dict({**tree, "task": with_labels(tree["task"], dataset, tree)})
+    return Study.from_dict({**tree, "task": with_labels(tree["task"], data, tree)})
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

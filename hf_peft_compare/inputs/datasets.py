@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from hf_peft_compare.config.layers import Tree
+from hf_peft_compare.config.schema import EMBEDDED
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.data.labels import ClassificationTask
@@ -27,35 +28,35 @@ EXPECTED = "a DatasetDict, Dataset, DataFrame, list of dicts, {split: table}, a 
 ROWS_HASHED = 1000  # at once
 
 
-def save_dataset(dataset: DatasetLike, folder: Path) -> tuple[str, Tree]:
+def save_dataset(dataset: str | Path | DatasetDict, folder: Path) -> tuple[str, Tree]:
     """Return what a study says of a data set: its name, and the sizes of splits that are to be cut from train.
 
     Args:
         folder: where an object is saved.
 
     Raises:
-        UserError: no table, none with rows, or one that cannot be saved.
+        UserError: one that cannot be saved.
     """
     if isinstance(dataset, (str, Path)):
         return str(dataset), {}
-    splits = _splits(dataset)
     with quiet():
-        path = saved(folder, "dataset", _content_hash(splits), lambda target: splits.save_to_disk(str(target)))
-    missing = [name for name in ("validation", "test") if name not in splits]
-    if "train" not in splits:
+        path = saved(folder, "dataset", _content_hash(dataset), lambda target: dataset.save_to_disk(str(target)))
+    missing = [name for name in ("validation", "test") if name not in dataset]
+    if "train" not in dataset:
         return str(path), {}
-    cut = max(1, len(splits["train"]) // SHARE_CUT)
+    cut = max(1, len(dataset["train"]) // SHARE_CUT)
     return str(path), {f"num_{name}_samples": cut for name in missing}
 
 
-def with_labels(task: Mapping[str, Any], dataset: DatasetLike, tree: Mapping[str, Any]) -> Tree:
+def with_labels(task: Mapping[str, Any], dataset: str | Path | DatasetDict, tree: Mapping[str, Any]) -> Tree:
     """Return a task with the names of its classes, found in the train split where it has none.
 
     Args:
         tree: the study, by which a data set that is no object is loaded.
     """
     kind = get_task(task.get("name"))
-    if not isinstance(kind, ClassificationTask) or task.get("labels") or "embedded" in str(dataset)[:8]:
+    embedded = isinstance(dataset, (str, Path)) and str(dataset).startswith(EMBEDDED)
+    if not isinstance(kind, ClassificationTask) or task.get("labels") or embedded:
         return dict(task)
     if kind.settings().labels:  # the task's own
         return dict(task)
@@ -67,18 +68,24 @@ def with_labels(task: Mapping[str, Any], dataset: DatasetLike, tree: Mapping[str
     return {**task, "labels": list(names) if names else sorted({str(value) for value in train[column][:]})}
 
 
-def _train_split(dataset: DatasetLike, tree: Mapping[str, Any]) -> Any:
+def _train_split(dataset: str | Path | DatasetDict, tree: Mapping[str, Any]) -> Any:
     name = tree.get("train_split", "train")
     if not isinstance(dataset, (str, Path)):
-        splits = _splits(dataset)
-        return splits[name] if name in splits else None
+        return dataset.get(name)
     from hf_peft_compare.config.study import Study
     from hf_peft_compare.data.splits import load_raw
 
     return load_raw(Study.from_dict(tree).config).get(name)
 
 
-def _splits(dataset: Any) -> DatasetDict:
+def named_or_splits(dataset: DatasetLike) -> str | Path | DatasetDict:
+    """Return the name of a data set as it is, and any object as splits.
+
+    Raises:
+        UserError: no table, or one without rows.
+    """
+    if isinstance(dataset, (str, Path)):
+        return dataset
     from datasets import Dataset, DatasetDict
 
     if isinstance(dataset, DatasetDict):

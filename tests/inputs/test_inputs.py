@@ -10,7 +10,7 @@ from tiny import reviews, tiny_model, tiny_tokenizer
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import read_pickled
 from hf_peft_compare.data.splits import load_raw
-from hf_peft_compare.inputs.datasets import save_dataset, with_labels
+from hf_peft_compare.inputs.datasets import named_or_splits, save_dataset, with_labels
 from hf_peft_compare.inputs.methods import rows_of
 from hf_peft_compare.inputs.models import save_model
 from hf_peft_compare.methods.majority import Majority
@@ -26,34 +26,35 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_table_is_saved_once_and_read_as_it_was(kind, tmp_path):
-    name, cut = save_dataset(KINDS[kind](ROWS), tmp_path)
+    name, cut = save_dataset(named_or_splits(KINDS[kind](ROWS)), tmp_path)
     assert cut == {"num_validation_samples": 2, "num_test_samples": 2}
     config = type("C", (), {"dataset": name, "task_type": type("T", (), {"load": lambda self, config: None})()})
     assert load_raw(config)["train"].to_list() == ROWS
-    assert save_dataset(KINDS[kind]([dict(row) for row in ROWS]), tmp_path)[0] == name
+    assert save_dataset(named_or_splits(KINDS[kind]([dict(row) for row in ROWS])), tmp_path)[0] == name
     changed = [{**ROWS[0], "text": "another"}, *ROWS[1:]]
-    assert save_dataset(KINDS[kind](changed), tmp_path)[0] != name
+    assert save_dataset(named_or_splits(KINDS[kind](changed)), tmp_path)[0] != name
     assert len(list((tmp_path / "inputs").iterdir())) == 2
 
 
 def test_a_selected_table_and_a_copy_of_it_are_one(tmp_path):
     table = Dataset.from_list(ROWS)
-    chosen = table.select([4, 2, 9])
-    assert save_dataset(chosen, tmp_path) == save_dataset(Dataset.from_list([ROWS[i] for i in (4, 2, 9)]), tmp_path)
+    chosen, copied = table.select([4, 2, 9]), Dataset.from_list([ROWS[i] for i in (4, 2, 9)])
+    one, other = (save_dataset(named_or_splits(same), tmp_path) for same in (chosen, copied))
+    assert one == other
 
 
 def test_splits_that_there_are_are_not_cut(tmp_path):
-    _, cut = save_dataset({"train": ROWS, "validation": ROWS[:4], "test": ROWS[:4]}, tmp_path)
+    _, cut = save_dataset(named_or_splits({"train": ROWS, "validation": ROWS[:4], "test": ROWS[:4]}), tmp_path)
     assert cut == {}
 
 
 def test_labels_are_those_of_the_data():
     task = {"name": "sequence_classification", "label_column": "team"}
     rows = [{"text": "a", "team": "b"}, {"text": "c", "team": "a"}]
-    assert with_labels(task, rows, {})["labels"] == ["a", "b"]
+    assert with_labels(task, named_or_splits(rows), {})["labels"] == ["a", "b"]
     named = Dataset.from_list([{"text": "a", "team": 0}]).cast_column("team", ClassLabel(names=["y", "x"]))
-    assert with_labels(task, named, {})["labels"] == ["y", "x"]
-    assert with_labels({**task, "labels": ["q", "r"]}, rows, {})["labels"] == ["q", "r"]
+    assert with_labels(task, named_or_splits(named), {})["labels"] == ["y", "x"]
+    assert with_labels({**task, "labels": ["q", "r"]}, named_or_splits(rows), {})["labels"] == ["q", "r"]
 
 
 def test_a_model_and_its_tokenizer_are_saved_once(tmp_path):
