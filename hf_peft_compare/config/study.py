@@ -80,6 +80,16 @@ class Study:
         """Resolve every run of the study, in order."""
         return (self.resolve(row=row, seed=seed) for row, seed in self.config.runs)
 
+    @property
+    def rows_without_rate(self) -> list[str]:
+        """The rows that train and whose learning rate neither the study, nor the row, nor the command line sets."""
+        resolved = ((row, *self.resolve(row=row, seed=self.config.seeds[0])) for row in self.config.methods)
+        return [
+            row
+            for row, config, origins in resolved
+            if config.method_type.trains and origins["training.learning_rate"] in ("default", "method")
+        ]
+
     def _run_layers(self, row: str) -> list[tuple[str, Tree]]:
         method = get_method(method_name(row, self.config.methods[row]))
         task = self.config.task_type

@@ -29,6 +29,7 @@ class Example:
     Args:
         source_pair: the second text, or the path of the image that the text refers to.
         group: the kind of example; scores are also reported per group.
+        cluster: examples with the same value are not independent, such as several questions on one image.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Example:
     reference: str
     source_pair: str | None = None
     group: str | None = None
+    cluster: str | None = None
 
 
 class Features(TypedDict, total=False):

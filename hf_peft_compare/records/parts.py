@@ -192,6 +192,10 @@ class Provenance:
         data_fingerprint: {split: hash of its examples}.
         inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
             records of older versions.
+        split_sources: {split: the dataset's split that its rows come from}; a split that was cut from train names train.
+        num_examples: {split: number of examples}.
+        num_dropped: {split: rows left out because they are too long}; `num_cut`: rows whose text was truncated.
+        num_test_in_train: test examples whose texts are in train as well; None: not counted.
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.
     """
@@ -209,6 +213,11 @@ class Provenance:
     started_at: str | None = None
     data_fingerprint: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] | None = None
+    split_sources: dict[str, str] = field(default_factory=dict)
+    num_examples: dict[str, int] = field(default_factory=dict)
+    num_dropped: dict[str, int] = field(default_factory=dict)
+    num_cut: dict[str, int] = field(default_factory=dict)
+    num_test_in_train: int | None = None
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
 
