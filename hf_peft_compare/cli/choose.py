@@ -30,6 +30,9 @@ def add(commands: Commands) -> None:
         "--min-quality", type=number, metavar="X", help="lowest mean ranking score (if lower is better: highest)"
     )
     choose.add_argument("--mergeable", action="store_true", help="only methods that can be merged into a plain model")
+    choose.add_argument(
+        "--within", type=number, metavar="X", help="take the cheapest method whose mean is within X of the best one's"
+    )
     add_output_dir(choose)
 
 
@@ -47,6 +50,7 @@ def choose_command(options: argparse.Namespace) -> int:
             max_latency=options.max_latency,
             min_quality=options.min_quality,
             mergeable=options.mergeable,
+            within=options.within,
         )
         choices.append(found.choice)
         print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in found.sentences), end="")

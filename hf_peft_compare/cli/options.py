@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -83,7 +84,9 @@ def run_folder(run: str, output_dir: Path) -> Path:
 
 
 def study_folder(study: str, output_dir: Path) -> Path:
-    """Return the folder of a study's runs, given the study's name or the folder itself."""
+    """Return the folder of a study's runs, given the study's name, its file, or the folder itself."""
+    if study.endswith((".yaml", ".yml")):
+        study = load_study(study).config.name
     for folder in (output_dir / study, Path(study)):
         if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
             return folder

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_study
+from hf_peft_compare.cli.options import Commands, add_command, add_study, number, study_folder
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import OK, UserError
 
@@ -22,17 +23,26 @@ def add(commands: Commands) -> None:
         "--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)"
     )
 
+    report.add_argument(
+        "--smallest-difference", type=number, metavar="X", help="the smallest that matters (default: the study's)"
+    )
+
 
 def report_command(options: argparse.Namespace) -> int:
     """Rewrite a study's report from its records, without importing torch."""
-    study = load_study(options.study, options.set).config
-    folder = options.output_dir / study.name
-    if not folder.is_dir():
-        where = f"no runs of {study.name} in {options.output_dir}"
-        raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
     from hf_peft_compare.results.result import Result
 
-    print_report(Result.read(folder, study=study), options.to)
+    wanted = {} if options.smallest_difference is None else {"smallest_difference": options.smallest_difference}
+    if Path(options.study).is_dir() and not options.set:
+        found = Result.read(study_folder(options.study, options.output_dir))
+    else:
+        study = load_study(options.study, options.set).config
+        folder = options.output_dir / study.name
+        if not folder.is_dir():
+            where = f"no runs of {study.name} in {options.output_dir}"
+            raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
+        found = Result.read(folder, study=study)
+    print_report(replace(found, study=replace(found.study, **wanted)), options.to)
     return OK
 
 

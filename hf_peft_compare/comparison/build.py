@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hf_peft_compare.comparison.example_scores import LOSS, ExampleScores, Predictions, collect_scores
-from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_interval
+from hf_peft_compare.comparison.best_set import find_best_set
+from hf_peft_compare.comparison.crossed_effects import LEVEL
+from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, LOSS, ExampleScores, Predictions, collect_scores
+from hf_peft_compare.comparison.intervals import Interval, bounds_of, describe_scope, mean_interval
+from hf_peft_compare.comparison.loss_units import TEST_LOSS, by_unit
 from hf_peft_compare.comparison.pairwise import PairedDifference, compare_pairs
 from hf_peft_compare.comparison.protocol_differences import describe_disagreements
 from hf_peft_compare.comparison.rows import FAILED, FINISHED, MISSING, PARTIAL, MethodRow, RunRow, figures_of
@@ -18,7 +21,7 @@ from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
 
-TEST_LOSS = ScoreDescription(title="Test loss", unit="nats per token", greater_is_better=False)
+SMALLEST_DIFFERENCE = 0.02  # of scores from 0 to 1; of others, the share of the best mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,14 @@ class Comparison:
     Args:
         scores: {score name: its description}, the ranking score first.
         ranking_score: the score that rows are ranked by; None while no run has finished.
-        best_row, best_floor: rows with the best mean of the ranking score, among all and among the floors.
+        best_row, best_floor: rows with the best mean of the ranking score, among all and among the floors; of equal
+            means, the row with fewer trained parameters, then with less training time.
+        best_set: rows of which the best is one with 95 % confidence, by their mean; rows that cannot be tested against
+            `best_row` are left out.
+        best_interval: of the best row, wider where it may owe its place to chance: at 1 - .05 / M of M rows where the
+            set has more than one.
+        smallest_difference: the smallest difference in the ranking score that matters.
+        class_counts: {class: test examples} if a score is of whole classes, such as F1.
         pairs: all pairs of rows that have scores, in the study's order.
         disagreements: sentences on settings that runs should share but do not, e.g. their test data.
     """
@@ -38,6 +48,10 @@ class Comparison:
     rows: tuple[MethodRow, ...]
     best_row: str | None
     best_floor: str | None
+    best_set: tuple[str, ...] = ()
+    best_interval: Interval | None = None
+    smallest_difference: float | None = None
+    class_counts: dict[str, int] = field(default_factory=dict)
     pairs: tuple[PairedDifference, ...] = ()
     disagreements: tuple[str, ...] = ()
 
@@ -70,12 +84,31 @@ class Comparison:
         return None
 
     def best(self, figure: str, *, greater_is_better: bool, rows: Iterable[MethodRow] | None = None) -> str | None:
-        """Return the name of the row with the best mean of a figure (the first of ties), or None if no row has it."""
+        """Return the name of the row with the best mean of a figure, or None if no row has it; ties go by cost."""
+        ranked = self.ranked(figure, greater_is_better=greater_is_better, rows=rows)
+        return ranked[0].row if ranked else None
+
+    def ranked(
+        self, figure: str, *, greater_is_better: bool, rows: Iterable[MethodRow] | None = None
+    ) -> list[MethodRow]:
+        """Return the rows that have a figure, the best mean first; ties go by cost."""
         candidates = self.rows if rows is None else rows
-        values = {
-            row.row: row.figures[figure] for row in candidates if math.isfinite(row.figures.get(figure, math.nan))
-        }
-        return (max if greater_is_better else min)(values, key=lambda name: values[name], default=None)
+        known = [row for row in candidates if math.isfinite(row.figures.get(figure, math.nan))]
+        sign = -1 if greater_is_better else 1
+        return sorted(known, key=lambda row: (float(f"{sign * row.figures[figure]:.9g}"), *row.cost))
+
+    def best_set_of(self, rows: Iterable[MethodRow]) -> tuple[str, ...]:
+        """Return the rows of which the best is one with 95 % confidence, by their mean."""
+        assert self.ranking_score is not None
+        greater = self.scores[self.ranking_score].greater_is_better
+        ranked = [row.row for row in self.ranked(self.ranking_score, greater_is_better=greater, rows=rows)]
+
+        def beats(row: str, other: str) -> float | None:
+            pair = self.pair(row, other)
+            return None if pair is None else pair.beats(greater_is_better=greater)
+
+        tested = [row for row in ranked if row == ranked[0] or beats(ranked[0], row) is not None]
+        return find_best_set(tested, beats)
 
 
 def compare(
@@ -83,14 +116,16 @@ def compare(
     predictions: Mapping[str, Predictions],
     *,
     expected_runs: Sequence[tuple[str, int]],
+    smallest_difference: float | None = None,
 ) -> Comparison:
     """Compare the runs of a study.
 
     Args:
         records, predictions: by run name; a run without predictions has no intervals.
         expected_runs: (row, seed) of all runs of the study in its order; a run without a record is marked missing.
+        smallest_difference: the smallest difference that matters; None: .02, of a loss 2 % of the best row's.
     """
-    records = _by_unit(records)
+    records = by_unit(records)
     runs = _collect_runs(records, predictions, expected_runs)
     labels = _label_rows(runs)
     scores = _collect_scores(records.values())
@@ -102,49 +137,43 @@ def compare(
         rows=rows,
         best_row=None,
         best_floor=None,
+        class_counts=_count_classes(scores, predictions),
         disagreements=tuple(describe_disagreements(records)),
     )
     if ranking is None:
         return bare
     greater = scores[ranking].greater_is_better
-    return replace(
+    best = bare.best(ranking, greater_is_better=greater)
+    if smallest_difference is None and best is not None:
+        smallest_difference = _default_difference(ranking, next(row for row in rows if row.row == best))
+    compared = replace(
         bare,
-        best_row=bare.best(ranking, greater_is_better=greater),
+        best_row=best,
         best_floor=bare.best(ranking, greater_is_better=greater, rows=[row for row in rows if row.floor]),
-        pairs=compare_pairs(rows, greater_is_better=greater),
+        smallest_difference=smallest_difference,
+        pairs=compare_pairs(rows, greater_is_better=greater, smallest_difference=smallest_difference),
     )
+    if best is None:
+        return compared
+    found = replace(compared, best_set=compared.best_set_of(rows))
+    return replace(found, best_interval=_best_interval(found))
 
 
-def _by_unit(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
-    """Name test losses after their units if runs differ in units: loss per token and per class are not comparable.
-
-    The most frequent unit keeps the plain name.
-    """
-    units = {run: _loss_unit(r) for run, r in records.items() if r.finished and LOSS in r.results}
-    counts = Counter(units.values())
-    if len(counts) < 2:
-        return dict(records)
-    most = max(counts, key=lambda unit: counts[unit])
-    names = {unit: LOSS if unit == most else f"{LOSS} in {unit}" for unit in counts}
-    return {
-        run: _with_loss_named(r, names[units[run]], units[run]) if run in units else _without_loss(r)
-        for run, r in records.items()
-    }
+def _default_difference(ranking: str, best: MethodRow) -> float | None:
+    if best.examples is not None and math.isfinite(bounds_of(ranking, best.examples)[1]):
+        return SMALLEST_DIFFERENCE
+    return SMALLEST_DIFFERENCE * abs(best.figures[ranking]) or None
 
 
-def _loss_unit(record: RunRecord) -> str | None:
-    about = record.scores.get(LOSS)
-    return (about.unit or None) if about else None
-
-
-def _with_loss_named(record: RunRecord, name: str, unit: str | None) -> RunRecord:
-    bare, about = _without_loss(record), replace(TEST_LOSS, title=f"Test loss ({unit})", unit=unit or "")
-    results = {name if score == LOSS else score: value for score, value in record.results.items()}
-    return replace(bare, scores={**bare.scores, name: about}, results=results)
-
-
-def _without_loss(record: RunRecord) -> RunRecord:
-    return replace(record, scores={score: about for score, about in record.scores.items() if score != LOSS})
+def _best_interval(comparison: Comparison) -> Interval | None:
+    """Return the interval of the best row, at 1 - .05 / M where it may be the best of M rows by chance."""
+    best = comparison.row(comparison.best_row)
+    assert best is not None and comparison.ranking_score is not None
+    plain = best.intervals.get(comparison.ranking_score)
+    if plain is None or best.examples is None or not plain.known or len(comparison.best_set) < 2:
+        return plain
+    level = 1 - (1 - LEVEL) / sum(row.examples is not None for row in comparison.rows)
+    return _interval(best, comparison.ranking_score, best.examples, level=level)
 
 
 def _collect_runs(
@@ -191,6 +220,14 @@ def _collect_scores(records: Iterable[RunRecord]) -> dict[str, ScoreDescription]
     return scores
 
 
+def _count_classes(scores: Iterable[str], predictions: Mapping[str, Predictions]) -> dict[str, int]:
+    """Return the number of test examples of each class, by the references of the first run that has predictions."""
+    if not any(score.startswith(CONTRIBUTIONS) for score in scores):
+        return {}
+    lines = next((found for found in predictions.values() if found), ())
+    return dict(Counter(str(line["reference"]) for line in lines if "reference" in line))
+
+
 def _make_row(
     label: str, runs: tuple[RunRow, ...], predictions: Mapping[str, Predictions], scores: Iterable[str]
 ) -> MethodRow:
@@ -200,25 +237,35 @@ def _make_row(
     columns = {key: [run.figures[key] for run in finished] for key in shared}
     lines = [predictions.get(run.run, ()) for run in finished]
     by_score = {score: collect_scores(lines, score) for score in scores if score in shared}
+    trains = not finished or any(run.figures.get("trainable_params") for run in finished)
     row = MethodRow(
         row=runs[0].row,
         label=label,
         status=_row_status(runs),
         runs=runs,
-        floor=bool(finished) and not any(run.figures.get("trainable_params") for run in finished),
+        floor=not trains,
+        seeded=trains or any(map(_draws, finished)) or any(len(set(columns[score])) > 1 for score in by_score),
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},
         examples=by_score.get(next(iter(scores), "")),
     )
-    return replace(row, intervals={score: _interval(row, values) for score, values in by_score.items()})
+    return replace(row, intervals={score: _interval(row, score, values) for score, values in by_score.items()})
 
 
-def _interval(row: MethodRow, values: ExampleScores) -> Interval:
-    scope = describe_scope(len(values.ids), None if row.floor else len(row.finished_runs))
-    if len(row.test_data) > 1:
-        reason = "its seeds were scored on different test data"
-        return Interval(num_examples=len(values.ids), scope=scope, reason=reason)
-    return mean_interval(values, scope=scope)
+def _draws(run: RunRow) -> bool:
+    """Whether a run without training draws solved examples or tokens by its seed."""
+    config = run.record.config if run.record is not None else {}
+    drawn_tokens = config.get("generation", {}).get("temperature") is not None
+    return drawn_tokens or bool(isinstance(shots := config.get("method", {}).get("shots"), int) and shots)
+
+
+def _interval(row: MethodRow, score: str, values: ExampleScores, *, level: float = LEVEL) -> Interval:
+    scope = describe_scope(values, len(row.finished_runs) if row.seeded else None)
+    unlike = "test data" if len(row.test_data) > 1 else "examples" if not values.same_for_all_seeds else None
+    if unlike:
+        reason = f"its seeds were scored on different {unlike}"
+        return Interval(num_examples=values.num_examples, scope=scope, reason=reason, level=level)
+    return mean_interval(values, scope=scope, bounds=bounds_of(score, values), level=level)
 
 
 def _row_status(runs: Sequence[RunRow]) -> str:

@@ -12,6 +12,8 @@ from hf_peft_compare.comparison.crossed_effects import Floats
 
 LOSS = "test_loss"  # per token: the sum of an example's nats over its tokens, so a ratio of two means
 
+CONTRIBUTIONS = "f1_"  # scores of a whole split; an example's is its contribution, see `metrics.f1`
+
 Predictions = Sequence[Mapping[str, Any]]
 
 
@@ -22,17 +24,29 @@ def is_loss(score: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExampleScores:
-    """Scores of S seeds on N examples.
+    """Scores of S seeds on N examples, or on N clusters of examples that are not independent of each other.
 
     Args:
-        ids: the examples.
+        ids: the examples, or clusters.
         values, weights: [S, N]; an example's score is its value over its weight, e.g. nats over tokens, and a
-            seed's is the sum of values over that of weights. Plain scores have weights of 1.
+            seed's is the sum of values over that of weights. Plain scores have weights of 1. A cluster's value and
+            weight are the sums over its examples.
+        num_examples: the number of examples in all clusters.
+        same_for_all_seeds: whether every seed was scored on the same examples.
+        contributions: values are an example's contributions to a score of the whole split, such as F1.
     """
 
     ids: tuple[str, ...]
     values: Floats
     weights: Floats
+    num_examples: int
+    same_for_all_seeds: bool = True
+    contributions: bool = False
+
+    @property
+    def between_0_and_1(self) -> bool:
+        """Whether every example's score is from 0 to 1."""
+        return bool(((self.per_example >= 0) & (self.per_example <= 1)).all())
 
     @property
     def per_example(self) -> Floats:
@@ -56,15 +70,29 @@ class ExampleScores:
             return self
         place = {key: number for number, key in enumerate(self.ids)}
         columns = [place[key] for key in ids]
-        return replace(self, ids=tuple(ids), values=self.values[:, columns], weights=self.weights[:, columns])
+        number = round(self.num_examples * len(ids) / len(self.ids)) if self.ids else 0
+        values, weights = self.values[:, columns], self.weights[:, columns]
+        return replace(self, ids=tuple(ids), values=values, weights=weights, num_examples=number)
 
 
 def collect_scores(by_seed: Sequence[Predictions], score: str) -> ExampleScores:
     """Collect one score of a row from the predictions of its seeds; examples that a seed lacks are left out."""
     found = [example_values(predictions, score) for predictions in by_seed]
-    ids = tuple(key for key in (found[0] if found else ()) if all(key in values for values in found))
+    ids = [key for key in (found[0] if found else ()) if all(key in values for values in found)]
     pairs = np.array([[values[key] for key in ids] for values in found], dtype=float).reshape(len(found), len(ids), 2)
-    return ExampleScores(ids=ids, values=pairs[..., 0], weights=pairs[..., 1])
+    clusters = {str(line["id"]): line.get("cluster") for line in (by_seed[0] if by_seed else ())}
+    names = [key if clusters[key] is None else f"cluster {clusters[key]}" for key in ids]
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    sums = np.zeros((len(places), len(found), 2))
+    np.add.at(sums, np.array([places[name] for name in names], dtype=int), pairs.swapaxes(0, 1))
+    return ExampleScores(
+        ids=tuple(places),
+        values=sums[..., 0].T,
+        weights=sums[..., 1].T,
+        num_examples=len(ids),
+        same_for_all_seeds=all(len(values) == len(ids) for values in found),
+        contributions=score.startswith(CONTRIBUTIONS),
+    )
 
 
 def example_values(predictions: Predictions, score: str) -> dict[str, tuple[float, float]]:

@@ -1,9 +1,10 @@
 """Pareto fronts of quality against cost, with their uncertainty: the share of resamples with a row on the front.
 
-A resample draws random weights for the test examples, the same for all rows, and for the seeds of each row, the same
-for their quality and cost (the Bayesian bootstrap: Rubin (1981), Annals of Statistics 9). Deviations are scaled up to
-the variance of the mean of n draws, s² / n, which matters with few seeds. With one seed only the examples vary, and
-costs stay as measured.
+A resample draws random weights for the test examples, the same for all rows (the Bayesian bootstrap: Rubin (1981),
+Annals of Statistics 9), and random multipliers of the deviations of each row's seeds, the same for their quality and
+cost, under which a mean of S seeds varies by s² / S. What neither seeds nor examples explain is part of the examples'
+means, and is taken out of the seeds' deviations so that it counts once. With one seed only the examples vary, and costs
+stay as measured. Latency has no front: the median of a few calls is too noisy to rank.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_peft_compare.comparison.build import Comparison
-from hf_peft_compare.comparison.columns import FigureColumn, cost_columns, ranking_column
-from hf_peft_compare.comparison.crossed_effects import Floats
+from hf_peft_compare.comparison.columns import LATENCY, FigureColumn, cost_columns, ranking_column
+from hf_peft_compare.comparison.crossed_effects import Floats, Parts, take_apart
 from hf_peft_compare.comparison.example_scores import ExampleScores
 from hf_peft_compare.comparison.rows import MethodRow
 
@@ -45,11 +46,11 @@ def pareto_fronts(comparison: Comparison) -> list[Front]:
     if len(scores) < 2:
         return []
     rng, sign = np.random.default_rng(SEED), 1 if ranking_column(comparison).greater_is_better else -1
-    resampled = _resample_seed_scores(scores, rng)
-    weights = {row: draw_weights(len(found.values), NUM_RESAMPLES, rng) for row, found in scores.items()}
-    quality = {row: sign * (weights[row] * resampled[row]).sum(1) for row in scores}
+    multipliers = {row: draw_multipliers(len(found.values), NUM_RESAMPLES, rng) for row, found in scores.items()}
+    quality = {row: sign * drawn for row, drawn in _resample(scores, multipliers, rng).items()}
     measured = {row: sign * found.linear.mean(keepdims=True)[0] for row, found in scores.items()}
-    return [_front(cost, comparison, measured, quality, weights) for cost in cost_columns(comparison)]
+    costs = [column for column in cost_columns(comparison) if column != LATENCY]
+    return [_front(cost, comparison, measured, quality, multipliers) for cost in costs]
 
 
 def _front(
@@ -57,16 +58,16 @@ def _front(
     comparison: Comparison,
     measured: Mapping[str, Floats],
     quality: Mapping[str, Floats],
-    weights: Mapping[str, Floats],
+    multipliers: Mapping[str, Floats],
 ) -> Front:
-    """Return the front as measured, and each row's share of resamples, given quality [R] and seed weights [R, S]."""
+    """Return the front as measured, and each row's share of resamples, given quality [R] and multipliers [R, S]."""
     costs = dict(_seed_costs(comparison, list(quality), cost.key))
     now = _on_front(measured, {row: found.mean(keepdims=True) for row, found in costs.items()})
-    often = _on_front(quality, {row: weights[row] @ found for row, found in costs.items()})
+    drawn = {row: found.mean() + multipliers[row] @ (found - found.mean()) for row, found in costs.items()}
     return Front(
         cost=cost,
         members=frozenset(row for row, on in now.items() if on.all()),
-        shares={row: float(on.mean()) for row, on in often.items()},
+        shares={row: float(on.mean()) for row, on in _on_front(quality, drawn).items()},
     )
 
 
@@ -77,13 +78,11 @@ def find_front(quality: Floats, cost: Floats) -> NDArray[np.bool_]:
     return np.asarray(~beaten.any(-1))
 
 
-def draw_weights(number: int, num_resamples: int, rng: np.random.Generator) -> Floats:
-    """Draw random weights [R, n] that add up to 1, under which a mean varies by s² / n."""
+def draw_multipliers(number: int, num_resamples: int, rng: np.random.Generator) -> Floats:
+    """Draw multipliers [R, S] of the deviations of S seeds, whose sum varies by s² / S."""
     if number == 1:
-        return np.ones((num_resamples, 1))
-    drawn = rng.standard_exponential((num_resamples, number))
-    deviations = drawn / drawn.sum(1, keepdims=True) - 1 / number
-    return np.asarray(1 / number + np.sqrt((number + 1) / (number - 1)) * deviations, dtype=np.float64)
+        return np.zeros((num_resamples, 1))
+    return np.asarray(rng.standard_normal((num_resamples, number)) / np.sqrt(number * (number - 1)), dtype=np.float64)
 
 
 def _on_front(quality: Mapping[str, Floats], costs: Mapping[str, Floats]) -> dict[str, NDArray[np.bool_]]:
@@ -94,16 +93,24 @@ def _on_front(quality: Mapping[str, Floats], costs: Mapping[str, Floats]) -> dic
     return dict(zip(costs, found.T, strict=True))
 
 
-def _resample_seed_scores(scores: Mapping[str, ExampleScores], rng: np.random.Generator) -> dict[str, Floats]:
-    """Return the score of every seed in every resample of the examples, {row: [R, S]}."""
-    linear = {row: found.linear for row, found in scores.items()}
+def _resample(
+    scores: Mapping[str, ExampleScores], multipliers: Mapping[str, Floats], rng: np.random.Generator
+) -> dict[str, Floats]:
+    """Return the score of every row in every resample, {row: [R]}."""
+    parts = {row: take_apart(found.linear) for row, found in scores.items()}
     number = len(next(iter(scores.values())).ids)
-    blocks: dict[str, list[Floats]] = {row: [] for row in scores}
-    for _ in range(NUM_RESAMPLES // BLOCK):
-        weights = draw_weights(number, BLOCK, rng)
-        for row, values in linear.items():
-            blocks[row].append(weights @ values.T)
-    return {row: np.concatenate(found) for row, found in blocks.items()}
+    weights = (rng.dirichlet(np.ones(number), size=BLOCK) for _ in range(NUM_RESAMPLES // BLOCK))
+    blocks = [[block @ found.example_means for found in parts.values()] for block in weights]
+    drawn = dict(zip(parts, np.concatenate(blocks, axis=1), strict=True))
+    return {row: drawn[row] + multipliers[row] @ _seed_deviations(scores[row], parts[row]) for row in parts}
+
+
+def _seed_deviations(scores: ExampleScores, parts: Parts) -> Floats:
+    """Return the deviations [S] of the seeds' scores from their mean, without what is due to the rest."""
+    means = scores.linear.mean(1)
+    total = float(parts.seed_variance)
+    own = max(total - float(parts.rest_variance) / parts.num_examples, 0.0)
+    return np.asarray((means - means.mean()) * np.sqrt(own / total if total else 0.0), dtype=np.float64)
 
 
 def _scores_on_shared_examples(rows: Sequence[MethodRow]) -> dict[str, ExampleScores]:

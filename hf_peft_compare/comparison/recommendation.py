@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_peft_compare.comparison.build import Comparison
+from hf_peft_compare.comparison.caveats import describe_caveats
 from hf_peft_compare.comparison.columns import (
     CHECKPOINT,
     LATENCY,
@@ -19,7 +20,7 @@ from hf_peft_compare.comparison.columns import (
     ranking_column,
 )
 from hf_peft_compare.comparison.rows import MethodRow
-from hf_peft_compare.comparison.verdict import describe_limits, rivals_of, write_pair, write_score
+from hf_peft_compare.comparison.verdict import describe_price, write_pair, write_score
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.utils.formatting import (
@@ -46,6 +47,7 @@ class Budget:
         max_latency_seconds: of one call for one example, before any merging.
         min_quality: of the mean ranking score; if lower is better, the highest acceptable value.
         mergeable: the tuned model can be merged into a plain transformers model.
+        within: how far below the best mean the cheapest row may be; None: the best mean is taken.
     """
 
     max_memory_bytes: float | None = None
@@ -54,6 +56,7 @@ class Budget:
     max_latency_seconds: float | None = None
     min_quality: float | None = None
     mergeable: bool = False
+    within: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,9 @@ class Choice:
     """What a study recommends under a budget.
 
     Args:
-        row: the fitting row with the best mean; None if no row fits.
-        rivals: fitting rows that are not significantly different from it.
+        row: the fitting row with the best mean, or the cheapest within a distance of it; None if no row fits.
+        best: the fitting row with the best mean.
+        rivals: the other fitting rows of which one may be the best, with 95 % confidence.
         missed: {row: descriptions of the limits it misses}, empty for rows that fit.
         nearest: the row that misses the fewest limits and, among these, by the smallest share.
     """
@@ -70,6 +74,7 @@ class Choice:
     comparison: Comparison
     budget: Budget
     row: MethodRow | None
+    best: MethodRow | None
     rivals: tuple[MethodRow, ...]
     missed: Mapping[str, Sequence[str]]
     nearest: MethodRow
@@ -88,7 +93,7 @@ def parse_size(text: str) -> float:
 
 
 def choose(comparison: Comparison, budget: Budget) -> Choice:
-    """Return the row with the best mean among those that fit.
+    """Return the row with the best mean among those that fit, or the cheapest within the budget's distance of it.
 
     Raises:
         UserError: no finished row has a score.
@@ -100,17 +105,26 @@ def choose(comparison: Comparison, budget: Budget) -> Choice:
     missed = {row.row: list(_misses(comparison, budget, row)) for row in rows}
     fitting = [row for row in rows if not missed[row.row]]
     greater = bool(ranking_column(comparison).greater_is_better)
-    best = comparison.row(comparison.best(score, greater_is_better=greater, rows=fitting))
+    ranked = comparison.ranked(score, greater_is_better=greater, rows=fitting)
+    best = ranked[0] if ranked else None
+    row = _cheapest_within(ranked, score, budget.within) if budget.within is not None else best
+    members = comparison.best_set_of(fitting) if best else ()
     return Choice(
         comparison=comparison,
         budget=budget,
-        row=best,
-        rivals=tuple(row for row, _ in rivals_of(comparison, best) if row in fitting) if best else (),
+        row=row,
+        best=best,
+        rivals=tuple(other for other in ranked if other.row in members and other is not row),
         missed={row: [words for _, words in found] for row, found in missed.items()},
         nearest=min(
             rows, key=lambda row: (len(missed[row.row]), max((part for part, _ in missed[row.row]), default=0))
         ),
     )
+
+
+def _cheapest_within(ranked: Sequence[MethodRow], score: str, within: float) -> MethodRow | None:
+    near = [row for row in ranked if abs(row.figures[score] - ranked[0].figures[score]) <= within]
+    return min(near, key=lambda row: row.cost, default=None)
 
 
 def describe_choice(choice: Choice) -> Iterator[str]:
@@ -122,33 +136,36 @@ def describe_choice(choice: Choice) -> Iterator[str]:
         yield f"No method fits. The nearest is {nearest.label}, with {_describe(comparison, nearest)}; but {missed}."
         return
     yield f"Recommended: {row.label}, with {_describe(comparison, row)}."
-    if _may_miss_quality(choice, row):
-        yield f"Its interval extends beyond {format_score(choice.budget.min_quality)}: it may miss that quality."
+    if choice.best is not None and row is not choice.best:
+        yield f"It is the cheapest whose mean is within {choice.budget.within:g} of {choice.best.label}'s."
+        if price := describe_price(comparison, row, choice.best):
+            yield price
+    yield from _describe_quality(choice, row)
     for rival in choice.rivals:
         pair = comparison.pair(rival.row, row.row)
-        assert pair is not None
-        evidence = f"{write_pair(pair)}; {_costs(comparison, rival)}"
-        yield f"{rival.label} also fits and is not significantly different: {evidence}."
+        evidence = f"{write_pair(pair)}; " if pair is not None else ""
+        yield f"{rival.label} also fits and may be the best: {evidence}{_costs(comparison, rival)}."
+    if choice.budget.max_latency_seconds is not None:
+        yield "Latencies are medians of a few calls; near the limit, measure again."
     for other in _better_ones(choice, row):
         yield f"{other.label} has a better mean but does not fit: {'; '.join(choice.missed[other.row])}."
-    yield from describe_limits(comparison)
-    yield from comparison.disagreements
+    yield from describe_caveats(comparison)
 
 
 def summarize_choices(choices: Sequence[Choice]) -> str:
-    """Name the row that is recommended, or not significantly different from the recommended one, in most studies."""
+    """Name the row that is recommended, or may be as good as the recommended one, in most studies."""
     counts = Counter(row.row for choice in choices if choice.row for row in (choice.row, *choice.rivals))
     most = max(counts.values(), default=0)
     names = " and ".join(row for row, count in counts.items() if count == most)
     if not names:
         return "No method fits in any of the studies."
-    return f"{names}: recommended, or not significantly different from it, in {most} of {len(choices)} studies."
+    return f"{names}: recommended, or one of those that may be the best, in {most} of {len(choices)} studies."
 
 
 def is_mergeable(row: MethodRow) -> bool:
-    """Whether the row's model can become a plain transformers model; without training it already is one."""
+    """Whether the row's model can become a plain transformers model; a row that trains nothing has nothing to merge."""
     if row.floor or row.record is None:
-        return row.floor
+        return False
     virtual_tokens = row.record.config.get("method", {}).get("num_virtual_tokens")  # cannot be merged into weights
     return get_method(row.record.method).mergeable and not virtual_tokens
 
@@ -171,7 +188,8 @@ def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[
         if (quality < budget.min_quality) if column.greater_is_better else (quality > budget.min_quality):
             yield _miss(column.title, quality, budget.min_quality, format_score(quality))
     if budget.mergeable and not is_mergeable(row):
-        yield math.inf, "it cannot be merged into a plain model"
+        why = "it trains nothing that could be merged" if row.floor else "it cannot be merged into a plain model"
+        yield math.inf, why
 
 
 def _miss(name: str, value: float, limit: float, written: str) -> tuple[float, str]:
@@ -197,13 +215,16 @@ def _better_ones(choice: Choice, row: MethodRow) -> list[MethodRow]:
     return [other for other in others if sign * (other.figures[column.key] - row.figures[column.key]) > 0]
 
 
-def _may_miss_quality(choice: Choice, row: MethodRow) -> bool:
-    """Whether the row's interval includes values that the budget does not allow."""
+def _describe_quality(choice: Choice, row: MethodRow) -> Iterator[str]:
+    """Yield whether the row may miss the quality that the budget asks for."""
     column, wanted = ranking_column(choice.comparison), choice.budget.min_quality
+    if wanted is None:
+        return
     interval = row.intervals.get(column.key)
-    if wanted is None or interval is None or interval.low is None or interval.high is None:
-        return False
-    return interval.low < wanted if column.greater_is_better else interval.high > wanted
+    if interval is None or interval.low is None or interval.high is None:
+        yield f"It has no interval, so it may miss {format_score(wanted)} on other examples."
+    elif interval.low < wanted if column.greater_is_better else interval.high > wanted:
+        yield f"Its interval extends beyond {format_score(wanted)}: it may miss that quality."
 
 
 def _describe(comparison: Comparison, row: MethodRow) -> str:

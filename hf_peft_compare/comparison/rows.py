@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 
 from hf_peft_compare.comparison.example_scores import ExampleScores
@@ -43,6 +44,7 @@ class MethodRow:
         label: the method's title, with the row's name added if several rows share the title.
         status: "finished" (all seeds), "partial", "failed" or "missing".
         floor: nothing is trained in this row, e.g. zero-shot or the lead of the text.
+        seeded: the scores depend on the seed: the row trains, or it draws examples or tokens.
         figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
         intervals: {score name: interval over seeds and examples}.
         examples: per-example values of the ranking score, of all seeds; None if no run has finished.
@@ -53,6 +55,7 @@ class MethodRow:
     status: str
     runs: tuple[RunRow, ...]
     floor: bool = False
+    seeded: bool = True
     figures: dict[str, float] = field(default_factory=dict)
     spreads: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -62,6 +65,12 @@ class MethodRow:
     def finished_runs(self) -> tuple[RunRow, ...]:
         """The finished runs."""
         return tuple(run for run in self.runs if run.status == FINISHED)
+
+    @property
+    def cost(self) -> tuple[float, float]:
+        """Trained parameters and seconds of training, by which rows of equal quality are ordered; unknown is last."""
+        unknown = 0.0 if self.floor else math.inf
+        return self.figures.get("trainable_params", unknown), self.figures.get("train_seconds", unknown)
 
     @property
     def record(self) -> RunRecord | None:

@@ -1,6 +1,7 @@
-"""The verdict in words: the best row, rows not significantly different, the cheapest of these, and the power needed.
+"""The verdict in words: which rows may be the best, what undoes the comparison, what the cheapest of these may cost.
 
 Every sentence follows from numbers and claims no more than they show: "not significantly different" is never "equal".
+Rows are called better as methods only after several seeds, at rates that were chosen (see `caveats`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison.build import Comparison
-from hf_peft_compare.comparison.columns import LATENCY, FigureColumn, cost_columns, ranking_column
-from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
+from hf_peft_compare.comparison.caveats import as_methods, describe_caveats, untuned_rows
+from hf_peft_compare.comparison.columns import LATENCY, PARAMETERS, FigureColumn, cost_columns, ranking_column
+from hf_peft_compare.comparison.intervals import Interval
 from hf_peft_compare.comparison.pairwise import PairedDifference
 from hf_peft_compare.comparison.rows import MethodRow
 from hf_peft_compare.utils.formatting import (
@@ -18,7 +20,9 @@ from hf_peft_compare.utils.formatting import (
     format_difference,
     format_interval,
     format_p_value,
+    format_percent,
     format_score,
+    format_significant,
 )
 
 COST_TOLERANCE = 0.05  # times and resident memory of identical runs differ by a few percent
@@ -29,73 +33,100 @@ def describe_verdict(comparison: Comparison) -> list[str]:
     best = comparison.row(comparison.best_row)
     if best is None:
         return ["No finished run has a score yet, so there is nothing to compare."]
-    rivals = rivals_of(comparison, best)
+    members = best_rows(comparison)
     return [
-        _describe_best(comparison, best),
-        *_describe_rivals(rivals),
+        *_describe_untuned(comparison),
+        _describe_set(comparison, members),
+        *_describe_others(comparison, best, members),
         *_describe_untested(comparison, best),
-        *_describe_cheapest(comparison, [best, *(row for row, _ in rivals)]),
-        *_describe_power(rivals),
-        *describe_limits(comparison),
-        *comparison.disagreements,
+        *describe_caveats(comparison),
+        *_describe_cheapest(comparison, best, members),
+        *_describe_power(comparison, best, members),
+        *_describe_scope(comparison),
     ]
 
 
-def rivals_of(comparison: Comparison, best: MethodRow) -> list[tuple[MethodRow, PairedDifference]]:
-    """Return the rows that are not significantly different from a row, the smallest difference first."""
-    found = [
-        (row, pair) for row, pair in _against(comparison, best) if pair.p_value is not None and not pair.significant
-    ]
-    return sorted(found, key=lambda entry: abs(entry[1].mean or 0))
+def best_rows(comparison: Comparison) -> list[MethodRow]:
+    """Return the rows of the best set, the best mean first."""
+    found = [comparison.row(name) for name in comparison.best_set]
+    return [row for row in found if row is not None]
 
 
-def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRow, PairedDifference]]:
-    """Yield every other row with its difference from the best."""
-    for row in comparison.rows:
-        pair = comparison.pair(row.row, best.row)
-        if pair is not None:
-            yield row, pair
+def _describe_untuned(comparison: Comparison) -> Iterator[str]:
+    if untuned := untuned_rows(comparison):
+        rates = ", ".join(f"{row.label} ({_rate_of(row)})" for row in untuned)
+        yield f"Untuned: {rates} ran at default learning rates, so differences may be due to rates, not methods."
 
 
-def _describe_best(comparison: Comparison, best: MethodRow) -> str:
-    value = write_score(comparison, best)
-    pairs = [pair for _, pair in _against(comparison, best)]
-    found = [pair.adjusted_p_value or 0.0 for pair in pairs if pair.significant]
-    if len(pairs) > len(found):
-        others = f"{len(found)} of {len(pairs)} other methods (adjusted p < .05)"
-        return f"{best.label} has the best score: {value}, significantly better than {others}."
-    if not pairs:
+def _rate_of(row: MethodRow) -> str:
+    return f"{row.record.config['training']['learning_rate']:g}" if row.record is not None else ""
+
+
+def _describe_set(comparison: Comparison, members: Sequence[MethodRow]) -> str:
+    """Return the sentence that leads: the rows of which the best is one with 95 % confidence."""
+    best = members[0]
+    value = write_score(comparison, best, comparison.best_interval)
+    others = [row for row in comparison.finished_rows if row.row != best.row and row.examples is not None]
+    if not others:
         return f"{best.label} has {value}; there is no other method to compare it with."
-    limit = f"adjusted p ≤ {_largest(found)}"
-    return f"{best.label} is the best: {value}, significantly better than every other method ({limit})."
+    method = "method" if as_methods(comparison) else "row"
+    start = "With 95 % confidence" if as_methods(comparison) else "In these runs, with 95 % confidence"
+    if len(members) == 1:
+        return f"{start}, the best {method} is {best.label}: {value}."
+    means = ", ".join(f"{row.label} ({format_score(row.figures[str(comparison.ranking_score)])})" for row in members)
+    chance = (
+        "the highest of several means is likely too high" if _higher(comparison) else "the lowest is likely too low"
+    )
+    order = "their order is not known" if len(members) > 2 else "which of the two is not known"
+    return f"{start}, the best {method} is one of these, and {order}: {means}. {best.label} has {value}; {chance}."
 
 
-def write_score(comparison: Comparison, row: MethodRow) -> str:
+def _higher(comparison: Comparison) -> bool:
+    return bool(ranking_column(comparison).greater_is_better)
+
+
+def write_score(comparison: Comparison, row: MethodRow, interval: Interval | None = None) -> str:
     """Return a row's ranking score as text, with its interval or the reason why there is none."""
     column = ranking_column(comparison)
-    interval = row.intervals.get(column.key)
+    interval = interval or row.intervals.get(column.key)
     value = f"{column.title} {format_score(row.figures[column.key])}"
     if interval is None or not interval.known:
         return f"{value} (no interval: {interval.reason if interval else 'no score per example'})"
-    return f"{value} (95 % interval {format_interval(interval)}, {interval.scope})"
+    return f"{value} ({format_level(interval)} interval {format_interval(interval)}, {interval.scope})"
 
 
-def _largest(p_values: Sequence[float]) -> str:
-    return format_p_value(max(p_values)).replace("<", "")
-
-
-def _describe_rivals(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
-    if rivals:
-        words = "; ".join(f"{row.label} ({write_pair(pair)})" for row, pair in rivals)
-        yield f"Not significantly different: {words}."
+def format_level(interval: Interval) -> str:
+    """Return the level of an interval in percent."""
+    return format_percent(round(interval.level, 4))
 
 
 def write_pair(pair: PairedDifference) -> str:
     """Return a pair's difference, its interval and its adjusted p-value as text."""
+    if not pair.interval.known:
+        return f"{format_difference(pair.mean)}, {pair.interval.reason}"
     interval = format_interval(pair.interval, signed=True)
-    return (
-        f"{format_difference(pair.mean)}, 95 % interval {interval}, adjusted p {format_p_value(pair.adjusted_p_value)}"
-    )
+    return f"{format_difference(pair.mean)}, interval {interval}, adjusted p {format_p_value(pair.adjusted_p_value)}"
+
+
+def _describe_others(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
+    """Yield the rows that are not in the set, with what they are behind the best mean."""
+    names = {row.row for row in members}
+    behind = [
+        f"{row.label} ({write_pair(pair)})"
+        for row, pair in _against(comparison, best)
+        if row.row not in names and pair.p_value is not None
+    ]
+    if behind:
+        yield f"Behind {best.label}: {'; '.join(behind)}."
+
+
+def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRow, PairedDifference]]:
+    """Yield every other row with its difference from the best, by its mean."""
+    column = ranking_column(comparison)
+    for row in comparison.ranked(column.key, greater_is_better=bool(column.greater_is_better)):
+        pair = comparison.pair(row.row, best.row)
+        if pair is not None:
+            yield row, pair
 
 
 def _describe_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]:
@@ -108,13 +139,13 @@ def _describe_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]
         yield f"Not tested against it: {', '.join(labels)} ({reason})."
 
 
-def _describe_cheapest(comparison: Comparison, rows: Sequence[MethodRow]) -> Iterator[str]:
-    """Yield which of the rows costs least by each cost, and the costs in which they are nearly the same."""
+def _describe_cheapest(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
+    """Yield which of the rows costs least by each cost, and what the one with the fewest parameters may cost."""
     costs_by_names: dict[str, list[str]] = {}
     for column in cost_columns(comparison):
         if column == LATENCY:  # the median of a few calls: too noisy for a ranking
             continue
-        costs = {row.label: row.figures.get(column.key, 0.0 if row.floor else math.nan) for row in rows}
+        costs = {row.label: row.figures.get(column.key, 0.0 if row.floor else math.nan) for row in members}
         known = {label: cost for label, cost in costs.items() if math.isfinite(cost)}
         cheapest = [label for label, cost in known.items() if cost <= (1 + COST_TOLERANCE) * min(known.values())]
         if len(known) > 1:
@@ -123,6 +154,30 @@ def _describe_cheapest(comparison: Comparison, rows: Sequence[MethodRow]) -> Ite
     if costs_by_names:
         parts = (f"{names} by {' and '.join(costs)}" for names, costs in costs_by_names.items())
         yield f"Cheapest of these: {'; '.join(parts)}."
+    smallest = min(members, key=lambda row: row.cost)
+    if smallest.row != best.row and (price := describe_price(comparison, smallest, best)):
+        yield price
+
+
+def describe_price(comparison: Comparison, row: MethodRow, best: MethodRow) -> str | None:
+    """Return what a cheaper row saves against the best mean, and what quality it may cost; None if unknown."""
+    pair = comparison.pair(row.row, best.row)
+    key = PARAMETERS.key
+    if pair is None or pair.interval.low is None or pair.interval.high is None:
+        return None
+    loss = max(-pair.interval.low if _higher(comparison) else pair.interval.high, 0.0)
+    ours, theirs = row.figures.get(key, 0.0), best.figures.get(key, 0.0)
+    saves = (
+        "nothing"
+        if not ours
+        else f"{format_percent(float(f'{ours / theirs:.2g}'))} of its parameters"
+        if theirs
+        else None
+    )
+    trains = f"trains {saves} and " if saves else ""
+    return (
+        f"{row.label} {trains}is at most {format_score(loss)} worse than {best.label} ({format_level(pair.interval)})."
+    )
 
 
 def _in_words(column: FigureColumn) -> str:
@@ -131,17 +186,20 @@ def _in_words(column: FigureColumn) -> str:
     return title[0].lower() + title[1:]
 
 
-def _describe_power(rivals: Sequence[tuple[MethodRow, PairedDifference]]) -> Iterator[str]:
-    """Yield the minimum detectable difference of this study, and the size of one that detects the observed ones."""
-    if rivals:
-        least, most = (format_score(end(pair.detectable or 0.0 for _, pair in rivals)) for end in (min, max))
-        detectable = least if least == most else f"{least} to {most}"
-        if len(rivals) == 1:
-            needs = f"Detecting the observed one would take {_write_needs(rivals[0][1])}"
-        else:
-            each = "; ".join(f"{row.label}, {_write_needs(pair)}" for row, pair in rivals)
-            needs = f"Detecting the observed ones would take: {each}"
-        yield f"Minimum detectable difference: {detectable} (80 % power). {needs}."
+def _describe_power(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
+    """Yield what could not have been found within the set, and the size of a study that finds what matters."""
+    wanted = comparison.smallest_difference
+    pairs = [pair for row in members[1:] if (pair := comparison.pair(row.row, best.row)) and pair.detectable]
+    if not pairs or wanted is None:
+        return
+    worst = max(pairs, key=lambda pair: pair.detectable or 0.0)
+    found = f"Differences from {format_score(worst.detectable)} on would be found (power .8)"
+    matters = format_significant(float(f"{wanted:.2g}"))
+    if (worst.detectable or 0.0) <= wanted:
+        yield f"{found}, which is enough for the smallest that matters, {matters}."
+    else:
+        needs = _write_needs(worst)
+        yield f"{found}; for the smallest that matters, {matters}, this study is too small: it takes {needs}."
 
 
 def _write_needs(pair: PairedDifference) -> str:
@@ -157,20 +215,10 @@ def _write_needs(pair: PairedDifference) -> str:
     return " or ".join(ways) or "more seeds and more test examples"
 
 
-def describe_limits(comparison: Comparison) -> Iterator[str]:
-    """Yield the limitations due to the numbers of seeds and of test examples."""
+def _describe_scope(comparison: Comparison) -> Iterator[str]:
+    """Yield what the intervals do not cover."""
     trained = [row for row in comparison.finished_rows if not row.floor]
-    fewest = min((len(row.finished_runs) for row in trained), default=math.inf)
-    few = [row.label for row in trained if len(row.finished_runs) == fewest]
-    who = (
-        "Every trained method has"
-        if len(few) == len(trained)
-        else f"{', '.join(few)} {'has' if len(few) == 1 else 'have'}"
-    )
-    if fewest == 1:
-        yield f"{who} one seed only, so the verdict holds for this seed only: another may rank the methods differently."
-    elif fewest <= TOO_FEW_SEEDS:
-        yield f"{who} only two seeds: intervals may cover less than 95 %, and tests may give more false positives."
-    examples = min((pair.interval.num_examples for pair in comparison.pairs if pair.interval.known), default=math.inf)
-    if examples < FEW_EXAMPLES:
-        yield f"With {examples} test examples, intervals and tests hold only if scores are nearly normally distributed."
+    if trained and any(pair.interval.known for pair in comparison.pairs):
+        tuned = any(row.record is not None and row.record.tuning is not None for row in trained)
+        settings = "the settings found" if tuned else "these settings"
+        yield f"Intervals hold for {settings}, this train split and test examples of the same kind."

@@ -14,7 +14,7 @@ from hf_peft_compare.config.layers import Tree, flatten
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
-from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveInt, parse_settings
+from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
 from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
@@ -162,6 +162,9 @@ class StudyConfig(StudyProtocol):
             are the method's own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
             row per combination, named by its values, which override any other layer that sets these keys.
+        seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.
+        smallest_difference: the smallest difference in the ranking score that matters, which the verdict judges the
+            study's size by; None: .02, and for a loss 2 % of the best row's.
         plugins: modules with custom methods, tasks or metrics, which must be loaded before the study (`--plugin`).
     """
 
@@ -169,7 +172,8 @@ class StudyConfig(StudyProtocol):
     title: str
     description: str = ""
     methods: dict[str, Tree]
-    seeds: list[int] = field(default_factory=lambda: [0])
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    smallest_difference: PositiveFloat | None = None
     tune: Tune | None = None
     plugins: list[str] = field(default_factory=list)
     references: References | None = None

@@ -73,7 +73,7 @@ def write_report(
 def gather(study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions]) -> Material:
     """Compare the runs of a study and assign every row its color and marker."""
     expected = [(row, seed) for row in study.methods for seed in study.seeds]
-    comparison = compare(records, predictions, expected_runs=expected)
+    comparison = compare(records, predictions, expected_runs=expected, smallest_difference=study.smallest_difference)
     return Material(
         study=study,
         records=records,

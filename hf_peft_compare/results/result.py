@@ -140,6 +140,7 @@ class Result(Mapping[str, MethodResult]):
         max_latency: float | None = None,
         min_quality: float | None = None,
         mergeable: bool = False,
+        within: float | None = None,
     ) -> Recommendation:
         """Recommend a method under a budget.
 
@@ -150,6 +151,7 @@ class Result(Mapping[str, MethodResult]):
             max_latency: seconds of one call for one example.
             min_quality: of the score that ranks; of a loss the most that will do.
             mergeable: only what can become a plain transformers model.
+            within: take the cheapest row whose mean is within this distance of the best one's.
 
         Raises:
             UserError: a size without a unit, or no finished run.
@@ -161,6 +163,7 @@ class Result(Mapping[str, MethodResult]):
             max_latency_seconds=max_latency,
             min_quality=min_quality,
             mergeable=mergeable,
+            within=within,
         )
         choice = choose(self.comparison, budget)
         return Recommendation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 UNKNOWN = "–"
@@ -23,8 +24,10 @@ def format_score(value: float | None) -> str:
 
 
 def format_difference(value: float | None) -> str:
-    """Round a difference of scores to three decimals, with its sign."""
-    return UNKNOWN if value is None else "not finite" if not math.isfinite(value) else f"{value:+.3f}".replace("-", "−")
+    """Round a difference of scores to three decimals, with its sign unless it rounds to 0."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN if value is None else "not finite"
+    return f"{value:+.3f}".replace("-", "−") if round(value, 3) else "0.000"
 
 
 def format_interval(interval: Bounds | None, *, signed: bool = False) -> str:
@@ -36,8 +39,16 @@ def format_interval(interval: Bounds | None, *, signed: bool = False) -> str:
 
 
 def format_p_value(value: float | None) -> str:
-    """Round a probability to three decimals; smaller values become "<0.001"."""
-    return UNKNOWN if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+    """Round a probability to three decimals, to more where these would hide on which side of .05 it is."""
+    if value is None:
+        return UNKNOWN
+    decimals = next((n for n in range(3, 6) if (round(value, n) < 0.05) == (value < 0.05)), 6)
+    return "<0.001" if value < 0.001 else f"{value:.{decimals}f}"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Write several words as an enumeration: "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def format_about(value: float) -> str:

@@ -48,13 +48,22 @@ def lines(values: Sequence[float]) -> list[dict[str, Any]]:
 
 
 def compared(
-    by_run: Mapping[str, Sequence[float]], *, expected: list[tuple[str, int]] | None = None, **changes: Any
+    by_run: Mapping[str, Sequence[float]],
+    *,
+    expected: list[tuple[str, int]] | None = None,
+    smallest_difference: float | None = None,
+    **changes: Any,
 ) -> Comparison:
     """Compare runs given as {run name: scores per example}; `changes` are fields of all records."""
     runs = {name: (name.split("-seed")[0], int(name.split("-seed")[1])) for name in by_run}
     records = {name: record(row, by_run[name], seed=seed, **changes) for name, (row, seed) in runs.items()}
     predictions = {name: lines(values) for name, values in by_run.items()}
-    return compare(records, predictions, expected_runs=expected or list(runs.values()))
+    return compare(
+        records,
+        predictions,
+        expected_runs=expected or list(runs.values()),
+        smallest_difference=smallest_difference,
+    )
 
 
 def drawn(

@@ -53,8 +53,8 @@ def test_a_row_whose_costs_were_not_measured_does_not_fit() -> None:
 def test_each_has_a_front_of_its_own() -> None:
     fronts = {front.cost.key: front.members for front in pareto_fronts(study())}
     assert fronts["checkpoint_bytes"] == {"full", "lora", "prompt_tuning"}
-    assert fronts["latency_1_seconds"] == {"full"}  # the best and the fastest
-    assert not {"checkpoint_bytes", "latency_1_seconds"} & {front.cost.key for front in pareto_fronts(study({}))}
+    assert "latency_1_seconds" not in fronts  # the median of a few calls ranks nothing
+    assert not {"checkpoint_bytes"} & {front.cost.key for front in pareto_fronts(study({}))}
 
 
 def test_a_verdict_names_the_smallest_checkpoint_and_no_fastest_row() -> None:

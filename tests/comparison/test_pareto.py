@@ -9,7 +9,7 @@ import pytest
 from small import compared, drawn, lines, record
 
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.comparison.pareto import Front, draw_weights, find_front, pareto_fronts
+from hf_peft_compare.comparison.pareto import Front, draw_multipliers, find_front, pareto_fronts
 
 
 def study(means: dict[str, float], seconds: dict[str, float], *, trainable: int = 10, **sizes: Any) -> Comparison:
@@ -57,9 +57,18 @@ def test_seeds_that_vary_make_the_front_unsure() -> None:
 @pytest.mark.parametrize("number", [2, 3, 10, 200])
 def test_a_resampled_mean_varies_as_the_mean_of_so_many_draws(number: int) -> None:
     values = np.random.default_rng(1).normal(size=number)
-    weights = draw_weights(number, 20_000, np.random.default_rng(0))
-    assert weights.sum(1) == pytest.approx(1)
-    assert np.var(weights @ values) == pytest.approx(values.var(ddof=1) / number, rel=0.05)
+    multipliers = draw_multipliers(number, 20_000, np.random.default_rng(0))
+    deviations = multipliers @ (values - values.mean())
+    assert np.var(deviations) == pytest.approx(values.var(ddof=1) / number, rel=0.05)
+
+
+def test_latency_has_no_front() -> None:
+    values = drawn({"a": 0.5, "b": 0.4})
+    costs = {"checkpoint_bytes": 5, "latency_1_seconds": 0.1}
+    records = {name: record(name[0], scores, costs=costs) for name, scores in values.items()}
+    given = {name: lines(scores) for name, scores in values.items()}
+    keys = {front.cost.key for front in pareto_fronts(compare(records, given, expected_runs=[("a", 0), ("b", 0)]))}
+    assert "checkpoint_bytes" in keys and "latency_1_seconds" not in keys
 
 
 def test_floors_cost_nothing_where_they_have_no_figure() -> None:

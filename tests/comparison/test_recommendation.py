@@ -100,7 +100,37 @@ def test_a_rival_within_the_budget_is_named() -> None:
     close = study({"full": 0.5, "lora": 0.499, "prompt_tuning": 0.2})
     choice = choose(close, Budget())
     assert [row.row for row in choice.rivals] == [{"full": "lora", "lora": "full"}[choice.row.row]]  # type: ignore[union-attr]
-    assert "also fits and is not significantly different: −0.0" in "\n".join(describe_choice(choice))
+    assert "also fits and may be the best: −0.0" in "\n".join(describe_choice(choice))
+
+
+def test_within_a_margin_the_cheapest_is_taken_and_its_price_is_said() -> None:
+    sizes = {"full": 1000, "lora": 10, "prompt_tuning": 1}
+    values = drawn({"full": 0.52, "lora": 0.5, "prompt_tuning": 0.2})
+    records = {name: record(name.split("-")[0], v, trainable=sizes[name.split("-")[0]]) for name, v in values.items()}
+    given = {name: lines(v) for name, v in values.items()}
+    comparison = compare(records, given, expected_runs=[(row, 0) for row in sizes])
+    assert chosen(comparison) == "full"
+    assert chosen(comparison, within=0.1) == "lora" and chosen(comparison, within=0.9) == "prompt_tuning"
+    sentences = "\n".join(describe_choice(choose(comparison, Budget(within=0.1))))
+    assert "It is the cheapest whose mean is within 0.1 of FULL's." in sentences
+    assert "LORA trains 1 % of its parameters and is at most 0.0" in sentences
+
+
+def test_a_floor_has_nothing_to_merge() -> None:
+    values = drawn({"lora": 0.3, "zero_shot": 0.5})
+    trainable = {"lora": 10, "zero_shot": 0}
+    records = {
+        name: record(row, v, trainable=trainable[row]) for name, v in values.items() for row in [name.split("-")[0]]
+    }
+    comparison = compare(records, {n: lines(v) for n, v in values.items()}, expected_runs=[(r, 0) for r in trainable])
+    assert chosen(comparison) == "zero_shot" and chosen(comparison, mergeable=True) == "lora"
+
+
+def test_a_quality_limit_without_an_interval_is_reported() -> None:
+    comparison = compare({"a-seed0": record("a", [0.1, 0.3])}, {}, expected_runs=[("a", 0)])
+    assert "It has no interval, so it may miss 0.100" in "\n".join(
+        describe_choice(choose(comparison, Budget(min_quality=0.1)))
+    )
 
 
 def test_a_quality_limit_within_the_interval_is_reported_as_uncertain() -> None:
@@ -160,9 +190,7 @@ def test_what_can_be_merged(method: str, config: dict[str, Any], mergeable: bool
 def test_over_several_studies_the_row_that_is_good_in_most_is_named() -> None:
     other = study({"full": 0.3, "lora": 0.6, "prompt_tuning": 0.2})
     choices = [choose(comparison, Budget(max_memory_bytes=8e9)) for comparison in (study(), other)]
-    assert summarize_choices(choices) == (
-        "lora: recommended, or not significantly different from it, in 2 of 2 studies."
-    )
+    assert summarize_choices(choices) == ("lora: recommended, or one of those that may be the best, in 2 of 2 studies.")
 
 
 def write(folder: Path) -> None:

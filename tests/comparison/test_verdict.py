@@ -15,54 +15,70 @@ def words(by_run: dict[str, list[float]], **changes: Any) -> str:
     return "\n".join(describe_verdict(compared(by_run, **changes)))
 
 
-def test_a_row_significantly_better_than_all_others_is_the_best() -> None:
+def test_one_row_that_beats_all_others_is_the_best_method() -> None:
     verdict = words(drawn({"a": 0.6, "b": 0.4, "c": 0.3}, num_seeds=3))
-    assert verdict.startswith("A is the best: F 0.5") or verdict.startswith("A is the best: F 0.6")
-    assert "significantly better than every other method (adjusted p ≤ 0.0" in verdict
-    assert "Not significantly different" not in verdict and "Cheapest" not in verdict and "seed only" not in verdict
+    assert verdict.startswith("With 95 % confidence, the best method is A: F 0.5")
+    assert "Behind A: B (−0.19" in verdict and "adjusted p <0.001" in verdict and "Cheapest" not in verdict
+    assert "Intervals hold for these settings, this train split" in verdict
 
 
-def test_rivals_are_named_with_the_cheapest_and_what_it_takes() -> None:
-    values = drawn({"a": 0.5, "b": 0.495, "c": 0.3}, num_seeds=3)
-    comparison = compared(values)
+def test_the_set_of_rows_that_may_be_the_best_leads_and_the_winners_curse_is_said() -> None:
+    comparison = compared(drawn({"a": 0.5, "b": 0.495, "c": 0.3}, num_seeds=3))
+    verdict = describe_verdict(comparison)
     best, rival = ("A", "B") if comparison.best_row == "a" else ("B", "A")
-    verdict = "\n".join(describe_verdict(comparison))
-    assert f"{best} has the best score: F" in verdict
-    assert "significantly better than 1 of 2 other methods (adjusted p < .05)." in verdict
-    assert f"Not significantly different: {rival} (−0.0" in verdict and "is the best" not in verdict
-    assert "nearly the same" in verdict  # equal parameters, times and memories
-    assert "Minimum detectable difference: 0.0" in verdict and "(80 % power)" in verdict
-    assert "Detecting the observed one would take about " in verdict
-
-
-def test_of_several_rivals_each_has_its_own_needs() -> None:
-    verdict = words(drawn({"a": 0.5, "b": 0.495, "c": 0.49}, num_seeds=3))
-    assert (
-        "significantly better than 0 of 2 other methods" in verdict
-        and "Detecting the observed ones would take: " in verdict
+    assert comparison.best_set == (best.lower(), rival.lower())
+    assert verdict[0].startswith(
+        f"With 95 % confidence, the best method is one of these, and which of the two is not known: {best} (0.4"
     )
+    assert "98.3 % interval" in verdict[0] and "the highest of several means is likely too high" in verdict[0]
+    assert f"Behind {best}: C (−0.19" in verdict[1]
 
 
-def test_the_cheapest_of_rows_without_a_significant_difference_is_named_by_cost() -> None:
+def test_a_study_that_is_too_small_says_what_it_takes_for_the_difference_that_matters() -> None:
+    values = drawn({"a": 0.5, "b": 0.49}, num_seeds=3, num_examples=60)
+    small, large = (
+        words(values, smallest_difference=0.025),
+        "\n".join(describe_verdict(compared(values, smallest_difference=0.3))),
+    )
+    assert "for the smallest that matters, 0.025, this study is too small: it takes about " in small
+    assert "which is enough for the smallest that matters, 0.3." in large
+
+
+def test_the_cheapest_of_the_set_is_named_by_cost_with_what_it_may_cost() -> None:
     values = drawn({"a": 0.5, "b": 0.5})
     costs: dict[str, dict[str, Any]] = {
-        "a": {"seconds": {"train": 50.0}, "parameters": {"trainable_params": 9, "total_params": 99}},
+        "a": {"seconds": {"train": 50.0}, "parameters": {"trainable_params": 3, "total_params": 99}},
         "b": {
             "seconds": {"train": 100.0},
-            "parameters": {"trainable_params": 3, "total_params": 99},
+            "parameters": {"trainable_params": 9, "total_params": 99},
             "memory": {"train_peak_allocated_bytes": 3_090_000},  # 3 % more than that of a: nearly the same
         },
     }
     records = {name: record(name[0], scores, **costs[name[0]]) for name, scores in values.items()}
     given = {name: lines(scores) for name, scores in values.items()}
-    verdict = "\n".join(describe_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)])))
-    assert "B by trainable parameters; A by train time; nearly the same by peak GPU memory." in verdict
+    comparison = compare(records, given, expected_runs=[("a", 0), ("b", 0)])
+    verdict = "\n".join(describe_verdict(comparison))
+    assert "A by trainable parameters and train time; nearly the same by peak GPU memory." in verdict
+    if comparison.best_row == "b":
+        low = comparison.pair("a", "b").interval.low  # type: ignore[union-attr]
+        assert f"A trains 33 % of its parameters and is at most {-low:.3f} worse than B (95 %)." in verdict  # type: ignore[operator]
 
 
-def test_with_one_seed_the_verdict_holds_for_it_only() -> None:
+def test_with_one_seed_the_verdict_speaks_of_these_runs() -> None:
     verdict = words(drawn({"a": 0.6, "b": 0.4}))
-    assert "for this seed only)" in verdict
-    assert "Every trained method has one seed only, so the verdict holds for this seed only" in verdict
+    assert verdict.startswith("In these runs, with 95 % confidence, the best row is A")
+    assert "for this seed only)" in verdict and "another seed may rank the methods differently" in verdict
+    assert "method is A" not in verdict
+
+
+def test_untuned_rows_are_said_first_and_no_row_is_the_best_as_a_method() -> None:
+    config = {"training": {"learning_rate": 2e-4}}
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    verdict = words(values, config=config, config_origins={"training.learning_rate": "method"})
+    assert verdict.startswith("Untuned: A (0.0002), B (0.0002) ran at default learning rates")
+    assert "the best row is A" in verdict and "the best method" not in verdict
+    chosen = words(values, config=config, config_origins={"training.learning_rate": "study method"})
+    assert "Untuned" not in chosen and "the best method is A" in chosen
 
 
 def test_two_seeds_are_reported_as_too_few() -> None:
@@ -70,33 +86,21 @@ def test_two_seeds_are_reported_as_too_few() -> None:
     assert "2 seeds, too few for 95 % coverage" in verdict and "has only two seeds" in verdict
 
 
-def test_a_row_that_lacks_seeds_is_named() -> None:
-    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
-    del values["b-seed1"], values["b-seed2"]
-    assert "B has one seed only" in words(values)
-
-
-def test_few_examples_are_reported_as_few() -> None:
-    assert "With 12 test examples, intervals and tests hold only" in words(drawn({"a": 0.6, "b": 0.4}, num_examples=12))
-
-
-def test_rows_with_the_same_scores_are_not_tested_and_have_no_p_value() -> None:
-    verdict = words({"a-seed0": [0.1, 0.4], "b-seed0": [0.1, 0.4]})
-    assert "Not tested against it: B (the difference is the same on every example)." in verdict
-    assert verdict.count("adjusted p") == 1 and "adjusted p < .05" in verdict and "is the best" not in verdict
-
-
-def test_constant_scores_have_no_interval() -> None:
-    verdict = words({"a-seed0": [1.0, 1.0], "b-seed0": [0.0, 0.0]})
-    assert (
-        "A has the best score: F 1.000 (no interval: every example has the same value), "
-        "significantly better than 0 of 1 other methods (adjusted p < .05)." in verdict
-    )
+def test_rows_with_the_same_answers_are_rivals_and_the_cheaper_one_is_taken() -> None:
+    values = {"a-seed0": [1.0] * 50, "b-seed0": [1.0] * 50}
+    sizes = {"a": 1000, "b": 10}
+    records = {name: record(name[0], scores, trainable=sizes[name[0]]) for name, scores in values.items()}
+    given = {name: lines(scores) for name, scores in values.items()}
+    comparison = compare(records, given, expected_runs=[("a", 0), ("b", 0)])
+    assert comparison.best_row == "b" and comparison.best_set == ("b", "a")
+    verdict = describe_verdict(comparison)
+    assert "F 1.000 (97.5 % interval 0.916 to 1.000" in verdict[0] and "Not tested" not in "\n".join(verdict)
+    assert "Cheapest of these: B by trainable parameters" in "\n".join(verdict)
 
 
 def test_where_lower_is_better_the_lowest_is_best() -> None:
     lower = {"f": {**SCORES["f"], "greater_is_better": False}}
-    assert words(drawn({"a": 0.6, "b": 0.4}), scores=lower).startswith("B is the best")
+    assert "the best row is B" in words(drawn({"a": 0.6, "b": 0.4}), scores=lower)
 
 
 def test_nothing_finished_is_nothing_to_compare() -> None:

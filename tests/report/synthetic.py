@@ -34,6 +34,7 @@ class Study:
     description: str = "Four ways to adapt one small model to one task, beside two floors."
     methods: dict[str, dict[str, Any]] = field(default_factory=lambda: {row: {} for row in TITLES})
     seeds: list[int] = field(default_factory=lambda: [0])
+    smallest_difference: float | None = None
     references: References | None = None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import ranking_column
+from hf_peft_compare.comparison.crossed_effects import CLAIMS
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.differences import difference_chart
 from hf_peft_compare.report.charts.drawing import first_view
@@ -24,7 +25,7 @@ MOST_PAIRS = 45  # what a page holds
 TITLES = (
     "minus method",
     "Difference",
-    "95 % interval",
+    "Interval",
     "Adjusted p",
     "Effect size",
     "Win rate",
@@ -51,7 +52,7 @@ def _chart(material: Material, best: MethodRow, pairs: Sequence[tuple[MethodRow,
     alt = "; ".join(f"{row.label} {format_difference(pair.mean)}" for row, pair in pairs)
     live = difference_chart(material, description=f"{words}: {alt}")
     chart = Chart(name="differences", alt=f"{words}: {alt}", spec=first_view(live))
-    caption = f"Differences in {title}, with 95 % intervals; filled: significant after adjustment."
+    caption = f"Differences in {title}, with intervals that hold for all pairs at once; filled: significant."
     return Charts(charts=[chart], caption=caption, live=live)
 
 
@@ -93,7 +94,7 @@ def _cells(material: Material, pair: PairedDifference) -> list[Cell]:
         Cell(text=UNKNOWN if pair.effect_size is None else f"{pair.effect_size:+.2f}".replace("-", "−")),
         Cell(text=format_percent(pair.improvement)),
         Cell(text=format_score(pair.detectable)),
-        *(Cell(text=UNKNOWN if pair.significant or not number else format_about(number)) for number in needed),
+        *(Cell(text=UNKNOWN if not number else format_about(number)) for number in needed),
     ]
 
 
@@ -103,20 +104,18 @@ def _notes(comparison: Comparison) -> list[str]:
     more = len(comparison.pairs) - MOST_PAIRS
     return [
         *([f"{more} pairs of lower-ranked methods are not shown; the adjustment counts them."] if more > 0 else []),
-        f"The 95 % intervals are for each pair alone, not adjusted: {'; '.join(scopes) or 'none is known'}.",
+        f"Intervals hold for all pairs at once, with 95 % confidence: {'; '.join(scopes) or 'none is known'}.",
         "Seeds and examples are crossed random effects: seeds of two methods are independent, examples are paired. "
         "Tests use a t distribution with Satterthwaite's degrees of freedom, with the seed component counted double.",
-        "p is adjusted over all pairs by Holm's method; marked differences are significant (adjusted p < .05). In "
-        "simulated studies with three seeds or more, intervals cover 94.7 to 96.1 %, and the test finds a difference "
-        "between five methods with the same true mean in at most 5.4 % of them; with three seeds in up to 9 %, if "
-        "there are many pairs or only some methods vary between seeds. With two seeds, coverage drops to 90 %, and "
-        "false positives reach 25 %.",
+        "p is adjusted over all pairs by Holm's method; marked differences are significant (adjusted p < .05).",
+        CLAIMS,
         "Effect size: the difference divided by its standard deviation between examples. Win rate: the share of "
-        "examples on which the method is better, over all pairs of seeds; ties count half.",
-        "Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "
-        "strictest step. Seeds or examples needed: the number with which the observed difference would be "
-        "detectable, the other number unchanged; a dash if it is significant already, or if more of that alone is not "
-        "enough.",
+        "examples on which the method is better, over all pairs of seeds; ties count half; a dash for scores of the "
+        "whole split, such as F1.",
+        f"Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "
+        f"strictest step. Seeds or examples needed: the number with which a difference of "
+        f"{format_score(comparison.smallest_difference)}, the smallest that matters, would be detectable, the other "
+        f"number unchanged; a dash if more of that alone is not enough.",
     ]
 
 

@@ -36,7 +36,10 @@ def render_pareto(material: Material) -> list[Block]:
 
 def _cell(front: Front, row: str) -> Cell:
     share = front.shares.get(row)
-    return Cell(text=UNKNOWN if share is None else format_percent(round(share, 2)), best=row in front.members)
+    if share is None:
+        return Cell(text=UNKNOWN)
+    text = "> 99 %" if 0.995 <= share < 1 else "< 1 %" if 0 < share < 0.005 else format_percent(round(share, 2))
+    return Cell(text=text, best=row in front.members)
 
 
 SECTION = Section(name="pareto", title="Pareto front", order=52, render=render_pareto)

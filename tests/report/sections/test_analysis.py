@@ -31,7 +31,10 @@ def test_a_row_with_the_scores_of_the_floor_is_not_tested() -> None:
     predictions["full-seed0"] = make_predictions("lead")
     records["full-seed0"] = make_record("full", predictions=[{**line, "nll": 9.0} for line in make_predictions("lead")])
     analysis = words(records, predictions)
-    assert "Not tested: Full fine-tuning (the difference is the same on every example)." in analysis
+    assert (
+        "Not significantly different from it: Full fine-tuning (0.000, the difference is the same on every example)"
+        in analysis
+    )
 
 
 def test_costs_are_shares_of_full_fine_tuning() -> None:

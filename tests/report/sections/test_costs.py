@@ -31,7 +31,7 @@ def test_every_cost_that_was_measured_is_shown():
     (table,) = rendered({"lora": LORA, "prompt_tuning": PROMPT})
     titles = [column.title for column in table.columns[1:]]
     lines = [dict(zip(titles, [cell.text for cell in row[1:]], strict=True)) for row in table.rows]
-    assert list(lines[0].values()) == ["2.5", "51.4", "400", "80", "32.5", "250", "+0.000", "+0.250"]
+    assert list(lines[0].values()) == ["2.5", "51.4", "400", "80", "32.5", "250", "0.000", "+0.250"]
     assert list(lines[1].values()) == ["0.01", "40", "320", "100", "–", "–", "–", "–"]
     assert titles[0] == "Checkpoint (MB)"
     assert titles[-1] == "Forgetting (nats per token)"

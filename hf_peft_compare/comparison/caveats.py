@@ -1,0 +1,229 @@
+"""Everything that undoes a comparison, as sentences of the verdict: the only place that looks for it.
+
+Each function yields sentences on one cause. `as_methods` tells whether rows may be called better as methods: not after
+one seed, nor at learning rates that nobody chose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from hf_peft_compare.comparison.build import Comparison
+from hf_peft_compare.comparison.columns import ranking_column
+from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
+from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow
+from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.utils.formatting import format_percent, format_score, join_words
+
+RATE = "training.learning_rate"
+STILL_FALLING = 0.01  # the share of the validation loss by which the last evaluation was lower than the one before
+FAR = 5.0  # standard deviations of a row's other seeds, or standard errors over examples
+MOST_CUT = 0.1  # the share of truncated texts that is no cause for concern
+FEW_OF_A_CLASS = 15  # in simulations, intervals of F1 cover 70 to 92 % below
+MOST_MORE_EPOCHS = 4  # times as many as were trained; a curve says nothing beyond
+
+
+def untuned_rows(comparison: Comparison) -> list[MethodRow]:
+    """Return the trained rows whose learning rate is a default: neither set for the study nor tuned."""
+    return [row for row in _trained(comparison) if _origin(row) in ("default", "method") and not _record(row).tuning]
+
+
+def as_methods(comparison: Comparison) -> bool:
+    """Whether rows may be called better as methods: several seeds of each, and rates that were chosen."""
+    return _fewest_seeds(comparison) > 1 and not untuned_rows(comparison)
+
+
+def describe_caveats(comparison: Comparison) -> Iterator[str]:
+    """Yield what undoes the comparison, the gravest first."""
+    yield from _describe_failures(comparison)
+    yield from _describe_collapses(comparison)
+    yield from _describe_floors(comparison)
+    yield from _describe_rates(comparison)
+    yield from _describe_short_training(comparison)
+    yield from _describe_data(comparison)
+    yield from _describe_numbers(comparison)
+    yield from comparison.disagreements
+
+
+def _trained(comparison: Comparison) -> list[MethodRow]:
+    return [row for row in comparison.finished_rows if not row.floor and row.record is not None]
+
+
+def _record(row: MethodRow) -> RunRecord:
+    assert row.record is not None  # a finished row has one
+    return row.record
+
+
+def _fewest_seeds(comparison: Comparison) -> float:
+    """Return the smallest number of finished seeds of the rows that depend on the seed; infinite without such rows."""
+    return min((len(row.finished_runs) for row in comparison.finished_rows if row.seeded), default=math.inf)
+
+
+def _origin(row: MethodRow) -> str | None:
+    return _record(row).config_origins.get(RATE)
+
+
+def _describe_failures(comparison: Comparison) -> Iterator[str]:
+    incomplete = [
+        f"{row.label} ({len(lost)} of {len(row.runs)} seeds {lost[0].status})"
+        for row in comparison.rows
+        if (lost := [run for run in row.runs if run.status in (FAILED, MISSING)])
+    ]
+    if incomplete:
+        yield f"Incomplete: {', '.join(incomplete)}; means are those of the seeds that finished."
+
+
+def _describe_collapses(comparison: Comparison) -> Iterator[str]:
+    """Yield the seeds that lie at a floor's score, or far from the row's other seeds: no interval foresees these."""
+    score, column = str(comparison.ranking_score), ranking_column(comparison)
+    sign = 1 if column.greater_is_better else -1
+    floor = comparison.row(comparison.best_floor)
+    for row in _trained(comparison):
+        values = {run.seed: sign * run.figures[score] for run in row.finished_runs if score in run.figures}
+        for seed, value in values.items():
+            others = [other for key, other in values.items() if key != seed]
+            at_floor = floor is not None and others and value <= sign * floor.figures[score] < min(others)
+            if at_floor or _is_far(row, seed, value, others):
+                where = f"at {floor.label}'s score" if at_floor and floor else "far from its other seeds"
+                yield (
+                    f"Seed {seed} of {row.label} collapsed: {format_score(sign * value)}, {where}. Intervals assume "
+                    f"normally distributed seeds and cover too little for this row; run more seeds."
+                )
+
+
+def _is_far(row: MethodRow, seed: int, value: float, others: Sequence[float]) -> bool:
+    """Whether a seed is worse than the row's others by far more than they, and the examples, vary."""
+    if len(others) < 2 or row.examples is None or len(row.examples.ids) < 2:
+        return False
+    place = [run.seed for run in row.finished_runs].index(seed)
+    scores = row.examples.linear
+    gaps = scores[place] - np.delete(scores, place, axis=0).mean(0)
+    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+    return float(np.mean(others)) - value > FAR * max(float(np.std(others, ddof=1)), error)
+
+
+def _describe_floors(comparison: Comparison) -> Iterator[str]:
+    floor = comparison.row(comparison.best_floor)
+    greater = ranking_column(comparison).greater_is_better
+    if floor is None:
+        return
+    useless = []
+    for row in _trained(comparison):
+        pair = comparison.pair(row.row, floor.row)
+        if pair is not None and pair.mean is not None:
+            ahead = pair.mean > 0 if greater else pair.mean < 0
+            useless += [] if pair.significant and ahead else [row.label]
+    if useless:
+        yield f"Not shown to be better than {floor.label}, which trains nothing: {join_words(useless)}."
+
+
+def _describe_rates(comparison: Comparison) -> Iterator[str]:
+    trained = _trained(comparison)
+    edge = [row.label for row in trained if (tuning := _record(row).tuning) is not None and tuning.at_edge]
+    if edge:
+        yield f"The best learning rate is at the edge of all that were tried: {join_words(edge)} may do better beyond."
+    shared = [row for row in trained if _origin(row) in ("study", "command line")]
+    methods = {_record(row).method for row in shared}
+    if len(methods) > 1:
+        rates = sorted({float(_record(row).config["training"]["learning_rate"]) for row in shared})
+        yield (
+            f"One learning rate, {', '.join(f'{rate:g}' for rate in rates)}, was set for "
+            f"{join_words([row.label for row in shared])}: methods need different ones, so part of their differences "
+            f"is due to the rate."
+        )
+
+
+def _describe_short_training(comparison: Comparison) -> Iterator[str]:
+    """Yield the rows whose validation loss still fell at the end of every seed, and the epochs that it suggests."""
+    falling: dict[str, float] = {}
+    for row in _trained(comparison):
+        found = [epochs_suggested(run.record) for run in row.finished_runs if run.record is not None]
+        if found and all(epochs is not None for epochs in found):
+            falling[row.label] = float(np.median([epochs for epochs in found if epochs is not None]))
+    if falling:
+        words = join_words([f"{label} (about {epochs:.0f} epochs)" for label, epochs in falling.items()])
+        yield f"Still learning when training ended, so they may do better: {words}."
+
+
+def epochs_suggested(record: RunRecord) -> float | None:
+    """Return the number of epochs after which the validation loss would fall by less than STILL_FALLING per evaluation.
+
+    The drops of the last evaluations are continued as a geometric series. None: the loss had stopped falling.
+    """
+    evaluations = [entry for entry in record.history if entry.eval_loss is not None]
+    losses = [entry.eval_loss for entry in evaluations if entry.eval_loss is not None]
+    if len(losses) < 2 or losses[-1] > min(losses):
+        return None
+    drop, wanted = losses[-2] - losses[-1], STILL_FALLING * abs(losses[-1])
+    if drop <= wanted:
+        return None
+    epochs = evaluations[-1].epoch or float(len(losses))
+    ratio = drop / (losses[-3] - losses[-2]) if len(losses) > 2 and losses[-3] > losses[-2] else 1.0
+    most = (MOST_MORE_EPOCHS - 1) * len(losses)
+    more = most if ratio >= 1 else min(math.ceil(math.log(wanted / drop) / math.log(ratio)), most)
+    return math.ceil(epochs * (1 + more / len(losses)))
+
+
+def _describe_data(comparison: Comparison) -> Iterator[str]:
+    record = next((row.record for row in comparison.finished_rows if row.record is not None), None)
+    if record is None:
+        return
+    facts = record.provenance
+    train = facts.split_sources.get("train")
+    cut = [name for name in ("validation", "test") if train and facts.split_sources.get(name) == train]
+    if "test" in cut:
+        yield f"The {facts.num_examples.get('test', 0):,} test examples were cut from {train}: a test split is missing."
+    if facts.num_test_in_train:
+        total = facts.num_examples.get("test", 0)
+        yield f"{facts.num_test_in_train:,} of {total:,} test texts are in train as well: scores may be too good."
+    dropped = {name: number for name, number in facts.num_dropped.items() if number}
+    if dropped:
+        words = join_words([f"{number:,} of {name}" for name, number in dropped.items()])
+        yield f"Rows were left out because they are too long: {words}."
+    yield from _describe_truncation(comparison)
+    yield from _describe_rare_classes(comparison)
+
+
+def _describe_truncation(comparison: Comparison) -> Iterator[str]:
+    shares: dict[str, float] = {}
+    for row in comparison.finished_rows:
+        facts = _record(row).provenance
+        found = [
+            facts.num_cut[name] / number
+            for name, number in facts.num_examples.items()
+            if number and name in facts.num_cut
+        ]
+        if found and max(found) > MOST_CUT:
+            shares[row.label] = max(found)
+    if shares:
+        words = join_words([f"{format_percent(round(share, 2))} of {label}" for label, share in shares.items()])
+        yield f"Texts were truncated, in {words}: raise max_length, or their ends do not count."
+
+
+def _describe_rare_classes(comparison: Comparison) -> Iterator[str]:
+    rare = {name: number for name, number in comparison.class_counts.items() if number < FEW_OF_A_CLASS}
+    if rare:
+        words = join_words([f"{name} ({number})" for name, number in rare.items()])
+        yield f"Intervals of F1 cover too little with fewer than {FEW_OF_A_CLASS} test examples of a class: {words}."
+
+
+def _describe_numbers(comparison: Comparison) -> Iterator[str]:
+    """Yield the limitations due to the numbers of seeds and of test examples."""
+    seeded = [row for row in comparison.finished_rows if row.seeded]
+    fewest = _fewest_seeds(comparison)
+    few = [row.label for row in seeded if len(row.finished_runs) == fewest]
+    who = "Every row that depends on a seed has" if len(few) == len(seeded) else f"{join_words(few)} {_has(few)}"
+    if fewest == 1:
+        yield f"{who} one seed only: another seed may rank the methods differently."
+    elif fewest <= TOO_FEW_SEEDS:
+        yield f"{who} only two seeds: intervals may cover less than 95 %, and tests may give more false positives."
+    examples = min((pair.interval.num_examples for pair in comparison.pairs if pair.interval.known), default=math.inf)
+    if examples < FEW_EXAMPLES:
+        yield f"With {examples} test examples, intervals and tests hold only if scores are nearly normally distributed."
+
+
+def _has(labels: Sequence[str]) -> str:
+    return "has" if len(labels) == 1 else "have"

@@ -1,0 +1,157 @@
+"""What undoes a comparison is found and said; a sound comparison has none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small import SCORES, compared, drawn, lines, record
+
+from hf_peft_compare.comparison import Comparison, compare
+from hf_peft_compare.comparison.caveats import describe_caveats, epochs_suggested
+
+RATE = {"training": {"learning_rate": 5e-5}}
+
+
+def said(comparison: Comparison) -> str:
+    return "\n".join(describe_caveats(comparison))
+
+
+def study(values: dict[str, list[float]], *, floors: str = "", by_row: dict[str, Any] | None = None) -> Comparison:
+    """Compare runs; `floors` are the rows that train nothing, `by_row` the fields of their records."""
+    records = {}
+    for name, scores in values.items():
+        row, seed = name.split("-seed")
+        fields = {"seed": int(seed), "trainable": 0 if row in floors else 10, **(by_row or {}).get(row, {})}
+        records[name] = record(row, scores, **fields)
+    given = {name: lines(scores) for name, scores in values.items()}
+    return compare(records, given, expected_runs=[(found.row, found.seed) for found in records.values()])
+
+
+def test_a_sound_comparison_has_no_caveats() -> None:
+    assert said(compared(drawn({"a": 0.6, "b": 0.4}, num_seeds=3))) == ""
+
+
+def test_failed_and_missing_seeds_are_said_first() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    records = {name: record(name[0], scores, seed=int(name[-1])) for name, scores in values.items()}
+    records["b-seed1"] = record("b", [], seed=1, status="failed", error="boom", results={})
+    del records["a-seed2"]
+    given = {name: lines(values[name]) for name in records if records[name].finished}
+    comparison = compare(records, given, expected_runs=[(row, seed) for row in "ab" for seed in range(3)])
+    assert said(comparison).startswith("Incomplete: A (1 of 3 seeds missing), B (1 of 3 seeds failed); means are those")
+
+
+def test_a_seed_at_the_floors_score_collapsed() -> None:
+    values = drawn({"a": 0.8}, num_seeds=3) | {"z-seed0": drawn({"z": 0.4})["z-seed0"]}
+    values["a-seed1"] = [value - 0.45 for value in values["a-seed1"]]
+    assert "Seed 1 of A collapsed: 0.3" in said(study(values, floors="z"))
+    assert "at Z's score" in said(study(values, floors="z"))
+
+
+def test_a_seed_far_from_the_others_collapsed_and_usual_ones_did_not() -> None:
+    values = drawn({"a": 0.8}, num_seeds=5, seed_spread=0.01)
+    assert "collapsed" not in said(study(values))
+    values["a-seed3"] = [value - 0.3 for value in values["a-seed3"]]
+    assert "Seed 3 of A collapsed" in said(study(values)) and "far from its other seeds" in said(study(values))
+
+
+def test_a_trained_row_that_is_no_better_than_the_floor_is_named() -> None:
+    values = drawn({"a": 0.6, "b": 0.4, "z": 0.4}, num_seeds=3)
+    assert "Not shown to be better than Z, which trains nothing: B." in said(study(values, floors="z"))
+
+
+def test_one_rate_for_several_methods_is_named() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    given = {"config": RATE, "config_origins": {"training.learning_rate": "study"}}
+    assert "One learning rate, 5e-05, was set for A and B" in said(study(values, by_row={"a": given, "b": given}))
+    own = {**given, "config_origins": {"training.learning_rate": "study method"}}
+    assert "One learning rate" not in said(study(values, by_row={"a": own, "b": own}))
+
+
+def test_a_best_rate_at_the_edge_of_all_tried_is_named() -> None:
+    tuning = {
+        "budget": "2 trials",
+        "space": {},
+        "widened": None,
+        "best_settings": {"training.learning_rate": 1e-2},
+        "at_edge": True,
+        "seconds": 1.0,
+        "trials": [],
+    }
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    assert "at the edge of all that were tried: A may do better" in said(
+        study(values, by_row={"a": {"tuning": tuning}})
+    )
+
+
+def curve(*losses: float) -> list[dict[str, Any]]:
+    return [{"step": 10 * i, "epoch": float(i), "eval_loss": loss} for i, loss in enumerate(losses, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs"),
+    [
+        ((2.0, 1.5, 1.25), 6),  # drops of .5, .25, .125, .0625, .03, …: below 1.25 % from the sixth on
+        ((2.0, 1.5, 1.495), None),  # it has stopped falling
+        ((2.0, 1.5, 1.6), None),  # it rises
+        ((2.0, 1.5), 8),  # two points do not show how it bends: the most that is suggested
+        ((2.0,), None),
+    ],
+)
+def test_a_curve_that_still_falls_suggests_how_many_epochs(losses: tuple[float, ...], epochs: float | None) -> None:
+    found = epochs_suggested(record("a", [0.1], history=curve(*losses)))
+    assert found is None if epochs is None else found == pytest.approx(epochs, abs=2)
+
+
+def test_a_row_that_was_still_learning_is_named() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    text = said(study(values, by_row={"a": {"history": curve(2.0, 1.5, 1.25)}, "b": {"history": curve(2.0, 1.5, 1.5)}}))
+    assert "Still learning when training ended, so they may do better: A (about " in text and "B" not in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        (
+            {"split_sources": {"train": "train", "test": "train"}, "num_examples": {"test": 200}},
+            "The 200 test examples were cut from train",
+        ),
+        ({"num_examples": {"test": 200}, "num_test_in_train": 12}, "12 of 200 test texts are in train as well"),
+        ({"num_dropped": {"train": 3, "validation": 0}}, "Rows were left out because they are too long: 3 of train."),
+        ({"num_examples": {"test": 200}, "num_cut": {"test": 50}}, "Texts were truncated, in 25 % of A and 25 % of B"),
+        ({"num_examples": {"test": 200}, "num_cut": {"test": 10}}, ""),
+    ],
+)
+def test_what_the_data_are_is_said(facts: dict[str, Any], sentence: str) -> None:
+    text = said(compared(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), provenance=facts))
+    assert sentence in text if sentence else text == ""
+
+
+def test_few_examples_of_a_class_are_too_few_for_f1() -> None:
+    scores = {"f1_macro": {**SCORES["f"], "title": "Macro F1"}}
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    records = {
+        name: record(name[0], v, seed=int(name[-1]), scores=scores, results={"f1_macro": 0.5})
+        for name, v in values.items()
+    }
+    given = {
+        name: [
+            {"id": str(i), "scores": {"f1_macro": value}, "reference": "rare" if i < 9 else "often"}
+            for i, value in enumerate(v)
+        ]
+        for name, v in values.items()
+    }
+    comparison = compare(records, given, expected_runs=[(found.row, found.seed) for found in records.values()])
+    assert "fewer than 15 test examples of a class: rare (9)." in said(comparison)
+    pair = comparison.pair("a", "b")
+    assert pair is not None and pair.improvement is None  # a contribution to F1 wins against nothing
+
+
+def test_numbers_of_seeds_and_examples_that_are_too_small_are_said() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    del values["b-seed1"], values["b-seed2"]
+    assert "B has one seed only" in said(compared(values))
+    assert "With 12 test examples, intervals and tests hold only" in said(
+        compared(drawn({"a": 0.6, "b": 0.4}, num_examples=12))
+    )
