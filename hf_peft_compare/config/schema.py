@@ -90,11 +90,14 @@ class StudyProtocol:
     Args:
         dataset: a Hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
         dataset_config: the dataset's config name on the Hub; ignored for a local dataset.
-        train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
-            from train, seeded, and stratified by label if the task has labels.
+        train_split, validation_split, test_split: names of the dataset's splits. A validation or test split with the
+            name of the train split is cut from it: `num_…_samples` rows, seeded, and stratified by label if the task
+            has labels. A single table without splits is cut so too if these names are left at their defaults.
         num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. 0 validation
             examples are enough if no method of the study trains.
         balanced_train_samples: choose the train examples so that their labels are as balanced as the data allows.
+        cluster_column: a column of the dataset; rows with the same value in it are not independent, such as several
+            questions on one text.
         data_seed: seed for choosing the examples, the same for every run of the study.
         model_name_or_path: a Hub id, a local folder, or "embedded".
         init: "pretrained", or "config": the architecture with random weights.
@@ -119,6 +122,7 @@ class StudyProtocol:
     num_validation_samples: NonNegativeInt | None = None
     num_test_samples: PositiveInt | None = None
     balanced_train_samples: bool = False
+    cluster_column: str | None = None
     data_seed: int = 0
     model_name_or_path: str
     model_revision: str | None = None
