@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
@@ -108,6 +109,8 @@ class StudyProtocol:
             model supports it. The flash-attn package supports half precision only, and evaluation is in float32.
         tokenizer_name_or_path: a Hub id or a local folder; None: the model's own tokenizer.
         max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
+        max_dropped_share: largest share of the train and validation rows, each, that are left out because their
+            completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
     """
 
@@ -131,6 +134,7 @@ class StudyProtocol:
     attn_implementation: str | None = None
     tokenizer_name_or_path: str | None = None
     max_length: PositiveInt = 512
+    max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)

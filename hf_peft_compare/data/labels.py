@@ -113,8 +113,8 @@ def _label(value: object, labels: Sequence[str], row: object) -> str:
     hidden = " (the labels of this split are hidden; choose another split)" if name == "-1" else ""
     indices = "" if _are_numbers(labels) else f", or its index in this list, 0 to {len(labels) - 1}"
     raise UserError(
-        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set task.labels to "
-        f"all classes of the dataset, spelled as in the dataset."
+        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set "
+        f"task.labels to all classes of the dataset, spelled as in the dataset."
     )
 
 

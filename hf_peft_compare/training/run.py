@@ -159,6 +159,9 @@ def _adapt(
                 run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER
             )
             run.note(*encoded.notes)
+            run.measured.provenance = replace(
+                run.measured.provenance, num_dropped=encoded.num_dropped, num_cut=encoded.num_cut
+            )
             _place(run, built)
         try:
             if run.config.method_type.trains:

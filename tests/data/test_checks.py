@@ -25,7 +25,9 @@ def load(tiny_study, tmp_path):
 
 
 def test_repeated_ids_are_refused_with_their_number(load):
-    with pytest.raises(UserError, match=r"6 test rows have 1 different ids; 'u' is the id of 6 rows.*Set task.id_column"):
+    with pytest.raises(
+        UserError, match=r"6 test rows have 1 different ids; 'u' is the id of 6 rows.*Set task.id_column"
+    ):
         load(lambda number, row: {"id": "u"}, "num_train_samples=1", "num_validation_samples=1")
     examples = load(lambda number, row: {"id": "u"}, "task.id_column=null")
     assert [example.id for example in examples["test"]] == [str(number) for number in range(6)]

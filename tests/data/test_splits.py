@@ -101,7 +101,10 @@ def test_splits_may_have_other_names(load, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("num_train_samples=2", "no split 'validation'; it has train, test. Set validation_split to one of them, or to"),
+        (
+            "num_train_samples=2",
+            "no split 'validation'; it has train, test. Set validation_split to one of them, or to",
+        ),
         ("test_split=tets", "no split 'tets'; it has train, test. Did you mean 'test'?"),
         ("train_split=trian", "no split 'trian'; it has train, test. Did you mean 'train'? Set train_split to one of"),
         ("test_split=validation", "validation_split and test_split are both 'validation'"),

@@ -49,7 +49,9 @@ def _splits(record: RunRecord) -> dict[str, str]:
     for name, source in made.split_sources.items():
         size = made.num_examples.get(name, 0)
         cut = " cut" if source == train and name != "train" else ""
-        left_out = f", {made.num_dropped[name]:,} more were too long" if made.num_dropped.get(name) else ""
+        left_out = (
+            f", of which {made.num_dropped[name]:,} were left out as too long" if made.num_dropped.get(name) else ""
+        )
         truncated = f", {made.num_cut[name]:,} truncated" if made.num_cut.get(name) else ""
         facts[f"{name} examples"] = f"{size:,} rows{cut} from {source}{left_out}{truncated}"
     if made.num_test_in_train:
