@@ -1,4 +1,4 @@
-"""Rows that do not fit into the maximum length: left out of train and validation within a limit, else cut or refused."""
+"""Rows that do not fit into the maximum length: left out of train and validation within a limit, or else refused."""
 
 from __future__ import annotations
 
