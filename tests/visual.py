@@ -85,6 +85,7 @@ def asking(rooms, tiny_bert, tiny_resnet, tiny_clip):
         "task": {"name": "visual_question_answering", "num_answers": 4},
         "dataset": str(rooms),
         "num_train_samples": None,
+        "validation_split": "train",
         "num_validation_samples": 8,
         "num_test_samples": None,
         "model_name_or_path": str(tiny_bert),

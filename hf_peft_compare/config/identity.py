@@ -49,7 +49,7 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
     Args:
         known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
-    files = {DATA: _data_files(config.dataset), **_model_files_by_input(config)}
+    files = {DATA: data_files(config.dataset), **_model_files_by_input(config)}
     contents, stamps = _contents(files, known)
     return Identity(config=config.hash, inputs={**contents, **dict(_code_by_input(config))}, stamps=stamps)
 
@@ -100,7 +100,7 @@ def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
     return {**found, **{f"model in {name}": _model_files(name) for name in method.other_models(config.method_settings)}}
 
 
-def _data_files(dataset: str) -> dict[str, Path]:
+def data_files(dataset: str) -> dict[str, Path]:
     """Return all files of a dataset, except hidden ones; for a generated dataset, the files of its generator."""
     if dataset == EMBEDDED:
         return {path.name: path for path in BASE_FOLDER.parent.glob("*.py")}

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
@@ -90,11 +91,14 @@ class StudyProtocol:
     Args:
         dataset: a Hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
         dataset_config: the dataset's config name on the Hub; ignored for a local dataset.
-        train_split, validation_split, test_split: names of the splits; a missing validation or test split is cut
-            from train, seeded, and stratified by label if the task has labels.
+        train_split, validation_split, test_split: names of the dataset's splits. A validation or test split with the
+            name of the train split is cut from it: `num_…_samples` rows, seeded, and stratified by label if the task
+            has labels. A single table without splits is cut so too if these names are left at their defaults.
         num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. 0 validation
             examples are enough if no method of the study trains.
         balanced_train_samples: choose the train examples so that their labels are as balanced as the data allows.
+        cluster_column: a column of the dataset; rows with the same value in it are not independent, such as several
+            questions on one text.
         data_seed: seed for choosing the examples, the same for every run of the study.
         model_name_or_path: a Hub id, a local folder, or "embedded".
         init: "pretrained", or "config": the architecture with random weights.
@@ -105,6 +109,8 @@ class StudyProtocol:
             model supports it. The flash-attn package supports half precision only, and evaluation is in float32.
         tokenizer_name_or_path: a Hub id or a local folder; None: the model's own tokenizer.
         max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
+        max_dropped_share: largest share of the train and validation rows, each, that are left out because their
+            completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
     """
 
@@ -119,6 +125,7 @@ class StudyProtocol:
     num_validation_samples: NonNegativeInt | None = None
     num_test_samples: PositiveInt | None = None
     balanced_train_samples: bool = False
+    cluster_column: str | None = None
     data_seed: int = 0
     model_name_or_path: str
     model_revision: str | None = None
@@ -127,6 +134,7 @@ class StudyProtocol:
     attn_implementation: str | None = None
     tokenizer_name_or_path: str | None = None
     max_length: PositiveInt = 512
+    max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)

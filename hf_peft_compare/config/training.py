@@ -81,6 +81,8 @@ class GenerationConfig:
             on a GPU each step is then compiled: a minute or more at first, less time per token afterwards. The
             generated text is the same. peft's own prompt learning has no static cache and generates with a dynamic
             one.
+        use_base_config: let the base's own generation config, such as its `top_p` or `suppress_tokens`, take part where
+            no setting here overrides it; otherwise transformers' defaults hold.
     """
 
     max_new_tokens: PositiveInt = 64
@@ -90,3 +92,4 @@ class GenerationConfig:
     repetition_penalty: PositiveFloat = 1.0
     temperature: PositiveFloat | None = None
     cache_implementation: Literal["dynamic", "static"] = "dynamic"
+    use_base_config: bool = False

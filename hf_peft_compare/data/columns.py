@@ -19,8 +19,8 @@ def check_columns(dataset: Dataset, settings: object, keys: tuple[str, ...]) -> 
             raise UserError(f"the dataset has no column {column!r}; it has {columns}. Set task.{key}.")
 
 
-def row_ids(dataset: Dataset, id_column: str) -> list[str]:
-    """Return the id of every row; the row number if the dataset has no id column, or the id is null."""
+def row_ids(dataset: Dataset, id_column: str | None) -> list[str]:
+    """Return the id of every row; the row number if there is no id column, or the id is null."""
     ids = dataset[id_column] if id_column in dataset.column_names else [None] * len(dataset)
     return [str(row if i is None else i) for row, i in enumerate(ids)]
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+class DoesNotFit(UserError):
+    """An example whose completion and fixed text are longer than the maximum length."""
+
+
 def completion_format(
     parts: Callable[[Example], PromptParts],
     *,
@@ -32,7 +36,7 @@ def completion_format(
         try:
             prompt = encode_prompt(example, tokenizer, max_length - len(ids))
         except UserError as error:
-            raise UserError(
+            raise DoesNotFit(
                 f"the completion of row {example.id} has {len(ids)} tokens, which with its prompt do not fit into "
                 f"{max_length} tokens (max_length minus virtual tokens): {error} Or remove the row."
             ) from None

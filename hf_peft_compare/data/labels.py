@@ -25,14 +25,15 @@ class ClassificationSettings:
     Args:
         text_column, label_column: names of the dataset's columns.
         text_pair_column: the column of the second text if text pairs are classified; None: single texts.
-        id_column: a column of row ids; if it is missing, rows are numbered.
-        labels: the names of the classes; label values in the dataset are these names, or their indices in this list.
+        id_column: a column of row ids; if it is missing or None, rows are numbered.
+        labels: the names of the classes; label values in the dataset are these names, or, unless all names are numbers,
+            their indices in this list.
     """
 
     text_column: str = "text"
     text_pair_column: str | None = None
     label_column: str = "label"
-    id_column: str = "id"
+    id_column: str | None = "id"
     labels: list[str] = field(default_factory=list)
 
 
@@ -66,7 +67,7 @@ def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list
     """
     keys = ("text_column", *(["text_pair_column"] if settings.text_pair_column else []), "label_column")
     check_columns(dataset, settings, keys)
-    values = dataset[settings.label_column][:]
+    values = _label_values(dataset, settings)
     if not settings.labels:
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
     columns = [dataset[settings.text_column][:]]
@@ -88,16 +89,32 @@ def _checked(value: Any, column: str, row: Any) -> str:
     return value
 
 
+def _label_values(dataset: Dataset, settings: ClassificationSettings) -> list[object]:
+    """Return the labels of a split as the dataset names them, if the study has these names or only numbers."""
+    values = list(dataset[settings.label_column][:])
+    names = getattr(dataset.features[settings.label_column], "names", None)
+    if names is None or not (set(names) == set(settings.labels) or _are_numbers(settings.labels)):
+        return values
+    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else value for value in values]
+
+
+def _are_numbers(labels: Sequence[str]) -> bool:
+    return bool(labels) and all(label.isdecimal() for label in labels)
+
+
 def _label(value: object, labels: Sequence[str], row: object) -> str:
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
     if name in labels:
         return name
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(labels):
-        return labels[value]
-    hidden = " (the labels of this split are hidden; choose another split)" if value == -1 else ""
+    # In a file of texts, such as a CSV, an index is a text too; but "01" is a name, and numbers among numbers are.
+    is_index = name.isdecimal() and name == str(int(name)) and not isinstance(value, bool)
+    if is_index and not _are_numbers(labels) and int(name) < len(labels):
+        return labels[int(name)]
+    hidden = " (the labels of this split are hidden; choose another split)" if name == "-1" else ""
+    indices = "" if _are_numbers(labels) else f", or its index in this list, 0 to {len(labels) - 1}"
     raise UserError(
-        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}, or its index in this list, "
-        f"0 to {len(labels) - 1}. Set task.labels to all classes of the dataset."
+        f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set "
+        f"task.labels to all classes of the dataset, spelled as in the dataset."
     )
 
 

@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol, local_path
+from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.checks import check_ids, with_clusters
+from hf_peft_compare.data.reading import load_raw
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
-FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+DEFAULT_NAMES = {f.name: f.default for f in fields(StudyProtocol) if f.name.endswith("_split")}
 
 
-def load_examples(config: StudyProtocol) -> dict[str, list[Example]]:
+class Examples(dict[str, list[Example]]):
+    """The examples of each split, and the dataset's split that they come from; one cut from train comes from train."""
+
+    sources: dict[str, str]
+
+
+def load_examples(config: StudyProtocol) -> Examples:
     """Load the examples of the three splits of a study, which all its runs share.
 
     Raises:
-        UserError: a dataset, split or column is missing, there are too few rows, or a text is empty.
+        UserError: a dataset, split or column is missing, there are too few rows, a text is empty, or ids are repeated.
     """
     task, settings = config.task_type, config.task_settings
-    splits = load_splits(config)
-    examples = {name: task.examples(splits[name], settings) for name in SPLITS}
+    splits, sources = load_splits(config)
+    examples = Examples()
+    for name in SPLITS:
+        examples[name] = with_clusters(task.examples(splits[name], settings), splits[name], config.cluster_column)
+        check_ids(examples[name], name)
+    examples.sources = sources
     task.check(examples, settings)
     return examples
 
 
-def load_splits(config: StudyProtocol) -> Any:
-    """Load train, validation and test as a `datasets.DatasetDict` with the sizes of the study.
+def load_splits(config: StudyProtocol) -> tuple[Any, dict[str, str]]:
+    """Load train, validation and test with the sizes of the study, and return the source of each.
 
-    A missing validation or test split is cut from train, seeded. A subset of a split is a seeded choice; a smaller
-    subset is contained in a larger one.
+    A validation or test split that is named like train is cut from train, seeded. A subset of a split is a seeded
+    choice; a smaller subset is contained in a larger one.
+
+    Returns:
+        The splits by name, and the dataset's split that each comes from.
 
     Raises:
         UserError: a split cannot be loaded, has too few rows, or balanced samples are set for a task without labels.
@@ -43,30 +60,65 @@ def load_splits(config: StudyProtocol) -> Any:
     sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
     label_column = _label_column(config)
     if config.dataset == EMBEDDED:
-        return _embedded(config, sizes)
-    names = {name: getattr(config, f"{name}_split") for name in SPLITS}
-    if len(set(names.values())) < len(names):
-        listed = ", ".join(names.values())
-        raise UserError(
-            f"train_split, validation_split and test_split are {listed}; expected three different names. "
-            f"A split that is missing from the dataset is cut from train."
-        )
+        return _embedded(config, sizes), {name: name for name in SPLITS}
     raw = load_raw(config)
-    if names["train"] not in raw:
-        raise UserError(
-            f"dataset {config.dataset} has no split {names['train']!r}; it has {', '.join(raw)}. Set train_split."
-        )
-    splits = {"train": raw[names["train"]].shuffle(seed=config.data_seed)}
+    sources = split_sources(config, list(raw))
+    splits = {"train": raw[sources["train"]].shuffle(seed=config.data_seed)}
     for name in ("test", "validation"):
-        if names[name] in raw:
-            splits[name] = raw[names[name]].shuffle(seed=config.data_seed)
+        if sources[name] != sources["train"]:
+            splits[name] = raw[sources[name]].shuffle(seed=config.data_seed)
         else:
             splits["train"], splits[name] = _cut(config, splits["train"], name, sizes[name], label_column)
     if config.balanced_train_samples:
         splits["train"] = splits["train"].select(_evenly(_labels(splits["train"], label_column)))
     for name in SPLITS:
         splits[name] = _resize(config, splits[name], name, sizes[name])
-    return splits
+    return splits, sources
+
+
+def split_sources(config: StudyProtocol, found: Collection[str]) -> dict[str, str]:
+    """Return the dataset's split that each split comes from; train for one that is cut from train.
+
+    A split that the dataset lacks is cut from train only if the study says so, if no rows are asked for, or if the
+    dataset is a single table and the study names no splits.
+
+    Args:
+        found: the dataset's splits.
+
+    Raises:
+        UserError: a named split does not exist, or validation and test are the same split.
+    """
+    train, validation, test = (getattr(config, f"{name}_split") for name in SPLITS)
+    if train not in found:
+        raise _missing(config, "train", found)
+    if validation == test != train:
+        raise UserError(
+            f"validation_split and test_split are both {test!r}; expected different splits, so that nothing is chosen "
+            f"on the examples that are scored. To cut one of them from train, set it to {train!r}."
+        )
+    single_table = len(found) == 1
+    sources = {"train": train}
+    for name, split in (("validation", validation), ("test", test)):
+        unnamed = single_table and split == DEFAULT_NAMES[f"{name}_split"]
+        cut = unnamed or getattr(config, f"num_{name}_samples") == 0
+        if split not in found and not cut:
+            raise _missing(config, name, found)
+        sources[name] = split if split in found else train
+    return sources
+
+
+def _missing(config: StudyProtocol, name: str, found: Collection[str]) -> UserError:
+    """Return the error for a named split that the dataset lacks."""
+    split = getattr(config, f"{name}_split")
+    nearest = difflib.get_close_matches(split, found, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    remedy = (
+        f"Set {name}_split to one of them"
+        if name == "train"
+        else f"Set {name}_split to one of them, or to {config.train_split!r} to cut num_{name}_samples rows from it"
+    )
+    listed = ", ".join(map(str, found))
+    return UserError(f"dataset {config.dataset} has no split {split!r}; it has {listed}.{hint} {remedy}.")
 
 
 def fingerprint(examples: dict[str, list[Example]]) -> dict[str, str]:
@@ -101,39 +153,6 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
     return load(**counts, seed=config.data_seed)
 
 
-def load_raw(config: StudyProtocol) -> Any:
-    """Load all splits of a local or Hub dataset, as a dictionary by name."""
-    import datasets
-
-    task = config.task_type
-    if (loaded := task.load(config)) is not None:
-        return loaded
-    path = local_path(config.dataset)
-    if path.is_file():
-        if path.suffix not in FILE_FORMATS:
-            raise UserError(
-                f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}."
-            )
-        return _guarded(config, FILE_FORMATS[path.suffix], data_files={config.train_split: str(path)})
-    if path.is_dir():
-        if (path / "dataset_dict.json").is_file():
-            return datasets.load_from_disk(str(path))
-        return _guarded(config, str(path))
-    return _guarded(config, config.dataset, name=config.dataset_config, revision=config.dataset_revision)
-
-
-def _guarded(config: StudyProtocol, *args: object, **kwargs: object) -> Any:
-    """Call `datasets.load_dataset`; raise its errors as a UserError of one line."""
-    import datasets
-
-    try:
-        return datasets.load_dataset(*args, **{k: v for k, v in kwargs.items() if v is not None})
-    except Exception as error:  # datasets raises many types of errors; each is caused by the input
-        from hf_peft_compare.utils.hub_errors import explain
-
-        raise UserError(explain("dataset", config.dataset, error)) from None
-
-
 def _label_column(config: StudyProtocol) -> str | None:
     """Return the column by which splits are stratified; None if the task has no labels."""
     task = config.task_type
@@ -151,10 +170,9 @@ def _cut(
 ) -> tuple[Dataset, Dataset]:
     """Cut a missing split from shuffled train; return the remaining train split and the new split."""
     if size is None:
-        split = getattr(config, f"{name}_split")
         raise UserError(
-            f"dataset {config.dataset} has no split {split!r}. Set {name}_split, or set num_{name}_samples to cut "
-            f"that many rows from train."
+            f"the {name} split is to be cut from train, but num_{name}_samples is not set. Set num_{name}_samples to "
+            f"the number of rows, or {name}_split to the name of a split that dataset {config.dataset} has."
         )
     if size >= len(train):
         raise UserError(

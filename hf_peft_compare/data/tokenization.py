@@ -7,9 +7,9 @@ when read. The cache folder can be deleted at any time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import transformers
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
+from hf_peft_compare.data.fitting import CUT, Encoder, count_cut, rows_that_fit
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
@@ -60,6 +61,7 @@ class TokenizedSplits:
         candidates: the rows of every candidate of the first test example, then of the second, and so on.
         form: the format they were encoded with.
         notes: why the tokens could not be cached.
+        num_dropped: {split: rows left out because they do not fit}; num_cut: {split: rows whose text was truncated}.
     """
 
     splits: dict[str, Any]
@@ -67,6 +69,8 @@ class TokenizedSplits:
     candidates: Any
     form: Format
     notes: list[str]
+    num_dropped: dict[str, int] = field(default_factory=dict)
+    num_cut: dict[str, int] = field(default_factory=dict)
 
     @property
     def test(self) -> Inputs:
@@ -83,13 +87,15 @@ def tokenize_splits(
 ) -> TokenizedSplits:
     """Tokenize all splits that a run reads, and the prompts or candidates of the test split.
 
-    Texts are truncated to `max_length` minus virtual tokens. Only a run that trains reads more than the test split.
+    Texts are truncated to `max_length` minus virtual tokens. Train and validation rows that do not fit are left out, up
+    to the share that the study allows. Only a run that trains reads more than the test split.
 
     Args:
         cache: the cache folder, in which tokens are looked up, and written once all texts are known to fit.
 
     Raises:
-        UserError: a completion is too long, or there is no room for a prompt; nothing is cached.
+        UserError: a test completion, or too many others, are too long, or there is no room for a prompt; nothing is
+            cached.
     """
     form = format_of(config, examples["train"])
 
@@ -99,10 +105,23 @@ def tokenize_splits(
     with _first_process_first(), _without_progress_bars():
         tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
         _check_answers(config, form, tokens["test"])
+        share = config.max_dropped_share
+        kept = {name: rows_that_fit(tokens[name], texts[name], encoders[name], max_share=share) for name in texts}
         tokens, notes = _keep(tokens, paths)
+    num_cut = {name: count_cut(split) for name, split in tokens.items() if name != CANDIDATES}
+    num_cut["test"] = num_cut.pop(PROMPTS, num_cut["test"])
+    tokens = {name: split.remove_columns(CUT) if CUT in split.column_names else split for name, split in tokens.items()}
+    tokens |= {name: tokens[name].select(rows) for name, rows in kept.items() if rows is not None}
+    num_dropped = {name: len(texts[name]) - len(rows) for name, rows in kept.items() if rows is not None}
     prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
     return TokenizedSplits(
-        splits=tokens, prompts=[row["input_ids"] for row in prompts], candidates=candidates, form=form, notes=notes
+        splits=tokens,
+        prompts=[row["input_ids"] for row in prompts],
+        candidates=candidates,
+        form=form,
+        notes=notes,
+        num_dropped=num_dropped,
+        num_cut={name: number for name, number in num_cut.items() if number},
     )
 
 
@@ -115,7 +134,8 @@ def tokenize_inputs(
         UserError: a text does not fit.
     """
     queries = _queries(form, examples) or {ROWS: list(examples)}
-    encoded = {name: list(map(_encoder(name, config, form, tokenizer), texts)) for name, texts in queries.items()}
+    encoders = {name: _encoder(name, config, form, tokenizer) for name in queries}
+    encoded = {name: [encoders[name].features(text) for text in texts] for name, texts in queries.items()}
     prompts = [row["input_ids"] for row in encoded.get(PROMPTS, [])]
     return Inputs(rows=encoded.get(ROWS, []), prompts=prompts, candidates=encoded.get(CANDIDATES, []), form=form)
 
@@ -127,14 +147,23 @@ def _queries(form: Format, examples: Sequence[Example]) -> dict[str, list[Exampl
     return {PROMPTS: list(examples)} if form.encode_prompt is not None else {}
 
 
-def _encoder(
-    name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTokenizerBase
-) -> Callable[[Example], Features]:
+def _encoder(name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTokenizerBase) -> Encoder:
+    may_drop = name in ("train", "validation")
     if name != PROMPTS:
-        return lambda example: form.encode(example, tokenizer, config.max_text_length)
+        return Encoder(
+            encode=lambda example, length: form.encode(example, tokenizer, length),
+            max_length=config.max_text_length,
+            may_drop=may_drop,
+            split="test" if name == CANDIDATES else name,
+        )
     encode_prompt = form.encode_prompt
     assert encode_prompt is not None, "only formats that generate have prompts"
-    return lambda example: {"input_ids": encode_prompt(example, tokenizer, config.max_prompt_length)}
+    return Encoder(
+        encode=lambda example, length: {"input_ids": encode_prompt(example, tokenizer, length)},
+        max_length=config.max_prompt_length,
+        may_drop=False,
+        split="test",
+    )
 
 
 def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) -> None:
@@ -156,6 +185,7 @@ def _paths(
     shared = {
         "format": [form.key, source_of(config, form)],
         "tokenizer": _hash_tokenizer(tokenizer),
+        "columns": [CUT],
         "versions": [transformers.__version__, tokenizers.__version__],
     }
     parts = {name: [text, config.max_text_length] for name, text in fingerprint(texts).items()}
@@ -186,7 +216,7 @@ def _read(path: Path | None, texts: Sequence[Example]) -> datasets.Dataset | Non
     return tokens if len(tokens) == len(texts) else None
 
 
-def _tokenize(texts: Sequence[Example], encode: Callable[[Example], Features]) -> datasets.Dataset:
+def _tokenize(texts: Sequence[Example], encode: Encoder) -> datasets.Dataset:
     """Tokenize a split into memory, four bytes per token; errors of `encode` are raised unchanged."""
     rows = datasets.Dataset.from_dict({"row": range(len(texts))})
     return rows.map(

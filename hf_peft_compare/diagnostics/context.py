@@ -19,6 +19,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
 from hf_peft_compare.data.collators import Batch, to_device
 from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.splits import Examples
 from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.diagnostics.observations import GradientWatch, ModelOutput, Recorder, Training
 from hf_peft_compare.evaluation.generation import generate_tokens
@@ -55,15 +56,20 @@ class CheckContext:
 
     Args:
         config: the row's run, shortened by `for_examination`.
-        train: the study's train examples.
+        examples: the study's examples.
         folder: a folder in which the Trainer may write.
         untouched: outputs of untouched bases, shared between rows.
     """
 
     config: RunConfig
-    train: Sequence[Example]
+    examples: Examples
     folder: Path
     untouched: dict[str, ModelOutput] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Sequence[Example]:
+        """The study's train examples."""
+        return self.examples["train"]
 
     @property
     def tokenizer(self) -> Any:

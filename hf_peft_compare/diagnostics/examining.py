@@ -9,12 +9,14 @@ from time import perf_counter
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example
-from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.splits import Examples, load_examples
 from hf_peft_compare.diagnostics.checks import CHECKS, Check
 from hf_peft_compare.diagnostics.context import CheckContext, for_examination
+from hf_peft_compare.diagnostics.inputs import INPUT_CHECKS
 from hf_peft_compare.diagnostics.observations import ModelOutput
 from hf_peft_compare.diagnostics.results import PROBLEM, CheckResult, Examination, does_not_apply
+
+BROKEN_BASE = "the base is not what it is taken for"
 
 
 def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
@@ -26,20 +28,23 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
     rows: dict[str, RunConfig] = {}
     for config in configs:
         rows.setdefault(config.row, for_examination(config))
-    trains: dict[int | None, list[Example]] = {}
+    loaded: dict[int | None, Examples] = {}
     untouched: dict[str, ModelOutput] = {}
     for config in rows.values():
         size = config.num_train_samples
-        if size not in trains:
-            trains[size] = load_examples(config)["train"]
-        yield _examine_row(config, trains[size], untouched)
+        if size not in loaded:
+            loaded[size] = load_examples(config)
+        yield _examine_row(config, loaded[size], untouched)
 
 
-def _examine_row(config: RunConfig, train: Sequence[Example], untouched: dict[str, ModelOutput]) -> Examination:
+def _examine_row(config: RunConfig, examples: Examples, untouched: dict[str, ModelOutput]) -> Examination:
     start = perf_counter()
     with TemporaryDirectory() as folder:
-        context = CheckContext(config=config, train=train, folder=Path(folder), untouched=untouched)
-        findings = {check.__name__: _find(check, context) for check in CHECKS}
+        context = CheckContext(config=config, examples=examples, folder=Path(folder), untouched=untouched)
+        findings = {check.__name__: check(context) for check in INPUT_CHECKS}
+        broken = any(findings[name].status == PROBLEM for name in ("weights", "vocabulary"))
+        for check in CHECKS:
+            findings[check.__name__] = does_not_apply(BROKEN_BASE) if broken else _find(check, context)
     return Examination(
         row=config.row, method=context.config.method_type.title, findings=findings, seconds=perf_counter() - start
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import transformers
 
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import pad_left, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
 from hf_peft_compare.utils.sharding import is_sharded
-
-if TYPE_CHECKING:
-    pass
 
 
 def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
@@ -33,7 +32,8 @@ def generate_tokens(
 ) -> list[list[int]]:
     """Generate the tokens of each prompt's completion, up to and excluding the end-of-text token.
 
-    With a temperature, tokens are sampled with torch's generator; otherwise decoding is greedy.
+    With a temperature, tokens are sampled with torch's generator; otherwise decoding is greedy. The base's own
+    generation config takes no part unless the settings ask for it.
     """
     model.eval()
     sampling: dict[str, Any] = {"do_sample": False}
@@ -45,6 +45,7 @@ def generate_tokens(
         "eos_token_id": tokenizer.eos_token_id,
         **{name: value for name, value in asdict(generation).items() if value is not None},
     }
+    del settings["use_base_config"]
     if is_sharded(model):
         settings["synced_gpus"] = True  # all processes run until the longest text of any of them has ended
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
@@ -57,7 +58,23 @@ def generate_tokens(
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
     lengths = [count_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]
-    return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size, together=is_sharded(model))
+    with contextlib.nullcontext() if generation.use_base_config else _without_own_config(model):
+        return map_batches(generate, prompts, lengths=lengths, batch_size=batch_size, together=is_sharded(model))
+
+
+@contextlib.contextmanager
+def _without_own_config(model: Any) -> Iterator[None]:
+    """Replace the base's generation config, whose settings `generate` takes wherever it is not given any."""
+    owned = [vars(module) for module in model.modules() if "generation_config" in vars(module)]
+    before = [owner["generation_config"] for owner in owned]
+    for owner in owned:
+        own = owner["generation_config"]
+        owner["generation_config"] = transformers.GenerationConfig(bos_token_id=own.bos_token_id)
+    try:
+        yield
+    finally:
+        for owner, own in zip(owned, before, strict=True):
+            owner["generation_config"] = own
 
 
 def _until(row: list[int], end: int) -> list[int]:

@@ -11,7 +11,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
-from hf_peft_compare.data.splits import FILE_FORMATS
+from hf_peft_compare.data.reading import FILE_FORMATS
 from hf_peft_compare.data.tokenization import tokenize_inputs
 from hf_peft_compare.evaluation.prediction import predict
 from hf_peft_compare.inference.loading import Base, FinishedRun, adapt, load_fresh_base, read_finished, unload_adapter

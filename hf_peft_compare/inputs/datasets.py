@@ -29,7 +29,7 @@ ROWS_HASHED = 1000  # at once
 
 
 def save_dataset(dataset: str | Path | DatasetDict, folder: Path) -> tuple[str, Tree]:
-    """Return what a study says of a data set: its name, and the sizes of splits that are to be cut from train.
+    """Return what a study says of a data set: its name, and how splits are to be cut from train.
 
     Args:
         folder: where an object is saved.
@@ -45,7 +45,8 @@ def save_dataset(dataset: str | Path | DatasetDict, folder: Path) -> tuple[str, 
     if "train" not in dataset:
         return str(path), {}
     cut = max(1, len(dataset["train"]) // SHARE_CUT)
-    return str(path), {f"num_{name}_samples": cut for name in missing}
+    sizes = {f"num_{name}_samples": cut for name in missing}
+    return str(path), {**sizes, **{f"{name}_split": "train" for name in missing}}
 
 
 def with_labels(task: Mapping[str, Any], dataset: str | Path | DatasetDict, tree: Mapping[str, Any]) -> Tree:
@@ -73,7 +74,7 @@ def _train_split(dataset: str | Path | DatasetDict, tree: Mapping[str, Any]) -> 
     if not isinstance(dataset, (str, Path)):
         return dataset.get(name)
     from hf_peft_compare.config.study import Study
-    from hf_peft_compare.data.splits import load_raw
+    from hf_peft_compare.data.reading import load_raw
 
     return load_raw(Study.from_dict(tree).config).get(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
 from hf_peft_compare.models.heads import class_names, head_of
 from hf_peft_compare.models.quantization import check_installed, keep_layout, loading_arguments, quantization_of
 from hf_peft_compare.utils.distributed import on_cpu
@@ -55,13 +57,14 @@ def load_tokenizer(config: StudyProtocol) -> Any:
     read the first token, and for heads that use the attention mask.
 
     Raises:
-        UserError: the tokenizer cannot be loaded, or lacks a required pad or eos token.
+        UserError: the tokenizer cannot be loaded, or lacks a vocabulary or a required pad or eos token.
     """
     name = config.tokenizer_name_or_path or model_path(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
     except Exception as error:  # transformers raises many types of errors; each is caused by the input
         raise UserError(explain("model", name, error)) from None
+    check_vocabulary(name, tokenizer)
     head = head_of(config)
     if tokenizer.eos_token_id is None and (head.generates or tokenizer.pad_token_id is None):
         has = "a pad token only" if tokenizer.pad_token_id is not None else "neither a pad nor an eos token"
@@ -159,16 +162,42 @@ def load_base(config: StudyProtocol) -> PreTrainedModel:
     architecture = load_architecture(config)
     if config.init == "config":
         return random_base(config, architecture)
+    base = _from_pretrained(config, architecture, **_loading(config, architecture))
+    keep_layout(base)
+    return base
+
+
+def check_weights(config: StudyProtocol) -> None:
+    """Check that local weights fit the base's architecture, without reading more than their names and shapes.
+
+    Raises:
+        UserError: they cannot be read, or do not fit.
+    """
+    if config.init == "pretrained" and Path(model_path(config)).is_dir():
+        architecture = load_architecture(config)
+        if getattr(architecture, "quantization_config", None) is None:
+            _from_pretrained(config, architecture, dtype=torch.float32, device_map="meta")
+
+
+def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **loading: object) -> PreTrainedModel:
+    """Load a base, and check that nothing but a new head is left random."""
+    name = model_path(config)
     try:
-        base = head_of(config).auto_class.from_pretrained(
-            model_path(config), config=architecture, revision=config.model_revision, **_loading(config, architecture)
+        base, info = head_of(config).auto_class.from_pretrained(
+            name,
+            config=architecture,
+            revision=config.model_revision,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # `check_tensors` names them
+            **loading,
         )
     except UserError:
         raise
     except Exception as error:
-        raise UserError(explain("model", model_path(config), error)) from None
-    keep_layout(base)
-    return base
+        raise UserError(explain("model", name, error)) from None
+    check_tensors(config, name, base, info)
+    loaded: PreTrainedModel = base
+    return loaded
 
 
 def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:

@@ -13,7 +13,8 @@ from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
-from hf_peft_compare.models.loading import base_on_meta, load_tokenizer, model_path
+from hf_peft_compare.models.fitting import check_vocabulary
+from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path
 from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
@@ -87,6 +88,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
         return _Group(configs=[], examples=examples)
     tokenizer, base = load_tokenizer(first), base_on_meta(first)
     _check_weights(first)
+    check_vocabulary(first.tokenizer_name_or_path or model_path(first), tokenizer, base)
     models = {}
     for config in modelled:
         format_of(config, examples["train"])  # fails before any tokens are written if the format is invalid
@@ -111,3 +113,4 @@ def _check_weights(config: RunConfig) -> None:
             f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); use a folder written "
             f"by save_pretrained, or set init=config to start from random weights."
         )
+    check_weights(config)

@@ -192,7 +192,7 @@ class Provenance:
         data_fingerprint: {split: hash of its examples}.
         inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
             records of older versions.
-        split_sources: {split: the dataset's split that its rows come from}; one that was cut from train names train.
+        split_sources: {split: the split of the dataset that its rows come from}; for one that is cut from train: train.
         num_examples: {split: number of examples}.
         num_dropped: {split: rows left out because they are too long}; `num_cut`: rows whose text was truncated.
         num_test_in_train: test examples whose texts are in train as well; None: not counted.

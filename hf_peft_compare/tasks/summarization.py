@@ -22,14 +22,14 @@ class SummarizationSettings:
 
     Args:
         article_column, summary_column: names of the dataset's columns.
-        id_column: a column of row ids; if it is missing, rows are numbered.
+        id_column: a column of row ids; if it is missing or None, rows are numbered.
         prompt_prefix, prompt_suffix: text before and after the article. "TL;DR:" is the suffix that GPT-2's authors
             used (Radford et al. 2019, section 3.6).
     """
 
     article_column: str = "article"
     summary_column: str = "highlights"
-    id_column: str = "id"
+    id_column: str | None = "id"
     prompt_prefix: str = ""
     prompt_suffix: str = "\n\nTL;DR:"
 

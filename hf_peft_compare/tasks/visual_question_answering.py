@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IMAGES_FOLDER, IMAGE_SUFFIXES = "images", (".jpg", ".jpeg", ".png")
+ID_COLUMN = "id"  # of the rows' numbers, if the settings name none
 IMAGE_COLUMN = "image"  # paths, derived from the image ids when the data is loaded
 LAYOUT = (
     "Expected a folder with train.csv and test.csv, with the columns question, answer and image_id, and the images as "
@@ -46,7 +47,7 @@ class VisualQuestionAnsweringSettings:
 
     Args:
         question_column, answer_column, image_column: names of the columns; the path of an image is images/<its id>.jpg.
-        id_column: a column of row ids; if it is missing, rows are numbered.
+        id_column: a column of row ids; if it is missing or None, rows are numbered.
         num_answers: number of classes: the most frequent one-word answers in train. Questions with other answers are
             left out.
         answers: the classes themselves; empty: they are derived from the data.
@@ -55,7 +56,7 @@ class VisualQuestionAnsweringSettings:
     question_column: str = "question"
     answer_column: str = "answer"
     image_column: str = "image_id"
-    id_column: str = "id"
+    id_column: str | None = "id"
     num_answers: Annotated[int, Field(ge=2)] = 30
     answers: list[str] = field(default_factory=list)
 
@@ -130,20 +131,21 @@ def _reduced(
     names = split[settings.image_column]
     paths = [images.get(name, str(folder / IMAGES_FOLDER / f"{name}{IMAGE_SUFFIXES[0]}")) for name in names]
     ids = row_ids(split, settings.id_column) if settings.id_column in split.column_names else list(map(str, kept))
-    columns = {settings.id_column: ids, IMAGE_COLUMN: paths}
+    columns = {settings.id_column or ID_COLUMN: ids, IMAGE_COLUMN: paths}
     for name, values in columns.items():
         split = (split.remove_columns(name) if name in split.column_names else split).add_column(name, values)
     return split
 
 
 def questions(dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> list[Example]:
-    """Return the questions, images and answers of a split.
+    """Return the questions, images and answers of a split; the questions on one image are a cluster.
 
     Raises:
         UserError: a question is empty.
     """
     columns = (settings.question_column, IMAGE_COLUMN, settings.answer_column)
-    rows = zip(row_ids(dataset, settings.id_column), *(dataset[column] for column in columns), strict=True)
+    ids = row_ids(dataset, settings.id_column or ID_COLUMN)
+    rows = zip(ids, *(dataset[column] for column in columns), strict=True)
     return [
         Example(
             id=i,
@@ -151,6 +153,7 @@ def questions(dataset: Dataset, settings: VisualQuestionAnsweringSettings) -> li
             source_pair=image,
             reference=answer.strip(),
             group=question_type(question),
+            cluster=Path(image).stem,
         )
         for i, question, image, answer in rows
     ]

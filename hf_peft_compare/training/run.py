@@ -20,6 +20,7 @@ from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.registry import get_metric
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data import splits as data
+from hf_peft_compare.data.checks import count_test_in_train
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.sampler import count_visited_tokens
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, TokenizedSplits, tokenize_splits
@@ -110,13 +111,13 @@ def train_run(
         progress.update("done")
 
 
-def _execute(
-    run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
-) -> list[dict[str, Any]]:
+def _execute(run: Run, examples: data.Examples, progress: ProgressFile, sink: WandbSink) -> list[dict[str, Any]]:
     """Train the model, save its tuned parameters, score the test split; return one prediction per test example."""
     precision = "bf16" if use_bf16(run.config) else "fp32"
     made = provenance.collect(precision=precision, num_processes=process_state().num_processes)
     made = replace(made, data_fingerprint=data.fingerprint(examples), groups=data.count_groups(examples))
+    made = replace(made, split_sources=examples.sources, num_examples={k: len(v) for k, v in examples.items()})
+    made = replace(made, num_test_in_train=count_test_in_train(examples))
     made = replace(made, inputs=identity_of(run.config, read_identity(run.folder)).inputs)
     run.measured.provenance = made
     form = format_of(run.config, examples["train"])
@@ -158,6 +159,9 @@ def _adapt(
                 run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER
             )
             run.note(*encoded.notes)
+            run.measured.provenance = replace(
+                run.measured.provenance, num_dropped=encoded.num_dropped, num_cut=encoded.num_cut
+            )
             _place(run, built)
         try:
             if run.config.method_type.trains:

@@ -17,21 +17,22 @@ def hash_json(value: object) -> str:
 
 def stamp_files(files: Mapping[str, Path]) -> str:
     """Hash the names, sizes and times of files; while these are unchanged, contents are assumed unchanged."""
-    return hash_json([[name, *_size_and_time(path)] for name, path in sorted(files.items())])
+    return hash_json([[name, *_size_and_times(path)] for name, path in sorted(files.items())])
 
 
 def hash_files(files: Mapping[str, Path]) -> str:
     """Hash the names and contents of files; a process reads each file once unless it changes."""
-    return hash_json([[name, _hash_file(path, *_size_and_time(path))] for name, path in sorted(files.items())])
+    return hash_json([[name, _hash_file(path, *_size_and_times(path))] for name, path in sorted(files.items())])
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
+def _size_and_times(path: Path) -> tuple[int, int, int]:
+    """Return the size of a file, its time, and the time of its last change, which no tool that copies can set back."""
     stat = os.stat(path)
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @lru_cache(maxsize=100_000)
-def _hash_file(path: Path, size: int, time: int) -> str:
+def _hash_file(path: Path, size: int, time: int, changed: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -167,7 +167,8 @@ def test_a_full_disk_costs_time_alone(texts, cache, monkeypatch):
 
 def test_an_error_of_the_task_comes_out_as_it_is_and_nothing_is_kept(texts, cache):
     with pytest.raises(
-        UserError, match="^the completion of row .* tokens, which with its prompt do not fit into 30 tokens"
+        UserError,
+        match="^test rows are never left out: the completion of row .* with its prompt do not fit into 30 tokens",
     ):
         tokenized.tokenize_splits(*texts("lora", "max_length=30", "generation.max_new_tokens=1"), cache=cache)
     assert not cache.exists()

@@ -95,8 +95,10 @@ def test_healthy_classifiers_pass(row, base, findings, classifying, request):
 
 def test_what_trains_nothing_is_still_asked_whether_padding_matters(findings):
     found = status(findings("zero_shot", methods={"zero_shot": {}}))
-    assert {name for name, s in found.items() if s == PASSED} == {"cache", "padding"}
-    assert set(status(findings("lead", methods={"lead": {}})).values()) == {DOES_NOT_APPLY}
+    of_data, of_base = {"splits", "ids", "overlap"}, {"weights", "vocabulary"}
+    assert {name for name, s in found.items() if s == PASSED} == {"cache", "padding", *of_data, *of_base}
+    found = status(findings("lead", methods={"lead": {}}))
+    assert {name for name, s in found.items() if s != DOES_NOT_APPLY} == of_data
 
 
 def test_what_begins_at_zero_gets_its_gradient_in_step_two(findings):
@@ -233,7 +235,7 @@ def test_the_command_prints_expected_and_found_values(tiny_study, tmp_path, caps
     printed = capsys.readouterr().out
     assert "lora (LoRA)" in printed
     assert "expected: the same logits after merging" in printed
-    assert "18 checks of 2 rows: 8 ok, 0 problem, 10 does not apply" in printed
+    assert "28 checks of 2 rows: 16 ok, 0 problem, 12 does not apply" in printed
     replace_set_seed(monkeypatch, lambda seed: None)
     assert cli.main(["doctor", study, "--method", "lora", "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)

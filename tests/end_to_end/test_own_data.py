@@ -67,7 +67,7 @@ def test_a_csv_and_a_dozen_lines_are_enough(tickets, command, tmp_path):
         (["task.label_column=group"], "no column 'group'; it has message, team. Set task.label_column"),
         (["task.labels=[]"], "the dataset has billing (28), returns (14), delivery (14). Set task.labels to"),
         (["task.labels=[billing, delivery]"], "is 'returns'; expected one of billing, delivery"),
-        (["num_validation_samples=null"], "no split 'validation'. Set validation_split, or set num_validation_samples"),
+        (["num_validation_samples=null"], "cut from train, but num_validation_samples is not set"),
         (["num_test_samples=90"], "num_test_samples is 90, but train, from which they are cut, has 80 rows"),
     ],
 )

@@ -62,3 +62,18 @@ def test_beam_search_finds_a_likelier_text(build):
         rows = [{"input_ids": p + t, "num_completion_tokens": 6} for p, t in zip(prompts, tokens, strict=True)]
         nats[num_beams] = sum(n for n, _ in score_completions(built.model, rows, pad_token_id=0, batch_size=2))
     assert nats[4] < nats[1]
+
+
+def test_the_generation_config_of_the_base_takes_part_only_if_the_study_says_so():
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    prompts = [row["input_ids"] for row in ROWS]
+
+    def generate(**settings):
+        generation = GenerationConfig(max_new_tokens=5, **settings)
+        return generate_tokens(model, tokenizer, prompts, generation=generation, batch_size=4)
+
+    plain = generate()
+    model.generation_config.suppress_tokens = sorted({token for row in plain for token in row})
+    assert generate() == plain
+    assert generate(use_base_config=True) != plain

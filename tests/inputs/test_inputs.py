@@ -9,7 +9,7 @@ from tiny import reviews, tiny_model, tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import read_pickled
-from hf_peft_compare.data.splits import load_raw
+from hf_peft_compare.data.reading import load_raw
 from hf_peft_compare.inputs.datasets import named_or_splits, save_dataset, with_labels
 from hf_peft_compare.inputs.methods import rows_of
 from hf_peft_compare.inputs.models import save_model
@@ -27,7 +27,12 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_table_is_saved_once_and_read_as_it_was(kind, tmp_path):
     name, cut = save_dataset(named_or_splits(KINDS[kind](ROWS)), tmp_path)
-    assert cut == {"num_validation_samples": 2, "num_test_samples": 2}
+    assert cut == {
+        "num_validation_samples": 2,
+        "num_test_samples": 2,
+        "validation_split": "train",
+        "test_split": "train",
+    }
     config = type("C", (), {"dataset": name, "task_type": type("T", (), {"load": lambda self, config: None})()})
     assert load_raw(config)["train"].to_list() == ROWS
     assert save_dataset(named_or_splits(KINDS[kind]([dict(row) for row in ROWS])), tmp_path)[0] == name

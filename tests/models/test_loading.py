@@ -70,7 +70,7 @@ def test_a_pad_token_of_its_own_is_kept(tiny_study, tmp_path):
     ("special", "has"), [({}, "neither a pad nor an eos token"), ({"pad_token": "a"}, "a pad token only")]
 )
 def test_a_tokenizer_without_eos_is_a_user_error(special, has, tiny_study, tmp_path):
-    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0}, [])), **special).save_pretrained(
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0, "b": 1}, [])), **special).save_pretrained(
         tmp_path / "bare"
     )
     with pytest.raises(UserError, match=f"has {has}.*Set eos_token"):

@@ -12,7 +12,10 @@ def render_provenance(material: Material) -> list[Block]:
     records = {run.run: run.record for run in material.comparison.runs if run.record}
     if not records:
         return []
-    facts = {name: {**flatten(record.provenance.as_json()), **_hashes(record)} for name, record in records.items()}
+    facts = {
+        name: {**_splits(record), **flatten(record.provenance.as_json()), **_hashes(record)}
+        for name, record in records.items()
+    }
     common, differing = split_common(facts)
     first = next(iter(facts.values()))
     blocks: list[Block] = []
@@ -36,6 +39,24 @@ def render_provenance(material: Material) -> list[Block]:
             )
         )
     return blocks
+
+
+def _splits(record: RunRecord) -> dict[str, str]:
+    """Return where the rows of each split come from, such as "200 rows cut from train"."""
+    made = record.provenance
+    train = made.split_sources.get("train")
+    facts = {}
+    for name, source in made.split_sources.items():
+        size = made.num_examples.get(name, 0)
+        cut = " cut" if source == train and name != "train" else ""
+        left_out = (
+            f", of which {made.num_dropped[name]:,} were left out as too long" if made.num_dropped.get(name) else ""
+        )
+        truncated = f", {made.num_cut[name]:,} truncated" if made.num_cut.get(name) else ""
+        facts[f"{name} examples"] = f"{size:,} rows{cut} from {source}{left_out}{truncated}"
+    if made.num_test_in_train:
+        facts["test texts that are in train"] = f"{made.num_test_in_train:,}"
+    return facts
 
 
 def _hashes(record: RunRecord) -> dict[str, str]:

@@ -1,0 +1,61 @@
+"""Checks of examples: unique ids, texts that are in two splits; and the clusters that examples belong to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def check_ids(examples: Sequence[Example], split: str) -> None:
+    """Raise UserError if examples of a split share an id, by which the scores of all methods are paired."""
+    counts = Counter(example.id for example in examples)
+    repeated = len(examples) - len(counts)
+    if repeated:
+        (name, count), *_ = counts.most_common(1)
+        raise UserError(
+            f"{len(examples):,} {split} rows have {len(counts):,} different ids; {name!r} is the id of {count:,} rows, "
+            f"but ids must be unique within a split. Set task.id_column to a column of unique ids, or to null to "
+            f"number the rows; if rows are repeated, remove them."
+        )
+
+
+def with_clusters(examples: list[Example], split: Dataset, column: str | None) -> list[Example]:
+    """Return the examples of a split with the cluster that a column gives for each; None: unchanged.
+
+    Raises:
+        UserError: the column is missing, or the task does not make one example of each row.
+    """
+    if column is None:
+        return examples
+    if column not in split.column_names:
+        columns = ", ".join(split.column_names)
+        raise UserError(
+            f"the dataset has no column {column!r}; it has {columns}. Set cluster_column to the column of what rows "
+            f"have in common, such as a document or a speaker, or to null if rows are independent."
+        )
+    if len(examples) != len(split):
+        raise UserError(
+            f"cluster_column is {column!r}, but the task makes {len(examples)} examples of {len(split)} rows, so that "
+            f"clusters cannot be assigned. Set cluster_column to null."
+        )
+    values = split[column][:]
+    return [replace(e, cluster=None if v is None else str(v)) for e, v in zip(examples, values, strict=True)]
+
+
+def count_test_in_train(examples: Mapping[str, Sequence[Example]]) -> int:
+    """Return the number of test examples whose texts are in train too, whatever their case and whitespace."""
+    seen = set(map(_texts, examples["train"]))
+    return sum(_texts(example) in seen for example in examples["test"])
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    texts = (example.source, example.source_pair or "")
+    return tuple(" ".join(text.lower().split()) for text in texts)

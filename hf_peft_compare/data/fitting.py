@@ -1,0 +1,80 @@
+"""Rows that do not fit into the maximum length: left out of train and validation within a limit, or else refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import datasets
+import pyarrow.compute
+
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example, Features
+from hf_peft_compare.data.completions import DoesNotFit
+
+CUT = "cut"  # the column that tells whether a row's text was truncated
+LEFT_OUT: Features = {"input_ids": [], "num_completion_tokens": 0}  # in the place of a row that does not fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Encodes the rows of a split within a maximum length.
+
+    Args:
+        encode: `encode(example, max_length)` returns the features.
+        may_drop: whether a row that does not fit is left out instead of refused.
+        split: the name of the split, for errors.
+    """
+
+    encode: Callable[[Example, int], Features]
+    max_length: int
+    may_drop: bool
+    split: str
+
+    def __call__(self, example: Example) -> dict[str, object]:
+        """Return the features of an example, and whether its text was truncated."""
+        try:
+            row = self.features(example)
+        except DoesNotFit as error:
+            if self.may_drop:
+                return {**LEFT_OUT, CUT: False}
+            raise UserError(f"{self.split} rows are never left out: {error}") from None
+        full = len(row["input_ids"]) >= self.max_length
+        cut = full and len(self.encode(example, self.max_length + 1)["input_ids"]) > self.max_length
+        return {**row, CUT: cut}
+
+    def features(self, example: Example) -> Features:
+        """Return the features of an example; raise DoesNotFit if it does not fit."""
+        return self.encode(example, self.max_length)
+
+
+def rows_that_fit(
+    tokens: datasets.Dataset, texts: Sequence[Example], encoder: Encoder, *, max_share: float
+) -> Sequence[int] | None:
+    """Return the numbers of the rows that fit; None: all do.
+
+    Raises:
+        UserError: more rows than the study allows do not fit.
+    """
+    if not encoder.may_drop or not len(tokens):
+        return None
+    sizes = pyarrow.compute.list_value_length(tokens.data.column("input_ids")).to_pylist()
+    left_out = [row for row, size in enumerate(sizes) if size == 0]
+    if not left_out:
+        return None
+    if len(left_out) > max_share * len(tokens):
+        try:
+            encoder.features(texts[left_out[0]])
+        except DoesNotFit as error:
+            share = len(left_out) / len(tokens)
+            raise UserError(
+                f"{len(left_out):,} of {len(tokens):,} {encoder.split} rows ({share:.1%}) do not fit, more than "
+                f"max_dropped_share ({max_share:g}) allows to leave out; for example, {error} Or raise "
+                f"max_dropped_share."
+            ) from None
+    return [row for row, size in enumerate(sizes) if size > 0]
+
+
+def count_cut(tokens: datasets.Dataset) -> int:
+    """Return the number of rows whose text was truncated."""
+    return sum(tokens[CUT][:]) if CUT in tokens.column_names else 0

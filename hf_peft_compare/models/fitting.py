@@ -1,0 +1,91 @@
+"""Check that weights, architecture and vocabulary belong together; transformers fills what is missing at random."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hf_peft_compare.config.schema import StudyProtocol
+from hf_peft_compare.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NUM_NAMED = 3  # tensors in an error
+POOLER = "pooler"  # on top of an encoder, as a head is; masked language models are saved without it
+
+
+def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Check what transformers reports of loading weights into a base.
+
+    Only a class head and an encoder's pooler may be new: everything else would stay random.
+
+    Args:
+        name: the Hub id or folder of the base.
+        info: the loading info of `from_pretrained`.
+
+    Raises:
+        UserError: tensors are missing or have other shapes, or the checkpoint has more layers than the architecture.
+    """
+    missing = sorted(key for key in info["missing_keys"] if not _may_be_new(key, base, config))
+    others = sorted(str(key[0]) for key in info["mismatched_keys"] if not _may_be_new(str(key[0]), base, config))
+    foreign = sorted(info["unexpected_keys"])
+    number = re.compile(r"\d+")
+    layers = {number.sub("#", key) for key in base.state_dict() if number.search(key)}
+    surplus = [key for key in foreign if number.sub("#", key) in layers and not config.architecture]
+    remedy = (
+        "The weights are of another architecture, or were converted or saved in part. Use a checkpoint that fits, or "
+        "set init=config to start from random weights."
+    )
+    if missing:
+        has = f"; instead, it has {_some(foreign)}" if foreign else ""
+        raise UserError(
+            f"the weights of {name} lack {len(missing)} of the {len(base.state_dict())} tensors of "
+            f"{type(base).__name__}, which would stay random: {_some(missing)}{has}. {remedy}"
+        )
+    if others:
+        raise UserError(
+            f"{len(others)} tensors of {name} have other shapes than {type(base).__name__} of its config: "
+            f"{_some(others)}. {remedy}"
+        )
+    if surplus:
+        raise UserError(
+            f"{name} has {len(surplus)} tensors of layers that {type(base).__name__} of its config does not have: "
+            f"{_some(surplus)}. {remedy}"
+        )
+
+
+def _may_be_new(key: str, base: PreTrainedModel, config: StudyProtocol) -> bool:
+    prefix = base.base_model_prefix
+    is_class_head = config.head_name == "sequence_classification" and not key.startswith(f"{prefix}.")
+    return is_class_head or (config.head_name != "causal_lm" and POOLER in key.split("."))
+
+
+def check_vocabulary(name: str, tokenizer: Any, base: PreTrainedModel | None = None) -> None:
+    """Check that a tokenizer has a vocabulary, and the base an embedding for each of its tokens.
+
+    Raises:
+        UserError: there are no tokens but special ones, as transformers makes it of a folder without tokenizer files,
+            or the base has fewer embeddings.
+    """
+    vocabulary = tokenizer.get_vocab()
+    special = set(tokenizer.all_special_tokens)
+    if not vocabulary.keys() - special:
+        raise UserError(
+            f"the tokenizer of {name} has no vocabulary, only {len(vocabulary)} special tokens. Add its tokenizer.json "
+            f"or vocabulary files to the folder, or set tokenizer_name_or_path."
+        )
+    if base is None:
+        return
+    size, largest = base.get_input_embeddings().num_embeddings, max(vocabulary.values())
+    if largest >= size:
+        raise UserError(
+            f"the tokenizer of {name} has tokens up to number {largest:,}, but the model has embeddings of "
+            f"{size:,} tokens. They do not belong together: set tokenizer_name_or_path to the model's own tokenizer."
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
+    return ", ".join(names[:NUM_NAMED]) + more
