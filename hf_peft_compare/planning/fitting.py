@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
@@ -47,7 +48,7 @@ def describe_misfit(
 
 def _smaller_batches(config: RunConfig, memory: MemoryPlan, replan: Plan, num_processes: int) -> str | None:
     """Return the fewest changes of batches and checkpointing with which a row fits; None if it never does."""
-    training, changes = config.training, dict[str, int | bool]()
+    training, changes = config.training, dict[str, Any]()
     halves = [training.eval_batch_size >> n for n in range(1, training.eval_batch_size.bit_length())]
     rows = training.train_batch_size // num_processes
     finer = [n for n in range(training.gradient_accumulation_steps + 1, rows + 1) if rows % n == 0]

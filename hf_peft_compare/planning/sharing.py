@@ -44,9 +44,7 @@ def read_sharing(num_processes: int | None, config: Path | None) -> Sharing:
         fields = yaml.safe_load(config.read_text(encoding="utf-8"))
         kind, number = str(fields.get("distributed_type")), num_processes or int(fields.get("num_processes") or 1)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{config} is not a config of accelerate ({error}); write one by `accelerate config`."
-        ) from None
+        raise UserError(f"{config} is no config of accelerate ({error}); write one by `accelerate config`.") from None
     divides = {"FSDP": FSDP_DIVIDES, "DEEPSPEED": ZERO2_DIVIDES}.get(kind, ())
     return Sharing(num_processes=number, divides=divides)
 

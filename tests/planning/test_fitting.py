@@ -9,7 +9,7 @@ from hf_peft_compare.planning import planner
 from hf_peft_compare.planning.devices import CUDA_OWN_BYTES, DEVICES
 from hf_peft_compare.planning.planner import configs_of, plan_study
 
-WIDE = "architecture={model_type: gpt2, n_layer: 8, n_embd: 768, n_head: 12, vocab_size: 300}"
+WIDE = "architecture={model_type: gpt2, n_layer: 24, n_embd: 768, n_head: 12, vocab_size: 300}"
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_the_number_of_processes_is_that_of_the_command_line_else_of_the_file(tm
     assert read_sharing(None, find_accelerate_config("fsdp")).num_processes == 4
     assert read_sharing(2, find_accelerate_config("fsdp")).num_processes == 2
     (tmp_path / "words.yaml").write_text("a list of words")
-    with pytest.raises(UserError, match="is not a config of accelerate"):
+    with pytest.raises(UserError, match="is no config of accelerate"):
         read_sharing(2, tmp_path / "words.yaml")
 
 
