@@ -54,12 +54,22 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent color of its row."""
+    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent color of its row.
+
+    Args:
+        greyed: lines below the details that stand back, such as a reference that is not comparable.
+    """
 
     text: str
     details: Sequence[str] = ()
+    greyed: Sequence[str] = ()
     best: bool = False
     accent: str | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """All smaller lines below the text."""
+        return [*self.details, *self.greyed]
 
 
 @dataclass(frozen=True, kw_only=True)

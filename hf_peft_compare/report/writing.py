@@ -14,6 +14,7 @@ from hf_peft_compare.report.blocks import Block, Charts, Material, Section
 from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
 from hf_peft_compare.report.charts.style import assign_colors, assign_markers
 from hf_peft_compare.report.page import download_links, policy, scripts_for
+from hf_peft_compare.report.references import title_of
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.sections import SECTIONS
@@ -55,6 +56,7 @@ def write_report(
     scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
+        "title": title_of(material),
         "facts": list(key_facts(material)),
         "sections": sections,
         "svg": {name: svg for name, (svg, _) in drawn.items()},

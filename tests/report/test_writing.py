@@ -74,7 +74,7 @@ def test_settings_show_who_set_them_and_common_ones_once(full: Path) -> None:
     differing, common = (read_table(text_of(full), name) for name in ("settings", "common-settings"))
     assert differing["training.learning_rate"][list(TITLES).index("prompt_tuning")] == "0.3"
     assert "training.learning_rate" not in common
-    assert common["max_length"] == ["512", "command line"]
+    assert common["max_length"] == ["512", "study"]
 
 
 def test_examples_show_every_rows_answer(full: Path) -> None:

@@ -10,6 +10,7 @@ from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
+from hf_peft_compare.report.references import describe_not_comparable
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
 BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
@@ -78,7 +79,9 @@ def describe_reference(material: Material) -> Iterator[str]:
         for row, figures in (references.rows if references else {}).items()
         if _ranking(comparison) in figures
     }
-    if references is None or len(values) < 2:
+    if references is None or references.minimum or len(values) < 2:
+        return
+    if any(describe_not_comparable(material, row) for row in comparison.rows):
         return
     name = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
     row = comparison.row(name)

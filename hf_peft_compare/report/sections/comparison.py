@@ -8,6 +8,7 @@ from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns, main_scores
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
+from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
 from hf_peft_compare.utils.formatting import UNKNOWN, format_interval, format_score
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
@@ -20,7 +21,7 @@ def render_comparison(material: Material) -> list[Block]:
         figure_table(
             material,
             name="comparison",
-            caption=f"{material.study.title}: quality and cost of every method.",
+            caption=f"{title_of(material)}: quality and cost of every method.",
             columns=main_columns(comparison),
             notes=list(_notes(material)),
         )
@@ -35,7 +36,12 @@ def figure_table(
     best = {column.key: _best(comparison, column) for column in columns}
     rows = [
         [
-            Cell(text=row.label, details=_row_details(row), accent=material.colors[row.row]),
+            Cell(
+                text=row.label,
+                details=_row_details(row),
+                greyed=_not_comparable(material, row),
+                accent=material.colors[row.row],
+            ),
             *(_cell(material, row, column, best[column.key]) for column in columns),
         ]
         for row in comparison.rows
@@ -74,18 +80,27 @@ def _cell(material: Material, row: MethodRow, column: FigureColumn, best: str | 
     value = row.figures.get(column.key)
     if row.floor and not column.is_score and not value:
         return Cell(text=UNKNOWN)
-    return Cell(text=column.write(value), details=list(_details(material, row, column)), best=best == row.row)
+    details, reference = list(_details(row, column)), _reference(material, row, column)
+    if describe_not_comparable(material, row):
+        return Cell(text=column.write(value), details=details, greyed=reference, best=best == row.row)
+    return Cell(text=column.write(value), details=[*details, *reference], best=best == row.row)
 
 
-def _details(material: Material, row: MethodRow, column: FigureColumn) -> Iterator[str]:
-    interval, references = row.intervals.get(column.key), material.study.references
+def _not_comparable(material: Material, row: MethodRow) -> list[str]:
+    return [sentence] if (sentence := describe_not_comparable(material, row)) else []
+
+
+def _reference(material: Material, row: MethodRow, column: FigureColumn) -> list[str]:
+    value = reference_value(material, row.row, REFERENCE_KEYS.get(column.key, column.key))
+    return [] if value is None else [write_reference(material, column.write(value))]
+
+
+def _details(row: MethodRow, column: FigureColumn) -> Iterator[str]:
+    interval = row.intervals.get(column.key)
     if interval is not None and interval.known:
         yield f"{format_interval(interval)}"
     if column.is_score and column.key in row.spreads:
         yield f"± {format_score(row.spreads[column.key])}"
-    reference = (references.rows.get(row.row, {}) if references else {}).get(REFERENCE_KEYS.get(column.key, column.key))
-    if reference is not None:
-        yield f"ref. {column.write(reference)}"
 
 
 def _notes(material: Material) -> Iterator[str]:
@@ -102,6 +117,8 @@ def _notes(material: Material) -> Iterator[str]:
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
         yield "Peak GPU memory: the most bytes allocated at once in training, including the model."
     if references is not None:
+        if any(describe_not_comparable(material, row) for row in comparison.rows):
+            yield "Grey: a reference that is not comparable, since these settings are not those of the study's file."
         yield f"ref.: reference values ({references.source}). Differences in their protocol:"
         yield from references.differences
         others = [row for row in references.rows if comparison.row(row) is None]
