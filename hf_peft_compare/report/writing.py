@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.comparison.example_scores import LOSS, Predictions
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
@@ -103,10 +103,25 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Model", str(config.get("model_name_or_path", UNKNOWN))
     yield "Data", str(config.get("dataset", UNKNOWN))
     yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
+    if loss := _loss_of(material):
+        yield "Loss", loss
     yield "Seeds", ", ".join(map(str, material.study.seeds))
     devices = dict.fromkeys(made.provenance.device for made in material.records.values() if made.provenance.device)
     if devices:
         yield "Device", ", ".join(devices)
+
+
+LOSSES = {
+    "nats per token": "cross-entropy of the next token, over the tokens of the completion",
+    "nats per example": "cross-entropy over the classes",
+}
+
+
+def _loss_of(material: Material) -> str:
+    """Return the loss functions of the rows that train, by name; each head has its own."""
+    trained = [record for record in material.records.values() if record.validation is not None]
+    units = dict.fromkeys(record.scores[LOSS].unit for record in trained if LOSS in record.scores)
+    return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in units if unit in LOSSES)
 
 
 def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:

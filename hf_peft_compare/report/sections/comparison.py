@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow
-from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns, main_scores
+from hf_peft_compare.comparison.columns import CUDA_PEAK, PARAMETERS, FigureColumn, main_columns, main_scores
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
 from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
-from hf_peft_compare.utils.formatting import UNKNOWN, format_interval, format_score
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_interval, format_score
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
 
@@ -22,10 +22,18 @@ def render_comparison(material: Material) -> list[Block]:
             material,
             name="comparison",
             caption=f"{title_of(material)}: quality and cost of every method.",
-            columns=main_columns(comparison),
+            columns=list(_columns(comparison)),
             notes=list(_notes(material)),
         )
     ]
+
+
+def _columns(comparison: Comparison) -> Iterator[FigureColumn]:
+    """Yield the main columns, with the number of all parameters beside that of the trained ones."""
+    for column in main_columns(comparison):
+        yield column
+        if column == PARAMETERS:
+            yield FigureColumn(key="total_params", title="All parameters", write=format_count)
 
 
 def figure_table(
