@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
     report.add_argument(
         "--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)"
     )
+    report.add_argument("--pdf", action="store_true", help="compile report.pdf too, by pdflatex")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -32,13 +33,17 @@ def report_command(options: argparse.Namespace) -> int:
         raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
     from hf_peft_compare.results.result import Result
 
-    print_report(Result.read(folder, study=study), options.to)
+    print_report(Result.read(folder, study=study), options.to, pdf=options.pdf)
     return OK
 
 
-def print_report(result: Result, to: Path | None = None) -> None:
+def print_report(result: Result, to: Path | None = None, *, pdf: bool = False) -> None:
     """Print a study's table and write its report, into `to` or `report/` beside its runs."""
     from hf_peft_compare.comparison.console import render_table
+    from hf_peft_compare.report.pdf import write_pdf
 
     print(render_table(result.comparison))
-    print(f"\nreport: {result.report(to)}")
+    page = result.report(to)
+    print(f"\nreport: {page}")
+    if pdf:
+        print(f"pdf: {write_pdf(page.parent)}")

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts."""
+    """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts.
+
+    Args:
+        study_file: the text of the study's file; empty if there is none.
+    """
 
     study: StudyConfig
     records: Mapping[str, RunRecord]
@@ -24,6 +28,7 @@ class Material:
     comparison: Comparison
     colors: Mapping[str, str]
     markers: Mapping[str, str]
+    study_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

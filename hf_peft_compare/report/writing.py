@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,12 @@ PAGES = {"index.html": "html", "README.md": "md", "tables.tex": "tex", "report.t
 
 
 def write_report(
-    study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path
+    study: StudyConfig,
+    records: Mapping[str, RunRecord],
+    predictions: Mapping[str, Predictions],
+    folder: Path,
+    *,
+    study_file: str = "",
 ) -> Path:
     """Write the report of a study, finished or not, and return the path of its index.html.
 
@@ -37,9 +43,10 @@ def write_report(
 
     Args:
         records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
+        study_file: the text of the study's file, which is shown; empty if there is none.
     """
     bundle_vega()  # in parallel to the rest
-    material = gather(study, records, predictions)
+    material = replace(gather(study, records, predictions), study_file=study_file)
     sections = render_sections(material)
     results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
     drawn = {
