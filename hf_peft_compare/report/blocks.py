@@ -140,13 +140,18 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One test example with every row's answer."""
+    """One test example with every row's answer.
+
+    Args:
+        picture: a data: address of the picture that the question is about, shown in the page alone.
+    """
 
     kind: ClassVar[str] = "example"
     title: str
     source: str
     reference: str
     answers: Sequence[Answer]
+    picture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,8 +116,9 @@ def _notes(material: Material) -> Iterator[str]:
     comparison, references = material.comparison, material.study.references
     yield "↑: higher is better; ↓: lower is better. The best value of a column is marked. 1 MB = 10⁶ bytes."
     scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
-    if scopes:
-        yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
+    longest = [scope for scope in scopes if not any(other != scope and other.startswith(scope) for other in scopes)]
+    if longest:  # where a row without seeds is among others, its scope is the beginning of theirs
+        yield f"Small figures below a score: 95 % interval {'; '.join(sorted(longest))}."
     if comparison.several_seeds:
         yield "± is the standard deviation over seeds."
     notes = {comparison.scores[name].note for name in main_scores(comparison)}

@@ -10,6 +10,7 @@ from hf_peft_compare.comparison.example_scores import example_values
 from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
 from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
+from hf_peft_compare.report.pictures import embed_picture
 from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -73,6 +74,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
         source=str(first.get("source") or ""),
         reference=str(first.get("reference") or ""),
         answers=answers,
+        picture=embed_picture(material.comparison.finished_rows[0].record, first),
     )
 
 
