@@ -160,7 +160,8 @@ class Browser:
 
     Args:
         data: JSON of the score ("title", "greater_is_better"), the "rows" (label, accent), the "examples" (ids,
-            sources, references, and their number in_all) and the "runs" (row number, seed, answers, scores).
+            sources, references, the first ones' pictures, and their number in_all) and the "runs" (row number, seed,
+            answers, scores).
     """
 
     kind: ClassVar[str] = "browser"

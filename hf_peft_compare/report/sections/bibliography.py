@@ -15,8 +15,8 @@ MODELS = {
     "llama-3": "Grattafiori et al. (2024), The Llama 3 Herd of Models, arXiv:2407.21783",
     "phi-1_5": "Li et al. (2023), Textbooks Are All You Need II: phi-1.5 technical report, arXiv:2309.05463",
     "tinybert": "Jiao et al. (2020), TinyBERT: Distilling BERT for Natural Language Understanding, arXiv:1909.10351",
-    "minilm": "Wang et al. (2020), MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained "
-    "Transformers, arXiv:2002.10957",
+    "minilm": "Wang et al. (2020), MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of "
+    "Pre-Trained Transformers, arXiv:2002.10957",
     "clip": "Radford et al. (2021), Learning Transferable Visual Models From Natural Language Supervision, "
     "arXiv:2103.00020",
     "resnet": "He et al. (2016), Deep Residual Learning for Image Recognition, arXiv:1512.03385",

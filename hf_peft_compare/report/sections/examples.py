@@ -15,6 +15,7 @@ from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EXAMPLES = 5_000  # in the search; with the answers of 50 runs the page is about 20 MB
+MOST_PICTURES = 60  # in the search, of the first examples: about 1 MB
 LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 
 
@@ -95,6 +96,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
             "ids": [_clean(key, 200) for key in ids],
             "sources": [_clean(by_id[key].get("source"), LONGEST_SOURCE) for key in ids],
             "references": [_clean(by_id[key].get("reference"), LONGEST_ANSWER) for key in ids],
+            "pictures": [embed_picture(shown[0].record, by_id[key]) for key in ids[:MOST_PICTURES]],
         },
         "runs": [
             {"row": place, "seed": run.seed, **_answers(material, material.predictions[run.run], ids)}
