@@ -95,12 +95,15 @@ def plan(
     settings: Mapping[str, object] | None = None,
     device: str | None = None,
     calibrate: bool = False,
+    num_processes: int | None = None,
+    accelerate_config: str | None = None,
 ) -> StudyPlan:
     """Return parameters, memory, FLOPs and time of the runs that `compare` would do; print it for a table.
 
     Args:
         device: "h200", "a100", "l4", "t4" or "cpu"; None: this machine's.
         calibrate: time a few steps on this machine's device.
+        num_processes, accelerate_config: as the options of `hf-peft-compare plan`.
 
     Raises:
         UserError: bad input.
@@ -112,7 +115,8 @@ def plan(
     """
     study = _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
     with quiet():
-        return plan_of(study, device=device, calibrate=calibrate)
+        how: Any = {"num_processes": num_processes, "accelerate_config": accelerate_config}
+        return plan_of(study, device=device, calibrate=calibrate, **how)
 
 
 def doctor(
@@ -258,11 +262,27 @@ def run_study(
     return result
 
 
-def plan_of(study: Study, *, rows: Sequence[str] = (), device: str | None = None, calibrate: bool = False) -> StudyPlan:
-    """Return the plan of a study's runs, all or those of some rows."""
-    from hf_peft_compare.planning.planner import configs_of, plan_study
+def plan_of(
+    study: Study,
+    *,
+    rows: Sequence[str] = (),
+    device: str | None = None,
+    calibrate: bool = False,
+    num_processes: int | None = None,
+    accelerate_config: str | None = None,
+) -> StudyPlan:
+    """Return the plan of a study's runs, all or those of some rows, and of the tuning before them."""
+    from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
+    from hf_peft_compare.planning.planner import plan_whole_study
 
-    return plan_study(configs_of(study, rows), device=device, calibrate=calibrate)
+    return plan_whole_study(
+        study,
+        rows,
+        device=device,
+        calibrate=calibrate,
+        num_processes=num_processes,
+        accelerate_config=None if accelerate_config is None else find_accelerate_config(accelerate_config),
+    )
 
 
 def examine_rows(study: Study, *, rows: Sequence[str] = ()) -> Iterator[Examination]:

@@ -8,7 +8,7 @@ import json
 from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import FAILED, OK
-from hf_peft_compare.utils.quiet import quiet
+from hf_peft_compare.utils.quiet import quiet, stdout_for_the_answer
 
 
 def add(commands: Commands) -> None:
@@ -28,9 +28,11 @@ def doctor_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
     examinations = []
-    for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
-        examinations.append(examination)
-        print(end="" if options.json else render_examination(examination) + "\n", flush=True)
+    with stdout_for_the_answer(options.json):
+        for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
+            examinations.append(examination)
+            if not options.json:
+                print(render_examination(examination), flush=True)
     print(
         json.dumps(as_json(examinations), indent=1, ensure_ascii=False)
         if options.json

@@ -32,9 +32,9 @@ def add_command(
     return parser
 
 
-def add_study(parser: argparse.ArgumentParser) -> None:
+def add_study(parser: argparse.ArgumentParser, meaning: str = "a name from `list`, or a YAML file") -> None:
     """Add the options for the study, its overrides and the output directory."""
-    parser.add_argument("study", metavar="STUDY", help="a name from `list`, or a YAML file")
+    parser.add_argument("study", metavar="STUDY", help=meaning)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )

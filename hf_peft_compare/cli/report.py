@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     report.add_argument(
         "--to", type=Path, metavar="FOLDER", help="folder of the report (default: report/ beside the runs)"
     )
-
+    report.add_argument("--pdf", action="store_true", help="compile report.pdf too, by pdflatex")
     report.add_argument(
         "--smallest-difference", type=number, metavar="X", help="the smallest that matters (default: the study's)"
     )
@@ -42,13 +42,17 @@ def report_command(options: argparse.Namespace) -> int:
             where = f"no runs of {study.name} in {options.output_dir}"
             raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
         found = Result.read(folder, study=study)
-    print_report(replace(found, study=replace(found.study, **wanted)), options.to)
+    print_report(replace(found, study=replace(found.study, **wanted)), options.to, pdf=options.pdf)
     return OK
 
 
-def print_report(result: Result, to: Path | None = None) -> None:
+def print_report(result: Result, to: Path | None = None, *, pdf: bool = False) -> None:
     """Print a study's table and write its report, into `to` or `report/` beside its runs."""
     from hf_peft_compare.comparison.console import render_table
+    from hf_peft_compare.report.pdf import write_pdf
 
     print(render_table(result.comparison))
-    print(f"\nreport: {result.report(to)}")
+    page = result.report(to)
+    print(f"\nreport: {page}")
+    if pdf:
+        print(f"pdf: {write_pdf(page.parent)}")

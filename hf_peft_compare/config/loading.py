@@ -105,6 +105,11 @@ def list_studies() -> dict[str, StudyConfig]:
     return {path.stem: load_study(path.stem).config for path in sorted(STUDIES_FOLDER.glob("*.yaml"))}
 
 
+def is_study(name_or_path: str) -> bool:
+    """Return whether this names a built-in study or a YAML file, which may not exist."""
+    return Path(name_or_path).suffix in (".yaml", ".yml") or (STUDIES_FOLDER / f"{name_or_path}.yaml").is_file()
+
+
 def _study_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):

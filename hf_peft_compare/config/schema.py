@@ -46,12 +46,14 @@ class References:
         grids: {row with a grid: [[value]]} of the ranking score, one level of lists per key of the grid in the study
             file; `load_study` adds the values to `rows`.
         differences: differences between this study's protocol and the published one, one sentence each.
+        minimum: whether the values are no results, but the least that the source asks for.
     """
 
     source: str
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
     grids: dict[str, list[Any]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
+    minimum: bool = False
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)

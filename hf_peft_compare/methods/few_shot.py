@@ -98,5 +98,11 @@ class OneShot(ShotsMethod[OneShotSettings]):
         ),
         paper="Brown et al. (2020), Language Models are Few-Shot Learners",
         url="https://arxiv.org/abs/2005.14165",
+        theory=(
+            "One example shows format, words of the labels and kind of text, which is most of what examples tell (Min "
+            "et al. 2022), but not more than one label, towards which answers then lean (Zhao et al. 2021). In the "
+            "paper one example is usually between none and many, and the gain grows with the model (Brown et al. "
+            "2020); a single one can also be worse than none."
+        ),
     )
     settings = OneShotSettings

@@ -34,6 +34,14 @@ CARDS = {
             ),
             paper="Liu et al. (2021), GPT Understands, Too",
             url="https://arxiv.org/abs/2103.10385",
+            theory=(
+                "A soft prompt is P free vectors, and each step moves each of them by itself. As the output of one "
+                "network they share its weights, so a step for one token moves all: a reparameterization, which "
+                "changes how training gets there and not what can be reached, since any P vectors can be the "
+                "network's output (Liu et al. 2021). It stands in the input layer alone: it can steer what attention "
+                "reads, but adds nothing that the frozen layers cannot already compute (Petrov et al. 2024), and it "
+                "is weaker than prompts in every layer for smaller models and hard labelling tasks (Liu et al. 2022)."
+            ),
         ),
     ),
     "PREFIX_TUNING": (

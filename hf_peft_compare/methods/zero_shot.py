@@ -32,6 +32,13 @@ class ZeroShot(PromptingMethod[ZeroShotSettings]):
         when_to_use="Always, as the floor; as the answer, when it is already good enough.",
         paper="Radford et al. (2019), Language Models are Unsupervised Multitask Learners",
         url="https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf",
+        theory=(
+            "Predicting the next token of web text includes solving tasks that the text happens to state, such as "
+            "summaries after TL;DR (Radford et al. 2019). So a prompt chooses among what pretraining taught, and adds "
+            "nothing to it. The probability of an answer mixes its truth with how common its words are (Holtzman et "
+            "al. 2021), and wordings of the same meaning can differ by tens of points (Sclar et al. 2024): a score is "
+            "that of model and template together. Instruction tuning narrows this gap (Wei et al. 2022)."
+        ),
     )
     settings = ZeroShotSettings
 
@@ -75,6 +82,13 @@ class Expert(PromptingMethod[ExpertSettings]):
         ),
         paper="Xu et al. (2023), ExpertPrompting: Instructing Large Language Models to be Distinguished Experts",
         url="https://arxiv.org/abs/2305.14688",
+        theory=(
+            "A persona conditions the model on text that experts wrote, if pretraining or instruction tuning tied the "
+            "two together. With expert descriptions written for each question, answers were preferred more often (Xu "
+            "et al. 2023); on questions with one true answer, personas in the system prompt gave no reliable gain "
+            "over none, and which of them helped could not be told beforehand (Zheng et al. 2024). Its tokens come "
+            "before each question, so it costs little, and it must be compared with the same template without it."
+        ),
     )
     settings = ExpertSettings
 

@@ -21,6 +21,7 @@ from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
 from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
 from hf_peft_compare.planning.planner import SharedInputs, grouped, plan_model
+from hf_peft_compare.planning.sharing import Sharing
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.arguments import divide_batch, training_arguments
 
@@ -77,7 +78,7 @@ class _Group:
             tokenizer=self.tokenizer,
             lengths=replace(lengths, num_examples={name: len(split) for name, split in self.examples.items()}),
             device=device,
-            num_processes=num_processes,
+            sharing=Sharing(num_processes=num_processes),
         )
 
 

@@ -38,7 +38,8 @@ def _memory_table(plans: Sequence[RunPlan]) -> str:
     def megabytes(part: str) -> Callable[[RunPlan], str]:
         return lambda plan: format_megabytes(plan.memory.at_train_peak.get(part) if plan.memory else None)
 
-    columns = {TITLES.get(part, part): megabytes(part) for part in PARTS}
+    gathered = ["gathered"] if any(plan.memory and "gathered" in plan.memory.at_train_peak for plan in plans) else []
+    columns = {TITLES.get(part, part): megabytes(part) for part in [*PARTS, *gathered]}
     columns["in evaluation"] = lambda plan: format_megabytes(plan.memory.evaluation_peak_bytes if plan.memory else None)
     return _table("MB at the peak of training", columns, plans)
 
@@ -50,13 +51,13 @@ def _table(first: str, columns: dict[str, Callable[[RunPlan], str]], plans: Sequ
 
 def _sentences(study: StudyPlan, rows: Sequence[RunPlan]) -> list[str]:
     """Return the totals of the study, the rows that do not fit, and the sources of the numbers."""
-    runs = f"{len(study.runs)} run{'s' * (len(study.runs) != 1)}"
+    runs = _counted(len(study.runs), "run")
     duration, flops = format_duration(study.total_seconds), format_flops(study.total_flops)
     bases = dict.fromkeys(plan.time_basis for plan in rows)
     lines = [
-        f"in all: {runs}, one after the other {duration} on {study.device}, {flops}",
-        *(_does_not_fit(plan) for plan in rows if plan.row in study.does_not_fit),
-        f"time: {'; '.join(bases)}",
+        f"in all: {runs}{_trials(study)}, one after the other {duration} on {_devices(study)}, {flops}",
+        *(f"does not fit: {sentence}" for sentence in study.misfits.values()),
+        f"time: {'; '.join(bases)}" + ", without communication between processes" * (study.num_processes > 1),
         f"lengths: {rows[0].lengths_basis}",
     ]
     notes: dict[str, list[str]] = {}
@@ -66,13 +67,24 @@ def _sentences(study: StudyPlan, rows: Sequence[RunPlan]) -> list[str]:
     return [*lines, *(f"{', '.join(named)}: {note}" for note, named in notes.items())]
 
 
-def _does_not_fit(plan: RunPlan) -> str:
-    assert plan.memory is not None
-    needed, available = (format_megabytes(n) for n in (plan.memory.peak_bytes, plan.memory.available_bytes))
-    return (
-        f"does not fit: {plan.row} needs {needed} MB of {available} MB; lower training.train_batch_size or raise "
-        f"gradient_accumulation_steps, set gradient_checkpointing, or lower max_length or eval_batch_size"
-    )
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _devices(study: StudyPlan) -> str:
+    return study.device if study.num_processes == 1 else f"{study.num_processes} × {study.device}"
+
+
+def _trials(study: StudyPlan) -> str:
+    """Return the tuning before the runs, in words."""
+    if not study.tuning:
+        return ""
+    numbers = [plan.num_trials for plan in study.tuning.values()]
+    seconds = format_duration(total(plan.seconds for plan in study.tuning.values()))
+    rows = _counted(len(numbers), "row")
+    known = [number for number in numbers if number is not None]
+    trials = f"{sum(known)} tuning trials" if len(known) == len(numbers) else "the tuning"
+    return f" and {trials} of {rows} ({seconds})"
 
 
 def format_flops(flops: float | None) -> str:

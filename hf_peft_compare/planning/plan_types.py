@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_peft_compare.records.plan import RunPlan, total
@@ -12,22 +13,40 @@ PHASES = ("train", "trunk", "validation", "test", "generation")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningPlan:
+    """The cost of tuning one row before its runs; `num_trials` is None where the budget is not in trials."""
+
+    seconds: float | None
+    flops: float | None
+    num_trials: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """The plans of all runs of a study, and their totals."""
+    """The plans of all runs of a study, and their totals.
+
+    Args:
+        num_processes: processes of each run; memory is that of one of them.
+        misfits: {row that exceeds the memory: what does not fit, and the nearest change that does}.
+        tuning: {row: the cost of its trials}, of rows that are tuned.
+    """
 
     study: str
     device: str
     runs: tuple[RunPlan, ...]
+    num_processes: int = 1
+    misfits: Mapping[str, str] = field(default_factory=dict)
+    tuning: Mapping[str, TuningPlan] = field(default_factory=dict)
 
     @property
     def total_seconds(self) -> float | None:
-        """Seconds of all runs, run one after the other."""
-        return total(plan.total_seconds for plan in self.runs)
+        """Seconds of all trials and runs, one after the other."""
+        return total([*(plan.total_seconds for plan in self.runs), *(plan.seconds for plan in self.tuning.values())])
 
     @property
     def total_flops(self) -> float | None:
-        """FLOPs of all runs."""
-        return total(plan.total_flops for plan in self.runs)
+        """FLOPs of all trials and runs."""
+        return total([*(plan.total_flops for plan in self.runs), *(plan.flops for plan in self.tuning.values())])
 
     @property
     def does_not_fit(self) -> list[str]:

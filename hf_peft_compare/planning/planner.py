@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import ROW_PROTOCOL, RunConfig
 from hf_peft_compare.config.study import Study
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import Trunk, find_trunk
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import count_parameters
@@ -23,6 +26,7 @@ from hf_peft_compare.planning.estimates import (
     totals,
     trace_parts,
 )
+from hf_peft_compare.planning.fitting import describe_misfit
 from hf_peft_compare.planning.lengths import Lengths, Shapes, batch_shapes, find_lengths
 from hf_peft_compare.planning.meta_models import (
     AnyTokenizer,
@@ -34,6 +38,8 @@ from hf_peft_compare.planning.meta_models import (
     trace_base,
 )
 from hf_peft_compare.planning.plan_types import PHASES, StudyPlan
+from hf_peft_compare.planning.sharing import ALONE, Sharing, count_gathered_bytes, divided, read_sharing
+from hf_peft_compare.planning.tuning_costs import plan_tuning
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
 from hf_peft_compare.utils.hashing import hash_json
@@ -49,7 +55,7 @@ class SharedInputs:
     Args:
         base: the base model on the meta device.
         tokenizer: a stub if the real one is not available locally.
-        num_processes: number of devices of each run.
+        sharing: the processes of each run, one per device, and what they divide.
         calibrate: time a few steps of every row; the device must be this machine's.
     """
 
@@ -57,11 +63,13 @@ class SharedInputs:
     tokenizer: Any
     lengths: Lengths
     device: Device
-    num_processes: int = 1
+    sharing: Sharing = ALONE
     calibrate: bool = False
 
 
-def plan_study(configs: Sequence[RunConfig], *, device: str | None = None, calibrate: bool = False) -> StudyPlan:
+def plan_study(
+    configs: Sequence[RunConfig], *, device: str | None = None, calibrate: bool = False, sharing: Sharing = ALONE
+) -> StudyPlan:
     """Plan every run of a study; the seeds of a row share one plan.
 
     Nothing is downloaded if the study sets its architecture's `model_type`, and no weights are loaded.
@@ -70,17 +78,60 @@ def plan_study(configs: Sequence[RunConfig], *, device: str | None = None, calib
         configs: resolved runs that share their study's protocol.
         device: a name of `devices.DEVICES`, or "cpu"; None: this machine's device.
         calibrate: measure the rates of this machine's device, and time a few steps of every row on it.
+        sharing: the processes of each run, and what they divide.
 
     Raises:
         UserError: an unknown device, an architecture that cannot be built, or settings that it does not support.
     """
+    if calibrate and sharing.num_processes > 1:
+        raise UserError(
+            f"--calibrate times the steps of one process, but a run has {sharing.num_processes}; leave one of them out."
+        )
     target = find_calibrated(device) if calibrate else find_device(device)
     plans: dict[str, RunPlan] = {}
+    misfits: dict[str, str] = {}
     for group in grouped({config.row: config for config in configs}.values()):
-        shared = _load_shared_inputs(group[0], target, calibrate=calibrate)
+        shared = _load_shared_inputs(group[0], target, calibrate=calibrate, sharing=sharing)
         plans |= {config.row: plan_run(config, shared) for config in group}
-    runs = tuple(replace(plans[config.row], seed=config.seed) for config in configs)
-    return StudyPlan(study=configs[0].study, device=target.title, runs=runs)
+        misfits |= {c.row: _misfit(c, plans[c.row], shared) for c in group if not _fits(plans[c.row])}
+    return StudyPlan(
+        study=configs[0].study,
+        device=target.title,
+        runs=tuple(replace(plans[config.row], seed=config.seed) for config in configs),
+        num_processes=sharing.num_processes,
+        misfits={row: misfits[row] for row in plans if row in misfits},
+    )
+
+
+def plan_whole_study(
+    study: Study,
+    rows: Sequence[str] = (),
+    *,
+    device: str | None = None,
+    calibrate: bool = False,
+    num_processes: int | None = None,
+    accelerate_config: Path | None = None,
+) -> StudyPlan:
+    """Plan the runs of a study, all or those of some rows, for all seeds, and the tuning before them."""
+    sharing = read_sharing(num_processes, accelerate_config)
+    plan = plan_study(configs_of(study, rows), device=device, calibrate=calibrate, sharing=sharing)
+    return replace(plan, tuning=plan_tuning(study, {run.row: run for run in plan.runs}))
+
+
+def _fits(plan: RunPlan) -> bool:
+    return plan.memory is None or plan.memory.fits
+
+
+def _misfit(config: RunConfig, plan: RunPlan, shared: SharedInputs) -> str:
+    model = build_on_meta(config, shared.base, shared.tokenizer)
+    return describe_misfit(
+        config,
+        plan,
+        partial(plan_run, shared=replace(shared, calibrate=False)),
+        num_processes=shared.sharing.num_processes,
+        gathered_bytes=count_gathered_bytes(model),
+        cuda=shared.device.cuda,
+    )
 
 
 def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
@@ -94,13 +145,14 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     return list(groups.values())
 
 
-def _load_shared_inputs(config: RunConfig, device: Device, *, calibrate: bool) -> SharedInputs:
+def _load_shared_inputs(config: RunConfig, device: Device, *, calibrate: bool, sharing: Sharing) -> SharedInputs:
     tokenizer = local_tokenizer(config)
     return SharedInputs(
         base=trace_base(plan_architecture(config), head_of(config)),
         tokenizer=tokenizer or AnyTokenizer(),
         lengths=find_lengths(config, tokenizer),
         device=device,
+        sharing=sharing,
         calibrate=calibrate,
     )
 
@@ -127,8 +179,8 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
     """Return the plan of one run whose model is already on the meta device."""
     lengths, parameters, plan = shared.lengths, count_parameters(model), _empty_plan(config, shared)
     found = find_trunk(model)
-    shapes = batch_shapes(config, lengths, num_processes=shared.num_processes)
-    counts = count_parts(config, lengths.num_examples, shapes, num_processes=shared.num_processes)
+    shapes = batch_shapes(config, lengths, num_processes=shared.sharing.num_processes)
+    counts = count_parts(config, lengths.num_examples, shapes, num_processes=shared.sharing.num_processes)
     trunk = _kept_trunk(model, config, shared)
     plan = replace(
         plan,
@@ -182,7 +234,7 @@ def _with_costs(
         traces = trace_parts(model, config, shapes, shared.device, bf16=bf16, trunk=trunk)
     except Exception as error:  # model code may read values, which the meta device does not have
         return _untraced(plan, error)
-    memory = plan_memory(traces, shared.device)
+    memory = divided(plan_memory(traces, shared.device), shared.sharing, count_gathered_bytes(model))
     seconds = estimate_seconds(traces, config, shared.device)
     plan = replace(
         plan,

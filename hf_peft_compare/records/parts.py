@@ -90,6 +90,7 @@ class Memory:
         baseline_bytes: CUDA memory allocated before the run loaded anything; None without CUDA, as are the peaks.
         train_peak_allocated_bytes, evaluation_peak_allocated_bytes: peak memory of tensors, above the baseline.
         train_peak_reserved_bytes, evaluation_peak_reserved_bytes: peak memory of the allocator, above the baseline.
+        allocated_after_training_bytes: CUDA memory of tensors when training has ended, above the baseline.
         resident_peak_bytes: peak resident memory of the process (main memory).
         weights_bytes, gradients_bytes, optimizer_bytes, activations_bytes: the tensors of training, counted one by one;
             None if nothing was trained.
@@ -100,6 +101,7 @@ class Memory:
     train_peak_reserved_bytes: int | None = None
     evaluation_peak_allocated_bytes: int | None = None
     evaluation_peak_reserved_bytes: int | None = None
+    allocated_after_training_bytes: int | None = None
     resident_peak_bytes: int | None = None
     weights_bytes: int | None = None
     gradients_bytes: int | None = None

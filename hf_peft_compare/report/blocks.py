@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts."""
+    """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts.
+
+    Args:
+        study_file: the text of the study's file; empty if there is none.
+    """
 
     study: StudyConfig
     records: Mapping[str, RunRecord]
@@ -24,6 +28,7 @@ class Material:
     comparison: Comparison
     colors: Mapping[str, str]
     markers: Mapping[str, str]
+    study_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +59,22 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent color of its row."""
+    """A table's cell: its text, smaller lines below it, whether it is the best, and the accent color of its row.
+
+    Args:
+        greyed: lines below the details that stand back, such as a reference that is not comparable.
+    """
 
     text: str
     details: Sequence[str] = ()
+    greyed: Sequence[str] = ()
     best: bool = False
     accent: str | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """All smaller lines below the text."""
+        return [*self.details, *self.greyed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +140,18 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One test example with every row's answer."""
+    """One test example with every row's answer.
+
+    Args:
+        picture: a data: address of the picture that the question is about, shown in the page alone.
+    """
 
     kind: ClassVar[str] = "example"
     title: str
     source: str
     reference: str
     answers: Sequence[Answer]
+    picture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +160,8 @@ class Browser:
 
     Args:
         data: JSON of the score ("title", "greater_is_better"), the "rows" (label, accent), the "examples" (ids,
-            sources, references, and their number in_all) and the "runs" (row number, seed, answers, scores).
+            sources, references, the first ones' pictures, and their number in_all) and the "runs" (row number, seed,
+            answers, scores).
     """
 
     kind: ClassVar[str] = "browser"

@@ -65,7 +65,7 @@ def _latex() -> jinja2.Environment:
     made = jinja2.Environment(autoescape=False, finalize=escape_latex, **_common(), **_LATEX_SIGNS)
     made.filters["formula"] = formula_latex
     made.filters["two_lines"] = two_lines
-    made.filters["most_details"] = lambda row: max(len(cell.details) for cell in row)
+    made.filters["most_details"] = lambda row: max(len(cell.lines) for cell in row)
     made.globals["column_type"] = column_type
     return made
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.comparison.example_scores import LOSS, Predictions
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
 from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
 from hf_peft_compare.report.charts.style import assign_colors, assign_markers
 from hf_peft_compare.report.page import download_links, policy, scripts_for
+from hf_peft_compare.report.references import title_of
 from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.sections import SECTIONS
@@ -28,7 +30,12 @@ PAGES = {"index.html": "html", "README.md": "md", "tables.tex": "tex", "report.t
 
 
 def write_report(
-    study: StudyConfig, records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path
+    study: StudyConfig,
+    records: Mapping[str, RunRecord],
+    predictions: Mapping[str, Predictions],
+    folder: Path,
+    *,
+    study_file: str = "",
 ) -> Path:
     """Write the report of a study, finished or not, and return the path of its index.html.
 
@@ -36,9 +43,10 @@ def write_report(
 
     Args:
         records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
+        study_file: the text of the study's file, which is shown; empty if there is none.
     """
     bundle_vega()  # in parallel to the rest
-    material = gather(study, records, predictions)
+    material = replace(gather(study, records, predictions), study_file=study_file)
     sections = render_sections(material)
     results = {"results.csv": render_csv(material.comparison.runs), "results.json": render_json(material.comparison)}
     drawn = {
@@ -55,6 +63,7 @@ def write_report(
     scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
+        "title": title_of(material),
         "facts": list(key_facts(material)),
         "sections": sections,
         "svg": {name: svg for name, (svg, _) in drawn.items()},
@@ -101,10 +110,25 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Model", str(config.get("model_name_or_path", UNKNOWN))
     yield "Data", str(config.get("dataset", UNKNOWN))
     yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
+    if loss := _loss_of(material):
+        yield "Loss", loss
     yield "Seeds", ", ".join(map(str, material.study.seeds))
     devices = dict.fromkeys(made.provenance.device for made in material.records.values() if made.provenance.device)
     if devices:
         yield "Device", ", ".join(devices)
+
+
+LOSSES = {
+    "nats per token": "cross-entropy of the next token, over the tokens of the completion",
+    "nats per example": "cross-entropy over the classes",
+}
+
+
+def _loss_of(material: Material) -> str:
+    """Return the loss functions of the rows that train, by name; each head has its own."""
+    trained = [record for record in material.records.values() if record.validation is not None]
+    units = dict.fromkeys(record.scores[LOSS].unit for record in trained if LOSS in record.scores)
+    return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in units if unit in LOSSES)
 
 
 def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:

@@ -17,6 +17,7 @@ from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.records.record import RunRecord, read_runs
+from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.report.writing import gather, write_report
 from hf_peft_compare.results import frames
 from hf_peft_compare.results.method_result import MethodResult
@@ -176,7 +177,10 @@ class Result(Mapping[str, MethodResult]):
         Args:
             to: the report's folder; None: `report` beside the runs.
         """
-        return write_report(self.study, self.records, self.predictions, Path(to or self.folder / REPORT_FOLDER))
+        file = self.folder / STUDY_FILE
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        folder = Path(to or self.folder / REPORT_FOLDER)
+        return write_report(self.study, self.records, self.predictions, folder, study_file=text)
 
     def __getitem__(self, row: str) -> MethodResult:
         found = self.comparison.row(row)

@@ -84,6 +84,13 @@ def format_megabytes(num_bytes: float | None) -> str:
     return UNKNOWN if num_bytes is None or not math.isfinite(num_bytes) else format_significant(num_bytes / 1e6)
 
 
+def format_bytes(num_bytes: float | None) -> str:
+    """Write bytes with their unit, megabytes or gigabytes of powers of ten."""
+    if num_bytes is None or num_bytes < 1e9:
+        return f"{format_megabytes(num_bytes)} MB"
+    return f"{format_significant(num_bytes / 1e9)} GB"
+
+
 def format_significant(value: float) -> str:
     """Write a number with at least three significant digits and no exponent."""
     if value == 0:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 
 @contextmanager
@@ -28,3 +30,24 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
         if data_bars:
             enable_progress_bars()
+
+
+@contextmanager
+def stdout_for_the_answer(wanted: bool = True) -> Iterator[None]:
+    """Send what is printed within a block to the error output, whoever prints it, compiled code and children too.
+
+    Args:
+        wanted: False: change nothing.
+    """
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -23,6 +23,7 @@ class References:
     source: str
     rows: dict[str, dict[str, float]]
     differences: list[str]
+    minimum: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def make_record(
             "training.learning_rate": "method",
             "training.num_train_epochs": "study",
             "method.r": "study method",
-            "max_length": "command line",
+            "max_length": "study",
             "generation.max_new_tokens": "default",
         },
         "config_hash": "0123456789abcdef",

@@ -44,7 +44,8 @@ def test_main_table_shows_the_records_numbers(full: Path) -> None:
         expected += [f"{record.results['entity_recall']:.3f}", f"{record.results['test_loss']:.3f}"]
         assert rows[TITLES[row]][:5] == expected
         assert rows[TITLES[row]][5] == f"{record.parameters.trainable_params:,}"
-        assert rows[TITLES[row]][8] == f"{record.memory.train_peak_allocated_bytes / 1e6:,.0f}"  # type: ignore[operator]
+        assert rows[TITLES[row]][6] == f"{record.parameters.total_params:,}"
+        assert rows[TITLES[row]][9] == f"{record.memory.train_peak_allocated_bytes / 1e6:,.0f}"  # type: ignore[operator]
 
 
 def test_best_value_of_each_column_is_marked_once(full: Path) -> None:
@@ -74,7 +75,7 @@ def test_settings_show_who_set_them_and_common_ones_once(full: Path) -> None:
     differing, common = (read_table(text_of(full), name) for name in ("settings", "common-settings"))
     assert differing["training.learning_rate"][list(TITLES).index("prompt_tuning")] == "0.3"
     assert "training.learning_rate" not in common
-    assert common["max_length"] == ["512", "command line"]
+    assert common["max_length"] == ["512", "study"]
 
 
 def test_examples_show_every_rows_answer(full: Path) -> None:

@@ -10,6 +10,8 @@ from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
+from hf_peft_compare.report.references import describe_not_comparable
+from hf_peft_compare.report.sections.groups import group_means, group_size
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
 BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
@@ -23,6 +25,8 @@ def render_analysis(material: Material) -> list[Block]:
         return []
     quality = [
         *describe_floors(comparison),
+        *describe_prompts(comparison),
+        *describe_groups(material),
         *describe_best_loss(comparison),
         *describe_reference(material),
     ]
@@ -61,6 +65,49 @@ def _side(pair: PairedDifference, greater: bool) -> str:
     return BETTER if (pair.mean > 0) == greater else WORSE
 
 
+def describe_prompts(comparison: Comparison) -> Iterator[str]:
+    """Yield what one solved example, and what a persona, changed against zero-shot, with the interval of each.
+
+    A row is compared with the zero-shot row of the same template; without one, with the only zero-shot row.
+    """
+    by_method: dict[str, list[MethodRow]] = {}
+    for row in comparison.finished_rows:
+        by_method.setdefault(row.record.method if row.record else "", []).append(row)
+    plain = by_method.get("zero_shot", [])
+    for method in ("one_shot", "few_shot", "expert"):
+        for row in by_method.get(method, []):
+            same = [other for other in plain if _template(other) == _template(row)] or plain
+            pair = comparison.pair(row.row, same[0].row) if len(same) == 1 else None
+            if pair is None or pair.mean is None:
+                continue
+            words = "significantly different" if pair.significant else "not significantly different"
+            changed = "" if _template(same[0]) == _template(row) else "; their templates differ too"
+            yield f"{row.label} against {same[0].label}: {write_pair(pair)} ({words}{changed})."
+
+
+def _template(row: MethodRow) -> object:
+    return row.record.config.get("method", {}).get("template") if row.record else None
+
+
+def describe_groups(material: Material) -> Iterator[str]:
+    """Yield for each group of examples the row with the best score and its lead over the best row overall."""
+    comparison = material.comparison
+    best, score = comparison.row(comparison.best_row), _ranking(comparison)
+    means = {row.row: group_means(material, row, score) for row in comparison.finished_rows}
+    groups = sorted(set().union(*means.values()))
+    if best is None or len(means) < 2:
+        return
+    for group in groups:
+        values = {row: found[group] for row, found in means.items() if group in found}
+        leader = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
+        row = comparison.row(leader)
+        number = group_size(material, group)
+        words = f"Of {number:,} examples of {group}, {row.label if row else leader} has {format_score(values[leader])}"
+        if leader != best.row and best.row in values:
+            words += f", {best.label} {format_score(values[best.row])}"
+        yield f"{words}; the best of {len(values)} methods in one group is likely too good."
+
+
 def describe_best_loss(comparison: Comparison) -> Iterator[str]:
     """Yield a sentence if the row with the lowest loss is not the one with the best score."""
     row = comparison.row(comparison.best(LOSS, greater_is_better=False))
@@ -78,7 +125,9 @@ def describe_reference(material: Material) -> Iterator[str]:
         for row, figures in (references.rows if references else {}).items()
         if _ranking(comparison) in figures
     }
-    if references is None or len(values) < 2:
+    if references is None or references.minimum or len(values) < 2:
+        return
+    if any(describe_not_comparable(material, row) for row in comparison.rows):
         return
     name = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
     row = comparison.row(name)

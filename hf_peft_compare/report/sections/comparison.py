@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow
-from hf_peft_compare.comparison.columns import CUDA_PEAK, FigureColumn, main_columns, main_scores
+from hf_peft_compare.comparison.columns import CUDA_PEAK, PARAMETERS, FigureColumn, main_columns, main_scores
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
-from hf_peft_compare.utils.formatting import UNKNOWN, format_interval, format_score
+from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_interval, format_score
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
 
@@ -20,11 +21,19 @@ def render_comparison(material: Material) -> list[Block]:
         figure_table(
             material,
             name="comparison",
-            caption=f"{material.study.title}: quality and cost of every method.",
-            columns=main_columns(comparison),
+            caption=f"{title_of(material)}: quality and cost of every method.",
+            columns=list(_columns(comparison)),
             notes=list(_notes(material)),
         )
     ]
+
+
+def _columns(comparison: Comparison) -> Iterator[FigureColumn]:
+    """Yield the main columns, with the number of all parameters beside that of the trained ones."""
+    for column in main_columns(comparison):
+        yield column
+        if column == PARAMETERS:
+            yield FigureColumn(key="total_params", title="All parameters", write=format_count)
 
 
 def figure_table(
@@ -35,7 +44,12 @@ def figure_table(
     best = {column.key: _best(comparison, column) for column in columns}
     rows = [
         [
-            Cell(text=row.label, details=_row_details(row), accent=material.colors[row.row]),
+            Cell(
+                text=row.label,
+                details=_row_details(row),
+                greyed=_not_comparable(material, row),
+                accent=material.colors[row.row],
+            ),
             *(_cell(material, row, column, best[column.key]) for column in columns),
         ]
         for row in comparison.rows
@@ -74,18 +88,27 @@ def _cell(material: Material, row: MethodRow, column: FigureColumn, best: str | 
     value = row.figures.get(column.key)
     if row.floor and not column.is_score and not value:
         return Cell(text=UNKNOWN)
-    return Cell(text=column.write(value), details=list(_details(material, row, column)), best=best == row.row)
+    details, reference = list(_details(row, column)), _reference(material, row, column)
+    if describe_not_comparable(material, row):
+        return Cell(text=column.write(value), details=details, greyed=reference, best=best == row.row)
+    return Cell(text=column.write(value), details=[*details, *reference], best=best == row.row)
 
 
-def _details(material: Material, row: MethodRow, column: FigureColumn) -> Iterator[str]:
-    interval, references = row.intervals.get(column.key), material.study.references
+def _not_comparable(material: Material, row: MethodRow) -> list[str]:
+    return [sentence] if (sentence := describe_not_comparable(material, row)) else []
+
+
+def _reference(material: Material, row: MethodRow, column: FigureColumn) -> list[str]:
+    value = reference_value(material, row.row, REFERENCE_KEYS.get(column.key, column.key))
+    return [] if value is None else [write_reference(material, column.write(value))]
+
+
+def _details(row: MethodRow, column: FigureColumn) -> Iterator[str]:
+    interval = row.intervals.get(column.key)
     if interval is not None and interval.known:
         yield f"{format_interval(interval)}"
     if column.is_score and column.key in row.spreads:
         yield f"± {format_score(row.spreads[column.key])}"
-    reference = (references.rows.get(row.row, {}) if references else {}).get(REFERENCE_KEYS.get(column.key, column.key))
-    if reference is not None:
-        yield f"ref. {column.write(reference)}"
 
 
 def _notes(material: Material) -> Iterator[str]:
@@ -93,8 +116,9 @@ def _notes(material: Material) -> Iterator[str]:
     comparison, references = material.comparison, material.study.references
     yield "↑: higher is better; ↓: lower is better. The best value of a column is marked. 1 MB = 10⁶ bytes."
     scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
-    if scopes:
-        yield f"Small figures below a score: 95 % interval {'; '.join(sorted(scopes))}."
+    longest = [scope for scope in scopes if not any(other != scope and other.startswith(scope) for other in scopes)]
+    if longest:  # where a row without seeds is among others, its scope is the beginning of theirs
+        yield f"Small figures below a score: 95 % interval {'; '.join(sorted(longest))}."
     if comparison.several_seeds:
         yield "± is the standard deviation over seeds."
     notes = {comparison.scores[name].note for name in main_scores(comparison)}
@@ -102,6 +126,8 @@ def _notes(material: Material) -> Iterator[str]:
     if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
         yield "Peak GPU memory: the most bytes allocated at once in training, including the model."
     if references is not None:
+        if any(describe_not_comparable(material, row) for row in comparison.rows):
+            yield "Grey: a reference that is not comparable, since these settings are not those of the study's file."
         yield f"ref.: reference values ({references.source}). Differences in their protocol:"
         yield from references.differences
         others = [row for row in references.rows if comparison.row(row) is None]

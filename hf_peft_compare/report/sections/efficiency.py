@@ -12,6 +12,7 @@ from hf_peft_compare.report.sections.comparison import figure_table
 from hf_peft_compare.utils.formatting import format_count, format_megabytes, format_seconds
 
 PROMPT_TOKENS = "prompt_tokens_per_example"
+AFTER_TRAINING = "allocated_after_training_bytes"  # unknown in older records
 
 
 def render_efficiency(material: Material) -> list[Block]:
@@ -92,6 +93,7 @@ def _memory_table(material: Material) -> Block:
         "baseline_bytes": "Baseline",
         "train_peak_allocated_bytes": "Train, allocated",
         "train_peak_reserved_bytes": "Train, reserved",
+        AFTER_TRAINING: "After training, allocated",
         "evaluation_peak_allocated_bytes": "Evaluation, allocated",
         "evaluation_peak_reserved_bytes": "Evaluation, reserved",
     }
@@ -100,6 +102,7 @@ def _memory_table(material: Material) -> Block:
     columns = [
         FigureColumn(key=key, title=title, write=format_megabytes)
         for key, title in ({**titles, **resident} if cuda else resident).items()
+        if key != AFTER_TRAINING or any(key in row.figures for row in material.comparison.rows)
     ]
     about = (
         "GPU peaks are measured above the baseline, the memory allocated before the run loaded anything."

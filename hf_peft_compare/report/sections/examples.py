@@ -10,10 +10,12 @@ from hf_peft_compare.comparison.example_scores import example_values
 from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
 from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
+from hf_peft_compare.report.pictures import embed_picture
 from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EXAMPLES = 5_000  # in the search; with the answers of 50 runs the page is about 20 MB
+MOST_PICTURES = 60  # in the search, of the first examples: about 1 MB
 LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 
 
@@ -73,6 +75,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
         source=str(first.get("source") or ""),
         reference=str(first.get("reference") or ""),
         answers=answers,
+        picture=embed_picture(material.comparison.finished_rows[0].record, first),
     )
 
 
@@ -93,6 +96,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
             "ids": [_clean(key, 200) for key in ids],
             "sources": [_clean(by_id[key].get("source"), LONGEST_SOURCE) for key in ids],
             "references": [_clean(by_id[key].get("reference"), LONGEST_ANSWER) for key in ids],
+            "pictures": [embed_picture(shown[0].record, by_id[key]) for key in ids[:MOST_PICTURES]],
         },
         "runs": [
             {"row": place, "seed": run.seed, **_answers(material, material.predictions[run.run], ids)}

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.config import grids
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.heat_maps import DIFFERENCE, heat_map_chart
+from hf_peft_compare.report.references import describe_not_comparable, reference_value
 from hf_peft_compare.utils.formatting import format_difference, format_score
 
 
@@ -21,7 +23,8 @@ class Grid:
     Args:
         values: {key: its values}.
         cells: {row: {key: value}}; the last key's values vary fastest.
-        ours, theirs: {row: score}, for the rows with a score.
+        ours, theirs: {row: score}, for the rows with a score; theirs only if it is comparable.
+        best_epochs: {row: the epoch whose state was kept}, if it is the same for all seeds.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Grid:
     cells: Mapping[str, Mapping[str, Any]]
     ours: Mapping[str, float]
     theirs: Mapping[str, float]
+    best_epochs: Mapping[str, float]
 
     @property
     def differences(self) -> dict[str, float]:
@@ -46,19 +50,26 @@ def render_grids(material: Material) -> list[Block]:
 
 
 def _grid(material: Material, name: str, values: Mapping[str, Sequence[object]]) -> Grid:
-    comparison, references = material.comparison, material.study.references
+    comparison = material.comparison
     score, cells = ranking_column(comparison).key, grids.cells(name, values)
     rows = [row for row in comparison.finished_rows if row.row in cells]
     ours = {row.row: row.figures.get(score, math.nan) for row in rows}
-    theirs = {row: (references.rows if references else {}).get(row, {}).get(score, math.nan) for row in cells}
+    changed = {row.row for row in rows if describe_not_comparable(material, row)}
+    theirs = {row: reference_value(material, row, score) for row in cells if row not in changed}
     return Grid(
         name=name,
         title=next((row.record.card.title for row in rows if row.record), name),
         values=values,
         cells=cells,
         ours={row: value for row, value in ours.items() if math.isfinite(value)},
-        theirs={row: value for row, value in theirs.items() if math.isfinite(value)},
+        theirs={row: value for row, value in theirs.items() if value is not None and math.isfinite(value)},
+        best_epochs={row.row: epochs[0] for row in rows if len(set(epochs := _best_epochs(row))) == 1},
     )
+
+
+def _best_epochs(row: MethodRow) -> list[float]:
+    records = [run.record for run in row.finished_runs]
+    return [record.validation.best_epoch for record in records if record and record.validation]
 
 
 def _blocks(material: Material, grid: Grid) -> list[Block]:
@@ -67,6 +78,10 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
     table = (_matrix if len(grid.values) == 2 else _list)(grid, marked)
     title = f"{ranking_column(material.comparison).title} of {grid.title} over {' × '.join(grid.values)}"
     notes = ["Marked: the best score of the grid. Other sections have the intervals and tests."]
+    if grid.best_epochs:
+        notes.append("In parentheses: the epoch with the lowest validation loss, whose state was scored.")
+    if (number := len(grid.ours)) > 1:
+        notes.append(f"The best score was chosen as the best of {number}, so it is likely too good.")
     if grid.theirs:
         notes.append("Small: the reference value, and our score minus the reference value.")
     columns, rows = table
@@ -98,7 +113,9 @@ def _list(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
 def _cell(grid: Grid, row: str, best: str) -> Cell:
     details = [f"ref. {format_score(grid.theirs[row])}"] if row in grid.theirs else []
     details += [format_difference(grid.differences[row])] if row in grid.differences else []
-    return Cell(text=format_score(grid.ours.get(row)), details=details, best=row == best)
+    epoch = grid.best_epochs.get(row)
+    text = format_score(grid.ours.get(row)) + (f" ({epoch:.3g})" if epoch is not None else "")
+    return Cell(text=text, details=details, best=row == best)
 
 
 def _charts(grid: Grid, title: str) -> Charts:

@@ -54,6 +54,13 @@ def group_means(material: Material, row: MethodRow, score: str) -> dict[str, flo
     return {group: sum(found) / len(found) for group, found in values.items()}
 
 
+def group_size(material: Material, group: str) -> int:
+    """Return the number of test examples of a group."""
+    runs = (run for row in material.comparison.finished_rows for run in row.finished_runs)
+    lines = next((found for run in runs if (found := material.predictions.get(run.run))), ())
+    return sum(str(line.get("group")) == group for line in lines)
+
+
 def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:
     """Return the rows with the best mean; an empty set if all are the same."""
     if len(set(means.values())) < 2:

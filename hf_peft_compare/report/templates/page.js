@@ -193,7 +193,10 @@
         run.answers[example], { accent: rows[row].accent, note: written(run.scores[example]) })]);
       return element("article", { className: "example" },
         element("h3", { dir: "auto", textContent: `Example ${examples.ids[example]}` }),
-        element("details", {}, element("summary", { textContent: "Source text" }),
+        ...(examples.pictures[example]
+          ? [element("img", { className: "picture", src: examples.pictures[example], alt: "" })] : []),
+        element("details", { open: Boolean(examples.pictures[example]) },
+          element("summary", { textContent: "Source text" }),
           element("p", { className: "long", dir: "auto", textContent: examples.sources[example] })),
         element("div", { className: "answers" },
           card("Reference", examples.references[example], { reference: true }), ...cards));

@@ -87,3 +87,39 @@ def test_without_predictions_no_interval_is_claimed() -> None:
     records, _ = make_study_runs(rows=("full", "lead"))
     analysis = words(records, {})
     assert "Not tested: Full fine-tuning (fewer than 2 examples)." in analysis and "95 % interval" not in analysis
+
+
+def prompts(*, other_template: bool = False) -> str:
+    """Return the analysis of zero-shot, one-shot and an expert prompt."""
+    records, predictions = {}, {}
+    for row, level in (("zero_shot", "zero_shot"), ("one_shot", "last_layers"), ("expert", "zero_shot")):
+        template = "{text}?" if other_template and row != "zero_shot" else "{text}"
+        lines = make_predictions(level, seed=len(row))
+        config = {**make_record(row).config, "method": {"name": row, "template": template}}
+        card = {"title": row.replace("_", "-").capitalize()}
+        nothing = {"trainable_params": 0, "total_params": 10}
+        records[f"{row}-seed0"] = make_record(row, config=config, card=card, parameters=nothing, predictions=lines)
+        predictions[f"{row}-seed0"] = lines
+    return words(records, predictions)
+
+
+def test_one_shot_and_the_persona_are_compared_with_zero_shot_with_intervals() -> None:
+    lines = prompts().splitlines()
+    one_shot = next(line for line in lines if line.startswith("One-shot against Zero-shot: +0."))
+    expert = next(line for line in lines if line.startswith("Expert against Zero-shot: "))
+    assert "95 % interval" in one_shot and one_shot.endswith("(significantly different).")
+    assert "95 % interval" in expert and expert.endswith("(not significantly different).")
+
+
+def test_other_templates_are_said_to_differ() -> None:
+    assert "their templates differ too" in prompts(other_template=True)
+    assert "their templates differ too" not in prompts()
+
+
+def test_each_group_names_its_best_row_and_how_many_examples_it_has() -> None:
+    records, predictions = make_study_runs(rows=("lead", "lora"))
+    for lines in predictions.values():
+        for place, line in enumerate(lines):
+            line["group"] = "number" if place < 10 else "color"
+    analysis = words(records, predictions)
+    assert "Of 10 examples of number, LoRA has 0." in analysis and "Of 30 examples of color, LoRA has 0." in analysis

@@ -18,6 +18,7 @@ def test_memory_is_none_without_cuda(monkeypatch):
         "train_peak_reserved_bytes": None,
         "evaluation_peak_allocated_bytes": None,
         "evaluation_peak_reserved_bytes": None,
+        "allocated_after_training_bytes": None,
     }
 
 
@@ -65,7 +66,19 @@ def test_peaks_are_above_the_baseline_and_of_their_own_phase(cuda):
         "train_peak_reserved_bytes": 2 * 900 - 100,
         "evaluation_peak_allocated_bytes": 2000 - 100,
         "evaluation_peak_reserved_bytes": 2 * 2000 - 100,
+        "allocated_after_training_bytes": None,
     }
+
+
+def test_what_is_left_when_training_ends_is_above_the_baseline_too(cuda):
+    memory = PeakCudaMemory()
+    memory.enter(TRAIN)
+    cuda.use(900)
+    cuda.use(350)
+    memory.on_train_end(None, None, None)
+    cuda.use(5000)
+    assert memory.results()["allocated_after_training_bytes"] == 350 - 100
+    assert memory.results()["train_peak_allocated_bytes"] == 900 - 100
 
 
 def test_a_checkpoint_keeps_the_peaks_until_now(cuda):
