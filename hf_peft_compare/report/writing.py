@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hf_peft_compare.comparison import compare
 from hf_peft_compare.comparison.example_scores import LOSS, Predictions
 from hf_peft_compare.records.record import RunRecord, write_record
-from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, write_predictions
+from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, STUDY_FILE, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
 from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
 from hf_peft_compare.report.charts.style import assign_colors, assign_markers
@@ -43,7 +43,7 @@ def write_report(
 
     Args:
         records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
-        study_file: the text of the study's file, which is shown; empty if there is none.
+        study_file: the text of the study's file, which is shown, and copied to `records/`; empty if there is none.
     """
     bundle_vega()  # in parallel to the rest
     material = replace(gather(study, records, predictions), study_file=study_file)
@@ -76,6 +76,8 @@ def write_report(
     for name, text in results.items():
         write_text_atomically(folder / name, text)
     copy_records(records, predictions, folder / "records")
+    if study_file:
+        write_text_atomically(folder / "records" / STUDY_FILE, study_file)
     return folder / "index.html"
 
 

@@ -12,6 +12,7 @@ from hf_peft_compare.report import write_report
 def test_file_and_command_stand_in_every_page(tmp_path: Path) -> None:
     text = "name: tiny-study\nmethods: {lora: {r: 4}}\n"
     folder = write_report(Study(), *make_study_runs(), tmp_path, study_file=text).parent  # type: ignore[arg-type]
+    assert (folder / "records" / "study.yaml").read_text(encoding="utf-8") == text
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "hf-peft-compare run tiny-study.yaml" in page
     assert f'<details class="folded"><summary dir="auto">tiny-study.yaml</summary><pre dir="auto">{text}' in page
