@@ -81,6 +81,7 @@ def _study_of_model(options: argparse.Namespace) -> dict[str, object]:
         "model_name_or_path": options.study,
         "max_length": length,
         "methods": list(options.method or METHODS),
+        "seeds": [0],
         "tune": None,
         "training": {"train_batch_size": batch, "eval_batch_size": batch},
         "generation": {"max_new_tokens": max(min(64, length // 4), 1)},

@@ -25,13 +25,13 @@ def test_the_total_is_that_of_all_seeds_and_trials(tiny_study):
 
 
 def test_minutes_are_minutes_whatever_a_trial_takes(tiny_study):
-    plan = plan_whole_study(tiny_study("tune={budget: 30 minutes}"), ["lora"], device="h200")
+    plan = plan_whole_study(tiny_study("seeds=[0]", "tune={budget: 30 minutes}"), ["lora"], device="h200")
     assert plan.tuning["lora"].seconds == 1800 and plan.tuning["lora"].num_trials is None
     assert "1 run and the tuning of 1 row (30 min)" in str(plan)
 
 
 def test_without_tuning_only_runs_cost(tiny_study):
-    plan = plan_whole_study(tiny_study("tune=null"), ["lora"], device="h200")
+    plan = plan_whole_study(tiny_study("seeds=[0]", "tune=null"), ["lora"], device="h200")
     assert plan.tuning == {} and plan.total_seconds == plan.runs[0].total_seconds
 
 
