@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import datasets
-import pyarrow.compute
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.completions import DoesNotFit
 
 CUT = "cut"  # the column that tells whether a row's text was truncated
-LEFT_OUT: Features = {"input_ids": [], "num_completion_tokens": 0}  # in the place of a row that does not fit
+LEFT_OUT = "left_out"  # the column that tells whether a row does not fit; such a row has no tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +36,11 @@ class Encoder:
             row = self.features(example)
         except DoesNotFit as error:
             if self.may_drop:
-                return {**LEFT_OUT, CUT: False}
+                return {"input_ids": [], "num_completion_tokens": 0, CUT: False, LEFT_OUT: True}
             raise UserError(f"{self.split} rows are never left out: {error}") from None
         full = len(row["input_ids"]) >= self.max_length
         cut = full and len(self.encode(example, self.max_length + 1)["input_ids"]) > self.max_length
-        return {**row, CUT: cut}
+        return {**row, CUT: cut, LEFT_OUT: False}
 
     def features(self, example: Example) -> Features:
         """Return the features of an example; raise DoesNotFit if it does not fit."""
@@ -58,8 +57,8 @@ def rows_that_fit(
     """
     if not encoder.may_drop or not len(tokens):
         return None
-    sizes = pyarrow.compute.list_value_length(tokens.data.column("input_ids")).to_pylist()
-    left_out = [row for row, size in enumerate(sizes) if size == 0]
+    flags = tokens[LEFT_OUT][:]
+    left_out = [row for row, flag in enumerate(flags) if flag]
     if not left_out:
         return None
     if len(left_out) > max_share * len(tokens):
@@ -72,9 +71,14 @@ def rows_that_fit(
                 f"max_dropped_share ({max_share:g}) allows to leave out; for example, {error} Or raise "
                 f"max_dropped_share."
             ) from None
-    return [row for row, size in enumerate(sizes) if size > 0]
+    return [row for row, flag in enumerate(flags) if not flag]
 
 
 def count_cut(tokens: datasets.Dataset) -> int:
     """Return the number of rows whose text was truncated."""
-    return sum(tokens[CUT][:]) if CUT in tokens.column_names else 0
+    return sum(tokens[CUT][:]) if len(tokens) else 0
+
+
+def features_alone(tokens: datasets.Dataset) -> datasets.Dataset:
+    """Return the rows without the columns that are not features."""
+    return tokens.remove_columns([name for name in (CUT, LEFT_OUT) if name in tokens.column_names])

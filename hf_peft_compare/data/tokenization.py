@@ -21,7 +21,7 @@ import transformers
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
-from hf_peft_compare.data.fitting import CUT, Encoder, count_cut, rows_that_fit
+from hf_peft_compare.data.fitting import CUT, LEFT_OUT, Encoder, count_cut, features_alone, rows_that_fit
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
@@ -110,7 +110,7 @@ def tokenize_splits(
         tokens, notes = _keep(tokens, paths)
     num_cut = {name: count_cut(split) for name, split in tokens.items() if name != CANDIDATES}
     num_cut["test"] = num_cut.pop(PROMPTS, num_cut["test"])
-    tokens = {name: split.remove_columns(CUT) if CUT in split.column_names else split for name, split in tokens.items()}
+    tokens = {name: features_alone(split) for name, split in tokens.items()}
     tokens |= {name: tokens[name].select(rows) for name, rows in kept.items() if rows is not None}
     num_dropped = {name: len(texts[name]) - len(rows) for name, rows in kept.items() if rows is not None}
     prompts, candidates = tokens.pop(PROMPTS, []), tokens.pop(CANDIDATES, [])
@@ -185,7 +185,7 @@ def _paths(
     shared = {
         "format": [form.key, source_of(config, form)],
         "tokenizer": _hash_tokenizer(tokenizer),
-        "columns": [CUT],
+        "columns": [CUT, LEFT_OUT],
         "versions": [transformers.__version__, tokenizers.__version__],
     }
     parts = {name: [text, config.max_text_length] for name, text in fingerprint(texts).items()}

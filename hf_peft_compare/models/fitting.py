@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import StudyProtocol
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NUM_NAMED = 3  # tensors in an error
+NUM_SAMPLED, MAX_UNKNOWN = 100, 0.9  # texts, and the largest share of their tokens that may be unknown
 POOLER = "pooler"  # on top of an encoder, as a head is; masked language models are saved without it
 
 
@@ -83,6 +85,19 @@ def check_vocabulary(name: str, tokenizer: Any, base: PreTrainedModel | None = N
         raise UserError(
             f"the tokenizer of {name} has tokens up to number {largest:,}, but the model has embeddings of "
             f"{size:,} tokens. They do not belong together: set tokenizer_name_or_path to the model's own tokenizer."
+        )
+
+
+def check_known(name: str, tokenizer: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError if the tokenizer does not know nearly all tokens of the first rows, as of another language."""
+    unknown, others = tokenizer.unk_token_id, set(tokenizer.all_special_ids)
+    tokens = [token for row in islice(rows, NUM_SAMPLED) for token in row["input_ids"]]
+    num_unknown = tokens.count(unknown)
+    num_known = sum(token not in others for token in tokens)
+    if unknown is not None and num_unknown > MAX_UNKNOWN * (num_known + num_unknown):
+        raise UserError(
+            f"{num_unknown:,} of {num_known + num_unknown:,} tokens of the texts are unknown to the tokenizer of "
+            f"{name}. Choose a model for the language and spelling of the texts, or set tokenizer_name_or_path."
         )
 
 

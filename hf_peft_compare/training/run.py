@@ -186,6 +186,9 @@ def _adapt(
 
 def _place(run: Run, built: RunComponents) -> None:
     """Move the model, or this process's shard of it, to the device; the Trainer shards a model that is trained."""
+    drops = any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in built.model.modules())
+    if run.config.method_type.trains and drops and process_state().num_processes > 1:
+        run.note("Each process drew dropout of its own, so one process does not give the same losses.")
     if not asks_for_sharding():
         built.model.to(built.arguments.device)
         return

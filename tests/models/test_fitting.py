@@ -5,9 +5,13 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.models.fitting import check_vocabulary
+from hf_peft_compare.models.fitting import check_known, check_vocabulary
 from hf_peft_compare.models.loading import base_on_meta, check_weights, load_base, load_tokenizer
 from hf_peft_compare.orchestration.preflight import check
 
@@ -87,3 +91,13 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_study):
     base.set_input_embeddings(torch.nn.Embedding(len(tokenizer) - 1, 4, device="meta"))
     with pytest.raises(UserError, match="set tokenizer_name_or_path to the model's own tokenizer"):
         check_vocabulary("it", tokenizer, base)
+
+
+def test_texts_of_unknown_words_are_refused():
+    words = Tokenizer(WordLevel({"[UNK]": 0, "the": 1, "fox": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")
+    known, unknown = tokenizer("the fox"), tokenizer("le renard et loup")
+    check_known("it", tokenizer, [known, unknown])
+    with pytest.raises(UserError, match="4 of 4 tokens of the texts are unknown to the tokenizer of it"):
+        check_known("it", tokenizer, [unknown])
