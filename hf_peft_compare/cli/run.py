@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     add_rows(run)
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
+    run.add_argument("--no-tune", action="store_true", help="do not search for learning rates that nobody has set")
     run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
     run.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
     run.add_argument("--one-run-per-gpu", action="store_true", help="run in parallel, one run per GPU")
@@ -32,7 +33,7 @@ def add(commands: Commands) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run all methods and seeds of a study, then print its table and write its report."""
-    study = load_study(options.study, options.set)
+    study = load_study(options.study, [*options.set, *(["tune=null"] if options.no_tune else [])])
     if options.dry_run:
         from hf_peft_compare.orchestration.jobs import jobs_of
 
