@@ -12,6 +12,7 @@ from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_stu
 from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def run_command(options: argparse.Namespace) -> int:
     if options.dry_run:
         from hf_peft_compare.orchestration.jobs import jobs_of
 
+        if sentence := describe_shared_rate(study):
+            print(sentence)
         return _print_configs(jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed))
     from hf_peft_compare.api import run_study
 
