@@ -49,8 +49,8 @@ def _how(rows: Tuned) -> str:
     if all(trial.steps is None for _, tuning in rows for trial in tuning.trials):
         return ""
     return (
-        " Trials are shorter than a run, each with its own full schedule; the selected rate is what the longest suggest "
-        "for the steps of a run, and need not be one of theirs."
+        " Trials are shorter than a run, each with its own full schedule; the selected rate is what the longest "
+        "suggest for the steps of a run, and need not be one of theirs."
     )
 
 
