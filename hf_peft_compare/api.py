@@ -32,7 +32,7 @@ def compare(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 3,
-    tune: str | Mapping[str, object] | None = None,
+    tune: str | Mapping[str, object] | None = "auto",
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
@@ -53,7 +53,8 @@ def compare(
         methods: names, {row: settings}, configs of peft, and Methods of your own. A Method that child processes cannot
             import, such as one of a notebook, is sent to them by cloudpickle, in a file below `output_dir`.
         seeds: their number, or the seeds.
-        tune: the budget of each method, e.g. "8 trials" or "30 minutes"; None: the settings are as given.
+        tune: "auto": find a learning rate for each trained method that has none given; or the budget of each method,
+            e.g. "8 trials" or "30 minutes"; None: the settings are as given.
         training: settings of `hf_peft_compare.config.schema.TrainingConfig`, for all methods.
         output_dir: the study's folder, whose name is the study's.
         settings: any further key of a study file, e.g. {"num_test_samples": 500, "max_length": 256}.
@@ -89,7 +90,7 @@ def plan(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 3,
-    tune: str | Mapping[str, object] | None = None,
+    tune: str | Mapping[str, object] | None = "auto",
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
@@ -126,7 +127,7 @@ def doctor(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 3,
-    tune: str | Mapping[str, object] | None = None,
+    tune: str | Mapping[str, object] | None = "auto",
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
@@ -167,7 +168,7 @@ def make_study(
     methods: Methods,
     *,
     seeds: int | Sequence[int] = 3,
-    tune: str | Mapping[str, object] | None = None,
+    tune: str | Mapping[str, object] | None = "auto",
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
@@ -211,12 +212,18 @@ def _make_study(
         "model_name_or_path": save_model(model, folder),
         "methods": rows,
         "seeds": _seeds(seeds),
-        **({} if tune is None else {"tune": {"budget": tune} if isinstance(tune, str) else dict(tune)}),
+        "tune": _tune(tune),
         **({} if training is None else {"training": dict(training)}),
         **({"plugins": plugins} if plugins else {}),
         **(settings or {}),
     }
     return Study.from_dict({**tree, "task": with_labels(tree["task"], data, tree)})
+
+
+def _tune(tune: str | Mapping[str, object] | None) -> str | dict[str, object] | None:
+    if isinstance(tune, str):
+        return tune if tune == "auto" else {"budget": tune}
+    return None if tune is None else dict(tune)
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -161,6 +161,7 @@ def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
             "training": {"num_train_epochs": 2, "train_batch_size": 8, "eval_batch_size": 8, "logging_steps": 1},
             "generation": {"max_new_tokens": 8},
             "costs": False,
+            "tune": None,
         }
         path = tmp_path / "tiny.yaml"
         path.write_text(yaml.safe_dump(merge(study, keys), sort_keys=False))

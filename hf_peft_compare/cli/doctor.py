@@ -7,6 +7,7 @@ import json
 
 from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
 from hf_peft_compare.utils.quiet import quiet, stdout_for_the_answer
 
@@ -27,9 +28,12 @@ def doctor_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.api import examine_rows
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
+    study = load_study(options.study, options.set)
+    if not options.json and (sentence := describe_shared_rate(study)):
+        print(sentence)
     examinations = []
     with stdout_for_the_answer(options.json):
-        for examination in examine_rows(load_study(options.study, options.set), rows=options.method):
+        for examination in examine_rows(study, rows=options.method):
             examinations.append(examination)
             if not options.json:
                 print(render_examination(examination), flush=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, positive
 from hf_peft_compare.config.loading import is_study, load_study
+from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import OK, UserError
 from hf_peft_compare.core.registry import get_task
@@ -51,6 +52,8 @@ def plan_command(options: argparse.Namespace) -> int:
             accelerate_config=options.accelerate_config,
         )
         text = json.dumps(plan.as_json(), indent=1) + "\n" if options.json else str(plan)
+        if not options.json and (sentence := describe_shared_rate(study)):
+            text = f"{sentence}\n{text}"
     print(text, end="")
     return OK
 

@@ -12,6 +12,7 @@ from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_stu
 from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def add(commands: Commands) -> None:
     add_rows(run)
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")
+    run.add_argument("--no-tune", action="store_true", help="do not search for learning rates that nobody has set")
     run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
     run.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
     run.add_argument("--one-run-per-gpu", action="store_true", help="run in parallel, one run per GPU")
@@ -32,10 +34,12 @@ def add(commands: Commands) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run all methods and seeds of a study, then print its table and write its report."""
-    study = load_study(options.study, options.set)
+    study = load_study(options.study, [*options.set, *(["tune=null"] if options.no_tune else [])])
     if options.dry_run:
         from hf_peft_compare.orchestration.jobs import jobs_of
 
+        if sentence := describe_shared_rate(study):
+            print(sentence)
         return _print_configs(jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed))
     from hf_peft_compare.api import run_study
 

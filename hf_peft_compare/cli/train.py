@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, add_command, add_study
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.schema import Tune
 from hf_peft_compare.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def train_command(options: argparse.Namespace) -> int:
 
     study = load_study(options.study, options.set)
     job = jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
-    if study.config.tune is not None:
+    if isinstance(study.config.tune, Tune):  # one run compares nothing, so "auto" searches nothing
         from hf_peft_compare.orchestration.tuning import tuned_jobs
 
         (job,) = tuned_jobs(study, [job], _refuse_trials)

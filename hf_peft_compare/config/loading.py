@@ -12,7 +12,7 @@ import yaml
 
 from hf_peft_compare.config import grids
 from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested
-from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, local_path, method_name
+from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, Tune, local_path, method_name
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError, unknown
@@ -227,7 +227,7 @@ def _check_study(config: StudyConfig) -> None:
     get_task(config.task["name"])
     if not config.methods:
         raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
-    if config.tune is not None and not re.fullmatch(r"[1-9]\d* (trial|minute)s?", config.tune.budget):
+    if isinstance(config.tune, Tune) and not re.fullmatch(r"[1-9]\d* (trial|minute)s?", config.tune.budget):
         raise UserError(
             f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."
         )

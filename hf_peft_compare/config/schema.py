@@ -175,6 +175,8 @@ class StudyConfig(StudyProtocol):
         seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.
         smallest_difference: the smallest difference in the ranking score that matters, which the verdict judges the
             study's size by; None: .02, and for a loss 2 % of the best row's.
+        tune: "auto": find a learning rate for each trained row for which the study sets none; a budget and ranges: tune
+            every row by them; None: no tuning.
         plugins: modules with custom methods, tasks or metrics, which must be loaded before the study (`--plugin`).
     """
 
@@ -184,7 +186,7 @@ class StudyConfig(StudyProtocol):
     methods: dict[str, Tree]
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     smallest_difference: PositiveFloat | None = None
-    tune: Tune | None = None
+    tune: Tune | Literal["auto"] | None = "auto"
     plugins: list[str] = field(default_factory=list)
     references: References | None = None
 

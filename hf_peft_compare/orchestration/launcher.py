@@ -25,6 +25,7 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
+from hf_peft_compare.orchestration.rate_search import Sizes
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
@@ -48,12 +49,14 @@ def run_jobs(
     one_run_per_gpu: bool = False,
     accelerate_config: Path | None = None,
     check: bool = True,
+    check_too: Sequence[RunConfig] = (),
     on_event: OnEvent = lambda job, message: None,
 ) -> dict[str, str]:
     """Run all jobs that are not finished yet.
 
     Args:
         check: validate the input and plan first; not needed for tuning trials of rows that were already checked.
+        check_too: runs to check with them; of rows among the jobs, the jobs are checked.
         num_processes: processes per run; None: one per GPU, or one.
         one_run_per_gpu: run as many jobs in parallel as there are GPUs, one process each.
         accelerate_config: config file for `accelerate launch` with several processes; None: each holds the whole model.
@@ -77,7 +80,7 @@ def run_jobs(
     if one_run_per_gpu:
         num_processes = 1
     study_folder = waiting[0].study_folder
-    configs = [job.config for job in waiting]
+    configs = [*check_too, *(job.config for job in waiting)]
     num_gpus, processes, plans = _in_child(context, _check_in_child, configs, num_processes, study_folder, check)
     if accelerate_config is not None and processes < 2:
         raise UserError(
@@ -233,6 +236,25 @@ def _check_in_child(
         num_processes = most_processes(configs, num_gpus)
     plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if check else {}
     return num_gpus, num_processes, plans
+
+
+def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
+    """Return the sizes of the train and validation splits of rows, counted in a child process.
+
+    Raises:
+        UserError: a split cannot be loaded.
+    """
+    return _in_child(_context(), _count_in_child, configs)
+
+
+def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
+    from hf_peft_compare.data.splits import load_examples
+
+    by_size = {config.num_train_samples: config for config in configs}  # rows share their data except for this
+    splits = {size: load_examples(config) for size, config in by_size.items()}
+    counts = {size: {name: len(split) for name, split in found.items()} for size, found in splits.items()}
+    found = {config.row: counts[config.num_train_samples] for config in configs}
+    return {row: Sizes(train=count["train"], validation=count["validation"]) for row, count in found.items()}
 
 
 def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
-from hf_peft_compare.orchestration.launcher import run_jobs
+from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
+from hf_peft_compare.orchestration.rate_search import rated_jobs
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.utils.files import write_text_atomically
 
@@ -51,7 +52,9 @@ def do_study(
             accelerate_config=config,
             on_event=on_event,
         )
-        if study.config.tune is not None:
+        if study.config.tune == "auto":
+            jobs = rated_jobs(study, jobs, launch, count_examples)
+        elif study.config.tune is not None:
             from hf_peft_compare.orchestration.tuning import tuned_jobs
 
             jobs = tuned_jobs(study, jobs, launch)

@@ -24,10 +24,9 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.orchestration.jobs import Job, unfinished
 from hf_peft_compare.records.record import RunRecord, read_record
-from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 
-TUNING_FOLDER = "tuning"  # in a study's folder, next to its runs
 LEARNING_RATE = "training.learning_rate"
 EDGE_SHARE = 0.1  # of a range's length on its own scale; an optimum may lie beyond a bound this near to the best
 WIDENED = 10  # factor by which a range is extended, once
@@ -170,7 +169,7 @@ def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job
 def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, Tuning]:
     """Tune every row that trains, one trial of each at a time; return {row: its trials and the best settings}."""
     tune = study.config.tune
-    assert tune is not None
+    assert isinstance(tune, Tune)
     firsts: dict[str, Job] = {}
     for job in jobs:
         firsts.setdefault(job.config.row, job)
@@ -194,7 +193,7 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     learning rate that a row sets is the starting point of its tuning.
     """
     tune = study.config.tune
-    assert tune is not None
+    assert isinstance(tune, Tune)
     config, origins = study.resolve(row=row, seed=tune.seed)
     method = config.method_type
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}

@@ -13,6 +13,7 @@ from hf_peft_compare.utils.files import write_text_atomically
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 MODEL_FOLDER = "model"
+TUNING_FOLDER = "tuning"  # in the study's folder, next to its runs
 TRUNK_CACHE_FOLDER = "cache/trunk"  # in the study's folder, next to its runs
 CHECKPOINTS_FOLDER = "checkpoints"
 LOG_FILE = "log.txt"

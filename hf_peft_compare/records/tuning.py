@@ -35,6 +35,7 @@ class Trial:
         validation_losses: those of all evaluations, in order.
         seconds: of loading, training and validation.
         error: why the trial failed; None if it did not.
+        steps: optimizer steps, where trials differ in them; None: as many as a run of the row.
     """
 
     settings: dict[str, Any]
@@ -42,6 +43,7 @@ class Trial:
     validation_losses: list[float]
     seconds: float
     error: str | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -52,7 +54,8 @@ class Tuning:
         budget: the trials or minutes per row, in words.
         space: {dotted key: range or choices}, from the study or the method.
         widened: the range in which the learning rate was searched beyond its own; None: it was not widened.
-        best_settings: those of the trial with the lowest validation loss.
+        best_settings: those of the trial with the lowest validation loss; of `tune: auto`, the rate that its trials
+            suggest for the whole training, which need not be one of theirs.
         at_edge: whether the best learning rate is at the edge of all values tried.
         seconds: of all trials.
     """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.records.tuning import SearchRange, Tuning
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Paragraph, Section, Table
-from hf_peft_compare.report.charts.learning_rates import learning_rate_chart
+from hf_peft_compare.report.charts.learning_rates import best_of_longest, learning_rate_chart
 from hf_peft_compare.utils.formatting import format_count, format_score, format_seconds, format_significant
 
 RATE = "training.learning_rate"
@@ -22,8 +22,8 @@ def render_tuning(material: Material) -> list[Block]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            text=f"Every trained method was tuned with a budget of {rows[0][1].budget}, over its own ranges. "
-            "Settings are selected by validation loss; the test split was scored once, afterwards."
+            text=f"{_who(material, rows)} tuned with a budget of {rows[0][1].budget}, over its own ranges. "
+            f"Settings are selected by validation loss; the test split was scored once, afterwards.{_how(rows)}"
         )
     ]
     points = {row.row: found for row, tuning in rows if (found := _points(tuning))}
@@ -31,18 +31,36 @@ def render_tuning(material: Material) -> list[Block]:
         drawn = [row for row, _ in rows if row.row in points]
         alt = f"Best validation loss over the learning rate of {', '.join(row.label for row, _ in rows)}"
         spec = learning_rate_chart(material, drawn, points, description=alt)
-        caption = "Best validation loss of each trial. Ring: the selected trial."
+        caption = (
+            "Best validation loss of each trial; lines connect trials of as many steps. Ring: the best of the longest."
+        )
         blocks.append(Charts(charts=[Chart(name="learning_rates", alt=alt, spec=spec)], caption=caption))
     return [*blocks, _table(material, rows)]
+
+
+def _who(material: Material, rows: Tuned) -> str:
+    tuned = {row.row for row, _ in rows}
+    whole = all(row.floor or row.row in tuned for row in material.comparison.rows)
+    return "Every trained method was" if whole else f"{', '.join(row.label for row, _ in rows)}: each was"
+
+
+def _how(rows: Tuned) -> str:
+    """Return how short trials lead to a rate; empty if all trials are as long as a run."""
+    if all(trial.steps is None for _, tuning in rows for trial in tuning.trials):
+        return ""
+    return (
+        " Trials are shorter than a run, each with its own full schedule; the selected rate is what the longest "
+        "suggest for the steps of a run, and need not be one of theirs."
+    )
 
 
 def _tuning(row: MethodRow) -> Tuning | None:
     return next((run.record.tuning for run in row.runs if run.record and run.record.tuning), None)
 
 
-def _points(tuning: Tuning) -> list[tuple[float, float]]:
-    found = [(trial.settings.get(RATE), trial.validation_loss) for trial in tuning.trials]
-    return [(rate, loss) for rate, loss in found if rate and loss is not None and math.isfinite(loss)]
+def _points(tuning: Tuning) -> list[tuple[float, float, int]]:
+    found = [(trial.settings.get(RATE), trial.validation_loss, trial.steps or 0) for trial in tuning.trials]
+    return [(rate, loss, steps) for rate, loss, steps in found if rate and loss is not None and math.isfinite(loss)]
 
 
 def _table(material: Material, rows: Tuned) -> Table:
@@ -63,7 +81,7 @@ def _cells(row: MethodRow, tuning: Tuning, colors: Mapping[str, str]) -> list[Ce
         format_count(len(tuning.trials) - len(losses)),
         format_seconds(tuning.seconds),
         format_seconds(row.figures.get("train_seconds")),
-        format_score(min(losses, default=None)),
+        format_score(best_of_longest(points)[1] if (points := _points(tuning)) else min(losses, default=None)),
         ", ".join(f"{_short(key)} {_value(value)}" for key, value in tuning.best_settings.items()),
         _range(tuning),
     ]

@@ -68,6 +68,17 @@ def test_the_curve_is_drawn_and_failed_trials_have_no_point() -> None:
     ]
 
 
+def test_trials_of_different_lengths_are_not_connected_and_the_ring_is_around_the_best_of_the_longest() -> None:
+    trials = [{**trial(2e-4, 1.0), "steps": 10}, {**trial(1e-3, 2.5), "steps": 40}, {**trial(2e-3, 2.4), "steps": 40}]
+    found = blocks(lora=tuning(trials=trials))
+    (charts,) = (block for block in found if isinstance(block, Charts))
+    spec = charts.charts[0].spec
+    assert spec["layer"][0]["encoding"]["detail"] == {"field": "steps"}
+    assert [point["rate"] for point in spec["data"]["values"] if point["chosen"]] == [2e-3]
+    assert "Trials are shorter than a run" in found[0].text
+    assert table(lora=tuning(trials=trials)).rows[0][5].text == "2.400"
+
+
 def test_without_tuning_there_is_no_section() -> None:
     assert blocks(lora=None) == []
 

@@ -1,0 +1,266 @@
+"""`tune: auto`: find a learning rate for every trained row that nobody has given one, on validation loss.
+
+A search costs at most one and a half times the row's own training, counted in forward passes of an example (a train
+step costs three). All trials of a stage have the same number of steps and their own full schedule:
+
+1. Bracket: trials of a twelfth of the steps, started at the method's default and one half order of magnitude to each
+   side. While the best lies at the edge of what was tried, the range goes on there.
+2. Refine: three longer trials around the best, in steps of a factor of two, with all that is left of the budget.
+
+The minimum of the parabola through those three, over the logarithm of the rate, is chosen. Short runs prefer higher
+rates than long ones: from a stage to a longer one rates shrink by the power .32 of the numbers of steps (Bjorck et al.
+2024, Scaling Optimal LR Across Token Horizons).
+
+Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
+the same trials again: those that have a record are read, not run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.orchestration.jobs import Job, unfinished
+from hf_peft_compare.records.record import RunRecord, read_record
+from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
+from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
+
+LEARNING_RATE = "training.learning_rate"
+COST = 1.5  # of a search, in trainings of the row
+TRAIN_COST = 3  # forward passes that a train step costs
+STEP = math.sqrt(10)  # between the rates of the bracket
+FINE_STEP = 2.0  # between the rates of the second stage
+MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 3
+HORIZON = 0.32  # the best rate falls with this power of the number of steps
+SEED = 20_011
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Numbers of examples of a row's train and validation split."""
+
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """A row's training in steps, and what its parts cost, in forward passes of one example."""
+
+    num_steps: int
+    step: int
+    evaluation: int
+    num_evaluations: int
+
+    @classmethod
+    def of(cls, config: RunConfig, sizes: Sizes) -> Costs:
+        """Return the costs of a row's own training."""
+        training = config.training
+        per_epoch = math.ceil(sizes.train / training.train_batch_size)
+        steps = training.max_steps if training.max_steps > 0 else math.ceil(per_epoch * training.num_train_epochs)
+        between = per_epoch if training.eval_strategy == "epoch" else training.eval_steps
+        return cls(
+            num_steps=max(steps, 1),
+            step=TRAIN_COST * min(training.train_batch_size, sizes.train),
+            evaluation=sizes.validation,
+            num_evaluations=max(steps // between, 1),
+        )
+
+    @property
+    def budget(self) -> float:
+        """The most that a search may cost."""
+        return COST * (self.num_steps * self.step + self.num_evaluations * self.evaluation)
+
+    @property
+    def bracket_steps(self) -> int:
+        """The steps of a trial of the first stage: a twelfth of all, in short trainings at least twenty."""
+        return max(self.num_steps // 12, min(20, self.num_steps // 8), 1)
+
+    def of_trial(self, steps: int) -> float:
+        """Return the cost of a trial, which validates once, at its end."""
+        return steps * self.step + self.evaluation
+
+    def fine_steps(self, num_bracket: int) -> int:
+        """Return the steps that a trial of the second stage can have after so many trials of the first."""
+        left = self.budget - num_bracket * self.of_trial(self.bracket_steps) - NUM_FINE * self.evaluation
+        return min(int(left / (NUM_FINE * self.step)), self.num_steps)
+
+
+@dataclass
+class RateSearch:
+    """The trials of one row so far."""
+
+    base: Job
+    costs: Costs
+    seed: int
+    trials: list[Trial] = field(default_factory=list)
+    _bracket: dict[int, float] = field(default_factory=dict)  # {half orders of magnitude from the start: loss}
+    _fine: list[tuple[float, float]] = field(default_factory=list)  # (rate, loss)
+
+    def propose(self) -> Job | None:
+        """Return the job of the next trial; None: the search is over."""
+        place = self._next_place()
+        if place is not None:
+            return self._job(self._rate(place), self.costs.bracket_steps)
+        if self._fine_steps and len(self._fine) < NUM_FINE:
+            return self._job(self._fine_rates()[len(self._fine)], self._fine_steps)
+        return None
+
+    def add_result(self, job: Job, record: RunRecord | None) -> None:
+        """Add a trial's result; a failed trial is never the best."""
+        found = record.validation.best_loss if record is not None and record.validation else None
+        loss = found if found is not None and math.isfinite(found) else None
+        value = math.inf if loss is None else loss
+        rate, place = job.config.training.learning_rate, self._next_place()
+        if place is not None:
+            self._bracket[place] = value
+        else:
+            self._fine.append((rate, value))
+        self.trials.append(
+            Trial(
+                settings={LEARNING_RATE: rate},
+                validation_loss=loss,
+                validation_losses=[] if loss is None else [loss],
+                seconds=record.seconds.total if record else 0.0,
+                error=record.error if record else "no record",
+                steps=job.config.training.max_steps,
+            )
+        )
+
+    def result(self) -> Tuning | None:
+        """Return the rate found and its trials; None if every trial failed."""
+        if all(trial.validation_loss is None for trial in self.trials):
+            return None
+        rates = [trial.settings[LEARNING_RATE] for trial in self.trials]
+        return Tuning(
+            budget=f"{COST:g} × one training",
+            space={LEARNING_RATE: SearchRange(low=min(rates), high=max(rates))},
+            widened=None,
+            best_settings={LEARNING_RATE: self._best_rate()},
+            at_edge=self._best_place in (min(self._bracket), max(self._bracket)),
+            seconds=sum(trial.seconds for trial in self.trials),
+            trials=self.trials,
+        )
+
+    def _next_place(self) -> int | None:
+        """Return the next rate of the bracket; None: the best lies inside of it, or the budget allows no more."""
+        for place in (0, 1, -1):
+            if place not in self._bracket:
+                return place
+        enough_left = self.costs.fine_steps(len(self._bracket) + 1) >= self.costs.bracket_steps
+        if len(self._bracket) >= MAX_BRACKET or not enough_left:
+            return None
+        if self._best_place == max(self._bracket):
+            return self._best_place + 1
+        return self._best_place - 1 if self._best_place == min(self._bracket) else None
+
+    @property
+    def _best_place(self) -> int:
+        """The place with the lowest loss, of equal ones the lower rate: too high a rate is what makes trials fail."""
+        return min(self._bracket, key=lambda place: (self._bracket[place], place))
+
+    @property
+    def _fine_steps(self) -> int:
+        """The steps of a trial of the second stage; 0: there is too little left for longer trials."""
+        steps = self.costs.fine_steps(len(self._bracket))
+        return steps if 2 * steps >= 3 * self.costs.bracket_steps else 0
+
+    def _rate(self, place: int) -> float:
+        return self.base.config.training.learning_rate * STEP**place
+
+    def _fine_rates(self) -> list[float]:
+        middle = self._rate(self._best_place) * (self.costs.bracket_steps / self._fine_steps) ** HORIZON
+        return [middle, middle / FINE_STEP, middle * FINE_STEP]
+
+    def _best_rate(self) -> float:
+        """Return the rate for the whole training, rounded to three digits."""
+        finite = [(rate, loss) for rate, loss in self._fine if math.isfinite(loss)]
+        if finite:
+            rate, steps = _minimum(sorted(finite)), self._fine_steps
+        else:
+            rate, steps = self._rate(self._best_place), self.costs.bracket_steps
+        return float(f"{rate * (steps / self.costs.num_steps) ** HORIZON:.3g}")
+
+    def _job(self, rate: float, steps: int) -> Job:
+        config = self.base.config
+        rate = float(f"{rate:.3g}")
+        training = replace(
+            config.training, learning_rate=rate, max_steps=steps, eval_strategy="steps", eval_steps=steps
+        )
+        config = replace(config, training=training, seed=self.seed, trial=len(self.trials))
+        origins = {**self.base.origins, LEARNING_RATE: "trial"}
+        folder = self.base.folder.parent / TUNING_FOLDER / config.run
+        return Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
+
+
+def _minimum(points: Sequence[tuple[float, float]]) -> float:
+    """Return the rate at the minimum of the parabola through three points over log rate, not beyond the outer ones.
+
+    Fewer points, or points in which the middle is not below the line through the others: the best of them.
+    """
+    best = min(points, key=lambda point: point[1])[0]
+    if len(points) < NUM_FINE:
+        return best
+    (low, a), (middle, b), (high, c) = points
+    curvature = a - 2 * b + c
+    if curvature <= 0:
+        return best
+    rate = middle * FINE_STEP ** (0.5 * (a - c) / curvature)
+    return min(max(rate, low), high)
+
+
+def trial_seed(seeds: Sequence[int]) -> int:
+    """Return a seed that is none of the study's."""
+    return next(seed for seed in range(SEED, SEED + len(seeds) + 1) if seed not in seeds)
+
+
+def rated_jobs(
+    study: Study,
+    jobs: Sequence[Job],
+    run_jobs: Callable[..., Any],
+    count_examples: Callable[[Sequence[RunConfig]], Mapping[str, Sizes]],
+) -> list[Job]:
+    """Return a study's jobs, with a learning rate found for each trained row that has none of its own.
+
+    A row whose trials all fail keeps its method's default.
+
+    Args:
+        run_jobs: runs jobs that are not finished; a failed job leaves a record with its error.
+        count_examples: returns the sizes of the splits of rows.
+
+    Raises:
+        UserError: invalid input of any run; nothing was trained.
+    """
+    unrated = set(study.rows_without_rate)
+    firsts = {job.config.row: job for job in reversed(jobs) if job.config.row in unrated}
+    if not firsts:
+        return list(jobs)
+    sizes = count_examples([job.config for job in firsts.values()])
+    seed = trial_seed(study.config.seeds)
+    searches = {
+        row: RateSearch(base=job, costs=Costs.of(job.config, sizes[row]), seed=seed) for row, job in firsts.items()
+    }
+    _search(list(searches.values()), run_jobs, others=[job.config for job in jobs])
+    found = {row: tuning for row, search in searches.items() if (tuning := search.result()) is not None}
+    return [_with_rate(job, found[job.config.row]) if job.config.row in found else job for job in jobs]
+
+
+def _search(searches: Sequence[RateSearch], run_jobs: Callable[..., Any], *, others: Sequence[RunConfig]) -> None:
+    """Run one trial of each row at a time; before the first one, all rows of the study are checked."""
+    check = True
+    while proposed := [(search, job) for search in searches if (job := search.propose()) is not None]:
+        if waiting := unfinished([job for _, job in proposed]):
+            run_jobs(waiting, check=check, check_too=others if check else ())
+            check = False
+        for search, job in proposed:
+            search.add_result(job, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
+
+
+def _with_rate(job: Job, found: Tuning) -> Job:
+    training = replace(job.config.training, learning_rate=found.best_settings[LEARNING_RATE])
+    origins = {**job.origins, LEARNING_RATE: "tuned"}
+    return replace(job, config=replace(job.config, training=training), origins=origins, tuning=found)

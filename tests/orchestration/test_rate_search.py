@@ -1,0 +1,129 @@
+"""`tune: auto`: a rate for each row that has none, within its budget, by trials that are replayed and not run again."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.rate_search import LEARNING_RATE, Costs, Sizes, rated_jobs, trial_seed
+from hf_peft_compare.records.parts import Seconds, Validation
+from hf_peft_compare.records.record import record_of, write_record
+
+SIZES = Sizes(train=960, validation=100)  # 8 in a batch and 2 epochs: 240 steps
+
+
+@pytest.fixture
+def search(tiny_study, tmp_path):
+    """`search(loss, …)`: a study's jobs with the rates found, and its trials, with losses from a function."""
+
+    def find(loss, methods, sizes=SIZES, **keys):
+        study = tiny_study(methods=methods, tune="auto", **keys)
+        done, checked = [], []
+
+        def run(jobs, check, check_too):
+            checked.append([config.row for config in check_too])
+            for job in jobs:
+                done.append(job)
+                value = loss(job.config)
+                record = replace(
+                    record_of(job.config, job.origins, error=None if value is not None else "RuntimeError: no luck"),
+                    validation=None if value is None else Validation(best_loss=value, best_step=1, best_epoch=1.0),
+                    seconds=Seconds(train=10.0),
+                )
+                job.folder.mkdir(parents=True, exist_ok=True)
+                write_record(record, job.folder)
+
+        def count(configs):
+            return {config.row: sizes for config in configs}
+
+        return rated_jobs(study, jobs_of(study, output_dir=tmp_path), run, count), done, checked
+
+    return find
+
+
+def bowl(best, *, num_steps=240):
+    """A loss with its minimum at the best rate, which is higher in shorter runs."""
+
+    def loss(config):
+        shift = 0.32 * math.log10(num_steps / config.training.max_steps)
+        return 1 + (math.log10(config.training.learning_rate / best) - shift) ** 2
+
+    return loss
+
+
+def cost(jobs):
+    return sum(job.config.training.max_steps * 3 * 8 + SIZES.validation for job in jobs)
+
+
+@pytest.mark.parametrize("best", [2e-6, 3e-5, 8e-5, 7e-4, 1e-3])
+def test_the_rate_found_is_near_the_best_wherever_that_lies(search, best):
+    (job,), done, _ = search(bowl(best), {"full": {}})
+    assert job.config.training.learning_rate == pytest.approx(best, rel=0.1)
+    assert job.origins[LEARNING_RATE] == "tuned"
+    assert not job.tuning.at_edge
+    assert cost(done) <= 1.5 * (240 * 3 * 8 + 2 * SIZES.validation)
+
+
+def test_rates_that_somebody_gave_are_kept_and_all_rows_are_checked_first(search):
+    methods = {"lead": {}, "full": {}, "lora": {"r": 4, "training": {"learning_rate": 7e-4}}}
+    jobs, done, checked = search(bowl(1e-4), methods)
+    assert {job.config.row for job in done} == {"full"}
+    assert {job.config.row: job.tuning is not None for job in jobs} == {"lead": False, "full": True, "lora": False}
+    assert checked[0] == ["lead", "full", "lora"]
+    assert not any(checked[1:])
+
+
+def test_no_trial_has_a_seed_of_the_study(search):
+    _, done, _ = search(bowl(1e-4), {"full": {}}, seeds=[0, 1, 20_011])
+    assert {job.config.seed for job in done} == {20_012}
+    assert trial_seed([0, 1]) == 20_011
+
+
+def test_all_seeds_of_a_row_share_its_rate(search):
+    jobs, _, _ = search(bowl(1e-4), {"full": {}}, seeds=[0, 1])
+    assert len({job.config.training.learning_rate for job in jobs}) == 1
+    assert len(jobs) == 2
+
+
+def test_finished_trials_are_read_and_not_run_again(search):
+    first, done, _ = search(bowl(1e-4), {"full": {}})
+    again, nothing, _ = search(bowl(1.0), {"full": {}})
+    assert done and nothing == []
+    assert [job.config for job in again] == [job.config for job in first]
+
+
+def test_a_best_rate_beyond_all_tried_is_at_the_edge(search):
+    (job,), _, _ = search(bowl(1e6), {"full": {}})
+    assert job.tuning.at_edge
+
+
+def test_failed_trials_lead_to_lower_rates(search):
+    (job,), _, _ = search(lambda c: None if c.training.learning_rate > 4e-5 else bowl(1e-5)(c), {"full": {}})
+    assert job.config.training.learning_rate == pytest.approx(1e-5, rel=0.5)
+    assert any(trial.error == "RuntimeError: no luck" for trial in job.tuning.trials)
+
+
+def test_a_row_whose_trials_all_fail_keeps_its_default(search):
+    (job,), _, _ = search(lambda config: None, {"full": {}})
+    assert job.tuning is None
+    assert job.origins[LEARNING_RATE] == "method"
+
+
+def test_trials_of_one_stage_have_the_same_steps_and_validate_once_at_their_end(search):
+    (job,), done, _ = search(bowl(1e-4), {"full": {}})
+    steps = [trial.steps for trial in job.tuning.trials]
+    assert len(set(steps)) == 2 and steps == sorted(steps) and steps.count(steps[-1]) == 3
+    assert all(one.config.training.eval_steps == one.config.training.max_steps for one in done)
+
+
+def test_a_tiny_study_is_searched_whole(search):
+    (job,), done, _ = search(bowl(1e-4, num_steps=2), {"full": {}}, sizes=Sizes(train=8, validation=50))
+    assert job.tuning is not None
+    assert len(done) >= 3
+
+
+def test_the_evaluations_of_a_large_validation_split_leave_fewer_and_shorter_trials(tiny_study):
+    config, _ = tiny_study(methods={"full": {}}).resolve(row="full", seed=0)
+    small, large = (Costs.of(config, Sizes(train=960, validation=size)) for size in (10, 2000))
+    assert large.fine_steps(3) < small.fine_steps(3)
