@@ -227,6 +227,11 @@ def _check_study(config: StudyConfig) -> None:
     get_task(config.task["name"])
     if not config.methods:
         raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
+    if isinstance(config.tune, Tune) and config.tune.seed in config.seeds:
+        raise UserError(
+            f"study {config.name}: tune.seed is {config.tune.seed}, one of seeds {config.seeds}: that run would be "
+            f"the trial that was selected, with its luck. Set another number, or remove tune.seed."
+        )
     if isinstance(config.tune, Tune) and not re.fullmatch(r"[1-9]\d* (trial|minute)s?", config.tune.budget):
         raise UserError(
             f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."

@@ -64,13 +64,13 @@ class Tune:
         budget: per row, such as "8 trials" or "30 minutes".
         parameters: {row or method: {setting: [values] or {low, high, log}}}, which override the methods' own ranges; a
             training setting is named `training.…`.
-        seed: of the trials and of the sampler that proposes their settings.
+        seed: of the trials and of the sampler that proposes their settings; not one of the study's.
         prune: stop a trial whose validation loss is above the median of the earlier trials.
     """
 
     budget: str
     parameters: dict[str, Tree] = field(default_factory=dict)
-    seed: int = 0
+    seed: int = 20_011
     prune: bool = False
 
     @property

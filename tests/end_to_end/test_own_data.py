@@ -52,7 +52,8 @@ def test_a_csv_and_a_dozen_lines_are_enough(tickets, command, tmp_path):
     status, output, errors = command("run", tickets(mixed(**COUNTS)), "--set", "max_length=96")
     assert status == 0, errors
     records = read_records(tmp_path / "runs/tickets")
-    assert set(records) == {"majority-seed0", "lora-seed0"}
+    assert set(records) == {f"{row}-seed{seed}" for row in ("majority", "lora") for seed in range(3)}
+    assert {record.tuning is not None for run, record in records.items() if run.startswith("lora")} == {True}
     for run in records:
         predictions = list(read_predictions(tmp_path / "runs/tickets" / run))
         assert {p["prediction"] for p in predictions} <= set(COUNTS)
