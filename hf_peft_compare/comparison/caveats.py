@@ -15,6 +15,8 @@ from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
 from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow
+from hf_peft_compare.config.shared_rates import is_far
+from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_percent, format_score, join_words
 
@@ -126,14 +128,21 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
     if edge:
         yield f"The best learning rate is at the edge of all that were tried: {join_words(edge)} may do better beyond."
     shared = [row for row in trained if _origin(row) in ("study", "command line")]
-    methods = {_record(row).method for row in shared}
-    if len(methods) > 1:
+    if len({_record(row).method for row in shared}) > 1:
         rates = sorted({float(_record(row).config["training"]["learning_rate"]) for row in shared})
+        far = [row.label for row in shared if _is_far_from_default(_record(row))]
         yield (
             f"One learning rate, {', '.join(f'{rate:g}' for rate in rates)}, was set for "
-            f"{join_words([row.label for row in shared])}: methods need different ones, so part of their differences "
-            f"is due to the rate."
+            f"{join_words([row.label for row in shared])}{f'; it suits {join_words(far)} badly' if far else ''}: methods "
+            f"need different ones, so part of their differences is due to the rate."
         )
+
+
+def _is_far_from_default(record: RunRecord) -> bool:
+    method = METHODS.entries.get(record.method)  # None: of a plugin that is not loaded
+    default = None if method is None else method.training_defaults.get("learning_rate")
+    rate = float(record.config["training"]["learning_rate"])
+    return isinstance(default, float) and is_far(rate, default)
 
 
 def _describe_short_training(comparison: Comparison) -> Iterator[str]:

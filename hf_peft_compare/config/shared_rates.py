@@ -8,6 +8,11 @@ RATE = "learning_rate"
 FAR = 3.0  # factor from a method's own default, beyond which a rate is far from it
 
 
+def is_far(rate: float, default: float) -> bool:
+    """Whether a learning rate is more than a factor of FAR from a method's default."""
+    return max(rate / default, default / rate) > FAR
+
+
 def describe_shared_rate(study: Study) -> str | None:
     """Return a sentence on a learning rate that the study sets for all rows, naming those it suits badly.
 
@@ -24,7 +29,7 @@ def describe_shared_rate(study: Study) -> str | None:
         own = origins["training.learning_rate"] not in ("study", "command line")
         if not config.method_type.trains or own or config.training.learning_rate != shared:
             continue
-        if isinstance(default, float) and max(shared / default, default / shared) > FAR:
+        if isinstance(default, float) and is_far(shared, default):
             far.append(f"{row} ({default:g})")
     if not far:
         return None

@@ -64,9 +64,12 @@ def test_a_trained_row_that_is_no_better_than_the_floor_is_named() -> None:
 def test_one_rate_for_several_methods_is_named() -> None:
     values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
     given = {"config": RATE, "config_origins": {"training.learning_rate": "study"}}
-    assert "One learning rate, 5e-05, was set for A and B" in said(study(values, by_row={"a": given, "b": given}))
+    real = {"a": {**given, "method": "full"}, "b": {**given, "method": "prompt_tuning"}}
+    assert "One learning rate, 5e-05, was set for A and B; it suits B badly" in said(study(values, by_row=real))
     own = {**given, "config_origins": {"training.learning_rate": "study method"}}
-    assert "One learning rate" not in said(study(values, by_row={"a": own, "b": own}))
+    assert "One learning rate" not in said(
+        study(values, by_row={row: {**fields, **own} for row, fields in real.items()})
+    )
 
 
 def test_a_best_rate_at_the_edge_of_all_tried_is_named() -> None:
