@@ -17,8 +17,8 @@ SIZES = Sizes(train=960, validation=100)  # 8 in a batch and 2 epochs: 240 steps
 def search(tiny_study, tmp_path):
     """`search(loss, …)`: a study's jobs with the rates found, and its trials, with losses from a function."""
 
-    def find(loss, methods, sizes=SIZES, **keys):
-        study = tiny_study(methods=methods, tune="auto", **keys)
+    def find(loss, methods, sizes=SIZES, seeds=(0,), **keys):
+        study = tiny_study(methods=methods, tune="auto", seeds=list(seeds), **keys)
         done, checked = [], []
 
         def run(jobs, check, check_too):
@@ -127,3 +127,18 @@ def test_the_evaluations_of_a_large_validation_split_leave_fewer_and_shorter_tri
     config, _ = tiny_study(methods={"full": {}}).resolve(row="full", seed=0)
     small, large = (Costs.of(config, Sizes(train=960, validation=size)) for size in (10, 2000))
     assert large.fine_steps(3) < small.fine_steps(3)
+
+
+def test_real_trials_train_and_validate_and_a_finished_study_runs_nothing_again(tiny_study, tmp_path):
+    from hf_peft_compare.orchestration.study_run import do_study
+    from hf_peft_compare.records.record import read_record
+
+    methods = {"lead": {}, "lora": {"r": 4}}
+    study = tiny_study(methods=methods, tune="auto", seeds=[0], training={"num_train_epochs": 1})
+    assert do_study(study, output_dir=tmp_path) == {"lead-seed0": "finished", "lora-seed0": "finished"}
+    record = read_record(tmp_path / "tiny" / "lora-seed0")
+    assert record.config["training"]["learning_rate"] == record.tuning.best_settings[LEARNING_RATE]
+    trials = [read_record(folder) for folder in sorted((tmp_path / "tiny" / "tuning").glob("lora-trial*"))]
+    assert len(trials) == len(record.tuning.trials) >= 3
+    assert all(trial.finished and trial.validation and trial.results == {} for trial in trials)
+    assert do_study(study, output_dir=tmp_path) == {"lead-seed0": "skipped", "lora-seed0": "skipped"}
