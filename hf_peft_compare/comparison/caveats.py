@@ -131,10 +131,11 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
     if len({_record(row).method for row in shared}) > 1:
         rates = sorted({float(_record(row).config["training"]["learning_rate"]) for row in shared})
         far = [row.label for row in shared if _is_far_from_default(_record(row))]
+        badly = f"; it suits {join_words(far)} badly" if far else ""
         yield (
             f"One learning rate, {', '.join(f'{rate:g}' for rate in rates)}, was set for "
-            f"{join_words([row.label for row in shared])}{f'; it suits {join_words(far)} badly' if far else ''}: methods "
-            f"need different ones, so part of their differences is due to the rate."
+            f"{join_words([row.label for row in shared])}{badly}: methods need different ones, so part of their "
+            f"differences is due to the rate."
         )
 
 
