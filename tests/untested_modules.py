@@ -20,7 +20,6 @@ UNTESTED = {
     "cli.list": WHOLE_COMMAND,
     "cli.plan": "tests/planning/test_console.py calls it",
     "cli.predict": WHOLE_COMMAND,
-    "cli.report": WHOLE_COMMAND,
     "cli.run": WHOLE_COMMAND,
     "cli.train": WHOLE_COMMAND,
     "comparison": NAMES,

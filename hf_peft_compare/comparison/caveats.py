@@ -154,7 +154,7 @@ def _describe_short_training(comparison: Comparison) -> Iterator[str]:
         if found and all(epochs is not None for epochs in found):
             falling[row.label] = float(np.median([epochs for epochs in found if epochs is not None]))
     if falling:
-        words = join_words([f"{label} (about {epochs:.0f} epochs)" for label, epochs in falling.items()])
+        words = join_words([f"{label} (try about {epochs:.0f} epochs)" for label, epochs in falling.items()])
         yield f"Still learning when training ended, so they may do better: {words}."
 
 

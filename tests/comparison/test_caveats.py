@@ -110,7 +110,7 @@ def test_a_curve_that_still_falls_suggests_how_many_epochs(losses: tuple[float, 
 def test_a_row_that_was_still_learning_is_named() -> None:
     values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
     text = said(study(values, by_row={"a": {"history": curve(2.0, 1.5, 1.25)}, "b": {"history": curve(2.0, 1.5, 1.5)}}))
-    assert "Still learning when training ended, so they may do better: A (about " in text and "B" not in text
+    assert "Still learning when training ended, so they may do better: A (try about " in text and "B" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""`report` and `choose` take a study by its name, its file, or its folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hf_peft_compare.cli.main import main
+
+PUBLISHED = Path(__file__).parents[2] / "reports" / "quickstart" / "records"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Return an output directory with the runs of the quickstart."""
+    shutil.copytree(PUBLISHED, tmp_path / "quickstart")
+    return tmp_path
+
+
+@pytest.mark.parametrize("way", ["name", "folder", "file"])
+def test_a_study_is_found_by_name_folder_and_file(runs: Path, way: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(__file__).parents[2] / "hf_peft_compare" / "studies" / "quickstart.yaml"
+    study = {"name": "quickstart", "folder": str(runs / "quickstart"), "file": str(file)}[way]
+    place = ["--output-dir", str(runs)]
+    assert main(["report", study, "--to", str(runs / "page"), *place]) == 0
+    assert (runs / "page" / "index.html").is_file()
+    assert "confidence, the best" in capsys.readouterr().out
+    assert main(["choose", study, *place]) == 0
+    assert "Recommended: " in capsys.readouterr().out
+
+
+def test_the_smallest_difference_that_matters_can_be_given(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["report", str(runs / "quickstart"), "--to", str(runs / "page"), "--output-dir", str(runs)]
+    assert main([*common, "--smallest-difference", "0.9"]) == 0
+    assert "which is enough for the smallest that matters, 0.9." in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_folder_without_runs_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path), "--output-dir", str(tmp_path)]) == 2
+    assert "no records in" in capsys.readouterr().err
