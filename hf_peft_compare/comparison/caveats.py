@@ -42,6 +42,7 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
     """Yield what undoes the comparison, the gravest first."""
     yield from _describe_failures(comparison)
     yield from _describe_collapses(comparison)
+    yield from _describe_unmoved(comparison)
     yield from _describe_floors(comparison)
     yield from _describe_rates(comparison)
     yield from _describe_short_training(comparison)
@@ -76,6 +77,14 @@ def _describe_failures(comparison: Comparison) -> Iterator[str]:
     ]
     if incomplete:
         yield f"Incomplete: {', '.join(incomplete)}; means are those of the seeds that finished."
+
+
+def _describe_unmoved(comparison: Comparison) -> Iterator[str]:
+    """Yield the runs whose parameters did not change in training."""
+    for run in (run for row in _trained(comparison) for run in row.finished_runs):
+        hashes = run.record and (run.record.initial_trainables_sha256, run.record.final_trainables_sha256)
+        if hashes and hashes[0] is not None and hashes[0] == hashes[1]:
+            yield f"The trainable parameters of {run.run} did not change in training: nothing was learned."
 
 
 def _describe_collapses(comparison: Comparison) -> Iterator[str]:

@@ -42,6 +42,14 @@ def test_failed_and_missing_seeds_are_said_first() -> None:
     assert said(comparison).startswith("Incomplete: A (1 of 3 seeds missing), B (1 of 3 seeds failed); means are those")
 
 
+def test_training_that_changed_nothing_is_named() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    same = {"initial_trainables_sha256": "aa" * 32, "final_trainables_sha256": "aa" * 32}
+    assert "of a-seed1 did not change in training: nothing" in said(study(values, by_row={"a": same}))
+    moved = {**same, "final_trainables_sha256": "bb" * 32}
+    assert "did not change" not in said(study(values, by_row={"a": moved}))
+
+
 def test_a_seed_at_the_floors_score_collapsed() -> None:
     values = drawn({"a": 0.8}, num_seeds=3) | {"z-seed0": drawn({"z": 0.4})["z-seed0"]}
     values["a-seed1"] = [value - 0.45 for value in values["a-seed1"]]

@@ -36,7 +36,7 @@ def test_the_tables_of_a_classification_hold_what_its_reports_print_and_compile(
     titles = [_words(cell) for cell in header.split(" & ")]
     assert titles[:8] == [
         *("Method", "Accuracy", "Macro F1", "Weighted F1", "Test loss"),
-        *("Trainable parameters", "of all", "Train time (s)"),
+        *("Trainable parameters", "All parameters", "Train time (s)"),
     ]
     assert "peak" in titles[8]
     cells = {row.split(" & ")[0]: list(map(_words, row.split(" & "))) for row in rows}

@@ -8,7 +8,6 @@ from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
 from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.comparison.verdict import write_pair
-from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.report.references import describe_not_comparable
 from hf_peft_compare.report.sections.groups import group_means, group_size
@@ -19,7 +18,7 @@ NO_DIFFERENCE = "Not significantly different from it"
 
 
 def render_analysis(material: Material) -> list[Block]:
-    """Return sentences on quality against the untrained rows, on cost, and on the limitations of the results."""
+    """Return sentences on quality against the untrained rows, and on cost; the verdict has the limitations."""
     comparison = material.comparison
     if comparison.best_row is None:
         return []
@@ -30,12 +29,7 @@ def render_analysis(material: Material) -> list[Block]:
         *describe_best_loss(comparison),
         *describe_reference(material),
     ]
-    limits = [
-        *describe_incomplete(comparison),
-        *describe_unmoved(comparison),
-        *describe_unfinished_training(comparison),
-    ]
-    groups = {"Quality": quality, "Cost": list(describe_costs(comparison)), "Limitations": limits}
+    groups = {"Quality": quality, "Cost": list(describe_costs(comparison))}
     return [Bullets(title=title, items=items) for title, items in groups.items() if items]
 
 
@@ -163,44 +157,6 @@ def _describe_ratios(comparison: Comparison, row: MethodRow, full: MethodRow | N
         if (ratio := _ratio(row.figures.get(key), full.figures.get(key))) is not None
     ]
     return f"; it took {' and '.join(parts)} of {full.label}" if parts else ""
-
-
-def describe_unfinished_training(comparison: Comparison) -> Iterator[str]:
-    """Yield the rows whose best validation loss is their last one."""
-    rising = [
-        row.label for row in comparison.finished_rows if any(_best_is_last(run.record) for run in row.finished_runs)
-    ]
-    if rising:
-        names = ", ".join(rising)
-        yield f"Still improving on validation when training ended: {names}. Longer training may change their scores."
-
-
-def describe_unmoved(comparison: Comparison) -> Iterator[str]:
-    """Yield the runs whose parameters did not change in training."""
-    for run in comparison.runs:
-        record = run.record
-        if (
-            record
-            and record.finished
-            and record.initial_trainables_sha256
-            and record.initial_trainables_sha256 == record.final_trainables_sha256
-        ):
-            yield f"The trainable parameters of {run.run} did not change in training: nothing was learned."
-
-
-def describe_incomplete(comparison: Comparison) -> Iterator[str]:
-    """Yield the number of missing and failed runs, if any."""
-    missing = sum(run.status == "missing" for run in comparison.runs)
-    failed = sum(run.status == "failed" for run in comparison.runs)
-    if missing or failed:
-        yield f"The study is incomplete: of {len(comparison.runs)} runs, {missing} did not run yet and {failed} failed."
-
-
-def _best_is_last(record: RunRecord | None) -> bool:
-    if record is None or record.validation is None:
-        return False
-    evaluated = [entry.step for entry in record.history if entry.eval_loss is not None]
-    return len(evaluated) > 1 and record.validation.best_step == evaluated[-1]
 
 
 def _ratio(value: float | None, whole: float | None) -> float | None:

@@ -9,7 +9,7 @@ from hf_peft_compare.comparison.columns import CUDA_PEAK, PARAMETERS, FigureColu
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
 from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
-from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_interval, format_score
+from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_interval, format_percent, format_score
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
 
@@ -29,10 +29,11 @@ def render_comparison(material: Material) -> list[Block]:
 
 
 def _columns(comparison: Comparison) -> Iterator[FigureColumn]:
-    """Yield the main columns, with the number of all parameters beside that of the trained ones."""
+    """Yield the main columns, with the number of all parameters in place of the trained ones' share of them."""
     for column in main_columns(comparison):
-        yield column
-        if column == PARAMETERS:
+        if column.key != "trainable_ratio":
+            yield column
+        else:
             yield FigureColumn(key="total_params", title="All parameters", write=format_count)
 
 
@@ -109,6 +110,8 @@ def _details(row: MethodRow, column: FigureColumn) -> Iterator[str]:
         yield f"{format_interval(interval)}"
     if column.is_score and column.key in row.spreads:
         yield f"± {format_score(row.spreads[column.key])}"
+    if column == PARAMETERS and row.figures.get("trainable_ratio"):
+        yield f"{format_percent(row.figures['trainable_ratio'])} of all"
 
 
 def _notes(material: Material) -> Iterator[str]:

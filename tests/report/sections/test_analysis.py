@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synthetic import REFERENCES, Study, make_failed, make_predictions, make_record, make_study_runs
+from synthetic import REFERENCES, Study, make_predictions, make_record, make_study_runs
 
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.sections.analysis import render_analysis
@@ -58,29 +58,9 @@ def test_without_a_floor_the_gain_from_training_is_unknown() -> None:
     assert "No untrained method has a score yet" in words(*make_study_runs(rows=("lora", "full")))
 
 
-def test_training_that_changed_nothing_is_named() -> None:
-    records, predictions = make_study_runs(rows=("lora", "lead"))
-    records["lora-seed0"] = make_record("lora", final_trainables_sha256="aa" * 32)
-    assert "lora-seed0 did not change in training" in words(records, predictions)
-
-
-def test_a_best_loss_at_the_last_evaluation_is_named_and_an_earlier_one_is_not() -> None:
-    records, predictions = make_study_runs(rows=("lora", "full"))
-    records["full-seed0"] = make_record("full", validation={"best_loss": 2.0, "best_step": 20, "best_epoch": 2.0})
-    analysis = words(records, predictions)
-    assert "Still improving on validation when training ended: LoRA. " in analysis
-
-
 def test_reference_leader_is_named_with_its_source() -> None:
     analysis = words(*make_study_runs(), references=REFERENCES)
     assert "In the reference (course report, 2024), Prompt tuning is best of 2 methods with ROUGE-L F 0.186" in analysis
-
-
-def test_missing_and_failed_runs_are_counted() -> None:
-    records, predictions = make_study_runs(rows=("lead", "full"))
-    records["lora-seed0"] = make_failed("lora")
-    methods: dict[str, dict[str, Any]] = {row: {} for row in ("lead", "full", "lora", "prompt_tuning")}
-    assert "of 4 runs, 1 did not run yet and 1 failed." in words(records, predictions, methods=methods)
 
 
 def test_without_predictions_no_interval_is_claimed() -> None:
