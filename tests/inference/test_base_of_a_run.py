@@ -35,7 +35,7 @@ def test_an_overwritten_base_is_refused_and_the_old_one_back_again_is_not(model,
     assert list(predict_texts([tmp_path / "run"], ["a text"])) == predictions
 
 
-@pytest.mark.parametrize("arguments", [["predict", "run", "--text", "a text"], ["export", "run", "out"]])
+@pytest.mark.parametrize("asked", [["predict", "run", "--text", "a text"], ["export", "run", "out"]])
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -44,14 +44,12 @@ def test_an_overwritten_base_is_refused_and_the_old_one_back_again_is_not(model,
     ],
     ids=["overwritten", "gone"],
 )
-def test_the_command_names_the_folder_in_one_line(
-    arguments, change, words, model, train, tmp_path, monkeypatch, capsys
-):
+def test_the_command_names_the_folder_in_one_line(asked, change, words, model, train, tmp_path, monkeypatch, capsys):
     train("lora", f"model_name_or_path={model}", "training.num_train_epochs=1", folder="run")
     change(model)
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    assert main(arguments) == BAD_INPUT
+    assert main(asked) == BAD_INPUT
     output, errors = capsys.readouterr()
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert str(model) in line and words in line and "Traceback" not in errors
