@@ -162,6 +162,7 @@ def tiny_study(tmp_path, tiny_gpt2, tiny_dataset):
             "generation": {"max_new_tokens": 8},
             "costs": False,
             "tune": None,
+            "seeds": [0],
         }
         path = tmp_path / "tiny.yaml"
         path.write_text(yaml.safe_dump(merge(study, keys), sort_keys=False))

@@ -46,7 +46,6 @@ UNTESTED = {
     "inputs.tasks": "its docstrings are run by tests/test_api.py",
     "methods.few_shot": "tests/methods/test_hard_prompt.py asks with examples",
     "methods.full": EVERY_METHOD,
-    "methods.lora": EVERY_METHOD,
     "methods.majority": "tests/invariant/test_classification.py runs it",
     "methods.peft_cards": "tests/methods/test_cards.py reads them",
     "methods.prompt_tuning": EVERY_METHOD,

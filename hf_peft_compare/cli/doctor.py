@@ -28,11 +28,11 @@ def doctor_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.api import examine_rows
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
-    study = load_study(options.study, options.set)
-    if not options.json and (sentence := describe_shared_rate(study)):
-        print(sentence)
     examinations = []
     with stdout_for_the_answer(options.json):
+        study = load_study(options.study, options.set)
+        if not options.json and (sentence := describe_shared_rate(study)):
+            print(sentence)
         for examination in examine_rows(study, rows=options.method):
             examinations.append(examination)
             if not options.json:

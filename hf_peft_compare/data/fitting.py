@@ -12,6 +12,7 @@ from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.completions import DoesNotFit
 
 CUT = "cut"  # the column that tells whether a row's text was truncated
+MAY_DROP = ("train", "validation")  # the splits whose rows may be left out
 LEFT_OUT = "left_out"  # the column that tells whether a row does not fit; such a row has no tokens
 
 
@@ -65,13 +66,16 @@ def rows_that_fit(
         try:
             encoder.features(texts[left_out[0]])
         except DoesNotFit as error:
-            share = len(left_out) / len(tokens)
-            raise UserError(
-                f"{len(left_out):,} of {len(tokens):,} {encoder.split} rows ({share:.1%}) do not fit, more than "
-                f"max_dropped_share ({max_share:g}) allows to leave out; for example, {error} Or raise "
-                f"max_dropped_share."
-            ) from None
+            raise too_many(len(left_out), len(tokens), encoder.split, error, max_share=max_share) from None
     return [row for row, flag in enumerate(flags) if not flag]
+
+
+def too_many(num_left_out: int, num_rows: int, split: str, first: DoesNotFit, *, max_share: float) -> UserError:
+    """Return the error that more rows of a split do not fit than may be left out, with the first as an example."""
+    return UserError(
+        f"{num_left_out:,} of {num_rows:,} {split} rows ({num_left_out / num_rows:.1%}) do not fit, more than "
+        f"max_dropped_share ({max_share:g}) allows to leave out; for example, {first} Or raise max_dropped_share."
+    )
 
 
 def count_cut(tokens: datasets.Dataset) -> int:

@@ -21,7 +21,7 @@ import transformers
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
-from hf_peft_compare.data.fitting import CUT, LEFT_OUT, Encoder, count_cut, features_alone, rows_that_fit
+from hf_peft_compare.data.fitting import CUT, LEFT_OUT, MAY_DROP, Encoder, count_cut, features_alone, rows_that_fit
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
@@ -148,7 +148,7 @@ def _queries(form: Format, examples: Sequence[Example]) -> dict[str, list[Exampl
 
 
 def _encoder(name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTokenizerBase) -> Encoder:
-    may_drop = name in ("train", "validation")
+    may_drop = name in MAY_DROP
     if name != PROMPTS:
         return Encoder(
             encode=lambda example, length: form.encode(example, tokenizer, length),

@@ -28,6 +28,8 @@ from hf_peft_compare.records.run_folder import MODEL_FOLDER
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+OTHER_SIZES = ("size mismatch", "must match the size")  # torch's words on a parameter that does not fit
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRun:
@@ -148,11 +150,24 @@ def load_fresh_base(run: FinishedRun) -> Base:
 
 
 def adapt(run: FinishedRun, base: Base) -> Any:
-    """Return a base with the run's trained parameters, in evaluation mode."""
+    """Return a base with the run's trained parameters, in evaluation mode.
+
+    Raises:
+        UserError: the base has other sizes than that of the run, e.g. because a branch on the Hub has moved on.
+    """
     if not run.config.method_type.trains:
         return base.model.eval()
-    with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
-        model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
+    try:
+        with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
+            model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in OTHER_SIZES):
+            raise
+        raise UserError(
+            f"the model {run.config.model_name_or_path} has other sizes than the base of run "
+            f"{run.record.study}/{run.record.run}: {run.folder / MODEL_FOLDER} does not fit it. Restore the old files, "
+            f"or run the study again; for a model of the Hub, set model_revision."
+        ) from error
     return model.eval()
 
 

@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 class LoraSettings:
     """Settings of LoRA; names and meanings are those of `peft.LoraConfig`.
 
+    By default all linear layers but the head are adapted: that matters most for reaching full fine-tuning (Dettmers et
+    al. (2023), QLoRA), and the MLP more than attention (Schulman et al. (2025), LoRA Without Regret), whose alpha of 32
+    is the default too.
+
     Args:
-        target_modules: names of the adapted layers; "auto": peft's own choice for the architecture.
+        target_modules: names of the adapted layers, or a pattern; "all-linear": every linear layer but the head;
+            "auto": peft's own choice for the architecture, for most the query and value projections of attention.
     """
 
     r: PositiveInt = 8
-    lora_alpha: PositiveInt = 16
+    lora_alpha: PositiveInt = 32
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: Literal["auto"] | str | list[str] = "auto"
+    target_modules: Literal["all-linear", "auto"] | str | list[str] = "all-linear"
     bias: Literal["none", "all", "lora_only"] = "none"
     use_rslora: bool = False
     use_dora: bool = False
@@ -61,7 +66,7 @@ class Lora(PeftBased[LoraSettings]):
         theory=(
             "Full fine-tuning learns a change of d × k numbers for each matrix; a product of rank r has d·r + r·k, a "
             "share of (d·r + r·k)/(d·k): 1.5625 % for 1024 × 1024 at r = 8. It is injected beside linear layers: in "
-            "the paper the query and value projections of attention, often all; embeddings, norms and biases stay. "
+            "the paper the query and value projections of attention, today all; embeddings, norms and biases stay. "
             "Expressiveness: changes of rank up to r can be had exactly, of a larger one the r strongest directions at "
             "best, and all of them at r = min(d, k). That few directions do is an observation and no theorem: "
             "fine-tuning already succeeds in a random subspace of some hundred dimensions, fewer for larger models "
@@ -71,9 +76,8 @@ class Lora(PeftBased[LoraSettings]):
         ),
     )
     settings = LoraSettings
-    training_defaults = {
-        "learning_rate": 5e-4
-    }  # ten times full fine-tuning's: Schulman et al. (2025), LoRA Without Regret
+    # Ten times full fine-tuning's: the best ratio of the two in Schulman et al. (2025), LoRA Without Regret.
+    training_defaults = {"learning_rate": 5e-4}
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
 
     def build(self, base: PreTrainedModel, settings: LoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S")
+ALL_LINEAR = "all-linear"
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
@@ -61,7 +63,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
 
 
 def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
-    """Return the base in a `PeftModel` with a trainable adapter.
+    """Return the base in a `PeftModel` with a trainable adapter; "all-linear" spares its whole head.
 
     Raises:
         UserError: peft rejects the settings, e.g. target modules that do not exist.
@@ -69,6 +71,8 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     from peft import get_peft_model
 
     config = peft_config(settings, task_type="CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS")
+    if getattr(config, "target_modules", None) == ALL_LINEAR:
+        config.target_modules = _below_head(base)
     _check_targets(config, base)
     try:
         model = get_peft_model(base, config)
@@ -89,13 +93,25 @@ def _check_targets(config: object, base: PreTrainedModel) -> None:
         raise UserError(f"target_modules {listed} not found in the model. {_linear_layers(base)}")
 
 
+def _below_head(base: PreTrainedModel) -> set[str]:
+    """Return the names of the linear layers below the head.
+
+    peft itself takes a class head of two modules (DistilBERT's) in part for a layer of the base, and fails.
+    """
+    below, lm_head = set(base.base_model.modules()), base.get_output_embeddings()
+    return {name for name, layer in _linear(base) if layer in below and layer is not lm_head}
+
+
 def _linear_layers(base: PreTrainedModel) -> str:
+    names = {name.rsplit(".", 1)[-1] for name, _ in _linear(base)}
+    return f"The model's linear layers: {', '.join(sorted(names))}."
+
+
+def _linear(base: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    linear = (name for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D)))
-    names = {name.rsplit(".", 1)[-1] for name in linear}
-    return f"The model's linear layers: {', '.join(sorted(names))}."
+    yield from ((name, module) for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D)))
 
 
 def _peft_fields(settings: PeftSettings) -> dict[str, Any]:

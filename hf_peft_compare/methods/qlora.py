@@ -72,6 +72,7 @@ class QLora(PeftBased[QLoraSettings]):
         ),
     )
     settings = QLoraSettings
+    # Of 7 and 13 billion parameters in Dettmers et al. (2023), QLoRA; from 33 billion on they halve it.
     training_defaults = {"learning_rate": 2e-4}
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
 

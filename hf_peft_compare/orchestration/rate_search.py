@@ -25,12 +25,12 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.jobs import Job, unfinished
+from hf_peft_compare.planning.tuning_costs import AUTO_SHARE
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
 from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
 
 LEARNING_RATE = "training.learning_rate"
-COST = 1.5  # of a search, in trainings of the row
 TRAIN_COST = 3  # forward passes that a train step costs
 STEP = math.sqrt(10)  # between the rates of the bracket
 FINE_STEP = 2.0  # between the rates of the second stage
@@ -73,7 +73,7 @@ class Costs:
     @property
     def budget(self) -> float:
         """The most that a search may cost."""
-        return COST * (self.num_steps * self.step + self.num_evaluations * self.evaluation)
+        return AUTO_SHARE * (self.num_steps * self.step + self.num_evaluations * self.evaluation)
 
     @property
     def bracket_steps(self) -> int:
@@ -137,7 +137,7 @@ class RateSearch:
             return None
         rates = [trial.settings[LEARNING_RATE] for trial in self.trials]
         return Tuning(
-            budget=f"{COST:g} × one training",
+            budget=f"{AUTO_SHARE:g} × one training",
             space={LEARNING_RATE: SearchRange(low=min(rates), high=max(rates))},
             widened=None,
             best_settings={LEARNING_RATE: self._best_rate()},

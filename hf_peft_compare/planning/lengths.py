@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, NamedTuple, TypeVar
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
+from hf_peft_compare.core.task import Example, Features
+from hf_peft_compare.data.completions import DoesNotFit
+from hf_peft_compare.data.fitting import MAY_DROP, too_many
 from hf_peft_compare.data.formats import format_of, splits_read
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.splits import SPLITS, load_examples
@@ -86,18 +89,41 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
         tokenizer: None: not available locally.
 
     Raises:
-        UserError: the data cannot be read, or a completion is too long.
+        UserError: the data cannot be read, or a run would refuse them because too many completions are too long.
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
     examples = load_examples(config)
     form = format_of(config, examples["train"])
     rows = {
-        name: [form.encode(example, tokenizer, config.max_length) for example in sample(split)]
+        name: _encode_sample(name, split, lambda example: form.encode(example, tokenizer, config.max_length), config)
         for name, split in splits_read(config, examples).items()
     }
     lengths = count_lengths(rows, max_length=config.max_length, cut_at=config.max_length)
     return replace(lengths, num_examples={name: len(split) for name, split in examples.items()})
+
+
+def _encode_sample(
+    split: str, examples: Sequence[Example], encode: Callable[[Example], Features], config: RunConfig
+) -> list[Features]:
+    """Encode a sample of a split without the rows that a run leaves out because they do not fit.
+
+    Raises:
+        UserError: nothing in the sample fits, or more of it does not than the whole split may lose.
+    """
+    rows: list[Features] = []
+    misfits: list[DoesNotFit] = []
+    for example in sample(examples):
+        try:
+            rows.append(encode(example))
+        except DoesNotFit as error:
+            if split not in MAY_DROP:
+                raise
+            misfits.append(error)
+    num_rows = len(examples) if rows else len(misfits)
+    if len(misfits) > config.max_dropped_share * num_rows:
+        raise too_many(len(misfits), num_rows, split, misfits[0], max_share=config.max_dropped_share)
+    return rows
 
 
 def assumed_lengths(config: RunConfig) -> Lengths:

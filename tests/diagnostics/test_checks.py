@@ -1,6 +1,7 @@
 """The doctor finds no problem in healthy rows, and in a broken row exactly the broken part."""
 
 import json
+import os
 from dataclasses import replace
 from functools import wraps
 
@@ -9,7 +10,9 @@ import torch
 from tiny import CLASSIFIERS, METHODS
 from torch import nn
 
+from hf_peft_compare.cli import doctor
 from hf_peft_compare.cli import main as cli
+from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.diagnostics import checks
 from hf_peft_compare.diagnostics.context import for_examination, switch_dropout_off
@@ -242,6 +245,20 @@ def test_the_command_prints_expected_and_found_values(tiny_study, tmp_path, caps
     assert printed["passed"] is False
     assert [row["row"] for row in printed["rows"]] == ["lora"]
     assert printed["rows"][0]["findings"]["seed"]["status"] == PROBLEM
+
+
+def test_json_stands_alone_whatever_libraries_print(tiny_study, tmp_path, capfd, monkeypatch):
+    def load_loudly(*arguments):
+        os.write(1, b"a library's greeting\n")
+        print("a warning")
+        return load_study(*arguments)
+
+    tiny_study(methods={"lead": {}})
+    monkeypatch.setattr(doctor, "load_study", load_loudly)
+    assert cli.main(["doctor", str(tmp_path / "tiny.yaml"), "--json"]) == 0
+    output, errors = capfd.readouterr()
+    assert [row["row"] for row in json.loads(output)["rows"]] == ["lead"]
+    assert "a library's greeting" in errors and "a warning" in errors
 
 
 def test_bad_input_ends_the_command(tiny_study, tmp_path, capsys):

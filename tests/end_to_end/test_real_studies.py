@@ -86,5 +86,7 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
     assert material.comparison.disagreements == ()
     table, charts = render_grids(material)
     shown = [cell.text for line in table.rows for cell in line[1:]]
-    assert shown == [format_score(records[row].results["accuracy"]) for row in rows]
+    epochs = [records[row].validation.best_epoch for row in rows]
+    scores = [format_score(records[row].results["accuracy"]) for row in rows]
+    assert shown == [f"{score} ({epoch:.3g})" for score, epoch in zip(scores, epochs, strict=True)]
     assert charts.charts[0].alt.endswith("; ours")  # the reference has other numbers of examples

@@ -92,7 +92,7 @@ def test_dry_run_prints_every_value_with_the_layer_that_set_it_and_writes_nothin
     for line in (
         "training.learning_rate = 0.5  [command line]",
         "method.r = 4  [study method]",
-        "method.lora_alpha = 16  [default]",
+        "method.lora_alpha = 32  [default]",
         "max_length = 96  [study]",
     ):
         assert f"  {line}" in lines

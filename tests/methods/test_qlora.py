@@ -74,8 +74,8 @@ def test_gradients_are_those_through_the_dequantized_weights(checkpointing, base
     torch.testing.assert_close(logits, expected_logits, atol=1e-5, rtol=1e-5)
     assert packed.keys() == expected.keys()
     for name, gradient in packed.items():
-        assert gradient.abs().max() > 1e-3
-        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-5)
+        assert gradient.abs().max() > 1e-4
+        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-5)
 
 
 def test_an_evaluation_before_changes_no_gradient_and_no_bit(base, build):
@@ -195,9 +195,8 @@ def test_without_bitsandbytes_a_run_says_what_to_install_and_a_plan_does_not_nee
 def test_layers_without_whole_blocks_are_left_as_they_are(name, build, request):
     """bitsandbytes unpacks a block that holds parts of two rows wrongly on some CPUs; here rows have 32 weights."""
     model = build("qlora", f"model_name_or_path={request.getfixturevalue(name)}", methods=ROWS).model
-    assert {layer.split(".")[-1] for layer in packed_layers(model)} == {
-        "c_proj" if name == "tiny_gpt2" else "down_proj"
-    }
+    packed = {layer.removesuffix(".base_layer").split(".")[-1] for layer in packed_layers(model)}
+    assert packed == {"c_proj" if name == "tiny_gpt2" else "down_proj"}
     narrow = "architecture={n_embd: 32, n_inner: 48, hidden_size: 32, intermediate_size: 48}"
     with pytest.raises(UserError, match="no linear layer whose number of inputs is a multiple of 64"):
         build("qlora", narrow, "init=config", f"model_name_or_path={request.getfixturevalue(name)}", methods=ROWS)

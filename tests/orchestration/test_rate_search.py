@@ -1,6 +1,7 @@
 """`tune: auto`: a rate for each row that has none, within its budget, by trials that are replayed and not run again."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,25 @@ def test_finished_trials_are_read_and_not_run_again(search):
     again, nothing, _ = search(bowl(1.0), {"full": {}})
     assert done and nothing == []
     assert [job.config for job in again] == [job.config for job in first]
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(search, tmp_path):
+    """The trial that Ctrl-C ended has no record and runs again; those before it are read."""
+    calls = []
+
+    def interrupted(config):
+        calls.append(config.run)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return bowl(1e-4)(config)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(interrupted, {"full": {}})
+    (job,), rest, _ = search(bowl(1e-4), {"full": {}})
+    shutil.rmtree(tmp_path / "tiny")
+    (whole,), all_trials, _ = search(bowl(1e-4), {"full": {}})
+    assert calls[:2] + [trial.config.run for trial in rest] == [trial.config.run for trial in all_trials]
+    assert job.config == whole.config and len(job.tuning.trials) == len(all_trials)
 
 
 def test_a_best_rate_beyond_all_tried_is_at_the_edge(search):

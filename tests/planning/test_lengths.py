@@ -1,7 +1,9 @@
 """Lengths are counted in local data; batches have the shapes of training and evaluation."""
 
+import json
+
 import pytest
-from tiny import tiny_tokenizer
+from tiny import stories, tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator
@@ -37,6 +39,57 @@ def test_with_data_they_are_counted(tiny_study, tokenizer):
     found = sorted(length.num_tokens for length in lengths.splits["train"])
     assert found == sorted(len(row["input_ids"]) for row in rows)
     assert lengths.basis == "counted in 38 examples of the data"
+
+
+@pytest.fixture
+def long_summaries(tiny_study, tmp_path):
+    """`long_summaries({split: number of its rows with a long summary}, "key=value", …)`: a run on 50 rows per split."""
+
+    def make(long, *overrides):
+        (tmp_path / "long").mkdir()
+        for seed, split in enumerate(("train", "validation", "test")):
+            rows = stories(50, seed=seed)
+            for row in rows[: long.get(split, 0)]:
+                row["highlights"] = "The owl of the old mill. " * 40
+            (tmp_path / "long" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        sizes = [f"num_{name}_samples=null" for name in ("train", "validation", "test")]
+        return config_of(tiny_study(f"dataset={tmp_path / 'long'}", *sizes, *overrides))
+
+    return make
+
+
+def test_rows_that_a_run_leaves_out_are_left_out(long_summaries, tokenizer):
+    config = long_summaries({"train": 2, "validation": 1}, "max_dropped_share=0.04")
+    lengths = find_lengths(config, tokenizer)
+    kept = tokenize_splits(config, load_examples(config), tokenizer).splits
+    assert len(kept["train"]) == 48
+    for name, rows in kept.items():
+        assert sorted(length.num_tokens for length in lengths.splits[name]) == sorted(
+            len(row["input_ids"]) for row in rows
+        )
+
+
+@pytest.mark.parametrize(
+    ("long", "words"),
+    [
+        ({"train": 3}, r"3 of 50 train rows \(6.0%\) do not fit, more than max_dropped_share \(0.04\) .*Or raise"),
+        ({"test": 1}, "the completion of row 2-0 has [0-9]+ tokens"),
+    ],
+)
+def test_rows_that_a_run_refuses_are_refused(long, words, long_summaries, tokenizer):
+    with pytest.raises(UserError, match=words):
+        find_lengths(long_summaries(long, "max_dropped_share=0.04"), tokenizer)
+
+
+def test_a_sample_refuses_only_what_the_whole_split_cannot_lose(long_summaries, tokenizer, monkeypatch):
+    """The 2 that do not fit of 20 sampled rows may be the only ones of 50."""
+
+    def longest(rows):
+        return sorted(rows, key=lambda row: -len(getattr(row, "reference", "")))[:20]
+
+    monkeypatch.setattr("hf_peft_compare.planning.lengths.sample", longest)
+    config = long_summaries({"train": 2}, "max_dropped_share=0.04")
+    assert len(find_lengths(config, tokenizer).splits["train"]) == 18
 
 
 def test_mean_and_largest_micro_batch_are_those_that_training_sees(tiny_study, tokenizer):

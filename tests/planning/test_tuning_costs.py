@@ -30,6 +30,16 @@ def test_minutes_are_minutes_whatever_a_trial_takes(tiny_study):
     assert "1 run and the tuning of 1 row (30 min)" in str(plan)
 
 
+def test_a_search_for_rates_costs_one_and_a_half_trainings_of_each_row_without_one(tiny_study):
+    methods = {"lead": {}, "lora": {}, "full": {"training": {"learning_rate": 1e-4}}}
+    plan = plan_whole_study(tiny_study("seeds=[0, 1, 2]", "tune=auto", methods=methods), device="h200")
+    once = {run.row: run for run in plan.runs}
+    assert plan.tuning.keys() == {"lora"}
+    assert plan.tuning["lora"].seconds == pytest.approx(1.5 * trial_of(once["lora"]))
+    runs = 3 * sum(run.total_seconds for run in once.values())
+    assert plan.total_seconds == pytest.approx(runs + 1.5 * trial_of(once["lora"]))
+
+
 def test_without_tuning_only_runs_cost(tiny_study):
     plan = plan_whole_study(tiny_study("seeds=[0]", "tune=null"), ["lora"], device="h200")
     assert plan.tuning == {} and plan.total_seconds == plan.runs[0].total_seconds
