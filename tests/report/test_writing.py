@@ -43,9 +43,9 @@ def test_main_table_shows_the_records_numbers(full: Path) -> None:
         expected = [f"{record.results[f'rouge{kind}_fmeasure']:.3f}" for kind in ("L", "1", "2")]
         expected += [f"{record.results['entity_recall']:.3f}", f"{record.results['test_loss']:.3f}"]
         assert rows[TITLES[row]][:5] == expected
-        assert rows[TITLES[row]][5] == f"{record.parameters.trainable_params:,}"
+        assert rows[TITLES[row]][5].startswith(f"{record.parameters.trainable_params:,}")
         assert rows[TITLES[row]][6] == f"{record.parameters.total_params:,}"
-        assert rows[TITLES[row]][9] == f"{record.memory.train_peak_allocated_bytes / 1e6:,.0f}"  # type: ignore[operator]
+        assert rows[TITLES[row]][8] == f"{record.memory.train_peak_allocated_bytes / 1e6:,.0f}"  # type: ignore[operator]
 
 
 def test_best_value_of_each_column_is_marked_once(full: Path) -> None:
