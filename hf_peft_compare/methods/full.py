@@ -43,6 +43,7 @@ class Full(Method[FullSettings]):
         ),
     )
     settings = FullSettings
+    # The highest that Devlin et al. (2019), BERT, recommend, and the Trainer's own default.
     training_defaults = {"learning_rate": 5e-5}
     tunables = {"training.learning_rate": Range(low=5e-6, high=5e-3)}
 

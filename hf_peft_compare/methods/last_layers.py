@@ -104,6 +104,8 @@ class LastLayers(Method[LastLayersSettings]):
         ),
     )
     settings = LastLayersSettings
+    # No paper has a rate for it. Of eight rates for MiniLM on tweets, 4.6e-4 had the lowest validation loss, for full
+    # fine-tuning 9.3e-5; the layers that stay frozen cannot be distorted.
     training_defaults = {"learning_rate": 5e-4}
     tunables = {"training.learning_rate": Range(low=5e-5, high=5e-2), "num_layers": Choices(values=(0, 1, 2))}
 

@@ -76,7 +76,8 @@ class Lora(PeftBased[LoraSettings]):
         ),
     )
     settings = LoraSettings
-    # Ten times full fine-tuning's: the best ratio of the two in Schulman et al. (2025), LoRA Without Regret.
+    # Ten times full fine-tuning's: the best ratio of the two in Schulman et al. (2025), LoRA Without Regret. Of eight
+    # rates for MiniLM on tweets, 4.6e-4 had the lowest validation loss.
     training_defaults = {"learning_rate": 5e-4}
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
 

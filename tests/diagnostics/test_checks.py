@@ -105,7 +105,7 @@ def test_what_trains_nothing_is_still_asked_whether_padding_matters(findings):
 
 
 def test_what_begins_at_zero_gets_its_gradient_in_step_two(findings):
-    assert findings("lora")["gradients"].found.startswith("2 of 4 in step 1, 2 more in step 2")
+    assert findings("lora")["gradients"].found.startswith("8 of 16 in step 1, 8 more in step 2")
     assert "lora_A" in findings("lora")["gradients"].found
 
 
