@@ -52,7 +52,7 @@ def build_frozen_features(
 class FeatureMethod(Method[S]):
     """A method that trains a head on the embeddings of frozen encoders, which are computed once."""
 
-    # Adam's own default (Kingma and Ba (2015)), since the head is trained from scratch and nothing pretrained can suffer.
+    # Adam's own default (Kingma and Ba (2015)): the head is trained from scratch, and nothing pretrained can suffer.
     training_defaults = {"learning_rate": 1e-3}
     tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
 
