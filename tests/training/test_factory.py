@@ -70,8 +70,8 @@ def test_lora_has_rank_times_both_widths_per_adapted_matrix(r, gpt2_on_meta):
         (
             "dora",
             {"method": "lora", "r": 8, "use_dora": True},
-            BLOCKS * (8 * 4 * H + 3 * H),
-        ),  # and a magnitude per output
+            BLOCKS * (8 * (4 + 2 + 5 + 5) * H + (3 + 1 + 4 + 1) * H),
+        ),  # four layers of both widths in each block, and a magnitude per output
         (
             "prefix",
             {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 5},
