@@ -265,11 +265,11 @@ BENCHMARK = Benchmark(
     name="learning_rates",
     title="The rates that `tune: auto` finds",
     about=(
-        "Validation loss of a row that is trained at the rate found, and at the best of eight rates, a third of an order "
-        "of magnitude apart; one seed. A ratio above 1: the rate found is the better one. Rows within 1 % have no order. "
-        "Tweets: MiniLM (6 blocks of width 384), 640 × 3 epochs, 240 steps. Stories: the quickstart and its base, 480 × "
-        "2 epochs, 120 steps. News: CNN/DailyMail cut to 256 tokens, a Llama of 656,000 parameters that has read "
-        "children's stories, 480 × 2 epochs, 120 steps."
+        "Validation loss of a row that is trained at the rate found, and at the best of eight rates, a third of an "
+        "order of magnitude apart; one seed. A ratio above 1: the rate found is the better one. Rows within 1 % have "
+        "no order. Tweets: MiniLM (6 blocks of width 384), 640 × 3 epochs, 240 steps. Stories: the quickstart and "
+        "its base, 480 × 2 epochs, 120 steps. News: CNN/DailyMail cut to 256 tokens, a Llama of 656,000 parameters "
+        "that has read children's stories, 480 × 2 epochs, 120 steps."
     ),
     run=run,
     sides=("tune: auto", "best of eight"),
