@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import command_line, generation, short_texts, steady_state, training_step, trunk_cache
+from benchmarks import command_line, generation, learning_rates, short_texts, steady_state, training_step, trunk_cache
 from benchmarks.table import Benchmark, head, section
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError, unknown
 
-MODULES = (training_step, trunk_cache, short_texts, generation, steady_state, command_line)
+MODULES = (training_step, trunk_cache, short_texts, generation, steady_state, command_line, learning_rates)
 BENCHMARKS = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -27,6 +27,8 @@ def main() -> int:
         return BAD_INPUT
     # GPUs have their own benchmark. All processes inherit these variables.
     os.environ.update({"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"})
+    if options.runs is not None:
+        os.environ[learning_rates.RUNS_VARIABLE] = str(options.runs)
     return _measure(chosen, quick=options.quick, output=options.output or (RESULTS if whole else None))
 
 
@@ -56,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(BENCHMARKS)}")
     parser.add_argument("--quick", action="store_true", help="small sizes: a check of the code, not of speed")
+    parser.add_argument(
+        "--runs", type=Path, metavar="FOLDER", help="keeps the runs of learning_rates, which goes on there"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the tables to FILE instead")
     return parser
 

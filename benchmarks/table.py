@@ -172,5 +172,6 @@ def format_amount(amount: float | None, unit: str) -> str:
 UNITS: Mapping[str, Callable[[float], str]] = {
     "s": lambda s: f"{s:.3g} s" if s >= 1 else f"{1000 * s:.3g} ms",
     "bytes": lambda b: f"{b / 1e6:,.0f} MB",
+    "loss": lambda loss: f"{loss:.4f}",
     "FLOP/s": lambda f: f"{f / 1e12:,.0f} TFLOP/s" if f >= 1e13 else f"{f / 1e9:,.1f} GFLOP/s",
 }
