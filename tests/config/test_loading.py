@@ -81,3 +81,10 @@ def test_missing_keys_say_how_to_set_them(tmp_path):
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", ".001", "0.001"])
 def test_scientific_notation_is_a_number(text, tiny_study):
     assert tiny_study(f"training.learning_rate={text}").config.training.learning_rate == 0.001
+
+
+def test_a_seed_of_tuning_that_is_a_run_is_refused():
+    """That run would be the trial that was selected, with its luck."""
+    with pytest.raises(UserError, match=r"tune.seed is 1, one of seeds \[0, 1, 2\]"):
+        load_study("quickstart-tuned", ["tune.seed=1"])
+    assert load_study("quickstart-tuned").config.tune.seed not in load_study("quickstart-tuned").config.seeds
