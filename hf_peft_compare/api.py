@@ -67,6 +67,7 @@ def compare(
     ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]),
     ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, output_dir=folder / "outcomes",
     ...     settings={"num_train_samples": 32, "num_validation_samples": 8, "num_test_samples": 8, "max_length": 256},
+    ...     seeds=1, tune=None,
     ... )
     ✓ majority-seed0 Accuracy ...
     ✓ last_layers-seed0 Accuracy ...
@@ -110,9 +111,10 @@ def plan(
         UserError: bad input.
 
     >>> planned = plan("embedded", "embedded", "summarization", ["zero_shot", "lora"], output_dir=folder / "digests",
+    ...     seeds=1,
     ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256})
     >>> [(run.row, run.trainable_params) for run in planned.runs]
-    [('zero_shot', 0), ('lora', 16384)]
+    [('zero_shot', 0), ('lora', 65536)]
     """
     study = _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
     with quiet():

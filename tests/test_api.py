@@ -163,7 +163,7 @@ class Mine(Majority):
 settings = {{"max_length": 256, "costs": False}}
 settings |= {{"num_train_samples": {n}, "num_validation_samples": 8, "num_test_samples": 8}}
 result = compare("embedded", "embedded", classification(labels=["gain", "loss", "neither"]), [{methods}],
-    output_dir="runs/outcomes", settings=settings, training={{"num_train_epochs": {epochs}}})
+    output_dir="runs/outcomes", settings=settings, training={{"num_train_epochs": {epochs}}}, seeds=1, tune=None)
 print(result.outcomes)
 """
 
