@@ -186,9 +186,15 @@ def test_trials_train_and_validate_and_never_see_the_test_split(tiny_study, tmp_
     record = read_record(tmp_path / "tiny" / "lora-seed0")
     best = min(trials, key=lambda trial: trial.validation.best_loss)
     assert record.config["training"]["learning_rate"] == best.config["training"]["learning_rate"]
-    assert record.seed not in {trial.seed for trial in trials}  # so that no run is the trial that was selected
+    assert {trial.config["seed"] for trial in trials} == {study.config.tune.seed} != {record.config["seed"]}
+    assert record.validation.best_loss != best.validation.best_loss  # a run of its own, not the trial again
     assert record.tuning.seconds == pytest.approx(sum(trial.seconds.total for trial in trials))
     assert record.results["test_loss"]
+
+
+def test_a_seed_of_the_study_is_refused_for_its_trials(tiny_study):
+    with pytest.raises(UserError, match=r"tune.seed is 1, one of seeds \[0, 1\].*remove tune.seed"):
+        tiny_study("seeds=[0, 1]", tune={"budget": "2 trials", "seed": 1})
 
 
 def test_every_method_that_trains_has_a_range_of_learning_rates():
