@@ -9,8 +9,8 @@ step costs three). All trials of a stage have the same number of steps and their
 
 The best rate of a stage is the minimum of the parabola through the best trial and its neighbours, over the logarithm of
 the rate. In trainings below a third of the row's, it lies near the rates that diverge, however long they are; from there
-to the whole training it falls with the root of the number of steps (Defazio et al. 2023, Optimal Linear Decay Learning
-Rate Schedules). benchmarks/RESULTS.md has what the search loses against eight full trainings.
+to the whole it falls with the root of the number of steps (Defazio et al. 2023, Optimal Linear Decay Learning Rate
+Schedules). benchmarks/RESULTS.md has what the search loses against eight full trainings.
 
 Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
 the same trials again: those that have a record are read, not run.
