@@ -8,7 +8,7 @@ step costs three). All trials of a stage have the same number of steps and their
 2. Refine: three longer trials around the best, in steps of a factor of two, with all that is left of the budget.
 
 The best rate of a stage is the minimum of the parabola through the best trial and its neighbours, over the logarithm of
-the rate. In trainings below a third of the row's, it lies near the rates that diverge, however long they are; from there
+the rate. In trainings below a third of the row's, it lies near rates that diverge, however long they are; from there
 to the whole it falls with the root of the number of steps (Defazio et al. 2023, Optimal Linear Decay Learning Rate
 Schedules). benchmarks/RESULTS.md has what the search loses against eight full trainings.
 
