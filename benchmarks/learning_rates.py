@@ -164,6 +164,11 @@ def measure(name: str, task: Task, runs: Path) -> list[Found]:
     """
     for study in (f"{name}_grid", f"{name}_auto"):
         _run(study, task, runs)
+    return read(name, task, runs)
+
+
+def read(name: str, task: Task, runs: Path) -> list[Found]:
+    """Return what both studies of a task have found for each row; raise RunFailed as `measure` does."""
     auto, grid = (_trained(runs / f"{name}_{kind}") for kind in ("auto", "grid"))
     found = {row: [one for one in grid if one.config["row"].startswith(f"{row}-")] for row in task.rows}
     at = {one.config["row"]: one for one in auto}

@@ -3,13 +3,14 @@
 A search costs at most one and a half times the row's own training, counted in forward passes of an example (a train
 step costs three). All trials of a stage have the same number of steps and their own full schedule:
 
-1. Bracket: trials of a twelfth of the steps, started at the method's default and one half order of magnitude to each
-   side. While the best lies at the edge of what was tried, the range goes on there.
+1. Bracket: trials of a twelfth of the steps, started at the method's default and one half order of magnitude above.
+   While the best lies at the edge of what was tried, the range goes on there.
 2. Refine: three longer trials around the best, in steps of a factor of two, with all that is left of the budget.
 
-The minimum of the parabola through those three, over the logarithm of the rate, is chosen. Short runs prefer higher
-rates than long ones: from a stage to a longer one rates shrink by the power .32 of the numbers of steps (Bjorck et al.
-2024, Scaling Optimal LR Across Token Horizons).
+The best rate of a stage is the minimum of the parabola through the best trial and its neighbours, over the logarithm of
+the rate. In trainings below a third of the row's, it lies near rates that diverge, however long they are; from there
+to the whole it falls with the root of the number of steps (Defazio et al. 2023, Optimal Linear Decay Learning Rate
+Schedules). benchmarks/RESULTS.md has what the search loses against eight full trainings.
 
 Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
 the same trials again: those that have a record are read, not run.
@@ -35,7 +36,8 @@ TRAIN_COST = 3  # forward passes that a train step costs
 STEP = math.sqrt(10)  # between the rates of the bracket
 FINE_STEP = 2.0  # between the rates of the second stage
 MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 3
-HORIZON = 0.32  # the best rate falls with this power of the number of steps
+HORIZON = 0.5  # the best rate falls with this power of the number of steps, from the share on that follows
+SHORT = 1 / 3  # of a training: the best rate of shorter ones is the same
 SEED = 20_011
 
 
@@ -77,8 +79,8 @@ class Costs:
 
     @property
     def bracket_steps(self) -> int:
-        """The steps of a trial of the first stage: a twelfth of all, in short trainings at least twenty."""
-        return max(self.num_steps // 12, min(20, self.num_steps // 8), 1)
+        """The steps of a trial of the first stage: a twelfth of all, in short trainings at least ten."""
+        return max(self.num_steps // 12, min(10, self.num_steps // 8), 1)
 
     def of_trial(self, steps: int) -> float:
         """Return the cost of a trial, which validates once, at its end."""
@@ -148,11 +150,12 @@ class RateSearch:
 
     def _next_place(self) -> int | None:
         """Return the next rate of the bracket; None: the best lies inside of it, or the budget allows no more."""
-        for place in (0, 1, -1):
+        for place in (0, 1):
             if place not in self._bracket:
                 return place
-        enough_left = self.costs.fine_steps(len(self._bracket) + 1) >= self.costs.bracket_steps
-        if len(self._bracket) >= MAX_BRACKET or not enough_left:
+        tried = len(self._bracket)
+        enough_left = self.costs.fine_steps(tried + 1) >= self.costs.bracket_steps
+        if tried >= MAX_BRACKET or (tried >= MIN_BRACKET and not enough_left):
             return None
         if self._best_place == max(self._bracket):
             return self._best_place + 1
@@ -173,17 +176,20 @@ class RateSearch:
         return self.base.config.training.learning_rate * STEP**place
 
     def _fine_rates(self) -> list[float]:
-        middle = self._rate(self._best_place) * (self.costs.bracket_steps / self._fine_steps) ** HORIZON
+        middle = self._bracket_rate()
         return [middle, middle / FINE_STEP, middle * FINE_STEP]
+
+    def _bracket_rate(self) -> float:
+        """Return the best rate of the first stage."""
+        best = self._best_place
+        near = [place for place in (best - 1, best, best + 1) if math.isfinite(self._bracket.get(place, math.inf))]
+        return _minimum([(self._rate(place), self._bracket[place]) for place in near or [best]])
 
     def _best_rate(self) -> float:
         """Return the rate for the whole training, rounded to three digits."""
-        finite = [(rate, loss) for rate, loss in self._fine if math.isfinite(loss)]
-        if finite:
-            rate, steps = _minimum(sorted(finite)), self._fine_steps
-        else:
-            rate, steps = self._rate(self._best_place), self.costs.bracket_steps
-        return float(f"{rate * (steps / self.costs.num_steps) ** HORIZON:.3g}")
+        finite = sorted((rate, loss) for rate, loss in self._fine if math.isfinite(loss))
+        rate, steps = (_minimum(finite), self._fine_steps) if finite else (self._bracket_rate(), 0)
+        return float(f"{rate * max(steps / self.costs.num_steps, SHORT) ** HORIZON:.3g}")
 
     def _job(self, rate: float, steps: int) -> Job:
         config = self.base.config
@@ -209,7 +215,7 @@ def _minimum(points: Sequence[tuple[float, float]]) -> float:
     curvature = a - 2 * b + c
     if curvature <= 0:
         return best
-    rate = middle * FINE_STEP ** (0.5 * (a - c) / curvature)
+    rate = middle * (high / middle) ** (0.5 * (a - c) / curvature)
     return min(max(rate, low), high)
 
 

@@ -44,10 +44,10 @@ def search(tiny_study, tmp_path):
 
 
 def bowl(best, *, num_steps=240):
-    """A loss with its minimum at the best rate, which is higher in shorter runs."""
+    """A loss with its minimum at the best rate, which is higher in shorter runs, down to a third of the steps."""
 
     def loss(config):
-        shift = 0.32 * math.log10(num_steps / config.training.max_steps)
+        shift = 0.5 * math.log10(num_steps / max(config.training.max_steps, num_steps / 3))
         return 1 + (math.log10(config.training.learning_rate / best) - shift) ** 2
 
     return loss
@@ -64,6 +64,13 @@ def test_the_rate_found_is_near_the_best_wherever_that_lies(search, best):
     assert job.origins[LEARNING_RATE] == "tuned"
     assert not job.tuning.at_edge
     assert cost(done) <= 1.5 * (240 * 3 * 8 + 2 * SIZES.validation)
+
+
+@pytest.mark.parametrize("best", [3e-5, 8e-5])
+def test_where_validation_leaves_nothing_for_longer_trials_the_parabola_of_the_short_ones_decides(search, best):
+    (job,), done, _ = search(bowl(best), {"full": {}}, sizes=Sizes(train=960, validation=3000))
+    assert len(done) == 3
+    assert job.config.training.learning_rate == pytest.approx(best, rel=0.01)
 
 
 def test_rates_that_somebody_gave_are_kept_and_all_rows_are_checked_first(search):
