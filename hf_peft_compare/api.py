@@ -64,10 +64,9 @@ def compare(
         UserError: bad input, before anything was trained.
 
     >>> result = compare(
-    ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]),
-    ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, output_dir=folder / "outcomes",
+    ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]), seeds=1,
+    ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, output_dir=folder / "o", tune=None,
     ...     settings={"num_train_samples": 32, "num_validation_samples": 8, "num_test_samples": 8, "max_length": 256},
-    ...     seeds=1, tune=None,
     ... )
     ✓ majority-seed0 Accuracy ...
     ✓ last_layers-seed0 Accuracy ...
@@ -110,8 +109,7 @@ def plan(
     Raises:
         UserError: bad input.
 
-    >>> planned = plan("embedded", "embedded", "summarization", ["zero_shot", "lora"], output_dir=folder / "digests",
-    ...     seeds=1,
+    >>> planned = plan("embedded", "embedded", "summarization", ["zero_shot", "lora"], output_dir=folder / "d", seeds=1,
     ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256})
     >>> [(run.row, run.trainable_params) for run in planned.runs]
     [('zero_shot', 0), ('lora', 65536)]
