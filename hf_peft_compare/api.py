@@ -64,9 +64,8 @@ def compare(
         UserError: bad input, before anything was trained.
 
     >>> result = compare(
-    ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]),
-    ...     methods=["majority", "last_layers"], seeds=1, tune=None, training={"num_train_epochs": 1},
-    ...     output_dir=folder / "outcomes",
+    ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]), seeds=1,
+    ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, output_dir=folder / "o", tune=None,
     ...     settings={"num_train_samples": 32, "num_validation_samples": 8, "num_test_samples": 8, "max_length": 256},
     ... )
     ✓ majority-seed0 Accuracy ...
@@ -110,10 +109,8 @@ def plan(
     Raises:
         UserError: bad input.
 
-    >>> planned = plan(
-    ...     "embedded", "embedded", "summarization", ["zero_shot", "lora"], seeds=1, output_dir=folder / "digests",
-    ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256},
-    ... )
+    >>> planned = plan("embedded", "embedded", "summarization", ["zero_shot", "lora"], output_dir=folder / "d", seeds=1,
+    ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256})
     >>> [(run.row, run.trainable_params) for run in planned.runs]
     [('zero_shot', 0), ('lora', 65536)]
     """
