@@ -232,8 +232,9 @@ def _line(task: str, found: Found) -> Row:
     auto, tuning, best = found.auto, found.auto.tuning, _rate(found.best)
     edge = " (edge of the grid)" if best in (min(tried := [_rate(one) for one in found.grid]), max(tried)) else ""
     note = f"{worse(found.ratio)}; rate {_rate(auto):g} against {best:g}{edge}"
-    if tuning is not None:
-        note += f"; tuning {tuning.seconds / auto.seconds.total:.1f} × the time of the training"
+    if tuning is not None and auto.plan is not None and auto.plan.num_train_steps:
+        steps = sum(trial.steps or 0 for trial in tuning.trials) / auto.plan.num_train_steps
+        note += f"; tuning {steps:.1f} × the steps and {tuning.seconds / auto.seconds.total:.1f} × the time of training"
     ours, plain = found.losses
     return Row(name=f"{task}: {found.row}", ours=ours, plain=plain, unit="loss", ratio=found.ratio, note=note)
 
