@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hf_peft_compare.orchestration.jobs import jobs_of
-from hf_peft_compare.orchestration.rate_search import LEARNING_RATE, Costs, Sizes, rated_jobs, trial_seed
+from hf_peft_compare.orchestration.rate_search import HORIZON, LEARNING_RATE, Costs, Sizes, rated_jobs, trial_seed
 from hf_peft_compare.records.parts import Seconds, Validation
 from hf_peft_compare.records.record import record_of, write_record
 
@@ -47,7 +47,7 @@ def bowl(best, *, num_steps=240):
     """A loss with its minimum at the best rate, which is higher in shorter runs, down to a third of the steps."""
 
     def loss(config):
-        shift = 0.5 * math.log10(num_steps / max(config.training.max_steps, num_steps / 3))
+        shift = HORIZON * math.log10(num_steps / max(config.training.max_steps, num_steps / 3))
         return 1 + (math.log10(config.training.learning_rate / best) - shift) ** 2
 
     return loss
