@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hf_peft_compare.cli.options import Commands, add_command, add_output_dir, number, study_folder
+from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_output_dir, number, study_folder
 from hf_peft_compare.core.errors import FAILED, OK
 
 
@@ -31,7 +31,10 @@ def add(commands: Commands) -> None:
     )
     choose.add_argument("--mergeable", action="store_true", help="only methods that can be merged into a plain model")
     choose.add_argument(
-        "--within", type=number, metavar="X", help="take the cheapest method whose mean is within X of the best one's"
+        "--within",
+        type=above_zero,
+        metavar="X",
+        help="take the cheapest method whose mean is within X of the best one's",
     )
     add_output_dir(choose)
 

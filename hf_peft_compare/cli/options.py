@@ -73,6 +73,14 @@ def number(text: str) -> float:
     return value
 
 
+def above_zero(text: str) -> float:
+    """Parse a finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
 def run_folder(run: str, output_dir: Path) -> Path:
     """Return the folder of a run, given `study/row-seed0` or the folder itself."""
     for folder in (output_dir / run, Path(run)):

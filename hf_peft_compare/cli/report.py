@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_study, number, study_folder
+from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_study, study_folder
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import OK, UserError
 
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     )
     report.add_argument("--pdf", action="store_true", help="compile report.pdf too, by pdflatex")
     report.add_argument(
-        "--smallest-difference", type=number, metavar="X", help="the smallest that matters (default: the study's)"
+        "--smallest-difference", type=above_zero, metavar="X", help="the smallest that matters (default: the study's)"
     )
 
 

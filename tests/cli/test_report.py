@@ -37,6 +37,17 @@ def test_the_smallest_difference_that_matters_can_be_given(runs: Path, capsys: p
     assert "which is enough for the smallest that matters, 0.9." in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(("command", "option"), [("report", "--smallest-difference"), ("choose", "--within")])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "much"])
+def test_a_distance_is_a_number_above_0(
+    command: str, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "quickstart", option, value])
+    assert stopped.value.code == 2
+    assert value in capsys.readouterr().err
+
+
 def test_a_folder_without_runs_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path), "--output-dir", str(tmp_path)]) == 2
     assert "no records in" in capsys.readouterr().err
