@@ -8,7 +8,13 @@ from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.records.record import read_records
 
 STUDY = "quickstart-classification"
-SMALL = ["num_train_samples=32", "num_validation_samples=12", "num_test_samples=12", "training.num_train_epochs=1"]
+SMALL = [
+    "seeds=[0]",
+    "num_train_samples=32",
+    "num_validation_samples=12",
+    "num_test_samples=12",
+    "training.num_train_epochs=1",
+]
 
 
 @pytest.fixture

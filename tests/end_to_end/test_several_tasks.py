@@ -11,7 +11,11 @@ from hf_peft_compare.inference.prediction import predict_each, predict_texts
 from hf_peft_compare.models.loading import load_base
 
 METHODS = {
-    "lora": {"r": 4},
+    "lora": {
+        "r": 4,
+        "lora_alpha": 16,
+        "target_modules": "auto",
+    },  # at this rate, all linear layers learn one class only
     "prompt_tuning": {"num_virtual_tokens": 4, "prompt_tuning_init_text": "the fox found"},
     "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 4, "encoder_hidden_size": 16},
 }
