@@ -167,17 +167,12 @@ def describe_price(comparison: Comparison, row: MethodRow, best: MethodRow) -> s
         return None
     loss = max(-pair.interval.low if _higher(comparison) else pair.interval.high, 0.0)
     ours, theirs = row.figures.get(key, 0.0), best.figures.get(key, 0.0)
-    saves = (
-        "nothing"
-        if not ours
-        else f"{format_percent(float(f'{ours / theirs:.2g}'))} of its parameters"
-        if theirs
-        else None
-    )
-    trains = f"trains {saves} and " if saves else ""
-    return (
-        f"{row.label} {trains}is at most {format_score(loss)} worse than {best.label} ({format_level(pair.interval)})."
-    )
+    worse = f"is at most {format_score(loss)} worse"
+    level = format_level(pair.interval)
+    if ours and theirs:
+        share = format_percent(float(f"{ours / theirs:.2g}"))
+        return f"{row.label} trains {share} as many parameters as {best.label} and {worse} ({level})."
+    return f"{row.label} {'trains nothing and ' if not ours else ''}{worse} than {best.label} ({level})."
 
 
 def _in_words(column: FigureColumn) -> str:

@@ -113,7 +113,7 @@ def test_within_a_margin_the_cheapest_is_taken_and_its_price_is_said() -> None:
     assert chosen(comparison, within=0.1) == "lora" and chosen(comparison, within=0.9) == "prompt_tuning"
     sentences = "\n".join(describe_choice(choose(comparison, Budget(within=0.1))))
     assert "It is the cheapest whose mean is within 0.1 of FULL's." in sentences
-    assert "LORA trains 1 % of its parameters and is at most 0.0" in sentences
+    assert "LORA trains 1 % as many parameters as FULL and is at most 0.0" in sentences
 
 
 def test_a_floor_has_nothing_to_merge() -> None:

@@ -67,7 +67,7 @@ def test_the_cheapest_of_the_set_is_named_by_cost_with_what_it_may_cost() -> Non
     assert "A by trainable parameters and train time; nearly the same by peak GPU memory." in verdict
     if comparison.best_row == "b":
         low = comparison.pair("a", "b").interval.low  # type: ignore[union-attr]
-        assert f"A trains 33 % of its parameters and is at most {-low:.3f} worse than B (95 %)." in verdict  # type: ignore[operator]
+        assert f"A trains 33 % as many parameters as B and is at most {-low:.3f} worse (95 %)." in verdict  # type: ignore[operator]
 
 
 def test_with_one_seed_the_verdict_speaks_of_these_runs() -> None:
