@@ -57,6 +57,18 @@ def write_stories(path, size, *, seed=0):
     return path
 
 
+def write_long_stories(folder, long):
+    """Write 50 stories per split, so many of each with a long summary; return the study's settings to read them all."""
+    folder.mkdir(exist_ok=True)
+    splits = ("train", "validation", "test")
+    for seed, split in enumerate(splits):
+        rows = stories(50, seed=seed)
+        for row in rows[: long.get(split, 0)]:
+            row["highlights"] = "The owl of the old mill. " * 40
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [f"dataset={folder}", *(f"num_{split}_samples=null" for split in splits)]
+
+
 def tiny_tokenizer(*, begins_with_bos=False):
     """A byte-level BPE with an end-of-text token and no pad token, trained on a few stories."""
     return testing.tiny_tokenizer(TEXTS, begins_with_bos=begins_with_bos)

@@ -1,9 +1,7 @@
 """Rows that do not fit: left out of train and validation within a limit, refused in test; cuts are counted."""
 
-import json
-
 import pytest
-from tiny import stories
+from tiny import write_long_stories
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import load_examples
@@ -16,14 +14,8 @@ def tokenize(tiny_study, tmp_path):
     """`tokenize({split: number of its rows with a long summary}, "key=value", …)`: the tokens of 50 rows per split."""
 
     def make(long, *overrides, cache=None):
-        (tmp_path / "data").mkdir(exist_ok=True)
-        for seed, split in enumerate(("train", "validation", "test")):
-            rows = stories(50, seed=seed)
-            for row in rows[: long.get(split, 0)]:
-                row["highlights"] = "The owl of the old mill. " * 40
-            (tmp_path / "data" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        sizes = [f"num_{name}_samples=null" for name in ("train", "validation", "test")]
-        config, _ = tiny_study(f"dataset={tmp_path / 'data'}", *sizes, *overrides).resolve(row="lora", seed=0)
+        whole = write_long_stories(tmp_path / "data", long)
+        config, _ = tiny_study(*whole, *overrides).resolve(row="lora", seed=0)
         return tokenize_splits(config, load_examples(config), load_tokenizer(config), cache=cache)
 
     return make

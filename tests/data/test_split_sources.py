@@ -6,17 +6,7 @@ import pytest
 from tiny import write_stories
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.data.splits import SPLITS, load_examples
-
-
-@pytest.fixture
-def load(tiny_study):
-    """`load("key=value", …)`: the examples of the tiny study."""
-
-    def make(*overrides):
-        return load_examples(tiny_study(*overrides).config)
-
-    return make
+from hf_peft_compare.data.splits import SPLITS
 
 
 def ids(examples):

@@ -11,16 +11,6 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import SPLITS, fingerprint, load_examples
 
 
-@pytest.fixture
-def load(tiny_study):
-    """`load("key=value", …)`: the examples of the tiny study."""
-
-    def make(*overrides):
-        return load_examples(tiny_study(*overrides).config)
-
-    return make
-
-
 def ids(examples):
     return [example.id for example in examples]
 

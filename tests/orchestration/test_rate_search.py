@@ -2,14 +2,12 @@
 
 import math
 import shutil
-from dataclasses import replace
 
 import pytest
+from trial_records import write_trial
 
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.rate_search import HORIZON, LEARNING_RATE, Costs, Sizes, rated_jobs, trial_seed
-from hf_peft_compare.records.parts import Seconds, Validation
-from hf_peft_compare.records.record import record_of, write_record
 
 SIZES = Sizes(train=960, validation=100)  # 8 in a batch and 2 epochs: 240 steps
 
@@ -26,14 +24,7 @@ def search(tiny_study, tmp_path):
             checked.append([config.row for config in check_too])
             for job in jobs:
                 done.append(job)
-                value = loss(job.config)
-                record = replace(
-                    record_of(job.config, job.origins, error=None if value is not None else "RuntimeError: no luck"),
-                    validation=None if value is None else Validation(best_loss=value, best_step=1, best_epoch=1.0),
-                    seconds=Seconds(train=10.0),
-                )
-                job.folder.mkdir(parents=True, exist_ok=True)
-                write_record(record, job.folder)
+                write_trial(job, loss(job.config), seconds=10.0)
 
         def count(configs):
             return {config.row: sizes for config in configs}

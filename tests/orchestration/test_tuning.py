@@ -1,11 +1,11 @@
 """Equal-budget tuning: the same number of trials for every row, chosen on validation, replayed and not run again."""
 
 import io
-from dataclasses import replace
 from functools import partial
 
 import pytest
 from rich.console import Console
+from trial_records import write_trial
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
@@ -14,8 +14,7 @@ from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.tuning import LEARNING_RATE, space_of, tuned_jobs
-from hf_peft_compare.records.parts import HistoryEntry, Seconds, Validation
-from hf_peft_compare.records.record import read_record, record_of, write_record
+from hf_peft_compare.records.record import read_record
 
 ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
 
@@ -31,15 +30,7 @@ def tuning(tiny_study, tmp_path):
         def run(jobs, check):
             for job in jobs:
                 done.append(job)
-                value = loss(job.config)
-                record = replace(
-                    record_of(job.config, job.origins, error=None if value is not None else "RuntimeError: no luck"),
-                    validation=None if value is None else Validation(best_loss=value, best_step=1, best_epoch=1.0),
-                    seconds=Seconds(train=30.0),
-                    history=[] if value is None else [HistoryEntry(step=1, eval_loss=value)],
-                )
-                job.folder.mkdir(parents=True, exist_ok=True)
-                write_record(record, job.folder)
+                write_trial(job, loss(job.config), seconds=30.0)
 
         return tuned_jobs(study, jobs_of(study, output_dir=tmp_path), run), done
 

@@ -1,9 +1,7 @@
 """Lengths are counted in local data; batches have the shapes of training and evaluation."""
 
-import json
-
 import pytest
-from tiny import stories, tiny_tokenizer
+from tiny import tiny_tokenizer, write_long_stories
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator
@@ -46,14 +44,8 @@ def long_summaries(tiny_study, tmp_path):
     """`long_summaries({split: number of its rows with a long summary}, "key=value", …)`: a run on 50 rows per split."""
 
     def make(long, *overrides):
-        (tmp_path / "long").mkdir()
-        for seed, split in enumerate(("train", "validation", "test")):
-            rows = stories(50, seed=seed)
-            for row in rows[: long.get(split, 0)]:
-                row["highlights"] = "The owl of the old mill. " * 40
-            (tmp_path / "long" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        sizes = [f"num_{name}_samples=null" for name in ("train", "validation", "test")]
-        return config_of(tiny_study(f"dataset={tmp_path / 'long'}", *sizes, *overrides))
+        whole = write_long_stories(tmp_path / "long", long)
+        return config_of(tiny_study(*whole, *overrides))
 
     return make
 
