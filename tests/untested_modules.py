@@ -74,6 +74,7 @@ UNTESTED = {
     "records.provenance": "tests/training/test_run.py reads it in a record",
     "records.run_folder": "tests/records/test_record.py writes and reads its files",
     "records.tuning": TYPES,
+    "orchestration.trials": "tests/orchestration/test_tuning.py and test_rate_search.py run it",
     "report": NAMES,
     "report.blocks": "tests/report/test_escaping.py and test_hostile.py render every kind",
     "report.charts.confusion": "tests/report/sections/test_confusion.py reads its marks",

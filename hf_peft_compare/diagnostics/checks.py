@@ -19,8 +19,10 @@ from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, jud
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.records.parts import HistoryEntry
+from hf_peft_compare.utils.formatting import name_some
 
 NUM_PADDING = 16
+NUM_NAMED = 2  # tensors in a finding
 NOISE = 1e-5  # share of the logits' spread; any trained parameter with an effect moves them by more in two steps
 
 Check = Callable[[CheckContext], CheckResult]
@@ -56,8 +58,8 @@ def gradients(context: CheckContext) -> CheckResult:
     names, (first, *later) = set(named_trainables(context.model)), context.training.reached
     late, never = set().union(*later) - first, names - first.union(*later)
     found = f"{len(first)} of {len(names)} in step 1"
-    found += f", {len(late)} more in step 2 ({_some(late)})" if late else ""
-    found += f"; none for {_some(never)}" if never else ""
+    found += f", {len(late)} more in step 2 ({name_some(late, NUM_NAMED)})" if late else ""
+    found += f"; none for {name_some(never, NUM_NAMED)}" if never else ""
     return judged(
         bool(names) and not never,
         expected="a gradient for every trainable in step 1, or in step 2 if it is zero by construction until then",
@@ -71,10 +73,11 @@ def frozen_base(context: CheckContext) -> CheckResult:
     if context.trains_all:
         return does_not_apply("nothing is frozen")
     changed, num_frozen = context.training.changed, context.training.num_frozen
+    which = f": {name_some(changed, NUM_NAMED)}" if changed else ""
     return judged(
         not changed,
         expected=f"the same hashes of all frozen tensors after {NUM_STEPS} steps",
-        found=f"{len(changed)} of {num_frozen} tensors changed{f': {_some(changed)}' if changed else ''}",
+        found=f"{len(changed)} of {num_frozen} tensors changed{which}",
     )
 
 
@@ -234,10 +237,3 @@ def _others(base: ModelOutput, outputs: ModelOutput) -> str:
         return ""
     num_others, num_all = (base.tokens != outputs.tokens).sum().item(), outputs.logits.shape[:2].numel()
     return f"; {num_others} of {num_all} generated tokens differ"
-
-
-def _some(names: Sequence[str] | set[str], num: int = 2) -> str:
-    """Return the first few names, and the number of the others."""
-    listed = sorted(names)
-    more = f" and {len(listed) - num} more" if len(listed) > num else ""
-    return ", ".join(listed[:num]) + more

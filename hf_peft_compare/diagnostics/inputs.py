@@ -11,7 +11,7 @@ from hf_peft_compare.data.splits import SPLITS
 from hf_peft_compare.diagnostics.context import CheckContext
 from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, judged
 from hf_peft_compare.models.fitting import check_vocabulary
-from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path
+from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
 
 MAX_SHARE_IN_TRAIN = 0.1  # of the test texts: a few that are repeated by chance change no conclusion
 
@@ -66,7 +66,7 @@ def vocabulary(context: CheckContext) -> CheckResult:
     """Check that the tokenizer has a vocabulary, and the base an embedding for each token."""
     if not context.config.method_type.uses_model:
         return does_not_apply("no model is loaded")
-    name = context.config.tokenizer_name_or_path or model_path(context.config)
+    name = tokenizer_path(context.config)
     problem = _problem(lambda: check_vocabulary(name, load_tokenizer(context.config), base_on_meta(context.config)))
     return judged(
         problem is None,

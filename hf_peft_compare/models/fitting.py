@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import StudyProtocol
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.formatting import name_some
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,20 +42,20 @@ def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info:
         "set init=config to start from random weights."
     )
     if missing:
-        has = f"; instead, it has {_some(foreign)}" if foreign else ""
+        has = f"; instead, it has {name_some(foreign, NUM_NAMED)}" if foreign else ""
         raise UserError(
             f"the weights of {name} lack {len(missing)} of the {len(base.state_dict())} tensors of "
-            f"{type(base).__name__}, which would stay random: {_some(missing)}{has}. {remedy}"
+            f"{type(base).__name__}, which would stay random: {name_some(missing, NUM_NAMED)}{has}. {remedy}"
         )
     if others:
         raise UserError(
             f"{len(others)} tensors of {name} have other shapes than {type(base).__name__} of its config: "
-            f"{_some(others)}. {remedy}"
+            f"{name_some(others, NUM_NAMED)}. {remedy}"
         )
     if surplus:
         raise UserError(
             f"{name} has {len(surplus)} tensors of layers that {type(base).__name__} of its config does not have: "
-            f"{_some(surplus)}. {remedy}"
+            f"{name_some(surplus, NUM_NAMED)}. {remedy}"
         )
 
 
@@ -99,8 +100,3 @@ def check_known(name: str, tokenizer: Any, rows: Sequence[Mapping[str, Any]]) ->
             f"{num_unknown:,} of {num_known + num_unknown:,} tokens of the texts are unknown to the tokenizer of "
             f"{name}. Choose a model for the language and spelling of the texts, or set tokenizer_name_or_path."
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
-    return ", ".join(names[:NUM_NAMED]) + more

@@ -50,6 +50,11 @@ def model_path(config: StudyProtocol) -> str:
     return config.model_name_or_path
 
 
+def tokenizer_path(config: StudyProtocol) -> str:
+    """Return the Hub id or folder of the tokenizer: the base model's, unless the study names another."""
+    return config.tokenizer_name_or_path or model_path(config)
+
+
 def load_tokenizer(config: StudyProtocol) -> Any:
     """Load the tokenizer, with eos as padding token if it has none.
 
@@ -59,7 +64,7 @@ def load_tokenizer(config: StudyProtocol) -> Any:
     Raises:
         UserError: the tokenizer cannot be loaded, or lacks a vocabulary or a required pad or eos token.
     """
-    name = config.tokenizer_name_or_path or model_path(config)
+    name = tokenizer_path(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
     except Exception as error:  # transformers raises many types of errors; each is caused by the input

@@ -14,7 +14,7 @@ from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
-from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path
+from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path, tokenizer_path
 from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
@@ -72,7 +72,7 @@ class _Group:
         """Tokenize all texts, and return the inputs of the rows' plans."""
         shortest = min(self.configs, key=lambda c: (not c.method_type.trains, c.max_text_length))
         encoded = tokenize_splits(shortest, self.examples, self.tokenizer, cache=cache)
-        check_known(_tokenizer_name(shortest), self.tokenizer, encoded.splits["test"])
+        check_known(tokenizer_path(shortest), self.tokenizer, encoded.splits["test"])
         lengths = count_lengths(encoded.splits, max_length=shortest.max_length, cut_at=shortest.max_text_length)
         return SharedInputs(
             base=self.base,
@@ -90,7 +90,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
         return _Group(configs=[], examples=examples)
     tokenizer, base = load_tokenizer(first), base_on_meta(first)
     _check_weights(first)
-    check_vocabulary(_tokenizer_name(first), tokenizer, base)
+    check_vocabulary(tokenizer_path(first), tokenizer, base)
     models = {}
     for config in modelled:
         format_of(config, examples["train"])  # fails before any tokens are written if the format is invalid
@@ -100,10 +100,6 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
         divide_batch(config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes)
         models[config.row] = build_on_meta(config, base, tokenizer)
     return _Group(configs=modelled, examples=examples, tokenizer=tokenizer, base=base, models=models)
-
-
-def _tokenizer_name(config: RunConfig) -> str:
-    return config.tokenizer_name_or_path or model_path(config)
 
 
 def _device() -> Device:

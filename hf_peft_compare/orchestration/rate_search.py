@@ -28,12 +28,11 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.jobs import Job, unfinished
+from hf_peft_compare.orchestration.trials import LEARNING_RATE, trial_job, trial_of, trial_record, with_best
 from hf_peft_compare.planning.tuning_costs import AUTO_SHARE
-from hf_peft_compare.records.record import RunRecord, read_record
-from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
 
-LEARNING_RATE = "training.learning_rate"
 TRAIN_COST = 3  # forward passes that a train step costs
 STEP = math.sqrt(10)  # between the rates of the bracket
 FINE_STEP = 2.0  # between the rates of the second stage
@@ -116,24 +115,14 @@ class RateSearch:
 
     def add_result(self, job: Job, record: RunRecord | None) -> None:
         """Add a trial's result; a failed trial is never the best."""
-        found = record.validation.best_loss if record is not None and record.validation else None
-        loss = found if found is not None and math.isfinite(found) else None
-        value = math.inf if loss is None else loss
         rate, place = job.config.training.learning_rate, self._next_place()
+        trial = trial_of({LEARNING_RATE: rate}, record, steps=job.config.training.max_steps)
+        loss = math.inf if trial.validation_loss is None else trial.validation_loss
         if place is not None:
-            self._bracket[place] = value
+            self._bracket[place] = loss
         else:
-            self._fine.append((rate, value))
-        self.trials.append(
-            Trial(
-                settings={LEARNING_RATE: rate},
-                validation_loss=loss,
-                validation_losses=[] if loss is None else [loss],
-                seconds=record.seconds.total if record else 0.0,
-                error=record.error if record else "no record",
-                steps=job.config.training.max_steps,
-            )
-        )
+            self._fine.append((rate, loss))
+        self.trials.append(trial)
 
     def result(self) -> Tuning | None:
         """Return the rate found and its trials; None if every trial failed."""
@@ -194,15 +183,11 @@ class RateSearch:
         return float(f"{rate * max(steps / self.costs.num_steps, SHORT) ** HORIZON:.3g}")
 
     def _job(self, rate: float, steps: int) -> Job:
-        config = self.base.config
+        own = self.base.config
+        training = replace(own.training, max_steps=steps, eval_strategy="steps", eval_steps=steps)
+        short = replace(self.base, config=replace(own, training=training))
         rate = float(f"{rate:.3g}")
-        training = replace(
-            config.training, learning_rate=rate, max_steps=steps, eval_strategy="steps", eval_steps=steps
-        )
-        config = replace(config, training=training, seed=self.seed, trial=len(self.trials))
-        origins = {**self.base.origins, LEARNING_RATE: "trial"}
-        folder = self.base.folder.parent / TUNING_FOLDER / config.run
-        return Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
+        return trial_job(short, {LEARNING_RATE: rate}, seed=self.seed, number=len(self.trials))
 
 
 def _minimum(points: Sequence[tuple[float, float]]) -> float:
@@ -254,7 +239,7 @@ def rated_jobs(
     }
     _search(list(searches.values()), run_jobs, others=[job.config for job in jobs])
     found = {row: tuning for row, search in searches.items() if (tuning := search.result()) is not None}
-    return [_with_rate(job, found[job.config.row]) if job.config.row in found else job for job in jobs]
+    return [with_best(job, found) for job in jobs]
 
 
 def _search(searches: Sequence[RateSearch], run_jobs: Callable[..., Any], *, others: Sequence[RunConfig]) -> None:
@@ -265,10 +250,4 @@ def _search(searches: Sequence[RateSearch], run_jobs: Callable[..., Any], *, oth
             run_jobs(waiting, check=check, check_too=others if check else ())
             check = False
         for search, job in proposed:
-            search.add_result(job, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
-
-
-def _with_rate(job: Job, found: Tuning) -> Job:
-    training = replace(job.config.training, learning_rate=found.best_settings[LEARNING_RATE])
-    origins = {**job.origins, LEARNING_RATE: "tuned"}
-    return replace(job, config=replace(job.config, training=training), origins=origins, tuning=found)
+            search.add_result(job, trial_record(job))

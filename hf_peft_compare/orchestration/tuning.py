@@ -23,11 +23,10 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.orchestration.jobs import Job, unfinished
-from hf_peft_compare.records.record import RunRecord, read_record
-from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
+from hf_peft_compare.orchestration.trials import LEARNING_RATE, trial_job, trial_of, trial_record, with_best
+from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 
-LEARNING_RATE = "training.learning_rate"
 EDGE_SHARE = 0.1  # of a range's length on its own scale; an optimum may lie beyond a bound this near to the best
 WIDENED = 10  # factor by which a range is extended, once
 MORE_TRIALS = 0.25  # of the budget, after a range was extended
@@ -81,31 +80,17 @@ class RowTuning:
         space = {**self.space, LEARNING_RATE: self.beyond} if self.beyond else self.space
         settings = {key: _suggest(trial, key, choice) for key, choice in space.items()}
         number = len(self.trials)
-        config = _with_settings(self.base.config, settings)
-        config = replace(config, seed=self.tune.seed, trial=number, stop_above=self._losses_to_beat())
-        folder = self.base.folder.parent / TUNING_FOLDER / config.run
-        origins = {**self.base.origins, **dict.fromkeys(map(run_key, settings), "trial")}
-        return trial, Job(config=config, origins=origins, folder=folder, plan=self.base.plan)
+        job = trial_job(self.base, settings, seed=self.tune.seed, number=number)
+        return trial, replace(job, config=replace(job.config, stop_above=self._losses_to_beat()))
 
     def add_result(self, trial: Any, record: RunRecord | None) -> None:
         """Add a trial's result; a failed trial is never the best."""
-        validation = record.validation if record is not None else None
-        loss = validation.best_loss if validation else None
-        if loss is None or not math.isfinite(loss):
-            loss = None
         from optuna.trial import TrialState
 
-        self.sampler.tell(trial, loss, state=TrialState.FAIL if loss is None else TrialState.COMPLETE)
-        evaluations = [entry.eval_loss for entry in record.history if entry.eval_loss is not None] if record else []
-        self.trials.append(
-            Trial(
-                settings=dict(trial.params),
-                validation_loss=loss,
-                validation_losses=evaluations,
-                seconds=record.seconds.total if record else 0.0,
-                error=record.error if record else "no record",
-            )
-        )
+        found = trial_of(trial.params, record)
+        state = TrialState.FAIL if found.validation_loss is None else TrialState.COMPLETE
+        self.sampler.tell(trial, found.validation_loss, state=state)
+        self.trials.append(found)
 
     def widen(self) -> bool:
         """Extend the learning rate's range tenfold, once, if the best trial lies at an edge; return whether it does."""
@@ -163,7 +148,7 @@ def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job
         UserError: a row lacks a setting, or no trial of a row finished.
     """
     tuned = _tune_rows(study, jobs, run_jobs)
-    return [_with_best(job, tuned) for job in jobs]
+    return [with_best(job, tuned) for job in jobs]
 
 
 def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, Tuning]:
@@ -182,7 +167,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
             run_jobs(waiting, check=check)
             check = False
         for row, trial, job in proposed:
-            row.add_result(trial, read_record(job.folder) if (job.folder / RECORD_FILE).exists() else None)
+            row.add_result(trial, trial_record(job))
     return {row.base.config.row: row.result() for row in rows}
 
 
@@ -200,16 +185,6 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
     given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))
     return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
-
-
-def _with_best(job: Job, tuned: Mapping[str, Tuning]) -> Job:
-    """Return a row's job with its best settings; the job of a row that was not tuned is unchanged."""
-    found = tuned.get(job.config.row)
-    if found is None:
-        return job
-    settings = found.best_settings
-    origins = {**job.origins, **dict.fromkeys(map(run_key, settings), "tuned")}
-    return replace(job, config=_with_settings(job.config, settings), origins=origins, tuning=found)
 
 
 def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTuning:
@@ -264,9 +239,3 @@ def _own_value(config: RunConfig, key: str) -> Any:
         own = ", ".join([name for name in config.method if name != "name"] + ["training settings"])
         raise UserError(f"tune.parameters: {config.row} has no setting {key!r}; it has {own}.")
     return config.method[key]
-
-
-def _with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    training = {k.removeprefix("training."): v for k, v in settings.items() if k.startswith("training.")}
-    own = {k: v for k, v in settings.items() if not k.startswith("training.")}
-    return replace(config, training=replace(config.training, **training), method={**config.method, **own})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 UNKNOWN = "–"
@@ -49,6 +49,13 @@ def format_p_value(value: float | None) -> str:
 def join_words(words: Sequence[str]) -> str:
     """Write several words as an enumeration: "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def name_some(names: Iterable[str], most: int) -> str:
+    """Write the first names in alphabetical order, and the number of the others."""
+    listed = sorted(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 def format_about(value: float) -> str:
