@@ -13,7 +13,7 @@ from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
-from hf_peft_compare.core.errors import FAILED, OK
+from hf_peft_compare.core.errors import FAILED, OK, UserError
 
 if TYPE_CHECKING:
     from hf_peft_compare.orchestration.jobs import Job
@@ -63,4 +63,18 @@ def _print_configs(jobs: Sequence[Job]) -> int:
         values = flatten(asdict(job.config))
         for key, layer in sorted(job.origins.items()):
             print(f"  {key} = {json.dumps(values.get(key), ensure_ascii=False)}  [{layer}]")
+    return _print_inputs(jobs)
+
+
+def _print_inputs(jobs: Sequence[Job]) -> int:
+    """Print the first example as each row reads it, or why it cannot be shown: a model may not be here yet."""
+    from hf_peft_compare.orchestration.input_examples import input_examples
+
+    try:
+        for rows, example in input_examples([job.config for job in jobs]):
+            print(f"\nThe first example as {', '.join(rows)} read it:")
+            for part, text in example.items():
+                print(f"  {part}: {json.dumps(text, ensure_ascii=False)}")
+    except UserError as error:
+        print(f"\nNo example of what the model reads: {error}")
     return OK

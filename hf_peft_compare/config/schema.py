@@ -22,7 +22,8 @@ from hf_peft_compare.utils.hashing import hash_json
 
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
-ROW_PROTOCOL = ("num_train_samples", "max_length", *BASE)  # the study settings that a row may override
+# The study settings that a row may override.
+ROW_PROTOCOL = ("num_train_samples", "max_length", "prompt_format", "system_prompt", *BASE)
 # Settings that do not affect scores: changing one does not retrain a finished run. `trunk_cache` is not among them,
 # since states that were computed in other batches agree only up to float rounding.
 SCORES_DO_NOT_DEPEND_ON = frozenset(
@@ -110,6 +111,9 @@ class StudyProtocol:
             skips masked positions, "eager" is slow and uses the most memory; None: transformers' choice, sdpa if the
             model supports it. The flash-attn package supports half precision only, and evaluation is in float32.
         tokenizer_name_or_path: a Hub id or a local folder; None: the model's own tokenizer.
+        prompt_format: how a base that writes reads its prompts: "chat", as messages in its tokenizer's own template,
+            with the loss on the assistant's turn; "text", as they are; "auto": as messages if there is a template.
+        system_prompt: the system's message of a chat; None: the template's own, if it has one.
         max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
@@ -135,6 +139,8 @@ class StudyProtocol:
     architecture: Tree = field(default_factory=dict)
     attn_implementation: str | None = None
     tokenizer_name_or_path: str | None = None
+    prompt_format: Literal["auto", "chat", "text"] = "auto"
+    system_prompt: str | None = None
     max_length: PositiveInt = 512
     max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
@@ -167,9 +173,9 @@ class StudyConfig(StudyProtocol):
 
     Args:
         methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
-            `training` overrides the study's training settings, its `num_train_samples` and `max_length` the study's,
-            its `model_name_or_path` the study's base with its revision, tokenizer and architecture, and all other keys
-            are the method's own settings. A row's `grid` varies any of these over lists, e.g.
+            `training` overrides the study's training settings, the keys of ROW_PROTOCOL the study's own
+            (`model_name_or_path` with its revision, tokenizer and architecture), and all other keys are the method's
+            own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
             row per combination, named by its values, which override any other layer that sets these keys.
         seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.

@@ -33,14 +33,7 @@ def completion_format(
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
         ids = [*token_ids(tokenizer, f" {completion(example)}"), tokenizer.eos_token_id]
-        try:
-            prompt = encode_prompt(example, tokenizer, max_length - len(ids))
-        except UserError as error:
-            raise DoesNotFit(
-                f"the completion of row {example.id} has {len(ids)} tokens, which with its prompt do not fit into "
-                f"{max_length} tokens (max_length minus virtual tokens): {error} Or remove the row."
-            ) from None
-        return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
+        return completion_ids(ids, example, lambda room: encode_prompt(example, tokenizer, room), max_length)
 
     def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
         return prompt_ids(tokenizer, parts(example), max_length)
@@ -48,13 +41,41 @@ def completion_format(
     return Format(key=key, encode=encode, encode_prompt=encode_prompt, prompt=parts, completion=completion, **others)
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_length: int) -> list[int]:
+def completion_ids(
+    ids: list[int], example: Example, encode_prompt: Callable[[int], list[int]], max_length: int
+) -> Features:
+    """Return the features of an example: its prompt, in the room that its completion leaves, and the completion.
+
+    Args:
+        ids: the completion's tokens.
+        encode_prompt: returns the prompt's tokens, at most as many as it is given.
+
+    Raises:
+        DoesNotFit: there is no room for a prompt.
+    """
+    try:
+        prompt = encode_prompt(max_length - len(ids))
+    except UserError as error:
+        raise DoesNotFit(
+            f"the completion of row {example.id} has {len(ids)} tokens, which with its prompt do not fit into "
+            f"{max_length} tokens (max_length minus virtual tokens): {error} Or remove the row."
+        ) from None
+    return {"input_ids": prompt + ids, "num_completion_tokens": len(ids)}
+
+
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_length: int, *, special: bool = True
+) -> list[int]:
     """Tokenize a prompt to at most `max_length` tokens; only its middle part is truncated, at its end.
+
+    Args:
+        special: whether the middle part may have special tokens; if not, the parts around it name all of them, bos
+            included.
 
     Raises:
         UserError: there is no room for even one token of the middle part.
     """
-    prefix = _beginning(tokenizer) + token_ids(tokenizer, parts[0])
+    prefix = (_beginning(tokenizer) if special else []) + token_ids(tokenizer, parts[0])
     suffix = token_ids(tokenizer, parts[2])
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
@@ -63,12 +84,19 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_lengt
             f"example's own text, including solved examples, takes {len(prefix) + len(suffix)}. Raise max_length, or "
             f"lower generation.max_new_tokens, the virtual tokens, or the number or length of solved examples."
         )
-    return prefix + token_ids(tokenizer, parts[1])[:room] + suffix
+    return prefix + token_ids(tokenizer, parts[1], special=special)[:room] + suffix
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokenize a text without special tokens."""
-    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+def token_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = True) -> list[int]:
+    """Tokenize a text without adding special tokens.
+
+    Args:
+        special: whether the names of special tokens in the text become these; if not, they are text.
+    """
+    if not text:
+        return []
+    split = None if special else True  # None: the tokenizer's own choice
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"]
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.data.chat import as_chat
 
 
 def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
-    """Return a run's format.
+    """Return a run's format; prompts are messages where its tokenizer has a chat template, unless the run says text.
 
     Args:
         train: the train examples, from which a method may draw solved examples.
@@ -26,7 +27,7 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
         own = config.method_type.format(config.method_settings, task, settings, train, config.seed)
     except UserError as error:
         raise UserError(f"{config.row}: {error}") from None
-    return own or task.format(settings)
+    return as_chat(own or task.format(settings), config)
 
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:

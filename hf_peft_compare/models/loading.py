@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.chat import is_chat, turns_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
 from hf_peft_compare.models.heads import class_names, head_of
@@ -56,13 +57,14 @@ def tokenizer_path(config: StudyProtocol) -> str:
 
 
 def load_tokenizer(config: StudyProtocol) -> Any:
-    """Load the tokenizer, with eos as padding token if it has none.
+    """Load the tokenizer, with eos as padding token if it has none; in a chat, eos is the end of the assistant's turn.
 
     It pads on the left, so that the last token is at the right end; on the right for the class heads of encoders, which
     read the first token, and for heads that use the attention mask.
 
     Raises:
-        UserError: the tokenizer cannot be loaded, or lacks a vocabulary or a required pad or eos token.
+        UserError: the tokenizer cannot be loaded, or lacks a vocabulary, a required pad or eos token, or the chat
+            template that the study asks for.
     """
     name = tokenizer_path(config)
     try:
@@ -77,6 +79,8 @@ def load_tokenizer(config: StudyProtocol) -> Any:
             f"the tokenizer of {name} has {has}, but completions end with an eos token. Set eos_token in its "
             f"tokenizer_config.json, or choose another tokenizer_name_or_path."
         )
+    if head.generates and is_chat(config, tokenizer):
+        tokenizer.eos_token = turns_of(tokenizer, config.system_prompt).end
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     decoder = head.generates or tokenizer.cls_token_id is None

@@ -200,6 +200,8 @@ class Provenance:
         num_test_in_train: test examples whose texts are in train as well; None: not counted.
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.
+        example_input: the first train example, or test example if nothing is trained, as the model reads it: the text
+            that is "read" without a loss, and the text or class that is "learned".
     """
 
     hf_peft_compare: str | None = None
@@ -222,6 +224,7 @@ class Provenance:
     num_test_in_train: int | None = None
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
+    example_input: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary, without values that are unknown or empty."""

@@ -22,9 +22,11 @@ from hf_peft_compare.core.task import Example
 from hf_peft_compare.data import splits as data
 from hf_peft_compare.data.checks import count_test_in_train
 from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.data.rendering import render_input
 from hf_peft_compare.data.sampler import count_visited_tokens
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, TokenizedSplits, tokenize_splits
 from hf_peft_compare.evaluation.prediction import Prediction
+from hf_peft_compare.models.heads import class_names
 from hf_peft_compare.models.trainable_parameters import hash_trainables, load_trainables
 from hf_peft_compare.records import provenance
 from hf_peft_compare.records.plan import RunPlan
@@ -160,7 +162,10 @@ def _adapt(
             )
             run.note(*encoded.notes)
             run.measured.provenance = replace(
-                run.measured.provenance, num_dropped=encoded.num_dropped, num_cut=encoded.num_cut
+                run.measured.provenance,
+                num_dropped=encoded.num_dropped,
+                num_cut=encoded.num_cut,
+                example_input=_first_input(run, built, encoded),
             )
             _place(run, built)
         try:
@@ -182,6 +187,12 @@ def _adapt(
         del built, encoded
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def _first_input(run: Run, built: RunComponents, encoded: TokenizedSplits) -> dict[str, str]:
+    """Return the first example as the model reads it."""
+    rows = encoded.splits.get("train") or encoded.splits["test"]
+    return render_input(rows[0], built.tokenizer, encoded.form.labels or class_names(run.config) or ())
 
 
 def _place(run: Run, built: RunComponents) -> None:

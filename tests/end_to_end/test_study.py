@@ -90,7 +90,8 @@ def test_dry_run_prints_every_value_with_the_layer_that_set_it_and_writes_nothin
     lines = output.splitlines()
     first, *others = [line for line in lines if not line.startswith(" ")]
     assert first.startswith("One learning rate, 0.5, is set for all rows")
-    assert others == [f"tiny/{row}-seed0" for row in ROWS]
+    shown = [f"The first example as {row} read it:" for row in ("zero_shot", "lora")]
+    assert [line for line in others if line] == [*(f"tiny/{row}-seed0" for row in ROWS), *shown]
     for line in (
         "training.learning_rate = 0.5  [command line]",
         "method.r = 4  [study method]",

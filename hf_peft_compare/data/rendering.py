@@ -1,0 +1,36 @@
+"""One example as the model reads it: template, special tokens and loss mask decide more than many a method does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.core.task import Features
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+READ, LEARNED = "read", "learned"
+MOST_CHARACTERS = 600  # of the beginning and of the end of a text, each
+
+
+def render_input(row: Features, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> dict[str, str]:
+    """Return the text that is read without a loss, and the text or class that is learned, special tokens included.
+
+    Args:
+        row: the features of an example of train, or of test if nothing is trained.
+        labels: the class names, if the target is a class.
+    """
+    ids = list(row["input_ids"])
+    if "label" in row:
+        known = row["label"] in range(len(labels))
+        return {READ: _decode(tokenizer, ids), LEARNED: labels[row["label"]] if known else "no known class"}
+    start = len(ids) - row.get("num_completion_tokens", 0)
+    return {READ: _decode(tokenizer, ids[:start]), LEARNED: _decode(tokenizer, ids[start:])}
+
+
+def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    text = str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+    if len(text) <= 2 * MOST_CHARACTERS:
+        return text
+    return f"{text[:MOST_CHARACTERS]} […] {text[-MOST_CHARACTERS:]}"
