@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
-from hf_peft_compare.comparison.example_scores import LOSS
+from hf_peft_compare.comparison.example_scores import LOSS, collect_scores
+from hf_peft_compare.comparison.pairwise import compare_pairs
 from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.report.references import describe_not_comparable
-from hf_peft_compare.report.sections.groups import group_means, group_size
+from hf_peft_compare.report.sections.groups import group_lines, group_means, group_size
 from hf_peft_compare.utils.formatting import format_percent, format_score
 
 BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
@@ -84,7 +86,7 @@ def _template(row: MethodRow) -> object:
 
 
 def describe_groups(material: Material) -> Iterator[str]:
-    """Yield for each group of examples the row with the best score and its lead over the best row overall."""
+    """Yield for each group of examples the row with the best score, and its lead over the best row overall, tested."""
     comparison = material.comparison
     best, score = comparison.row(comparison.best_row), _ranking(comparison)
     means = {row.row: group_means(material, row, score) for row in comparison.finished_rows}
@@ -98,8 +100,22 @@ def describe_groups(material: Material) -> Iterator[str]:
         number = group_size(material, group)
         words = f"Of {number:,} examples of {group}, {row.label if row else leader} has {format_score(values[leader])}"
         if leader != best.row and best.row in values:
-            words += f", {best.label} {format_score(values[best.row])}"
+            pair = _pair_in_group(material, group, leader, best.row)
+            words += f", {best.label} {format_score(values[best.row])}" + (f" ({write_pair(pair)})" if pair else "")
         yield f"{words}; the best of {len(values)} methods in one group is likely too good."
+
+
+def _pair_in_group(material: Material, group: str, row: str, other: str) -> PairedDifference | None:
+    """Return the difference of two rows over the examples of a group, adjusted over all pairs of rows in it."""
+    comparison = material.comparison
+    rows = [
+        replace(found, examples=collect_scores(lines, _ranking(comparison)))
+        for found in comparison.finished_rows
+        if any(lines := [group_lines(material, run.run, group) for run in found.finished_runs])
+    ]
+    pairs = compare_pairs(rows, greater_is_better=_greater(comparison), smallest_difference=None)
+    both = (pair for pair in (*pairs, *(pair.reversed() for pair in pairs)) if (pair.row, pair.other) == (row, other))
+    return next(both, None)
 
 
 def describe_best_loss(comparison: Comparison) -> Iterator[str]:

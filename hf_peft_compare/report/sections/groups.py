@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
@@ -54,11 +55,15 @@ def group_means(material: Material, row: MethodRow, score: str) -> dict[str, flo
     return {group: sum(found) / len(found) for group, found in values.items()}
 
 
+def group_lines(material: Material, run: str, group: str) -> list[Mapping[str, Any]]:
+    """Return a run's predictions of the examples of a group."""
+    return [line for line in material.predictions.get(run, ()) if str(line.get("group")) == group]
+
+
 def group_size(material: Material, group: str) -> int:
     """Return the number of test examples of a group."""
-    runs = (run for row in material.comparison.finished_rows for run in row.finished_runs)
-    lines = next((found for run in runs if (found := material.predictions.get(run.run))), ())
-    return sum(str(line.get("group")) == group for line in lines)
+    runs = (run.run for row in material.comparison.finished_rows for run in row.finished_runs)
+    return next((len(lines) for run in runs if (lines := group_lines(material, run, group))), 0)
 
 
 def _best(means: Mapping[str, float], greater_is_better: bool) -> set[str]:

@@ -103,3 +103,15 @@ def test_each_group_names_its_best_row_and_how_many_examples_it_has() -> None:
             line["group"] = "number" if place < 10 else "color"
     analysis = words(records, predictions)
     assert "Of 10 examples of number, LoRA has 0." in analysis and "Of 30 examples of color, LoRA has 0." in analysis
+
+
+def test_a_lead_in_one_group_is_tested_within_it() -> None:
+    records, predictions = make_study_runs(rows=("lead", "lora"))
+    for run, lines in predictions.items():
+        for place, line in enumerate(lines):
+            line["group"] = "number" if place < 10 else "color"
+            if run.startswith("lead") and place < 10:
+                line["scores"]["rougeL_fmeasure"] = 0.9 + 0.01 * place
+    sentence = next(words for words in words(records, predictions).split("\n") if "examples of number" in words)
+    assert sentence.startswith("Of 10 examples of number, Lead-3 has 0.945, LoRA 0.")
+    assert "adjusted p" in sentence and "interval +0." in sentence
