@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,6 +52,7 @@ class Measuring:
         test_losses: nats and number of labels of each test example, as scored by the run.
         model_folder: the folder of its tuned parameters.
         cache: the folder that caches the losses of untouched base models for all runs of the study.
+        max_seconds: the time after which nothing more is begun.
         notes: reasons why something could not be measured.
     """
 
@@ -61,7 +63,13 @@ class Measuring:
     test_losses: Sequence[tuple[float, int]]
     model_folder: Path
     cache: Path
+    max_seconds: float = math.inf
     notes: list[str] = field(default_factory=list)
+    started: float = field(default_factory=perf_counter)
+
+    def has_time(self, seconds: float = 0.0) -> bool:
+        """Whether something that takes so many seconds may still be measured."""
+        return perf_counter() - self.started + seconds < self.max_seconds
 
     def losses(self, model: nn.Module, rows: Sequence[Features], *, batch_size: int = 4) -> tuple[float, int]:
         """Return nats and number of labels, summed over all rows."""
@@ -82,18 +90,21 @@ Part = Callable[[Measuring], Figures]
 
 
 def measure_costs(measuring: Measuring) -> Costs:
-    """Measure all costs of a finished run; costs that cannot be measured are omitted, with the reason in a note.
+    """Measure all costs of a finished run; costs that cannot be measured, or in time, are left out, with a note.
 
     The model cannot be used afterwards: merging destroys it.
     """
-    start = perf_counter()
     costs: dict[str, Any] = {}  # fields of `Costs`
     for part in PARTS if process_state().num_processes == 1 else PARTS[:1]:
+        name = part.__name__.replace("_", " ")
+        if part is not checkpoint_size and not measuring.has_time():
+            measuring.notes.append(f"{name}: left out, since costs may take {measuring.max_seconds:.0f} s")
+            continue
         try:
             costs |= part(measuring)
         except Exception as error:  # the run itself is finished, and its results remain valid
-            measuring.notes.append(f"{part.__name__.replace('_', ' ')}: {type(error).__name__}: {error}")
-    return Costs(**costs, costs_seconds=perf_counter() - start, notes=measuring.notes)
+            measuring.notes.append(f"{name}: {type(error).__name__}: {error}")
+    return Costs(**costs, costs_seconds=perf_counter() - measuring.started, notes=measuring.notes)
 
 
 def checkpoint_size(measuring: Measuring) -> Figures:
@@ -155,13 +166,21 @@ PARTS: Sequence[Part] = (checkpoint_size, latency, forgetting, merging)
 
 def _latencies(measuring: Measuring, model: PreTrainedModel) -> dict[str, float]:
     """Time calls with the batch sizes of `BATCH_SIZES`: generation of a few tokens, or classification."""
-    return {f"latency_{size}_seconds": _latency(measuring, model, size, n) for size, n in BATCH_SIZES.items()}
+    found: dict[str, float] = {}
+    for size, num_calls in BATCH_SIZES.items():
+        expected = size * found.get("latency_1_seconds", 0.0)  # at most: larger batches are no slower per text
+        if not measuring.has_time(expected):
+            measuring.notes.append(f"latency with {size} texts: left out, since a call may take {expected:.0f} s")
+            break
+        found[f"latency_{size}_seconds"] = _latency(measuring, model, size, num_calls)
+    return found
 
 
 def _latency(measuring: Measuring, model: PreTrainedModel, size: int, num_calls: int) -> float:
+    """Return the median time of some calls, or of as many as there is time for, but one."""
     call = _call(measuring, model, size)
-    seconds = []
-    for _ in range(num_calls):
+    seconds: list[float] = []
+    while len(seconds) < num_calls and (not seconds or measuring.has_time(seconds[-1])):
         start = perf_counter()
         call()  # its results are read on the host, which synchronizes the GPU
         seconds.append(perf_counter() - start)

@@ -21,6 +21,9 @@ from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.run_state import Run
 from hf_peft_compare.training.trainer import ExampleDataset
 
+# What measuring the costs of a run may take: this share of the run's own time, or as many seconds if these are more.
+COSTS_SHARE, COSTS_SECONDS = 0.1, 60.0
+
 
 def evaluate_run(
     run: Run, built: RunComponents, encoded: TokenizedSplits, examples: Sequence[Example], progress: ProgressFile
@@ -59,6 +62,7 @@ def evaluate_run(
                 [prediction.loss for prediction in predicted if prediction.loss is not None],
                 run.folder / MODEL_FOLDER,
                 cache=run.study_folder,
+                max_seconds=max(COSTS_SHARE * sum(run.clock.seconds.values()), COSTS_SECONDS),
             )
         )
     return predictions

@@ -151,6 +151,27 @@ def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch
     assert found.latency_1_seconds > 0 and found.merged_loss is not None and found.outside_loss is None
 
 
+def test_nothing_is_begun_after_the_time_that_costs_may_take(measuring, monkeypatch):
+    mine = measuring("full")
+    mine.model_folder.mkdir()
+    mine.max_seconds = 0.0
+    found = measure_costs(mine)
+    assert found.latency_1_seconds is found.outside_loss is None
+    assert found.checkpoint_bytes == 0  # takes no time
+    parts = ("latency", "forgetting", "merging")
+    assert found.notes == [f"{part}: left out, since costs may take 0 s" for part in parts]
+
+
+def test_a_call_that_would_take_too_long_is_not_begun(measuring, monkeypatch):
+    mine, now = measuring("full"), [0.0]
+    mine.started, mine.max_seconds = 0.0, 60.0
+    monkeypatch.setattr(costs, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(costs, "_call", lambda *given: lambda: now.__setitem__(0, now[0] + 8.0))
+    assert costs.latency(mine) == {"latency_1_seconds": 8.0}
+    assert now == [40.0]
+    assert mine.notes == ["latency with 32 texts: left out, since a call may take 256 s"]
+
+
 def test_merging_for_its_costs_leaves_the_saved_adapter_as_it_was(train, tmp_path):
     train("lora", "costs=true", "training.num_train_epochs=1", folder="run")
     names = [name for name, _ in load_run(tmp_path / "run").model.named_parameters()]
