@@ -26,6 +26,8 @@ PROTOCOL = (
     "init",
     "architecture",
     "max_length",
+    "prompt_format",
+    "system_prompt",
     "generation",
 )
 MOST_RUNS = 3
@@ -54,6 +56,9 @@ def _facts(record: RunRecord) -> dict[str, Any]:
         **_named("version of", provenance.versions),
         "version of hf_peft_compare": provenance.hf_peft_compare,
         "device": provenance.device,
+        "training precision": provenance.precision
+        if record.parameters and record.parameters.trainable_params
+        else None,
     }
 
 

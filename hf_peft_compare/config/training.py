@@ -25,7 +25,8 @@ class TrainingConfig:
             stopping.
         optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` up to float
             rounding, in less time.
-        bf16: None: use bf16 if the GPU supports it.
+        bf16: None: on a GPU that supports it, and on a processor that has it in hardware (AVX512-BF16, AMX) for bases
+            of width 512 or more; narrower ones gain nothing there.
         torch_compile: compile the model's training steps: fewer, larger kernels, after a minute or more of compiling,
             which repeats for batches of other shapes; worthwhile in long runs on a GPU. Rounding differs: losses agree
             up to float tolerance. FLOPs are not counted in compiled runs; evaluation is not compiled.

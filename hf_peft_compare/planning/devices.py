@@ -133,13 +133,15 @@ def cpu() -> Device:
     """Return this machine's CPU: the cores that torch uses, at a nominal rate, and the machine's memory."""
     import torch
 
+    from hf_peft_compare.utils.bf16 import cpu_has_bf16
+
     num_cores = torch.get_num_threads()
     rate = CPU_CORE_RATE * num_cores
     return Device(
         name="cpu",
         title=f"CPU, {num_cores} core{'s' * (num_cores > 1)}",
         cuda=False,
-        bf16=False,
+        bf16=cpu_has_bf16(),
         half_rate=rate,
         float_rate=rate,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

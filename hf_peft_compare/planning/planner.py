@@ -42,6 +42,7 @@ from hf_peft_compare.planning.sharing import ALONE, Sharing, count_gathered_byte
 from hf_peft_compare.planning.tuning_costs import plan_tuning
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
+from hf_peft_compare.utils.bf16 import bf16_pays
 from hf_peft_compare.utils.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device)],
+        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device, plan)],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -211,7 +212,7 @@ def _empty_plan(config: RunConfig, shared: SharedInputs) -> RunPlan:
         method=method.name,
         title=method.describe(config.method_settings)["title"],
         device=shared.device.title,
-        precision="bf16" if _in_bf16(config, shared.device) else "fp32",
+        precision="bf16" if _in_bf16(config, shared) else "fp32",
         flops=dict.fromkeys(PHASES, 0),
         seconds=dict.fromkeys(PHASES, 0),
         lengths_basis=shared.lengths.basis,
@@ -258,8 +259,10 @@ def _untraced(plan: RunPlan, error: Exception) -> RunPlan:
     return replace(plan, flops=dict.fromkeys(PHASES), seconds=dict.fromkeys(PHASES), notes=[*plan.notes, note])
 
 
-def _in_bf16(config: RunConfig, device: Device) -> bool:
-    return device.bf16 if config.training.bf16 is None else config.training.bf16
+def _in_bf16(config: RunConfig, shared: SharedInputs) -> bool:
+    if config.training.bf16 is not None or not config.method_type.uses_model:
+        return bool(config.training.bf16)
+    return shared.device.bf16 and bf16_pays(shared.base.config, cuda=shared.device.cuda)
 
 
 def _kept_trunk(model: PreTrainedModel, config: RunConfig, shared: SharedInputs) -> Trunk | None:
@@ -282,7 +285,7 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
     return round(num_bytes)
 
 
-def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
+def _notes(config: RunConfig, counts: Counts, device: Device, plan: RunPlan) -> list[str]:
     notes = []
     if None in (counts.steps, counts.validations, *counts.batches.values()):
         notes.append(
@@ -292,6 +295,6 @@ def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
     patience = config.training.early_stopping_patience
     if counts.validations and patience is not None and counts.validations > patience + 1:
         notes.append("An upper bound: training may stop before the last epoch (early_stopping_patience).")
-    if _in_bf16(config, device) and not device.bf16:
-        notes.append(f"training.bf16 is set, but {device.title} has no native bf16.")
+    if plan.precision == "bf16" and not device.bf16:
+        notes.append(f"training.bf16 is set, but {device.title} has no native bf16: it is emulated, and slow.")
     return notes

@@ -10,6 +10,8 @@ from transformers import TrainingArguments
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.loading import load_architecture
+from hf_peft_compare.utils.bf16 import bf16_pays, cpu_has_bf16
 from hf_peft_compare.utils.distributed import on_cpu, process_state
 
 # Reentrant checkpointing loses the gradients of the layers that are trained above a frozen base.
@@ -27,8 +29,13 @@ OURS = {
 }
 
 
-def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) -> TrainingArguments:
+def training_arguments(
+    config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1, bf16: bool = False
+) -> TrainingArguments:
     """Build `TrainingArguments` from a run's training settings.
+
+    Args:
+        bf16: whether to train in bf16, see `use_bf16`.
 
     Raises:
         UserError: the effective batch is not divisible by processes times accumulation steps, or transformers
@@ -55,7 +62,7 @@ def training_arguments(config: RunConfig, *, output_dir: Path, micro_batch_divis
                 "per_device_eval_batch_size": max(config.training.eval_batch_size // micro_batch_divisor, 1),
                 "warmup_steps": config.training.warmup_ratio,  # a value below 1 is a ratio
             },
-            bf16=use_bf16(config),
+            bf16=bf16,
             use_cpu=on_cpu(),
             seed=config.seed,
             data_seed=config.seed,
@@ -100,7 +107,9 @@ def divide_batch(config: RunConfig, *, accumulation: int, num_processes: int) ->
 
 
 def use_bf16(config: RunConfig) -> bool:
-    """Return whether the run trains in bf16: the configured value, or else whether the GPU supports it."""
-    if config.training.bf16 is not None:
-        return config.training.bf16
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    """Return whether the run trains in bf16: the configured value, or else whether it is faster on this device."""
+    if config.training.bf16 is not None or not config.method_type.uses_model:
+        return bool(config.training.bf16)
+    cuda = torch.cuda.is_available()
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if cuda else on_cpu() and cpu_has_bf16()
+    return native and bf16_pays(load_architecture(config), cuda=cuda)

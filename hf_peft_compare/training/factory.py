@@ -14,7 +14,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation
 from hf_peft_compare.models.loading import load_tokenizer, seeded_base
-from hf_peft_compare.training.arguments import NON_REENTRANT, training_arguments
+from hf_peft_compare.training.arguments import NON_REENTRANT, training_arguments, use_bf16
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +44,9 @@ def build(config: RunConfig, *, output_dir: Path, micro_batch_divisor: int = 1) 
     base = seeded_base(config, tokenizer)
     transformers.set_seed(config.seed)  # the same initial adapters, no matter how many random numbers loading used
     model = apply_method(base, config, tokenizer)
-    arguments = training_arguments(config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor)
+    arguments = training_arguments(
+        config, output_dir=output_dir, micro_batch_divisor=micro_batch_divisor, bf16=use_bf16(config)
+    )
     return RunComponents(tokenizer=tokenizer, model=model, arguments=arguments)
 
 
