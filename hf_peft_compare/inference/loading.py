@@ -24,6 +24,7 @@ from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,8 +96,11 @@ class Base:
     head: Mapping[str, Tensor]
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Path, *, trust_remote_code: bool = False) -> LoadedRun:
     """Load a finished run from its folder.
+
+    Args:
+        trust_remote_code: let its model run code of its own.
 
     Raises:
         UserError: the folder has no finished run, its model is missing, or its base model cannot be loaded.
@@ -104,8 +108,9 @@ def load_run(folder: str | Path) -> LoadedRun:
     run = read_finished(Path(folder))
     if not run.config.method_type.uses_model:
         return LoadedRun(record=run.record, config=run.config, model=None, tokenizer=None)
-    base = load_fresh_base(run)
-    return LoadedRun(record=run.record, config=run.config, model=adapt(run, base), tokenizer=base.tokenizer)
+    with trusting(trust_remote_code):
+        base = load_fresh_base(run)
+        return LoadedRun(record=run.record, config=run.config, model=adapt(run, base), tokenizer=base.tokenizer)
 
 
 def read_finished(folder: Path) -> FinishedRun:

@@ -13,8 +13,9 @@ from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
+from hf_peft_compare.models.architecture import model_path
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
-from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path, tokenizer_path
+from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
 from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here

@@ -200,6 +200,7 @@ class Provenance:
         num_test_in_train: test examples whose texts are in train as well; None: not counted.
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.
+        trusts_remote_code: true if a model could run code of its own; None otherwise.
     """
 
     hf_peft_compare: str | None = None
@@ -222,6 +223,7 @@ class Provenance:
     num_test_in_train: int | None = None
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
+    trusts_remote_code: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary, without values that are unknown or empty."""

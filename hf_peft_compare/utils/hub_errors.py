@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, needs_remote_code
+
 KEYS = {"model": "model_name_or_path", "dataset": "dataset"}
 
 
@@ -17,6 +19,8 @@ def explain(what: str, name: str, error: Exception) -> str:
     """
     from huggingface_hub import errors as hub_errors
 
+    if needs_remote_code(error):
+        return f"{what} {name} has a class of its own, so its own code would have to run. {HOW_TO_ALLOW}"
     chain = _chain(error)
     use_local = f"or use a local folder: --set {KEYS[what]}=PATH"
     prefix = "" if what == "model" else "datasets/"

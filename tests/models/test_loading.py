@@ -7,7 +7,8 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.models.loading import base_on_meta, load_architecture, load_base, load_tokenizer
+from hf_peft_compare.models.architecture import load_architecture
+from hf_peft_compare.models.loading import base_on_meta, load_base, load_tokenizer
 
 
 @pytest.mark.parametrize(
