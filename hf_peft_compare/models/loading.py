@@ -22,6 +22,8 @@ from hf_peft_compare.utils.remote_code import load_auto
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+WEIGHT_FILES = ("*.safetensors", "*.bin")
+
 
 def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Load the base model with the run's seed set."""
@@ -98,12 +100,23 @@ def check_weights(config: StudyProtocol) -> None:
     """Check that local weights fit the base's architecture, without reading more than their names and shapes.
 
     Raises:
-        UserError: they cannot be read, or do not fit.
+        UserError: there are none, or they cannot be read; Misfit: they do not fit.
     """
-    if config.init == "pretrained" and Path(model_path(config)).is_dir():
+    folder = Path(model_path(config))
+    if config.init == "pretrained" and folder.is_dir():
+        if not has_weights(config):
+            raise UserError(
+                f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); use a folder written "
+                f"by save_pretrained, or set init=config to start from random weights."
+            )
         architecture = load_architecture(config)
         if getattr(architecture, "quantization_config", None) is None:
             _from_pretrained(config, architecture, dtype=torch.float32, device_map="meta")
+
+
+def has_weights(config: StudyProtocol) -> bool:
+    """Whether the base model is a local folder with weights."""
+    return any(any(Path(model_path(config)).glob(pattern)) for pattern in WEIGHT_FILES)
 
 
 def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **loading: object) -> PreTrainedModel:

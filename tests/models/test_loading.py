@@ -36,12 +36,6 @@ def test_an_attention_that_cannot_be_had_is_a_user_error_before_weights_are_read
             load(config)
 
 
-def test_architecture_fields_stand_over_the_models_own(build, tiny_study):
-    assert load_architecture(tiny_study("architecture={resid_pdrop: 0.0}").config).resid_pdrop == 0.0
-    assert load_architecture(tiny_study().config).resid_pdrop == 0.1  # GPT-2's default
-    assert build("full", "architecture={resid_pdrop: 0.0}").model.config.resid_pdrop == 0.0
-
-
 def test_init_config_has_the_architecture_with_random_weights(tiny_study):
     torch.manual_seed(7)
     pretrained, fresh = load_base(tiny_study().config), load_base(tiny_study("init=config").config)
