@@ -28,7 +28,8 @@ from benchmarks.turns import Side, TakeTurns, Turns
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
 from hf_peft_compare.evaluation.generation import generate_tokens
-from hf_peft_compare.models.loading import load_architecture, load_tokenizer
+from hf_peft_compare.models.architecture import load_architecture
+from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.training.arguments import use_bf16
 from hf_peft_compare.training.factory import build
 

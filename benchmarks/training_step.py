@@ -15,7 +15,8 @@ from benchmarks import ours, recipes
 from benchmarks.table import Benchmark, Row, compare_seconds, same_losses
 from benchmarks.turns import Side, TakeTurns, Turns, interleave
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.models.loading import load_architecture, load_tokenizer
+from hf_peft_compare.models.architecture import load_architecture
+from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.utils.flops import FlopCounter
 
 METHODS = ("prompt_tuning", "last_layer_head", "last_layers", "lora", "full")  # rows of the study

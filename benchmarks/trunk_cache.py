@@ -13,7 +13,8 @@ from benchmarks import ours, recipes
 from benchmarks.table import Benchmark, Row, same_losses
 from benchmarks.turns import TakeTurns, Turns, interleave
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.models.loading import load_architecture, load_tokenizer
+from hf_peft_compare.models.architecture import load_architecture
+from hf_peft_compare.models.loading import load_tokenizer
 
 AIMS = {"last_layers": 2.0, "last_layer_head": 3.0}
 NUM_LAYERS = {"last_layers": 1, "last_layer_head": 0}

@@ -7,6 +7,7 @@ runs/tickets/study.yaml` goes on with, and the other way round.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from hf_peft_compare.inputs.models import ModelLike, save_model
 from hf_peft_compare.inputs.tasks import TaskSettings
 from hf_peft_compare.results.result import Result
 from hf_peft_compare.utils.quiet import quiet
+from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
     from hf_peft_compare.diagnostics.results import Diagnosis, Examination
@@ -39,6 +41,7 @@ def compare(
     num_processes: int | None = None,
     one_run_per_gpu: bool = False,
     accelerate_config: str | None = None,
+    trust_remote_code: bool = False,
 ) -> Result:
     """Train all methods on the same data through the same path, and return what was measured.
 
@@ -58,7 +61,7 @@ def compare(
         training: settings of `hf_peft_compare.config.schema.TrainingConfig`, for all methods.
         output_dir: the study's folder, whose name is the study's.
         settings: any further key of a study file, e.g. {"num_test_samples": 500, "max_length": 256}.
-        num_processes, one_run_per_gpu, accelerate_config: as the options of `hf-peft-compare run`.
+        num_processes, one_run_per_gpu, accelerate_config, trust_remote_code: as the options of `hf-peft-compare run`.
 
     Raises:
         UserError: bad input, before anything was trained.
@@ -73,13 +76,15 @@ def compare(
     >>> result.outcomes
     {'majority-seed0': 'finished', 'last_layers-seed0': 'finished'}
     """
-    study = _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
+    given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
+    study = make_study(model, dataset, task, methods, **given)
     return run_study(
         study,
         output_dir=Path(output_dir).parent,
         num_processes=num_processes,
         one_run_per_gpu=one_run_per_gpu,
         accelerate_config=accelerate_config,
+        trust_remote_code=trust_remote_code,
     )
 
 
@@ -98,13 +103,14 @@ def plan(
     calibrate: bool = False,
     num_processes: int | None = None,
     accelerate_config: str | None = None,
+    trust_remote_code: bool = False,
 ) -> StudyPlan:
     """Return parameters, memory, FLOPs and time of the runs that `compare` would do; print it for a table.
 
     Args:
         device: "h200", "a100", "l4", "t4" or "cpu"; None: this machine's.
         calibrate: time a few steps on this machine's device.
-        num_processes, accelerate_config: as the options of `hf-peft-compare plan`.
+        num_processes, accelerate_config, trust_remote_code: as the options of `hf-peft-compare plan`.
 
     Raises:
         UserError: bad input.
@@ -114,8 +120,9 @@ def plan(
     >>> [(run.row, run.trainable_params) for run in planned.runs]
     [('zero_shot', 0), ('lora', 65536)]
     """
-    study = _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
-    with quiet():
+    given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
+    study = make_study(model, dataset, task, methods, **given)
+    with quiet(), trusting(trust_remote_code):
         how: Any = {"num_processes": num_processes, "accelerate_config": accelerate_config}
         return plan_of(study, device=device, calibrate=calibrate, **how)
 
@@ -131,6 +138,7 @@ def doctor(
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
+    trust_remote_code: bool = False,
 ) -> Diagnosis:
     """Check what silently ruins comparisons, on the real model, before anything is trained; print it for a list.
 
@@ -144,13 +152,14 @@ def doctor(
     """
     from hf_peft_compare.diagnostics.results import Diagnosis
 
-    study = _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
-    with quiet():
+    given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
+    study = make_study(model, dataset, task, methods, **given)
+    with quiet(), trusting(trust_remote_code):
         return Diagnosis(examinations=tuple(examine_rows(study)))
 
 
-def load(folder: str | Path) -> Result:
-    """Return the result in a study's folder, whoever ran it.
+def load(folder: str | Path, *, trust_remote_code: bool = False) -> Result:
+    """Return the result in a study's folder, whoever ran it; its models may run code of their own if that is trusted.
 
     Raises:
         UserError: no records there, or one that cannot be read.
@@ -158,7 +167,7 @@ def load(folder: str | Path) -> Result:
     >>> load(result.folder).study.name == result.folder.name
     True
     """
-    return Result.read(Path(folder))
+    return replace(Result.read(Path(folder)), trusts_remote_code=trust_remote_code)
 
 
 def make_study(
@@ -182,20 +191,6 @@ def make_study(
     >>> study.config.name, study.config.seeds
     ('comparison', [0, 1])
     """
-    return _make_study(model, dataset, task, methods, seeds, tune, training, output_dir, settings)
-
-
-def _make_study(
-    model: ModelLike,
-    dataset: DatasetLike,
-    task: TaskSettings | str,
-    methods: Methods,
-    seeds: int | Sequence[int],
-    tune: str | Mapping[str, object] | None,
-    training: Mapping[str, object] | None,
-    output_dir: str | Path,
-    settings: Mapping[str, object] | None,
-) -> Study:
     folder = Path(output_dir)
     if not folder.name or folder.name == "..":
         raise UserError(f"output_dir is {str(output_dir)!r}; expected the folder of a study, e.g. runs/tickets.")
@@ -243,6 +238,7 @@ def run_study(
     num_processes: int | None = None,
     one_run_per_gpu: bool = False,
     accelerate_config: str | None = None,
+    trust_remote_code: bool = False,
 ) -> Result:
     """Do all runs of a study, or those of some rows and seeds; return what was measured.
 
@@ -255,16 +251,18 @@ def run_study(
     from hf_peft_compare.orchestration.study_run import do_study
     from hf_peft_compare.report.wandb_verdict import log_verdict
 
-    outcomes = do_study(
-        study,
-        output_dir=Path(output_dir),
-        rows=rows,
-        seeds=seeds,
-        num_processes=num_processes,
-        one_run_per_gpu=one_run_per_gpu,
-        accelerate_config=accelerate_config,
-    )
+    with trusting(trust_remote_code):
+        outcomes = do_study(
+            study,
+            output_dir=Path(output_dir),
+            rows=rows,
+            seeds=seeds,
+            num_processes=num_processes,
+            one_run_per_gpu=one_run_per_gpu,
+            accelerate_config=accelerate_config,
+        )
     result = Result.read(Path(output_dir) / study.config.name, study=study.config, outcomes=outcomes)
+    result = replace(result, trusts_remote_code=trust_remote_code)
     log_verdict(study.config.name, result.comparison, result.folder)
     return result
 

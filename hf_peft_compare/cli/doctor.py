@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
@@ -18,6 +18,7 @@ def add(commands: Commands) -> None:
         commands, "doctor", doctor_command, "check for silent errors that invalidate comparisons, before a study runs"
     )
     add_study(doctor)
+    add_trust(doctor)
     add_rows(doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON")
 

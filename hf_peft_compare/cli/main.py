@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.registry import load_plugins
+from hf_peft_compare.utils.remote_code import trusting
 
 COMMANDS = (list, show, run, train, plan, doctor, report, choose, predict, export)
 
@@ -19,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         load_plugins(options.plugin)
-        return options.function(options)
+        with trusting(getattr(options, "trust_remote_code", False)):
+            return options.function(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -46,10 +46,20 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", action="append", default=[], metavar="ROW", help="only this row; repeatable")
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets models run code of their own."""
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run the code of a model whose class transformers does not have; read it before, it can do anything",
+    )
+
+
 def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    """Add the options for a finished run and the output directory."""
+    """Add the options for a finished run, the output directory, and code of models."""
     parser.add_argument("run", metavar="RUN", nargs=nargs, help="study/row-seed0, or the run's folder")
     add_output_dir(parser)
+    add_trust(parser)
 
 
 def add_output_dir(parser: argparse.ArgumentParser) -> None:

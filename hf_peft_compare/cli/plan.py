@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, positive
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust, positive
 from hf_peft_compare.config.loading import is_study, load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.config.study import Study
@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
         commands, "plan", plan_command, "estimate parameters, memory, FLOPs and time of a study before it runs"
     )
     add_study(plan, "a name from `list`, a YAML file, or a model: its Hub id or folder")
+    add_trust(plan)
     add_rows(plan)
     plan.add_argument("--task", metavar="NAME", help="of a model: its task (default: summarization)")
     plan.add_argument("--batch", type=positive, metavar="N", help="of a model: rows of a batch (default: 8)")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, positive
+from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust, positive
 from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     run = add_command(commands, "run", run_command, "run all methods and seeds of a study, then write its report")
     add_study(run)
+    add_trust(run)
     add_rows(run)
     run.add_argument("--seed", action="append", default=[], type=int, help="only this seed; repeatable")
     run.add_argument("--dry-run", action="store_true", help="print the resolved config of every run and stop")

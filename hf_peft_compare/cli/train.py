@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_study
+from hf_peft_compare.cli.options import Commands, add_command, add_study, add_trust
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.schema import Tune
 from hf_peft_compare.core.errors import UserError
@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
     """Add the command, and the hidden command that `run` uses to start several processes."""
     train = add_command(commands, "train", train_command, "train one run here, or under accelerate launch")
     add_study(train)
+    add_trust(train)
     train.add_argument("--method", required=True, metavar="ROW", help="the row of the study")
     train.add_argument("--seed", type=int, default=0)
     job = add_command(commands, "train-job", train_job_command, argparse.SUPPRESS)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 STUDIES_FOLDER = Path(__file__).parents[1] / "studies"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")  # of a study or row, which is a folder's too
+NAME_RULE = "expected letters, digits, '_', '-' and '.' only, a letter or digit first, and at most 200"
 
 
 class _Loader(yaml.SafeLoader):
@@ -224,6 +226,8 @@ def _check_study(config: StudyConfig) -> None:
         raise UserError(
             f"study {config.name}: task has no name; write `task: summarization` or `task: {{name: summarization, …}}`."
         )
+    if not NAME.fullmatch(config.name):
+        raise UserError(f"study name {config.name!r}: {NAME_RULE}, since it names a folder; set `name`.")
     get_task(config.task["name"])
     if not config.methods:
         raise UserError(f"study {config.name}: no methods; name at least one, e.g. `methods: {{lora: {{}}}}`.")
@@ -239,8 +243,6 @@ def _check_study(config: StudyConfig) -> None:
     if not config.seeds or len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one seed, and no duplicates.")
     for row, settings in config.methods.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", row):
-            raise UserError(
-                f"study {config.name}: method row {row!r}; expected letters, digits, '_', '-' and '.' only."
-            )
+        if not NAME.fullmatch(row):
+            raise UserError(f"study {config.name}: method row {row!r}; {NAME_RULE}.")
         get_method(method_name(row, settings))

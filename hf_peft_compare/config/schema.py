@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod
 from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
@@ -274,9 +275,15 @@ def method_name(row: str, settings: Mapping[str, Any]) -> str:
 
 
 def local_path(dataset: str) -> Path:
-    """Return the path of a dataset if it is local; "embedded/…" is a folder inside this package."""
-    return (
-        Path(__file__).parents[1] / dataset.replace(EMBEDDED, "quickstart", 1)
-        if dataset.startswith(f"{EMBEDDED}/")
-        else Path(dataset)
-    )
+    """Return the path of a dataset if it is local; "embedded/…" is a folder inside this package.
+
+    Raises:
+        UserError: "embedded/…" leads out of the package.
+    """
+    if not dataset.startswith(f"{EMBEDDED}/"):
+        return Path(dataset)
+    package = Path(__file__).parents[1] / "quickstart"
+    path = (package / dataset.removeprefix(f"{EMBEDDED}/")).resolve()
+    if not path.is_relative_to(package.resolve()):
+        raise UserError(f"dataset {dataset!r} is not in this package; expected embedded, or embedded/statements.")
+    return path

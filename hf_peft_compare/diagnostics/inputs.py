@@ -10,7 +10,7 @@ from hf_peft_compare.data.checks import check_ids, count_test_in_train
 from hf_peft_compare.data.splits import SPLITS
 from hf_peft_compare.diagnostics.context import CheckContext
 from hf_peft_compare.diagnostics.results import CheckResult, does_not_apply, judged
-from hf_peft_compare.models.fitting import check_vocabulary
+from hf_peft_compare.models.fitting import Misfit, check_vocabulary
 from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
 
 MAX_SHARE_IN_TRAIN = 0.1  # of the test texts: a few that are repeated by chance change no conclusion
@@ -53,8 +53,7 @@ def weights(context: CheckContext) -> CheckResult:
         return does_not_apply("no model is loaded")
     if context.config.init != "pretrained":
         return does_not_apply("the study asks for random weights")
-    base_on_meta(context.config)  # a model that cannot be had at all is bad input, as in a run
-    problem = _problem(lambda: check_weights(context.config))
+    problem = _problem(lambda: check_weights(context.config), Misfit)
     return judged(
         problem is None,
         expected="a tensor of the right shape for everything but a new head",
@@ -67,7 +66,8 @@ def vocabulary(context: CheckContext) -> CheckResult:
     if not context.config.method_type.uses_model:
         return does_not_apply("no model is loaded")
     name = tokenizer_path(context.config)
-    problem = _problem(lambda: check_vocabulary(name, load_tokenizer(context.config), base_on_meta(context.config)))
+    check = partial(check_vocabulary, name)
+    problem = _problem(lambda: check(load_tokenizer(context.config), base_on_meta(context.config)), Misfit)
     return judged(
         problem is None,
         expected="a vocabulary, with an embedding of the base for each token",
@@ -78,10 +78,10 @@ def vocabulary(context: CheckContext) -> CheckResult:
 INPUT_CHECKS = (splits, ids, overlap, weights, vocabulary)
 
 
-def _problem(check: Callable[[], object]) -> str | None:
-    """Return the error of a check as text; None: there is none."""
+def _problem(check: Callable[[], object], kind: type[UserError] = UserError) -> str | None:
+    """Return the error of a check as text, if it is of this kind; None: there is none."""
     try:
         check()
-    except UserError as error:
+    except kind as error:
         return str(error)
     return None

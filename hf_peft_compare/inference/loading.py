@@ -24,6 +24,8 @@ from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.utils.model_files import find_damage
+from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,8 +97,11 @@ class Base:
     head: Mapping[str, Tensor]
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Path, *, trust_remote_code: bool = False) -> LoadedRun:
     """Load a finished run from its folder.
+
+    Args:
+        trust_remote_code: let its model run code of its own.
 
     Raises:
         UserError: the folder has no finished run, its model is missing, or its base model cannot be loaded.
@@ -104,8 +109,9 @@ def load_run(folder: str | Path) -> LoadedRun:
     run = read_finished(Path(folder))
     if not run.config.method_type.uses_model:
         return LoadedRun(record=run.record, config=run.config, model=None, tokenizer=None)
-    base = load_fresh_base(run)
-    return LoadedRun(record=run.record, config=run.config, model=adapt(run, base), tokenizer=base.tokenizer)
+    with trusting(trust_remote_code):
+        base = load_fresh_base(run)
+        return LoadedRun(record=run.record, config=run.config, model=adapt(run, base), tokenizer=base.tokenizer)
 
 
 def read_finished(folder: Path) -> FinishedRun:
@@ -153,22 +159,32 @@ def adapt(run: FinishedRun, base: Base) -> Any:
     """Return a base with the run's trained parameters, in evaluation mode.
 
     Raises:
-        UserError: the base has other sizes than that of the run, e.g. because a branch on the Hub has moved on.
+        UserError: they cannot be read, or the base has other sizes than that of the run, e.g. because a branch on the
+            Hub has moved on.
     """
     if not run.config.method_type.trains:
         return base.model.eval()
+    folder = run.folder / MODEL_FOLDER
     try:
         with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
-            model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
-    except RuntimeError as error:
-        if not any(words in str(error) for words in OTHER_SIZES):
-            raise
-        raise UserError(
-            f"the model {run.config.model_name_or_path} has other sizes than the base of run "
-            f"{run.record.study}/{run.record.run}: {run.folder / MODEL_FOLDER} does not fit it. Restore the old files, "
-            f"or run the study again; for a model of the Hub, set model_revision."
-        ) from error
+            model = run.config.method_type.load(base.model, folder, run.config.method_settings)
+    except UserError:
+        raise
+    except Exception as error:  # each method reads files of its own
+        raise UserError(_why_not(run, folder, error)) from error
     return model.eval()
+
+
+def _why_not(run: FinishedRun, folder: Path, error: Exception) -> str:
+    """Explain why a run's trained parameters cannot be loaded onto its base."""
+    if any(words in str(error) for words in OTHER_SIZES):
+        return (
+            f"the model {run.config.model_name_or_path} has other sizes than the base of run "
+            f"{run.record.study}/{run.record.run}: {folder} does not fit it. Restore the old files, or run the study "
+            f"again; for a model of the Hub, set model_revision."
+        )
+    damage = find_damage(folder) or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return f"{folder} cannot be read: {damage}. Restore it, or delete {run.folder} and run the study again."
 
 
 def unload_adapter(model: PreTrainedModel, base: Base) -> str:

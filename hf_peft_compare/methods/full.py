@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic.dataclasses import dataclass
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.utils.formatting import name_some
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,12 +60,15 @@ class Full(Method[FullSettings]):
         cast("PreTrainedModel", model).save_pretrained(folder)
 
     def load(self, base: PreTrainedModel, folder: Path, settings: FullSettings) -> nn.Module:
-        """Return the saved model, with the base's dtype and device."""
+        """Return the saved model, with the base's dtype and device; raise UserError if it lacks tensors."""
         from torch import nn
 
         from hf_peft_compare.data.position_ids import count_positions_from_mask, counts_positions
 
-        model = type(base).from_pretrained(folder, dtype=base.dtype)
+        loaded: Any = type(base).from_pretrained(folder, dtype=base.dtype, output_loading_info=True)
+        model, info = loaded
+        if lacking := sorted(info["missing_keys"]):
+            raise UserError(f"{folder} lacks tensors of {type(base).__name__}: {name_some(lacking, 3)}.")
         nn.Module.to(model, base.device)
         if counts_positions(base):
             count_positions_from_mask(model)

@@ -70,19 +70,24 @@ def _image_model(base: PreTrainedModel, settings: FusedFeaturesSettings) -> Any:
     import torch
     from transformers import AutoConfig, AutoModel
 
+    from hf_peft_compare.models.architecture import architecture_class, without_arguments
     from hf_peft_compare.utils.hub_errors import explain
+    from hf_peft_compare.utils.remote_code import load_auto
 
-    fields = dict(settings.image_architecture)
+    given = settings.image_architecture
     try:
         if base.device.type != "meta":
-            model = AutoModel.from_pretrained(settings.image_encoder, dtype=torch.float32)
+            model = load_auto(AutoModel.from_pretrained, settings.image_encoder, dtype=torch.float32)
             return model.to(base.device).eval()
-        if "model_type" in fields and not Path(settings.image_encoder).is_dir():
-            config = AutoConfig.for_model(fields.pop("model_type"), **fields)
+        if "model_type" in given and not Path(settings.image_encoder).is_dir():
+            kind = architecture_class(given["model_type"])
+            config = kind(**without_arguments(given, kind))
         else:
-            config = AutoConfig.from_pretrained(settings.image_encoder)
+            config = load_auto(AutoConfig.from_pretrained, settings.image_encoder)
         with torch.device("meta"):
-            return AutoModel.from_config(config, dtype=torch.float32)
+            return load_auto(AutoModel.from_config, config, dtype=torch.float32)
+    except UserError:
+        raise
     except Exception as error:  # transformers raises many types of errors; each is caused by the input
         raise UserError(explain("model", settings.image_encoder, error)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 ALL_LINEAR = "all-linear"
+IMPORTING = {"megatron_config", "megatron_core"}  # fields that make peft import a module, which a study must not
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
@@ -52,7 +54,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise unknown("peft_type", settings.peft_type, PeftType.__members__)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
     values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
-    valid = {f.name for f in fields(config_class) if f.init}
+    valid = {f.name for f in fields(config_class) if f.init} - IMPORTING
     for key in values:
         if key not in valid:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
@@ -160,10 +162,15 @@ class PeftBased(Method[S]):
         cast("PeftModel", model).save_pretrained(str(folder))
 
     def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
-        """Return the base with the saved adapter."""
-        from peft import PeftModel
+        """Return the base with the saved adapter; raise UserError if it imports a module, or lacks tensors."""
+        from peft import PeftConfig, PeftModel
 
-        return _with_wide_labels(PeftModel.from_pretrained(base, folder))
+        config = PeftConfig.from_pretrained(str(folder))
+        if imported := sorted(key for key in IMPORTING if getattr(config, key, None) not in (None, "megatron.core")):
+            raise UserError(f"the adapter in {folder} sets {', '.join(imported)}, which imports a module. Remove it.")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*missing adapter keys")  # which would stay random
+            return _with_wide_labels(PeftModel.from_pretrained(base, folder))
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
         """Return a plain transformers model with the adapter merged; raise UserError if its type cannot be merged."""

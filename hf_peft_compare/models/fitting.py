@@ -19,6 +19,10 @@ NUM_SAMPLED, MAX_UNKNOWN = 100, 0.9  # texts, and the largest share of their tok
 POOLER = "pooler"  # on top of an encoder, as a head is; masked language models are saved without it
 
 
+class Misfit(UserError):
+    """Weights, architecture and vocabulary of a model do not belong together."""
+
+
 def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info: Mapping[str, Any]) -> None:
     """Check what transformers reports of loading weights into a base.
 
@@ -29,7 +33,7 @@ def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info:
         info: the loading info of `from_pretrained`.
 
     Raises:
-        UserError: tensors are missing or have other shapes, or the checkpoint has more layers than the architecture.
+        Misfit: tensors are missing or have other shapes, or the checkpoint has more layers than the architecture.
     """
     missing = sorted(key for key in info["missing_keys"] if not _may_be_new(key, base, config))
     others = sorted(str(key[0]) for key in info["mismatched_keys"] if not _may_be_new(str(key[0]), base, config))
@@ -43,17 +47,17 @@ def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info:
     )
     if missing:
         has = f"; instead, it has {name_some(foreign, NUM_NAMED)}" if foreign else ""
-        raise UserError(
+        raise Misfit(
             f"the weights of {name} lack {len(missing)} of the {len(base.state_dict())} tensors of "
             f"{type(base).__name__}, which would stay random: {name_some(missing, NUM_NAMED)}{has}. {remedy}"
         )
     if others:
-        raise UserError(
+        raise Misfit(
             f"{len(others)} tensors of {name} have other shapes than {type(base).__name__} of its config: "
             f"{name_some(others, NUM_NAMED)}. {remedy}"
         )
     if surplus:
-        raise UserError(
+        raise Misfit(
             f"{name} has {len(surplus)} tensors of layers that {type(base).__name__} of its config does not have: "
             f"{name_some(surplus, NUM_NAMED)}. {remedy}"
         )
@@ -69,13 +73,13 @@ def check_vocabulary(name: str, tokenizer: Any, base: PreTrainedModel | None = N
     """Check that a tokenizer has a vocabulary, and the base an embedding for each of its tokens.
 
     Raises:
-        UserError: there are no tokens but special ones, as transformers makes it of a folder without tokenizer files,
+        Misfit: there are no tokens but special ones, as transformers makes it of a folder without tokenizer files,
             or the base has fewer embeddings.
     """
     vocabulary = tokenizer.get_vocab()
     special = set(tokenizer.all_special_tokens)
     if not vocabulary.keys() - special:
-        raise UserError(
+        raise Misfit(
             f"the tokenizer of {name} has no vocabulary, only {len(vocabulary)} special tokens. Add its tokenizer.json "
             f"or vocabulary files to the folder, or set tokenizer_name_or_path."
         )
@@ -83,7 +87,7 @@ def check_vocabulary(name: str, tokenizer: Any, base: PreTrainedModel | None = N
         return
     size, largest = base.get_input_embeddings().num_embeddings, max(vocabulary.values())
     if largest >= size:
-        raise UserError(
+        raise Misfit(
             f"the tokenizer of {name} has tokens up to number {largest:,}, but the model has embeddings of "
             f"{size:,} tokens. They do not belong together: set tokenizer_name_or_path to the model's own tokenizer."
         )

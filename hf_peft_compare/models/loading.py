@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
-from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
+from hf_peft_compare.config.schema import RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import is_chat, turns_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
+from hf_peft_compare.models.architecture import attention_setting, load_architecture, model_path, unbuildable
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
-from hf_peft_compare.models.heads import class_names, head_of
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.quantization import check_installed, keep_layout, loading_arguments, quantization_of
-from hf_peft_compare.utils.distributed import on_cpu
 from hf_peft_compare.utils.hub_errors import explain
+from hf_peft_compare.utils.remote_code import load_auto
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
 def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -42,15 +45,6 @@ def prepare_base(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     base.loss_type = base.loss_type or "ForCausalLM"
 
 
-def model_path(config: StudyProtocol) -> str:
-    """Return the Hub id or folder of the base model."""
-    if config.model_name_or_path == EMBEDDED:
-        from hf_peft_compare.quickstart import BASE_FOLDER
-
-        return str(BASE_FOLDER)
-    return config.model_name_or_path
-
-
 def tokenizer_path(config: StudyProtocol) -> str:
     """Return the Hub id or folder of the tokenizer: the base model's, unless the study names another."""
     return config.tokenizer_name_or_path or model_path(config)
@@ -68,7 +62,7 @@ def load_tokenizer(config: StudyProtocol) -> Any:
     """
     name = tokenizer_path(config)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=config.model_revision)
+        tokenizer = load_auto(AutoTokenizer.from_pretrained, name, revision=config.model_revision)
     except Exception as error:  # transformers raises many types of errors; each is caused by the input
         raise UserError(explain("model", name, error)) from None
     check_vocabulary(name, tokenizer)
@@ -86,76 +80,6 @@ def load_tokenizer(config: StudyProtocol) -> Any:
     decoder = head.generates or tokenizer.cls_token_id is None
     tokenizer.padding_side = "left" if decoder and not head.pads_right else "right"
     return tokenizer
-
-
-def architecture_fields(config: StudyProtocol) -> dict[str, Any]:
-    """Return the fields that override the base model's config: `architecture`, the attention, and the class names.
-
-    Raises:
-        UserError: the attention cannot train or evaluate here, or a class head has no classes.
-    """
-    return {**config.architecture, **_attention(config), **_classes(config)}
-
-
-def _classes(config: StudyProtocol) -> dict[str, Any]:
-    labels = class_names(config)
-    if labels is None:
-        return {}
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-    return {"num_labels": len(labels), **names}
-
-
-def load_architecture(config: StudyProtocol) -> Any:
-    """Load the base model's config, with the run's own fields.
-
-    Raises:
-        UserError: the config cannot be loaded, or has a class head with a different number of classes.
-    """
-    fields = architecture_fields(config)
-    model_type = fields.pop("model_type", None)
-    if config.init == "config" and model_type is not None:
-        return AutoConfig.for_model(model_type, **fields)
-    try:
-        saved = AutoConfig.from_pretrained(model_path(config), revision=config.model_revision)
-        architecture = AutoConfig.from_pretrained(model_path(config), revision=config.model_revision, **fields)
-    except Exception as error:
-        raise UserError(explain("model", model_path(config), error)) from None
-    if "id2label" in fields and config.init == "pretrained":
-        _check_classes(config, saved, fields["id2label"])
-    return architecture
-
-
-def _check_classes(config: StudyProtocol, saved: Any, names: dict[int, str]) -> None:
-    """Raise UserError if a checkpoint has a class head that was trained for a different number of classes."""
-    trained = any("ForSequenceClassification" in name for name in saved.architectures or [])
-    if trained and saved.num_labels != len(names):
-        raise UserError(
-            f"{config.model_name_or_path} has a class head of {saved.num_labels} classes "
-            f"({', '.join(map(str, saved.id2label.values()))}), but task.labels has {len(names)} "
-            f"({', '.join(names.values())}). List the model's classes, or choose a base without a class head."
-        )
-
-
-def _attention(config: StudyProtocol) -> dict[str, str]:
-    """Return the config field of the study's attention implementation; empty if transformers chooses.
-
-    Raises:
-        UserError: the attention cannot train or evaluate here.
-    """
-    name = config.attn_implementation
-    if name is None:
-        return {}
-    if "flash" in name:
-        raise UserError(
-            f"{_attention_setting(config)}, which needs half precision, but evaluation is in float32; set sdpa."
-        )
-    if name == "flex_attention" and on_cpu():
-        raise UserError(f"{_attention_setting(config)}, which cannot train on a CPU; set sdpa, or remove the setting.")
-    return {"attn_implementation": name}
-
-
-def _attention_setting(config: StudyProtocol) -> str:
-    return f"attn_implementation is {config.attn_implementation!r}"
 
 
 def load_base(config: StudyProtocol) -> PreTrainedModel:
@@ -180,19 +104,31 @@ def check_weights(config: StudyProtocol) -> None:
     """Check that local weights fit the base's architecture, without reading more than their names and shapes.
 
     Raises:
-        UserError: they cannot be read, or do not fit.
+        UserError: there are none, or they cannot be read; Misfit: they do not fit.
     """
-    if config.init == "pretrained" and Path(model_path(config)).is_dir():
+    folder = Path(model_path(config))
+    if config.init == "pretrained" and folder.is_dir():
+        if not has_weights(config):
+            raise UserError(
+                f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); use a folder written "
+                f"by save_pretrained, or set init=config to start from random weights."
+            )
         architecture = load_architecture(config)
         if getattr(architecture, "quantization_config", None) is None:
             _from_pretrained(config, architecture, dtype=torch.float32, device_map="meta")
+
+
+def has_weights(config: StudyProtocol) -> bool:
+    """Whether the base model is a local folder with weights."""
+    return any(any(Path(model_path(config)).glob(pattern)) for pattern in WEIGHT_FILES)
 
 
 def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **loading: object) -> PreTrainedModel:
     """Load a base, and check that nothing but a new head is left random."""
     name = model_path(config)
     try:
-        base, info = head_of(config).auto_class.from_pretrained(
+        base, info = load_auto(
+            head_of(config).auto_class.from_pretrained,
             name,
             config=architecture,
             revision=config.model_revision,
@@ -211,7 +147,7 @@ def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **lo
 
 def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     """Build a base model with random weights, quantized if the run's method requires it."""
-    base = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
+    base = _from_config(config, architecture)
     if quantization_of(config) is not None:
         weights, loading = base.state_dict(), _loading(config, architecture)
         base = type(base).from_pretrained(None, config=architecture, state_dict=weights, **loading)
@@ -226,7 +162,7 @@ def _loading(config: StudyProtocol, architecture: PretrainedConfig) -> dict[str,
         return {"dtype": torch.float32}
     check_installed(config)
     with torch.device("meta"):
-        on_meta = head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
+        on_meta = _from_config(config, architecture)
     return {"dtype": torch.float32, **loading_arguments(quantization, on_meta)}
 
 
@@ -234,14 +170,18 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
     """Build the base model's architecture on the meta device.
 
     Raises:
-        UserError: the model does not support the study's attention implementation.
+        UserError: transformers cannot build it, or it does not support the study's attention implementation.
     """
     architecture = load_architecture(config)
+    with torch.device("meta"):
+        return _from_config(config, architecture)
+
+
+def _from_config(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     try:
-        with torch.device("meta"):
-            return head_of(config).auto_class.from_config(architecture, dtype=torch.float32)
-    except (ImportError, ValueError) as error:
+        return load_auto(head_of(config).auto_class.from_config, architecture, dtype=torch.float32)
+    except Exception as error:  # every model validates its config differently
         if config.attn_implementation is None:
-            raise
+            raise unbuildable(architecture.model_type, error) from None
         reason = str(error).split(". ")[0]
-        raise UserError(f"{_attention_setting(config)}: {reason}. Set sdpa or eager, or remove the setting.") from None
+        raise UserError(f"{attention_setting(config)}: {reason}. Set sdpa or eager, or remove the setting.") from None

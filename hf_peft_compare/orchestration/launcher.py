@@ -30,6 +30,7 @@ from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
+from hf_peft_compare.utils.files import open_to_append
 
 # Slow imports of a child process, loaded once in the process from which children are forked.
 PRELOADED = [
@@ -88,7 +89,7 @@ def run_jobs(
             f"Set --num-processes to 2 or more, without --one-run-per-gpu."
         )
     waiting = [planned(job, plans) for job in waiting]
-    check_writable(study_folder)
+    check_writable(study_folder, [job.folder for job in waiting])
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
     with locked(study_folder):
         for job in waiting:
@@ -162,7 +163,8 @@ class Children:
         return process.exitcode
 
     def _launch(self, job: Job, num_processes: int) -> int:
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file, (job.folder / LOG_FILE).open("a") as log:
+        log = open_to_append(job.folder / LOG_FILE)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file, os.fdopen(log, "a"):
             json.dump({**asdict(job), "folder": str(job.folder)}, file)
             file.flush()
             command = [sys.executable, "-m", "accelerate.commands.launch", *self._how]

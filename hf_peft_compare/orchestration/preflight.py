@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
-from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, model_path, tokenizer_path
+from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
 from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
@@ -24,8 +23,6 @@ from hf_peft_compare.planning.planner import SharedInputs, grouped, plan_model
 from hf_peft_compare.planning.sharing import Sharing
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.arguments import divide_batch, training_arguments
-
-WEIGHT_FILES = ("*.safetensors", "*.bin")
 
 
 def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Path | None = None) -> dict[str, RunPlan]:
@@ -89,7 +86,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
     if not modelled:
         return _Group(configs=[], examples=examples)
     tokenizer, base = load_tokenizer(first), base_on_meta(first)
-    _check_weights(first)
+    check_weights(first)
     check_vocabulary(tokenizer_path(first), tokenizer, base)
     models = {}
     for config in modelled:
@@ -106,13 +103,3 @@ def _device() -> Device:
     """Return this machine's device; a CPU gets its measured rates, since there is no data sheet for them."""
     device = here()
     return device if device.cuda else measure_rates(device)
-
-
-def _check_weights(config: RunConfig) -> None:
-    folder = Path(model_path(config))
-    if config.init == "pretrained" and folder.is_dir() and not any(any(folder.glob(p)) for p in WEIGHT_FILES):
-        raise UserError(
-            f"model folder {folder} has no weights ({' or '.join(WEIGHT_FILES)}); use a folder written "
-            f"by save_pretrained, or set init=config to start from random weights."
-        )
-    check_weights(config)

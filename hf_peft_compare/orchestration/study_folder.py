@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
@@ -24,7 +25,14 @@ def supersede(folder: Path) -> Path:
     raise AssertionError
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, runs: Iterable[Path] = ()) -> None:
+    """Raise UserError if a study's folder cannot be written, or if something in a run's folder is a link to elsewhere.
+
+    Args:
+        runs: the folders of the runs that will be written.
+    """
+    for path in (path for run in runs for path in (run, *run.glob("*")) if path.is_symlink()):
+        raise UserError(f"{path} is a link to {os.readlink(path)}, and a run writes into its folder only; delete it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -39,8 +47,10 @@ def locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock_file(folder / ".lock", wait=False))
-        except OSError:
+        except BlockingIOError:
             raise UserError(
                 f"another process is running this study in {folder}; wait for it, or choose another --output-dir."
             ) from None
+        except OSError as error:
+            raise UserError(f"{folder / '.lock'} is not a file of ours ({error.strerror}); delete it.") from None
         yield

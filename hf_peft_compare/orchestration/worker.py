@@ -18,6 +18,7 @@ from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
+from hf_peft_compare.utils.files import open_to_append
 
 
 def note_death(job: Job, status: int) -> None:
@@ -33,8 +34,15 @@ def _failed(job: Job, error: str) -> RunRecord:
 
 
 def train_job(path: Path) -> int:
-    """Run a job that another process wrote to a file; exit when that process ends."""
-    job = parse(Job, json.loads(path.read_text()), where="job")
+    """Run a job that another process wrote to a file; exit when that process ends.
+
+    Raises:
+        UserError: the file does not hold a job.
+    """
+    try:
+        job = parse(Job, json.loads(path.read_text(encoding="utf-8")), where=f"job {path}", if_missing="")
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"job {path} cannot be read ({error}); `run` writes such files.") from None
     threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
     return train_here(job)
 
@@ -67,7 +75,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
     if not state.is_main_process:
         state.wait_for_everyone()
         return train_here(job)
-    check_writable(job.folder.parent)
+    check_writable(job.folder.parent, [job.folder])
     with locked(job.folder.parent):
         if moved := job.prepare():
             on_event(job, moved)
@@ -80,7 +88,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 def train_in_child(job: Job, gpu: str | None) -> None:
     """Run one job as a child process: write output to the run's log, and exit when the parent ends."""
-    log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = open_to_append(job.folder / LOG_FILE)
     os.dup2(log, 1)
     os.dup2(log, 2)
     parent = multiprocessing.parent_process()

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from transformers import CONFIG_MAPPING, AutoConfig, Trainer
+from transformers import Trainer
 
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
 from hf_peft_compare.data.packing import pack
+from hf_peft_compare.models.architecture import load_architecture, new_architecture, unbuildable
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import HEADS, Head, head_of
-from hf_peft_compare.models.loading import architecture_fields, load_architecture, load_tokenizer, prepare_base
+from hf_peft_compare.models.loading import load_tokenizer, prepare_base
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.training.arguments import training_arguments
 from hf_peft_compare.training.factory import apply_method
+from hf_peft_compare.utils.remote_code import load_auto
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -52,19 +53,9 @@ def plan_architecture(config: StudyProtocol) -> Any:
     Raises:
         UserError: the config cannot be loaded, or transformers cannot build a config from these fields.
     """
-    fields = architecture_fields(config)
-    model_type = fields.pop("model_type", None)
-    if model_type is None or is_local(config):
+    if "model_type" not in config.architecture or is_local(config):
         return load_architecture(config)
-    if model_type not in CONFIG_MAPPING:
-        nearest = ", ".join(difflib.get_close_matches(str(model_type), CONFIG_MAPPING))
-        raise UserError(
-            f"unknown architecture.model_type {model_type!r}. Near: {nearest or 'none'}. Expected: one of transformers."
-        )
-    try:
-        return AutoConfig.for_model(model_type, **fields)
-    except Exception as error:  # every config class validates its fields differently
-        raise _refusal(model_type, error) from None
+    return new_architecture(config)
 
 
 def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) -> Any:
@@ -75,15 +66,10 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
     """
     try:
         with torch.device("meta"):
-            base = head.auto_class.from_config(architecture, dtype=torch.float32)
-    except Exception as error:  # as above
-        raise _refusal(architecture.model_type, error) from None
+            base = load_auto(head.auto_class.from_config, architecture, dtype=torch.float32)
+    except Exception as error:  # every model validates its config differently
+        raise unbuildable(architecture.model_type, error) from None
     return base
-
-
-def _refusal(model_type: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"no model can be built from architecture {model_type}: {reason} Check architecture's fields.")
 
 
 def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:

@@ -13,6 +13,7 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import Trunk, find_trunk
 from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.loading import check_weights, has_weights
 from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.planning.calibration import find_calibrated, time_parts
 from hf_peft_compare.planning.devices import MEASURED, Device, find_device
@@ -148,6 +149,8 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 
 def _load_shared_inputs(config: RunConfig, device: Device, *, calibrate: bool, sharing: Sharing) -> SharedInputs:
     tokenizer = local_tokenizer(config)
+    if has_weights(config):
+        check_weights(config)
     return SharedInputs(
         base=trace_base(plan_architecture(config), head_of(config)),
         tokenizer=tokenizer or AnyTokenizer(),

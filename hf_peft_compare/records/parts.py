@@ -202,6 +202,7 @@ class Provenance:
         labels: the class names, if they are derived from the data.
         example_input: the first train example, or test example if nothing is trained, as the model reads it: the text
             that is "read" without a loss, and the text or class that is "learned".
+        trusts_remote_code: true if a model could run code of its own; None otherwise.
     """
 
     hf_peft_compare: str | None = None
@@ -225,6 +226,7 @@ class Provenance:
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     example_input: dict[str, str] = field(default_factory=dict)
+    trusts_remote_code: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary, without values that are unknown or empty."""

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hf_peft_compare.records.parts import Provenance
+from hf_peft_compare.utils.remote_code import trusts_remote_code
 
 PACKAGES = (
     "torch",
@@ -40,6 +41,7 @@ def collect(*, precision: str, num_processes: int) -> Provenance:
         num_cpus=os.cpu_count(),
         platform=platform.platform(),
         precision=precision,
+        trusts_remote_code=trusts_remote_code() or None,
         started_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
 from hf_peft_compare.comparison.example_scores import LOSS, Predictions
-from hf_peft_compare.records.record import RunRecord, write_record
-from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, STUDY_FILE, write_predictions
+from hf_peft_compare.comparison.rows import MISSING
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.record import RunRecord, read_record, write_record
+from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, RECORD_FILE, STUDY_FILE, run_name, write_predictions
 from hf_peft_compare.report.blocks import Block, Charts, Material, Section
 from hf_peft_compare.report.charts.drawing import as_file, bundle_vega, draw_chart
 from hf_peft_compare.report.charts.style import assign_colors, assign_markers
@@ -41,10 +44,15 @@ def write_report(
 
     The same records produce the same bytes. Runs of the study without a record are marked as not run yet.
 
+    Raises:
+        UserError: the folder has a record of one of the runs that no report has written.
+
     Args:
         records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
         study_file: the text of the study's file, which is shown, and copied to `records/`; empty if there is none.
     """
+    earlier = _runs_of_report(folder)
+    _check_others(records, folder / "records", earlier)
     bundle_vega()  # in parallel to the rest
     material = replace(gather(study, records, predictions), study_file=study_file)
     sections = render_sections(material)
@@ -75,7 +83,7 @@ def write_report(
         write_text_atomically(folder / name, environment(language).get_template(name).render(page))
     for name, text in results.items():
         write_text_atomically(folder / name, text)
-    copy_records(records, predictions, folder / "records")
+    copy_records(records, predictions, folder / "records", earlier)
     if study_file:
         write_text_atomically(folder / "records" / STUDY_FILE, study_file)
     return folder / "index.html"
@@ -133,14 +141,48 @@ def _loss_of(material: Material) -> str:
     return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in units if unit in LOSSES)
 
 
-def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:
-    """Write records and predictions into `folder`, and delete those of other runs that an earlier report left."""
+def copy_records(
+    records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path, earlier: Collection[str]
+) -> None:
+    """Write records and predictions into `folder`, and delete those of other runs that an earlier report left.
+
+    Args:
+        earlier: the runs of the earlier report; whatever else is in the folder stays.
+    """
     for run, record in records.items():
         write_record(record, folder / run)
         write_predictions(predictions.get(run, ()), folder / run)
     for stale in sorted(folder.glob("*/")):
-        if stale.name not in records:
+        if stale.name in earlier and stale.name not in records and not stale.is_symlink():
             for name in (RECORD_FILE, PREDICTIONS_FILE):
                 (stale / name).unlink(missing_ok=True)
             if not any(stale.iterdir()):
                 stale.rmdir()
+
+
+def _runs_of_report(folder: Path) -> set[str]:
+    """Return the runs whose records the report in a folder holds; none if it has no results.json of ours."""
+    try:
+        rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
+        runs = [(row["row"], run) for row in rows for run in row["runs"] if run["status"] != MISSING]
+        return {run_name(row=row, seed=run["seed"]) for row, run in runs}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _check_others(records: Mapping[str, RunRecord], folder: Path, earlier: Collection[str]) -> None:
+    """Raise UserError if the report would overwrite a record that no report has written."""
+    for run, record in records.items():
+        path = folder / run / RECORD_FILE
+        if run not in earlier and path.exists() and not _holds(path.parent, record):
+            raise UserError(
+                f"{path} was not written by a report, which would overwrite it. Choose another folder for the report "
+                f"(--to), or move it away."
+            )
+
+
+def _holds(folder: Path, record: RunRecord) -> bool:
+    try:
+        return read_record(folder) == record
+    except UserError:
+        return False

@@ -11,6 +11,7 @@ from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.quiet import quiet
+from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
     from hf_peft_compare.inference.loading import LoadedRun
@@ -23,11 +24,13 @@ class MethodResult:
     Args:
         folder: the study's folder.
         ranking: the score that ranks; None where nothing finished.
+        trusts_remote_code: whether its model, once loaded, may run code of its own.
     """
 
     folder: Path
     row: MethodRow
     ranking: str | None
+    trusts_remote_code: bool = False
 
     @property
     def seeds(self) -> list[int]:
@@ -53,7 +56,7 @@ class MethodResult:
         """Load a run's model, in evaluation mode, and its tokenizer."""
         from hf_peft_compare.inference.loading import load_run
 
-        with quiet():
+        with quiet(), trusting(self.trusts_remote_code):
             return load_run(self.run_folder(seed))
 
     def predict(
@@ -64,7 +67,7 @@ class MethodResult:
 
         if isinstance(texts, str):
             raise UserError(f"texts is {texts!r}; expected a list of texts, e.g. [{texts!r}].")
-        with quiet():
+        with quiet(), trusting(self.trusts_remote_code):
             found = predict_texts([self.run_folder(seed)], list(texts), batch_size=batch_size)
             return [prediction["prediction"] for prediction in found]
 
@@ -79,7 +82,7 @@ class MethodResult:
         """
         from hf_peft_compare.inference.export import export_run
 
-        with quiet():
+        with quiet(), trusting(self.trusts_remote_code):
             return export_run(self.run_folder(seed), folder, merge=merge, push_to_hub=push_to_hub)
 
     def __repr__(self) -> str:

@@ -59,6 +59,7 @@ class Result(Mapping[str, MethodResult]):
     Args:
         folder: the study's folder.
         outcomes: {run: "finished", "failed" or "skipped"} of the call that made it; empty where it was loaded.
+        trusts_remote_code: whether the models of its runs, once loaded, may run code of their own.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Result(Mapping[str, MethodResult]):
     records: Mapping[str, RunRecord]
     predictions: Mapping[str, Predictions]
     outcomes: Mapping[str, str] = field(default_factory=dict)
+    trusts_remote_code: bool = False
 
     @classmethod
     def read(
@@ -186,7 +188,12 @@ class Result(Mapping[str, MethodResult]):
         found = self.comparison.row(row)
         if found is None:
             raise unknown(f"method of study {self.study.name}", str(row), self)
-        return MethodResult(folder=self.folder, row=found, ranking=self.comparison.ranking_score)
+        return MethodResult(
+            folder=self.folder,
+            row=found,
+            ranking=self.comparison.ranking_score,
+            trusts_remote_code=self.trusts_remote_code,
+        )
 
     def __contains__(self, row: object) -> bool:
         return row in list(self)

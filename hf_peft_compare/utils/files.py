@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +41,24 @@ def lock_file(path: Path, *, wait: bool) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
+        OSError: as `open_to_append`.
     """
-    with path.open("a") as file:  # opened to append, so that the content of an existing file is kept
+    file = open_to_append(path)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
+    finally:
+        os.close(file)
+
+
+def open_to_append(path: Path) -> int:
+    """Open or create a file to append to and return its descriptor; its content is kept, and no link is followed.
+
+    Raises:
+        OSError: it cannot be opened, is a link, or no regular file.
+    """
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hf_peft_compare.utils.model_files import find_damage
+from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, needs_remote_code
+
 KEYS = {"model": "model_name_or_path", "dataset": "dataset"}
 
 
@@ -17,6 +20,8 @@ def explain(what: str, name: str, error: Exception) -> str:
     """
     from huggingface_hub import errors as hub_errors
 
+    if needs_remote_code(error):
+        return f"{what} {name} has a class of its own, so its own code would have to run. {HOW_TO_ALLOW}"
     chain = _chain(error)
     use_local = f"or use a local folder: --set {KEYS[what]}=PATH"
     prefix = "" if what == "model" else "datasets/"
@@ -28,7 +33,8 @@ def explain(what: str, name: str, error: Exception) -> str:
     if any(isinstance(e, hub_errors.RepositoryNotFoundError) for e in chain):
         return f"{what} {name} is not on the hub (or private: `hf auth login`); check the spelling, {use_local}."
     if Path(name).exists():
-        return f"{what} folder {name} cannot be read: {_one_line(error)}"
+        damage = find_damage(Path(name)) if what == "model" else None
+        return f"{what} folder {name} cannot be read: {damage or _one_line(error)}"
     if name.startswith((".", "/", "~")):
         return f"{what} folder {name} does not exist; use an existing folder or a hub id."
     return (

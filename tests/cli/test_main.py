@@ -30,3 +30,13 @@ def test_an_unknown_command_is_bad_input(capsys):
         main(["trian"])
     assert ended.value.code == BAD_INPUT
     assert "invalid choice: 'trian'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "null", "{}", '{"config": 1}', "\0"])
+def test_a_job_that_is_none_is_one_line(content, tmp_path, capsys):
+    path = tmp_path / "job.json"
+    if content is not None:
+        path.write_text(content)
+    assert main(["train-job", str(path)]) == 2
+    captured = capsys.readouterr().err
+    assert captured.startswith("error: job ") and captured.count("\n") == 1

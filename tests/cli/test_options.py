@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from hf_peft_compare.cli.main import _parser
 from hf_peft_compare.cli.options import number, positive, run_folder, study_folder
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import RECORD_FILE
@@ -45,3 +46,13 @@ def test_a_limit_is_finite(text):
     assert number("0.5") == 0.5
     with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is not a number"):
         number(text)
+
+
+LOADING = ["run s", "train s --method m", "plan s", "doctor s", "predict r --text t", "export r f"]
+
+
+@pytest.mark.parametrize("command", LOADING)
+def test_code_of_models_is_allowed_by_a_flag_of_each_command_that_loads_one(command):
+    parse = _parser().parse_args
+    assert not parse(command.split()).trust_remote_code
+    assert parse([*command.split(), "--trust-remote-code"]).trust_remote_code

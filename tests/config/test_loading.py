@@ -88,3 +88,11 @@ def test_a_seed_of_tuning_that_is_a_run_is_refused():
     with pytest.raises(UserError, match=r"tune.seed is 1, one of seeds \[0, 1, 2\]"):
         load_study("quickstart-tuned", ["tune.seed=1"])
     assert load_study("quickstart-tuned").config.tune.seed not in load_study("quickstart-tuned").config.seeds
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "..", ".", "", "a/b", "a\nb", "a\0b", "-x", "x" * 201, "ä"])
+def test_a_name_that_is_no_folders_is_refused(name, tiny_study):
+    with pytest.raises(UserError, match="study name .*expected letters, digits"):
+        tiny_study(name=name)
+    with pytest.raises(UserError, match="method row .*expected letters, digits"):
+        tiny_study(methods={name: {"method": "lora"}})

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tiny import stories
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data import splits
 from hf_peft_compare.diagnostics.examining import examine
 from hf_peft_compare.diagnostics.results import DOES_NOT_APPLY, PROBLEM
@@ -76,3 +77,10 @@ def test_a_tokenizer_without_vocabulary(findings, broken):
     for path in broken.glob("*token*"):
         path.unlink()
     assert problems(findings("lora", f"model_name_or_path={broken}")) == {"vocabulary"}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_model_that_cannot_be_read_is_bad_input_as_in_a_run(name, findings, broken):
+    (broken / name).write_bytes(b"")
+    with pytest.raises(UserError, match=f"cannot be read: {name} is empty"):
+        findings("lora", f"model_name_or_path={broken}")

@@ -197,7 +197,8 @@ def test_layers_without_whole_blocks_are_left_as_they_are(name, build, request):
     model = build("qlora", f"model_name_or_path={request.getfixturevalue(name)}", methods=ROWS).model
     packed = {layer.removesuffix(".base_layer").split(".")[-1] for layer in packed_layers(model)}
     assert packed == {"c_proj" if name == "tiny_gpt2" else "down_proj"}
-    narrow = "architecture={n_embd: 32, n_inner: 48, hidden_size: 32, intermediate_size: 48}"
+    fields = {"tiny_gpt2": "n_embd: 32, n_inner: 48", "tiny_llama": "hidden_size: 32, intermediate_size: 48"}
+    narrow = f"architecture={{{fields[name]}}}"
     with pytest.raises(UserError, match="no linear layer whose number of inputs is a multiple of 64"):
         build("qlora", narrow, "init=config", f"model_name_or_path={request.getfixturevalue(name)}", methods=ROWS)
 

@@ -7,7 +7,8 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.models.loading import base_on_meta, load_architecture, load_base, load_tokenizer
+from hf_peft_compare.models.architecture import load_architecture
+from hf_peft_compare.models.loading import base_on_meta, load_base, load_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -33,12 +34,6 @@ def test_an_attention_that_cannot_be_had_is_a_user_error_before_weights_are_read
     for load in (base_on_meta, load_base):
         with pytest.raises(UserError, match=f"attn_implementation is .*{message}"):
             load(config)
-
-
-def test_architecture_fields_stand_over_the_models_own(build, tiny_study):
-    assert load_architecture(tiny_study("architecture={resid_pdrop: 0.0}").config).resid_pdrop == 0.0
-    assert load_architecture(tiny_study().config).resid_pdrop == 0.1  # GPT-2's default
-    assert build("full", "architecture={resid_pdrop: 0.0}").model.config.resid_pdrop == 0.0
 
 
 def test_init_config_has_the_architecture_with_random_weights(tiny_study):

@@ -32,3 +32,23 @@ def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
         check_writable(tmp_path / "file" / "runs")
     check_writable(tmp_path / "new" / "runs")
     assert list((tmp_path / "new" / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "log.txt", "model", "record.json", "checkpoints"])
+def test_a_run_does_not_write_through_a_link(name, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    run = tmp_path / "study" / "lora-seed0"
+    run.parent.mkdir()
+    if name:
+        run.mkdir()
+    (run / name if name else run).symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match="lora-seed0.* is a link to .*theirs.*delete it"):
+        check_writable(run.parent, [run])
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / ".lock").symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match=r"\.lock is not a file of ours"), locked(tmp_path):
+        pass
+    assert (tmp_path / "theirs").read_text() == "kept"

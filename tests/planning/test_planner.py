@@ -165,14 +165,16 @@ def test_a_local_model_is_read_whatever_architecture_the_study_sets(tiny_study, 
     "model_type", ["opt", "gpt_neox", "bloom", "falcon", "gemma2", "phi", "qwen3", "bert", "mamba"]
 )
 def test_any_causal_lm_of_transformers_is_planned(model_type, tiny_study):
-    sizes = "num_hidden_layers: 2, hidden_size: 64, num_attention_heads: 4, intermediate_size: 128, vocab_size: 300"
+    few = "num_hidden_layers: 2, hidden_size: 64, num_attention_heads: 4, vocab_size: 300"
+    sizes = f"{few}, intermediate_size: 128"
     fields = {
         "bert": f"{sizes}, is_decoder: true",
+        "falcon": few,
         "bloom": "n_layer: 2, hidden_size: 64, n_head: 4, vocab_size: 300",
         "qwen3": f"{sizes}, num_key_value_heads: 2",
         "gemma2": f"{sizes}, num_key_value_heads: 2, head_dim: 16",
         "mamba": "num_hidden_layers: 2, hidden_size: 64, vocab_size: 300",
-        "opt": f"{sizes}, ffn_dim: 128, word_embed_proj_dim: 64",
+        "opt": f"{few}, ffn_dim: 128, word_embed_proj_dim: 64",
     }.get(model_type, sizes)
     study = tiny_study(f"architecture={{model_type: {model_type}, {fields}}}", "model_name_or_path=some/hub-name")
     run = plan_study(configs_of(study, ["full"]), device="h200").runs[0]

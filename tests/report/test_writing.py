@@ -15,6 +15,7 @@ import pytest
 from pages import read_table, without_scripts
 from synthetic import TITLES, Study, make_record, make_study_runs
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, render_sections
@@ -114,13 +115,29 @@ def test_several_seeds_show_their_spread() -> None:
     assert any(detail.startswith("± ") for detail in cell.details)
 
 
-def test_records_of_runs_that_are_gone_do_not_stay(tmp_path: Path) -> None:
-    (tmp_path / "records" / "old-seed0").mkdir(parents=True)
-    (tmp_path / "records" / "old-seed0" / "record.json").write_text("{}")
-    (tmp_path / "records" / "mine").mkdir()
-    (tmp_path / "records" / "mine" / "notes.txt").write_text("kept")
-    write_report(Study(), {}, {}, tmp_path)
-    assert [path.name for path in (tmp_path / "records").rglob("*")] == ["mine", "notes.txt"]
+def test_records_of_an_earlier_report_go_and_others_stay(tmp_path: Path) -> None:
+    records, predictions = make_study_runs(rows=("lora", "full"), seeds=(0,))
+    study, folder = Study(seeds=[0], methods={"lora": {}, "full": {}}), tmp_path / "records"
+    write_report(study, records, predictions, tmp_path)
+    (folder / "theirs-seed0").mkdir()
+    (folder / "theirs-seed0" / "record.json").write_text("{}")
+    (folder / "full-seed0" / "notes.txt").write_text("kept")
+    write_report(study, {"lora-seed0": records["lora-seed0"]}, predictions, tmp_path)
+    kept = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    mine = {"lora-seed0/record.json", "lora-seed0/predictions.jsonl"}
+    assert kept == mine | {"theirs-seed0/record.json", "full-seed0/notes.txt"}
+
+
+@pytest.mark.parametrize("results", ["", "[]", '{"rows": [{"row": "../../x"}]}'])
+def test_a_record_that_no_report_wrote_is_not_overwritten(results: str, tmp_path: Path) -> None:
+    records, predictions = make_study_runs(rows=("lora",), seeds=(0,))
+    theirs = tmp_path / "records" / "lora-seed0" / "record.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    (tmp_path / "results.json").write_text(results)
+    with pytest.raises(UserError, match="was not written by a report.*--to"):
+        write_report(Study(seeds=[0], methods={"lora": {}}), records, predictions, tmp_path)
+    assert theirs.read_text() == "theirs" and not (tmp_path / "index.html").exists()
 
 
 def test_another_process_rebuilds_the_same_bytes_without_torch(full: Path, tmp_path: Path) -> None:

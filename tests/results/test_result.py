@@ -80,3 +80,9 @@ def test_a_row_or_seed_that_there_is_not_is_one_clear_error(result):
         result["lora"].load(seed=7)
     with pytest.raises(UserError, match="expected a list of texts"):
         result["lora"].predict("one")
+
+
+def test_its_models_run_code_of_their_own_only_if_that_is_trusted(result):
+    for trusted in (False, True):
+        given = replace(result, trusts_remote_code=trusted)
+        assert given[next(iter(given))].trusts_remote_code == trusted

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_peft_compare.utils.files import atomic_path, lock_file, write_text_atomically
+from hf_peft_compare.utils.files import atomic_path, lock_file, open_to_append, write_text_atomically
 
 
 def test_a_folder_appears_whole_also_where_an_empty_one_was(tmp_path: Path) -> None:
@@ -72,3 +72,29 @@ def test_a_lock_is_held_once_goes_with_its_process_and_keeps_the_files_content(t
         holder.wait()
     with lock_file(path, wait=False):
         assert path.read_text() == "not ours"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_no_link_is_followed_to_append_or_lock(there: bool, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / "theirs").write_text("kept")
+    (tmp_path / "log.txt").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError), lock_file(tmp_path / "log.txt", wait=True):
+        pass
+    with pytest.raises(OSError):
+        open_to_append(tmp_path / "log.txt")
+    assert (tmp_path / "theirs").exists() == there
+    assert not there or (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_pipe_is_no_file_to_append_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        open_to_append(tmp_path / "pipe")
+
+
+def test_an_atomic_write_replaces_a_link(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / "record.json").symlink_to(tmp_path / "theirs")
+    write_text_atomically(tmp_path / "record.json", "ours")
+    assert (tmp_path / "theirs").read_text() == "kept" and not (tmp_path / "record.json").is_symlink()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.hub_errors import explain
+from hf_peft_compare.utils.remote_code import load_auto
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,7 +54,7 @@ class ImageEncoder(nn.Module):
         from transformers import AutoImageProcessor
 
         try:
-            return AutoImageProcessor.from_pretrained(self.name)
+            return load_auto(AutoImageProcessor.from_pretrained, self.name)
         except Exception as error:  # transformers raises many types of errors; each is caused by the input
             raise UserError(explain("model", self.name, error)) from None
 
