@@ -123,6 +123,11 @@ def fingerprint_of_test(record: RunRecord) -> str | None:
     return record.provenance.data_fingerprint.get("test")
 
 
+def rate_of(record: RunRecord) -> float:
+    """Return the learning rate of a record's config; nan if it has none."""
+    return float(record.config.get("training", {}).get("learning_rate", math.nan))
+
+
 def first_line(text: str | None) -> str:
     """Return the most informative line of an error: the last of a traceback, else the first."""
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hf_peft_compare.config.identity import BASE_MODEL, TOKENIZER, Identity, changed_models, read_identity
@@ -23,7 +24,8 @@ from hf_peft_compare.models.prompt_tuning import class_head
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
-from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.records.run_folder import MODEL_FOLDER, DamagedRun
+from hf_peft_compare.utils.reading import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -115,10 +117,7 @@ def read_finished(folder: Path) -> FinishedRun:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
     run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
     if run.config.method_type.trains and not (folder / MODEL_FOLDER).is_dir():
-        raise UserError(
-            f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its trained parameters were not kept. "
-            f"Delete {folder} and run the study again."
-        )
+        raise DamagedRun(f"{folder / MODEL_FOLDER} with the trained parameters of the run is missing", folder)
     _check_models(run)
     return run
 
@@ -154,21 +153,38 @@ def adapt(run: FinishedRun, base: Base) -> Any:
 
     Raises:
         UserError: the base has other sizes than that of the run, e.g. because a branch on the Hub has moved on.
+        DamagedRun: the saved parameters cannot be loaded.
     """
     if not run.config.method_type.trains:
         return base.model.eval()
+    saved = run.folder / MODEL_FOLDER
     try:
         with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
-            model = run.config.method_type.load(base.model, run.folder / MODEL_FOLDER, run.config.method_settings)
-    except RuntimeError as error:
+            model = run.config.method_type.load(base.model, saved, run.config.method_settings)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
         if not any(words in str(error) for words in OTHER_SIZES):
-            raise
+            raise DamagedRun(_why_unreadable(saved, error), run.folder) from error
         raise UserError(
             f"the model {run.config.model_name_or_path} has other sizes than the base of run "
-            f"{run.record.study}/{run.record.run}: {run.folder / MODEL_FOLDER} does not fit it. Restore the old files, "
+            f"{run.record.study}/{run.record.run}: {saved} does not fit it. Restore the old files, "
             f"or run the study again; for a model of the Hub, set model_revision."
         ) from error
     return model.eval()
+
+
+def _why_unreadable(saved: Path, error: Exception) -> str:
+    """Return why saved parameters cannot be loaded, with the file that is broken, if one is."""
+    for path in sorted(saved.iterdir()):
+        try:
+            if path.suffix == ".json":
+                read_json(path)
+            elif path.suffix == ".safetensors":
+                safe_open(path, framework="pt").keys()
+        except (UserError, SafetensorError, OSError) as found:
+            return f"{path} is broken: {found}"
+    return f"the trained parameters in {saved} cannot be loaded ({type(error).__name__}: {error})"
 
 
 def unload_adapter(model: PreTrainedModel, base: Base) -> str:

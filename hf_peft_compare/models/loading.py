@@ -21,6 +21,8 @@ from hf_peft_compare.utils.hub_errors import explain
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+MOST_LAYERS = 2_000  # twice as many as the deepest published; each is built, for every row, before anything runs
+
 
 def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Load the base model with the run's seed set."""
@@ -230,9 +232,11 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
     """Build the base model's architecture on the meta device.
 
     Raises:
-        UserError: the model does not support the study's attention implementation.
+        UserError: the model does not support the study's attention implementation, or has absurdly many layers.
     """
     architecture = load_architecture(config)
+    if (layers := getattr(architecture.get_text_config(), "num_hidden_layers", 0)) > MOST_LAYERS:
+        raise UserError(f"the model has {layers:,} layers; at most {MOST_LAYERS:,} are built. Check architecture.")
     try:
         with torch.device("meta"):
             return head_of(config).auto_class.from_config(architecture, dtype=torch.float32)

@@ -26,10 +26,11 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
-from hf_peft_compare.orchestration.study_folder import check_writable, locked
-from hf_peft_compare.orchestration.worker import note_death, train_in_child
+from hf_peft_compare.orchestration.study_folder import locked
+from hf_peft_compare.orchestration.worker import exit_with_parent, note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
+from hf_peft_compare.utils.files import check_writable
 
 # Slow imports of a child process, loaded once in the process from which children are forked.
 PRELOADED = [
@@ -213,6 +214,7 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)
+    exit_with_parent()
     function(*arguments)
 
 

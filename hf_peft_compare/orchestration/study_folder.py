@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,15 +21,6 @@ def supersede(folder: Path) -> Path:
             target.parent.mkdir(exist_ok=True)
             return folder.rename(target)
     raise AssertionError
-
-
-def check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}. Choose another --output-dir.") from None
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from typing import Any
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
-from hf_peft_compare.orchestration.study_folder import check_writable, locked
+from hf_peft_compare.orchestration.study_folder import locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
+from hf_peft_compare.utils.files import check_writable
 
 
 def note_death(job: Job, status: int) -> None:
@@ -79,13 +80,10 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 
 def train_in_child(job: Job, gpu: str | None) -> None:
-    """Run one job as a child process: write output to the run's log, and exit when the parent ends."""
+    """Run one job as a child process: write output to the run's log."""
     log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
@@ -99,8 +97,14 @@ def train_in_child(job: Job, gpu: str | None) -> None:
     sys.exit(status)
 
 
-def _exit_with(sentinel: Any) -> None:
-    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep training unnoticed."""
+def exit_with_parent() -> None:
+    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep computing unnoticed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: Any) -> None:
     wait([sentinel])
     os._exit(1)
 

@@ -44,7 +44,7 @@ def test_a_record_cut_short_is_a_user_error(record, tmp_path):
     write_record(record, tmp_path)
     path = tmp_path / "record.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(UserError, match="not a complete record.*Delete the folder"):
+    with pytest.raises(UserError, match="record.json cannot be read: .*run the study again"):
         read_record(tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_predictions_cut_short_are_a_user_error(tmp_path):
     write_predictions([{"id": "1"}, {"id": "2"}], tmp_path)
     path = tmp_path / "predictions.jsonl"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(UserError, match="line 2, is truncated"):
+    with pytest.raises(UserError, match="predictions.jsonl cannot be read: .*, in line 2. Restore it"):
         list(read_predictions(tmp_path))
 
 
