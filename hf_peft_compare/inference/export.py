@@ -42,6 +42,7 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
         raise UserError(
             f"{run.config.method_type.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
         )
+    check_writable(target.parent)
     loaded = load_run(run.folder)
     model = run.config.method_type.merge(loaded.model) if plain else None
     with atomic_path(target) as folder:
@@ -64,7 +65,6 @@ def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:
         raise UserError(
             f"{run.config.method_type.title} trains nothing, so there is nothing to export; choose another run."
         )
-    check_writable(target.parent)
     if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} already exists; choose a folder that does not exist or is empty.")
     if push_to_hub is not None:

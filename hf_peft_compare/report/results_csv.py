@@ -33,8 +33,8 @@ def _provenance(run: RunRow) -> list[object]:
 
 
 def _inert(cell: object) -> object:
-    """Escape a text that a spreadsheet would run as a formula, and remove characters that Python 3.10 cannot write."""
+    """Escape a text that a spreadsheet would run as a formula; no NUL, and no CR, which Python writes without quotes."""
     if not isinstance(cell, str):
         return cell
-    text = cell.replace("\0", "")
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = cell.replace("\0", "").replace("\r", "\n")
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\n") else text
