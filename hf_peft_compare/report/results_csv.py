@@ -33,7 +33,7 @@ def _provenance(run: RunRow) -> list[object]:
 
 
 def _inert(cell: object) -> object:
-    """Escape a text that a spreadsheet would run as a formula; no NUL, and no CR, which Python writes without quotes."""
+    """Escape a text that a spreadsheet would run as a formula, and remove NUL and CR, which Python cannot quote."""
     if not isinstance(cell, str):
         return cell
     text = cell.replace("\0", "").replace("\r", "\n")
