@@ -191,5 +191,5 @@ def read_records(study_folder: Path) -> dict[str, RunRecord]:
 
 def read_runs(study_folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
     """Read the records and the predictions of all runs in a study's folder, by run name."""
-    records = read_records(study_folder)
-    return records, {run: list(read_predictions(study_folder / run)) for run in records}
+    records, texts = read_records(study_folder), dict[str, str]()
+    return records, {run: list(read_predictions(study_folder / run, texts)) for run in records}

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import parse
-from hf_peft_compare.utils.files import write_text_atomically
-from hf_peft_compare.utils.reading import opened, parse_json
+from hf_peft_compare.utils.files import atomic_path
+from hf_peft_compare.utils.reading import opened, parse_json, share
 
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
@@ -50,8 +51,9 @@ def folder_of_study(folder: Path, *, trial: int | None) -> Path:
 
 def write_predictions(rows: Iterable[Mapping[str, object]], folder: Path) -> None:
     """Write one JSON line per test example (id, prediction, reference, scores), atomically."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_text_atomically(folder / PREDICTIONS_FILE, text)
+    with atomic_path(folder / PREDICTIONS_FILE) as path:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +66,24 @@ class _Line:
     num_tokens: StrictInt | None = None
 
 
-def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
+def read_predictions(folder: Path, texts: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield a run's predictions, one dictionary per test example; nothing if the file is missing.
+
+    Args:
+        texts: those already read, which are not kept twice: lines share their keys, and runs their examples.
 
     Raises:
         DamagedRun: the file cannot be read, or a line is no prediction.
     """
     path, number = folder / PREDICTIONS_FILE, 0
+    pairs = partial(share, {} if texts is None else texts)
     if not os.path.lexists(path):
         return
     try:
         with opened(path) as file:
             for line in file:
                 number += 1
-                found = parse_json(line)
+                found = parse_json(line, pairs)
                 parse(_Line, found, where=str(path), if_missing="")
                 yield found
     except UserError as error:

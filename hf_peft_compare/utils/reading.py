@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,14 +39,23 @@ def read_json(path: Path) -> Any:
         return parse_json(file.read())
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        pairs: makes the value of an object of its keys and values; None: a dictionary.
 
     Raises:
         ValueError: it is not JSON, or has an integer of more than 64 bits, with which floats cannot be computed.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(content, parse_int=_integer)
+    return json.loads(content, parse_int=_integer, object_pairs_hook=pairs)
+
+
+def share(texts: dict[str, str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dictionary of pairs; of its keys and values that are texts, those in `texts` are taken or put there."""
+    keep = texts.setdefault
+    return {keep(key, key): keep(value, value) if isinstance(value, str) else value for key, value in pairs}
 
 
 def _integer(digits: str) -> int:
