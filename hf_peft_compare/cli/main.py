@@ -10,11 +10,7 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 
-from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.core.registry import load_plugins
-
-COMMANDS = (list, show, run, train, plan, doctor, report, choose, predict, export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = _parser().parse_args(arguments)
+        from hf_peft_compare.core.registry import load_plugins
+
         load_plugins(options.plugin)
         status = options.function(options)
         sys.stdout.flush()  # here, so that a closed pipe or a full disk is handled below
@@ -73,10 +71,13 @@ def _keep_traceback() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Imported here, where Ctrl-C in what takes longest to load ends in one line too.
+    from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
+
     parser = argparse.ArgumentParser(
         prog="hf-peft-compare", description="Compare fine-tuning methods for one pretrained model on one task."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (list, show, run, train, plan, doctor, report, choose, predict, export):
         command.add(commands)
     return parser

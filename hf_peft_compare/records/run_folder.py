@@ -87,4 +87,4 @@ def read_predictions(folder: Path, texts: dict[str, str] | None = None) -> Itera
                 parse(_Line, found, where=str(path), if_missing="")
                 yield found
     except UserError as error:
-        raise DamagedRun(f"{error}, in line {number}", folder) from None
+        raise DamagedRun(f"{error}, in line {number}" if number else error, folder) from None
