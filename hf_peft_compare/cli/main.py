@@ -5,42 +5,82 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
+import textwrap
+import traceback
 from collections.abc import Sequence
 
-from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
-from hf_peft_compare.core.registry import load_plugins
-from hf_peft_compare.utils.remote_code import trusting
-
-COMMANDS = (list, show, run, train, plan, doctor, report, choose, predict, export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 1 a run failed, 2 bad input, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    """Run the command line and return the exit status.
+
+    Returns:
+        0: done; 1: a run failed, or this program has a fault; 2: bad input, or a file that cannot be read or written;
+        130: interrupted.
+    """
     try:
+        options = _parser().parse_args(arguments)
+        from hf_peft_compare.core.registry import load_plugins
+
         load_plugins(options.plugin)
+        from hf_peft_compare.utils.remote_code import trusting
+
         with trusting(getattr(options, "trust_remote_code", False)):
-            return options.function(options)
+            status = options.function(options)
+        sys.stdout.flush()  # here, so that a closed pipe or a full disk is handled below
+        return status
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _end(f"error: {error}", BAD_INPUT)
     except RunFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILED
+        return _end(f"failed: {error}", FAILED)
     except BrokenPipeError:  # the reader of the output, such as `head`, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return _end("", OK)
     except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to resume from the last checkpoint.", file=sys.stderr)
-        return INTERRUPTED
+        return _end("\ninterrupted; run the same command again to resume from the last checkpoint.", INTERRUPTED)
+    except OSError as error:
+        return _end(f"error: {_one_line(error)}. {_keep_traceback()}", BAD_INPUT)
+    except Exception as error:
+        fault = f"error: {type(error).__name__}: {_one_line(error)}. This is a fault of hf-peft-compare."
+        return _end(f"{fault} {_keep_traceback()}", FAILED)
+
+
+def _end(message: str, status: int) -> int:
+    """Print how the command ended; output that can no longer be written is dropped, or Python would complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if message:
+        print(message, file=sys.stderr)
+    return status
+
+
+def _one_line(error: Exception) -> str:
+    named = isinstance(error, OSError) and error.filename is not None
+    text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[attr-defined]
+    return textwrap.shorten(text, 500, placeholder=" …")
+
+
+def _keep_traceback() -> str:
+    """Write the traceback of the current exception to a file; return a sentence that says where it is."""
+    try:
+        with tempfile.NamedTemporaryFile("wb", prefix="hf-peft-compare-", suffix=".txt", delete=False) as file:
+            file.write(traceback.format_exc().encode("utf-8", "backslashreplace"))
+        return f"The traceback is in {file.name}."
+    except OSError:  # not even there
+        return f"The traceback:\n{traceback.format_exc()}"
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Imported here, where Ctrl-C in what takes longest to load ends in one line too.
+    from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
+
     parser = argparse.ArgumentParser(
         prog="hf-peft-compare", description="Compare fine-tuning methods for one pretrained model on one task."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (list, show, run, train, plan, doctor, report, choose, predict, export):
         command.add(commands)
     return parser

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, add_command, add_run, positive, run_folder
 from hf_peft_compare.core.errors import OK, UserError
-from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.files import check_writable, write_text_atomically
 from hf_peft_compare.utils.quiet import quiet
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ def predict_command(options: argparse.Namespace) -> int:
     runs = [*([options.run] if options.run else []), *options.adapter]
     if not runs:
         raise UserError("predict got no run; pass RUN, or --adapter RUN once or more.")
+    if options.output is not None:  # found out before anything is predicted
+        if options.output.is_dir():
+            raise UserError(f"--output {options.output} is a folder; pass a file.")
+        check_writable(options.output.parent)
     folders = [run_folder(run, options.output_dir) for run in runs]
     asked = [(folder, _texts_of(folder, options)) for folder in folders]
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predict_each(asked, batch_size=options.batch_size))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hf_peft_compare.comparison.best_set import find_best_set
+from hf_peft_compare.comparison.contradictions import describe_contradictions
 from hf_peft_compare.comparison.crossed_effects import LEVEL
 from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, LOSS, ExampleScores, Predictions, collect_scores
 from hf_peft_compare.comparison.intervals import Interval, bounds_of, describe_scope, mean_interval
@@ -40,7 +41,8 @@ class Comparison:
         smallest_difference: the smallest difference in the ranking score that matters.
         class_counts: {class: test examples} if a score is of whole classes, such as F1.
         pairs: all pairs of rows that have scores, in the study's order.
-        disagreements: sentences on settings that runs should share but do not, e.g. their test data.
+        disagreements: sentences on settings that runs should share but do not, e.g. their test data, and on records
+            that contradict their predictions.
     """
 
     scores: dict[str, ScoreDescription]
@@ -138,7 +140,7 @@ def compare(
         best_row=None,
         best_floor=None,
         class_counts=_count_classes(scores, predictions),
-        disagreements=tuple(describe_disagreements(records)),
+        disagreements=(*describe_disagreements(records), *(told for row in rows for told in row.contradictions)),
     )
     if ranking is None:
         return bare
@@ -248,6 +250,7 @@ def _make_row(
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},
         examples=by_score.get(next(iter(scores), "")),
+        contradictions=tuple(describe_contradictions(finished, by_score)),
     )
     return replace(row, intervals={score: _interval(row, score, values) for score, values in by_score.items()})
 

@@ -14,7 +14,7 @@ import numpy as np
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
-from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow
+from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, rate_of
 from hf_peft_compare.config.shared_rates import is_far
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
@@ -138,7 +138,7 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
         yield f"The best learning rate is at the edge of all that were tried: {join_words(edge)} may do better beyond."
     shared = [row for row in trained if _origin(row) in ("study", "command line")]
     if len({_record(row).method for row in shared}) > 1:
-        rates = sorted({float(_record(row).config["training"]["learning_rate"]) for row in shared})
+        rates = sorted({rate_of(_record(row)) for row in shared})
         far = [row.label for row in shared if _is_far_from_default(_record(row))]
         badly = f"; it suits {join_words(far)} badly" if far else ""
         yield (
@@ -151,8 +151,7 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
 def _is_far_from_default(record: RunRecord) -> bool:
     method = METHODS.entries.get(record.method)  # None: of a plugin that is not loaded
     default = None if method is None else method.training_defaults.get("learning_rate")
-    rate = float(record.config["training"]["learning_rate"])
-    return isinstance(default, float) and is_far(rate, default)
+    return isinstance(default, float) and is_far(rate_of(record), default)
 
 
 def _describe_short_training(comparison: Comparison) -> Iterator[str]:

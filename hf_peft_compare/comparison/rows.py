@@ -48,6 +48,7 @@ class MethodRow:
         figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
         intervals: {score name: interval over seeds and examples}.
         examples: per-example values of the ranking score, of all seeds; None if no run has finished.
+        contradictions: sentences on means in records that the predictions contradict.
     """
 
     row: str
@@ -60,6 +61,7 @@ class MethodRow:
     spreads: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
     examples: ExampleScores | None = field(default=None, repr=False, compare=False)
+    contradictions: tuple[str, ...] = ()
 
     @property
     def finished_runs(self) -> tuple[RunRow, ...]:
@@ -121,6 +123,11 @@ def figures_of(record: RunRecord) -> dict[str, float]:
 def fingerprint_of_test(record: RunRecord) -> str | None:
     """Return the fingerprint of the test data that a record was scored on, or None if it has none."""
     return record.provenance.data_fingerprint.get("test")
+
+
+def rate_of(record: RunRecord) -> float:
+    """Return the learning rate of a record's config; nan if it has none."""
+    return float(record.config.get("training", {}).get("learning_rate", math.nan))
 
 
 def first_line(text: str | None) -> str:

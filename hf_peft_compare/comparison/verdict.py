@@ -14,7 +14,7 @@ from hf_peft_compare.comparison.caveats import as_methods, describe_caveats, unt
 from hf_peft_compare.comparison.columns import LATENCY, PARAMETERS, FigureColumn, cost_columns, ranking_column
 from hf_peft_compare.comparison.intervals import Interval, bounds_of
 from hf_peft_compare.comparison.pairwise import PairedDifference
-from hf_peft_compare.comparison.rows import MethodRow
+from hf_peft_compare.comparison.rows import MethodRow, rate_of
 from hf_peft_compare.utils.formatting import (
     format_about,
     format_difference,
@@ -59,7 +59,7 @@ def _describe_untuned(comparison: Comparison) -> Iterator[str]:
 
 
 def _rate_of(row: MethodRow) -> str:
-    return f"{row.record.config['training']['learning_rate']:g}" if row.record is not None else ""
+    return f"{rate_of(row.record):g}" if row.record is not None else ""
 
 
 def _describe_set(comparison: Comparison, members: Sequence[MethodRow]) -> str:

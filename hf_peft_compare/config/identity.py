@@ -17,10 +17,12 @@ from pathlib import Path
 from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_metric, source_of
+from hf_peft_compare.core.settings import parse
 from hf_peft_compare.quickstart import BASE_FOLDER
-from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE
+from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE, DamagedRun
 from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
+from hf_peft_compare.utils.reading import read_json, read_text
 
 DATA, BASE_MODEL, TOKENIZER = "data set", "base model", "tokenizer"
 PACKAGE = "hf_peft_compare."
@@ -73,15 +75,15 @@ def read_identity(folder: Path) -> Identity | None:
     """Return the identity of the run that was started in a folder; None if there is none.
 
     Raises:
-        UserError: the identity file is damaged.
+        DamagedRun: the identity file cannot be read.
     """
     path, first_version = folder / IDENTITY_FILE, folder / CONFIG_HASH_FILE
-    if not path.exists():
-        return Identity(config=first_version.read_text(), inputs=None) if first_version.exists() else None
     try:
-        return Identity(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}). Delete {folder} and run the study again.") from None
+        if path.exists():
+            return parse(Identity, read_json(path), where=str(path), if_missing="")
+        return Identity(config=read_text(first_version), inputs=None) if first_version.exists() else None
+    except UserError as error:
+        raise DamagedRun(error, folder) from None
 
 
 def write_identity(identity: Identity, folder: Path) -> None:

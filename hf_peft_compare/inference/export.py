@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference.loading import FinishedRun, load_run, read_finished
 from hf_peft_compare.inference.model_card import REPOSITORY, model_card
-from hf_peft_compare.records.run_folder import MODEL_FOLDER
-from hf_peft_compare.utils.files import atomic_path
+from hf_peft_compare.records.run_folder import MODEL_FOLDER, DamagedRun
+from hf_peft_compare.utils.files import atomic_path, check_writable
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -33,11 +34,15 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
     """
     run, target = read_finished(Path(run_folder)), Path(target)
     _check(run, target, push_to_hub)
-    plain = merge or not (run.folder / MODEL_FOLDER / ADAPTER_CONFIG).is_file()
+    is_adapter = (run.folder / MODEL_FOLDER / ADAPTER_CONFIG).is_file()
+    plain = merge or not is_adapter
+    if not is_adapter and not run.config.method_type.mergeable:
+        raise DamagedRun(f"{run.folder / MODEL_FOLDER / ADAPTER_CONFIG} is missing", run.folder)
     if plain and not run.config.method_type.mergeable:
         raise UserError(
             f"{run.config.method_type.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
         )
+    check_writable(target.parent)
     loaded = load_run(run.folder)
     model = run.config.method_type.merge(loaded.model) if plain else None
     with atomic_path(target) as folder:
@@ -60,7 +65,7 @@ def _check(run: FinishedRun, target: Path, push_to_hub: str | None) -> None:
         raise UserError(
             f"{run.config.method_type.title} trains nothing, so there is nothing to export; choose another run."
         )
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} already exists; choose a folder that does not exist or is empty.")
     if push_to_hub is not None:
         from huggingface_hub import get_token

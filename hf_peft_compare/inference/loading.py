@@ -23,7 +23,7 @@ from hf_peft_compare.models.prompt_tuning import class_head
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
-from hf_peft_compare.records.run_folder import MODEL_FOLDER
+from hf_peft_compare.records.run_folder import MODEL_FOLDER, DamagedRun
 from hf_peft_compare.utils.model_files import find_damage
 from hf_peft_compare.utils.remote_code import trusting
 
@@ -121,10 +121,7 @@ def read_finished(folder: Path) -> FinishedRun:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")
     run = FinishedRun(folder=folder, record=record, config=parse(RunConfig, record.config, where=str(folder)))
     if run.config.method_type.trains and not (folder / MODEL_FOLDER).is_dir():
-        raise UserError(
-            f"run {record.study}/{record.run} has no {folder / MODEL_FOLDER}: its trained parameters were not kept. "
-            f"Delete {folder} and run the study again."
-        )
+        raise DamagedRun(f"{folder / MODEL_FOLDER} with the trained parameters of the run is missing", folder)
     _check_models(run)
     return run
 
@@ -159,32 +156,27 @@ def adapt(run: FinishedRun, base: Base) -> Any:
     """Return a base with the run's trained parameters, in evaluation mode.
 
     Raises:
-        UserError: they cannot be read, or the base has other sizes than that of the run, e.g. because a branch on the
-            Hub has moved on.
+        UserError: the base has other sizes than that of the run, e.g. because a branch on the Hub has moved on.
+        DamagedRun: the saved parameters cannot be loaded.
     """
     if not run.config.method_type.trains:
         return base.model.eval()
-    folder = run.folder / MODEL_FOLDER
+    saved = run.folder / MODEL_FOLDER
     try:
         with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
-            model = run.config.method_type.load(base.model, folder, run.config.method_settings)
-    except UserError:
+            model = run.config.method_type.load(base.model, saved, run.config.method_settings)
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # each method reads files of its own
-        raise UserError(_why_not(run, folder, error)) from error
-    return model.eval()
-
-
-def _why_not(run: FinishedRun, folder: Path, error: Exception) -> str:
-    """Explain why a run's trained parameters cannot be loaded onto its base."""
-    if any(words in str(error) for words in OTHER_SIZES):
-        return (
+        if not any(words in str(error) for words in OTHER_SIZES):
+            damage = find_damage(saved) or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise DamagedRun(f"{saved} cannot be read: {damage}", run.folder) from error
+        raise UserError(
             f"the model {run.config.model_name_or_path} has other sizes than the base of run "
-            f"{run.record.study}/{run.record.run}: {folder} does not fit it. Restore the old files, or run the study "
-            f"again; for a model of the Hub, set model_revision."
-        )
-    damage = find_damage(folder) or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return f"{folder} cannot be read: {damage}. Restore it, or delete {run.folder} and run the study again."
+            f"{run.record.study}/{run.record.run}: {saved} does not fit it. Restore the old files, "
+            f"or run the study again; for a model of the Hub, set model_revision."
+        ) from error
+    return model.eval()
 
 
 def unload_adapter(model: PreTrainedModel, base: Base) -> str:

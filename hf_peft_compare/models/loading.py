@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 WEIGHT_FILES = ("*.safetensors", "*.bin")
+MOST_LAYERS = 2_000  # twice as many as the deepest published; each is built, for every row, before anything runs
 
 
 def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -170,9 +171,12 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
     """Build the base model's architecture on the meta device.
 
     Raises:
-        UserError: transformers cannot build it, or it does not support the study's attention implementation.
+        UserError: transformers cannot build it, it does not support the study's attention implementation, or it has
+            absurdly many layers.
     """
     architecture = load_architecture(config)
+    if (layers := getattr(architecture.get_text_config(), "num_hidden_layers", 0)) > MOST_LAYERS:
+        raise UserError(f"the model has {layers:,} layers; at most {MOST_LAYERS:,} are built. Check architecture.")
     with torch.device("meta"):
         return _from_config(config, architecture)
 

@@ -14,7 +14,7 @@ from hf_peft_compare.orchestration.changes import changes_since
 from hf_peft_compare.orchestration.study_folder import supersede
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import read_record
-from hf_peft_compare.records.run_folder import RECORD_FILE, folder_of_study
+from hf_peft_compare.records.run_folder import RECORD_FILE, DamagedRun, folder_of_study
 from hf_peft_compare.records.tuning import Tuning
 
 
@@ -35,24 +35,30 @@ class Job:
 
     @property
     def state(self) -> str:
-        """Whether the run is "finished", "changed" since it began (see `changes_since`), or "open"."""
-        if changes_since(self.config, self.folder):
+        """Whether the run is "finished", "changed" since it began (see `changes_since`) or damaged, or "open"."""
+        if self._why_again():
             return "changed"
         finished = (self.folder / RECORD_FILE).exists() and read_record(self.folder).finished
         return "finished" if finished else "open"
 
+    def _why_again(self) -> str:
+        """Return why a run that was started in the folder is not this one; empty: it is, or there is none."""
+        try:
+            changes = changes_since(self.config, self.folder)
+        except DamagedRun as error:
+            return str(error.args[0])
+        return f"the {' and the '.join(changes)} changed since it ran" if changes else ""
+
     def prepare(self) -> str | None:
-        """Create the run's folder; an old run with other settings, data, model or code is moved away and kept.
+        """Create the run's folder; an old run that is damaged or has other settings, data, model or code is moved away.
 
         Returns:
             Why and where to the old run was moved; None if it was not.
         """
         moved = None
-        if changes := changes_since(self.config, self.folder):
+        if why := self._why_again():
             kept = supersede(self.folder).relative_to(self.study_folder)
-            moved = (
-                f"the {' and the '.join(changes)} changed since it ran; training again, the old run is kept in {kept}"
-            )
+            moved = f"{why}; training again, the old run is kept in {kept}"
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RECORD_FILE).unlink(missing_ok=True)  # the record of a failed run, which is now retried
         write_identity(identity_of(self.config, read_identity(self.folder)), self.folder)

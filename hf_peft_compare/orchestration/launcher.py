@@ -26,8 +26,8 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
-from hf_peft_compare.orchestration.study_folder import check_writable, locked
-from hf_peft_compare.orchestration.worker import note_death, train_in_child
+from hf_peft_compare.orchestration.study_folder import check_folder, locked
+from hf_peft_compare.orchestration.worker import exit_with_parent, note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
 from hf_peft_compare.utils.files import open_to_append
@@ -89,7 +89,7 @@ def run_jobs(
             f"Set --num-processes to 2 or more, without --one-run-per-gpu."
         )
     waiting = [planned(job, plans) for job in waiting]
-    check_writable(study_folder, [job.folder for job in waiting])
+    check_folder(study_folder, [job.folder for job in waiting])
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
     with locked(study_folder):
         for job in waiting:
@@ -215,6 +215,7 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     os.environ.update(environment)
+    exit_with_parent()
     function(*arguments)
 
 

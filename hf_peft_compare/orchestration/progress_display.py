@@ -80,7 +80,7 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
     """Read the current state of a run; None if it has not started."""
     try:
         return json.loads((folder / PROGRESS_FILE).read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return None
 
 

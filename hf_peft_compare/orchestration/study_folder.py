@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.utils.files import lock_file
+from hf_peft_compare.utils.files import check_writable, lock_file
 
 SUPERSEDED = "superseded"
 
@@ -25,20 +24,15 @@ def supersede(folder: Path) -> Path:
     raise AssertionError
 
 
-def check_writable(folder: Path, runs: Iterable[Path] = ()) -> None:
+def check_folder(folder: Path, runs: Iterable[Path]) -> None:
     """Raise UserError if a study's folder cannot be written, or if something in a run's folder is a link to elsewhere.
 
     Args:
         runs: the folders of the runs that will be written.
     """
+    check_writable(folder)
     for path in (path for run in runs for path in (run, *run.glob("*")) if path.is_symlink()):
         raise UserError(f"{path} is a link to {os.readlink(path)}, and a run writes into its folder only; delete it.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}. Choose another --output-dir.") from None
 
 
 @contextlib.contextmanager

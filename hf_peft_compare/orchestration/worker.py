@@ -15,7 +15,7 @@ from typing import Any
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
-from hf_peft_compare.orchestration.study_folder import check_writable, locked
+from hf_peft_compare.orchestration.study_folder import check_folder, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
 from hf_peft_compare.utils.files import open_to_append
@@ -75,7 +75,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
     if not state.is_main_process:
         state.wait_for_everyone()
         return train_here(job)
-    check_writable(job.folder.parent, [job.folder])
+    check_folder(job.folder.parent, [job.folder])
     with locked(job.folder.parent):
         if moved := job.prepare():
             on_event(job, moved)
@@ -87,13 +87,10 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 
 def train_in_child(job: Job, gpu: str | None) -> None:
-    """Run one job as a child process: write output to the run's log, and exit when the parent ends."""
+    """Run one job as a child process: write output to the run's log."""
     log = open_to_append(job.folder / LOG_FILE)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
@@ -107,8 +104,14 @@ def train_in_child(job: Job, gpu: str | None) -> None:
     sys.exit(status)
 
 
-def _exit_with(sentinel: Any) -> None:
-    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep training unnoticed."""
+def exit_with_parent() -> None:
+    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep computing unnoticed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: Any) -> None:
     wait([sentinel])
     os._exit(1)
 

@@ -15,11 +15,13 @@ A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
@@ -38,13 +40,26 @@ from hf_peft_compare.records.parts import (
     Validation,
 )
 from hf_peft_compare.records.plan import RunPlan
-from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions, run_name
+from hf_peft_compare.records.run_folder import RECORD_FILE, DamagedRun, read_predictions, run_name
 from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION, STEPS, upgrade
 from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.reading import read_json
 
 if TYPE_CHECKING:
     from hf_peft_compare.config.schema import RunConfig
+
+
+def _readable(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config of any version; raise ValueError if what reports read of it has another type."""
+    for key in ("task", "method", "training", "generation", "grid"):
+        if not isinstance(config.get(key, {}), dict):
+            raise ValueError(f"{key} should be a mapping")
+    if not isinstance(config.get("training", {}).get("learning_rate", 0.0), int | float):
+        raise ValueError("training.learning_rate should be a number")
+    if not isinstance(config.get("task", {}).get("labels") or [], list):
+        raise ValueError("task.labels should be a list")
+    return config
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -75,7 +90,7 @@ class RunRecord:
     row: str
     method: str
     seed: int
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], AfterValidator(_readable)]
     config_origins: dict[str, str]
     config_hash: str
     card: MethodCard
@@ -137,40 +152,36 @@ def read_record(folder: Path) -> RunRecord:
     """Read the record in a run's folder, written by any known version.
 
     Raises:
-        UserError: the record is missing, truncated, has an invalid value, or an unknown version.
+        DamagedRun: it cannot be read, is truncated, or has an invalid value.
+        UserError: there is none, or it is of an unknown version.
     """
     path = folder / RECORD_FILE
+    if not os.path.lexists(path):
+        raise UserError(f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first.")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"no record at {path}. Expected a run's folder with a {RECORD_FILE}; run the study first."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a complete record ({error}). {_again(folder)}") from None
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if type(version) is not int or version < min(STEPS):
-        raise UserError(f"{path} is not a record: expected a JSON object with a schema_version. {_again(folder)}")
-    if version > SCHEMA_VERSION:
-        raise UserError(
-            f"{path} is a record of schema version {version}; this release of hf_peft_compare reads versions up to "
-            f"{SCHEMA_VERSION}. Install a newer release: pip install --upgrade hf_peft_compare."
-        )
-    try:
-        raw = upgrade(raw)
-    except (AttributeError, KeyError, TypeError) as error:  # raised by a step of `upgrade`
-        form = f"it does not have the form of schema version {version} ({type(error).__name__}: {error})"
-        raise UserError(f"{path}: {form}. {_again(folder)}") from None
-    try:
-        if missing := [f.name for f in fields(RunRecord) if f.name not in raw]:  # also those with a default
-            raise UserError(f"{path}: {'; '.join(f'key {name!r} is missing' for name in missing)}")
-        return parse(RunRecord, raw, where=str(path), if_missing="")
+        raw = read_json(path)
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if type(version) is not int or version < min(STEPS):
+            raise UserError(f"{path} is not a record: expected a JSON object with a schema_version")
+        if version <= SCHEMA_VERSION:
+            return _record_of(raw, path)
     except UserError as error:
-        raise UserError(f"{error}. {_again(folder)}") from None
+        raise DamagedRun(error, folder) from None
+    raise UserError(
+        f"{path} is a record of schema version {version}; this release of hf_peft_compare reads versions up to "
+        f"{SCHEMA_VERSION}. Install a newer release: pip install --upgrade hf_peft_compare."
+    )
 
 
-def _again(folder: Path) -> str:
-    return f"Delete the folder {folder} and run the study again."
+def _record_of(raw: dict[str, Any], path: Path) -> RunRecord:
+    try:
+        upgraded = upgrade(raw)
+    except (AttributeError, KeyError, TypeError) as error:  # raised by a step of `upgrade`
+        form = f"it does not have the form of schema version {raw['schema_version']}"
+        raise UserError(f"{path}: {form} ({type(error).__name__}: {error})") from None
+    if missing := [f.name for f in fields(RunRecord) if f.name not in upgraded]:  # also those with a default
+        raise UserError(f"{path}: {'; '.join(f'key {name!r} is missing' for name in missing)}")
+    return parse(RunRecord, upgraded, where=str(path), if_missing="")
 
 
 def read_records(study_folder: Path) -> dict[str, RunRecord]:
@@ -180,5 +191,5 @@ def read_records(study_folder: Path) -> dict[str, RunRecord]:
 
 def read_runs(study_folder: Path) -> tuple[dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:
     """Read the records and the predictions of all runs in a study's folder, by run name."""
-    records = read_records(study_folder)
-    return records, {run: list(read_predictions(study_folder / run)) for run in records}
+    records, texts = read_records(study_folder), dict[str, str]()
+    return records, {run: list(read_predictions(study_folder / run, texts)) for run in records}

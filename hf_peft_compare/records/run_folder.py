@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import StrictFloat, StrictInt
+from pydantic.dataclasses import dataclass
+
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.core.settings import parse
+from hf_peft_compare.utils.files import atomic_path
+from hf_peft_compare.utils.reading import opened, parse_json, share
 
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.jsonl"
@@ -23,6 +31,14 @@ CONFIG_HASH_FILE = "config_hash"  # used instead by the first versions
 STUDY_FILE = "study.yaml"  # in the study's folder, next to its runs
 
 
+class DamagedRun(UserError):
+    """A file of a run cannot be read; its arguments are the reason, with the file, and the run's folder."""
+
+    def __str__(self) -> str:
+        reason, folder = self.args
+        return f"{reason}. Restore it, or delete {folder} and run the study again."
+
+
 def run_name(*, row: str, seed: int, trial: int | None = None) -> str:
     """Return the folder name of a run or of a tuning trial."""
     return f"{row}-seed{seed}" if trial is None else f"{row}-trial{trial:02d}"
@@ -35,20 +51,40 @@ def folder_of_study(folder: Path, *, trial: int | None) -> Path:
 
 def write_predictions(rows: Iterable[Mapping[str, object]], folder: Path) -> None:
     """Write one JSON line per test example (id, prediction, reference, scores), atomically."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_text_atomically(folder / PREDICTIONS_FILE, text)
+    with atomic_path(folder / PREDICTIONS_FILE) as path:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield a run's predictions, one dictionary per test example; nothing if the file is missing."""
-    path = folder / PREDICTIONS_FILE
-    if not path.exists():
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """What readers rely on in a line of the predictions; the rest is shown as text, whatever it is."""
+
+    id: str | int | float
+    scores: dict[str, StrictFloat] = field(default_factory=dict)
+    nll: StrictFloat | None = None
+    num_tokens: StrictInt | None = None
+
+
+def read_predictions(folder: Path, texts: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield a run's predictions, one dictionary per test example; nothing if the file is missing.
+
+    Args:
+        texts: those already read, which are not kept twice: lines share their keys, and runs their examples.
+
+    Raises:
+        DamagedRun: the file cannot be read, or a line is no prediction.
+    """
+    path, number = folder / PREDICTIONS_FILE, 0
+    pairs = partial(share, {} if texts is None else texts)
+    if not os.path.lexists(path):
         return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}, line {number}, is truncated ({error}). Delete {folder} and run the study again."
-                ) from None
+    try:
+        with opened(path) as file:
+            for line in file:
+                number += 1
+                found = parse_json(line, pairs)
+                parse(_Line, found, where=str(path), if_missing="")
+                yield found
+    except UserError as error:
+        raise DamagedRun(f"{error}, in line {number}" if number else error, folder) from None

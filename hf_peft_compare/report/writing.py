@@ -23,7 +23,7 @@ from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.sections import SECTIONS
 from hf_peft_compare.report.templating import environment
-from hf_peft_compare.utils.files import atomic_path, write_text_atomically
+from hf_peft_compare.utils.files import atomic_path, check_writable, write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def write_report(
         records, predictions: by run name; they are copied to `records/<run>/`, so that the report can be rebuilt.
         study_file: the text of the study's file, which is shown, and copied to `records/`; empty if there is none.
     """
+    check_writable(folder)
     earlier = _runs_of_report(folder)
     _check_others(records, folder / "records", earlier)
     bundle_vega()  # in parallel to the rest

@@ -23,6 +23,7 @@ from hf_peft_compare.results import frames
 from hf_peft_compare.results.method_result import MethodResult
 from hf_peft_compare.results.notebook import render_html
 from hf_peft_compare.results.studies import study_in
+from hf_peft_compare.utils.reading import read_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -180,7 +181,7 @@ class Result(Mapping[str, MethodResult]):
             to: the report's folder; None: `report` beside the runs.
         """
         file = self.folder / STUDY_FILE
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        text = read_text(file) if file.is_file() else ""
         folder = Path(to or self.folder / REPORT_FOLDER)
         return write_report(self.study, self.records, self.predictions, folder, study_file=text)
 

@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hf_peft_compare.core.errors import UserError
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path for a file or a folder, which is renamed to `path` when the block succeeds.
 
     A reader sees the complete old or the complete new one, even after a power failure; a block that fails leaves the
-    old one. A folder can only replace an empty one.
+    old one. A folder can only replace an empty one, and a device is not replaced.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "It is a device or a pipe, not a file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         temporary = Path(scratch) / path.name
@@ -33,6 +37,17 @@ def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file atomically; a lone surrogate is written as \\udXXX, its escape in JSON."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder, unless it exists, and raise UserError if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: the name has a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write to {str(folder)!r}: {reason}. Choose another folder.") from None
 
 
 @contextmanager

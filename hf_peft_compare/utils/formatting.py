@@ -100,8 +100,8 @@ def format_bytes(num_bytes: float | None) -> str:
 
 def format_significant(value: float) -> str:
     """Write a number with at least three significant digits and no exponent."""
-    if value == 0:
-        return "0"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

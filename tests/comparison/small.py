@@ -40,9 +40,14 @@ def record(row: str, values: Sequence[float], *, seed: int = 0, trainable: int =
 
 
 def lines(values: Sequence[float]) -> list[dict[str, Any]]:
-    """Return the per-example lines of a run."""
+    """Return the per-example lines of a run, whose test loss is 2."""
     return [
-        {"id": str(place), "scores": {"f": value}, "nll": 4.0 + place, "num_tokens": 2 + place}
+        {
+            "id": str(place),
+            "scores": {"f": value},
+            "nll": 2.0 * (2 + place) + (place + 0.5) / len(values) - 0.5,
+            "num_tokens": 2 + place,
+        }
         for place, value in enumerate(values)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.records.record import write_record
+from hf_peft_compare.records.run_folder import DamagedRun
 
 
 @pytest.mark.parametrize("row", [row for row in METHODS if row != "lead"])
@@ -69,3 +71,21 @@ def test_a_run_without_its_parameters_is_refused(runs: dict[str, Path], tmp_path
     write_record(make_record(make_config(runs["lora"].parent / "base", "lora")), tmp_path)
     with pytest.raises(UserError, match="trained parameters"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("row", ["lora", "soft", "last_layers"])
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "missing"])
+def test_damaged_parameters_are_one_error_that_names_the_file(
+    row: str, damage: str, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in (path.name for path in (runs[row] / "model").iterdir() if path.suffix in (".json", ".safetensors")):
+        folder = tmp_path / name
+        shutil.copytree(runs[row], folder)
+        path = folder / "model" / name
+        if damage == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-20] if damage == "truncated" else b"<html>")
+        with pytest.raises(DamagedRun, match=f"{folder}/model.* run the study again") as caught:
+            load_run(folder)
+        assert name in str(caught.value) or damage == "missing"

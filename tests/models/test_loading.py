@@ -84,3 +84,9 @@ def test_a_model_folder_without_weights_is_a_user_error(tiny_study, tiny_gpt2, t
     (tmp_path / "config.json").write_text((tiny_gpt2 / "config.json").read_text())
     with pytest.raises(UserError, match="cannot be read"):
         load_base(tiny_study(f"model_name_or_path={tmp_path}").config)
+
+
+def test_absurdly_many_layers_are_refused_before_any_is_built(tiny_study):
+    config, _ = tiny_study("architecture.n_layer=300000").resolve(row="lora", seed=0)
+    with pytest.raises(UserError, match="the model has 300,000 layers; at most 2,000 are built. Check architecture."):
+        base_on_meta(config)

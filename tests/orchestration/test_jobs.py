@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.study_folder import SUPERSEDED
 from hf_peft_compare.records.record import record_of, write_record
@@ -38,3 +39,24 @@ def test_a_run_of_another_config_is_moved_away_and_kept(job):
     kept = job().folder.parent / SUPERSEDED
     assert sorted(path.name for path in kept.iterdir()) == ["lora-seed0-1", "lora-seed0-2"]
     assert job("methods.lora.r=3").state == "finished"
+
+
+@pytest.mark.parametrize("name", ["record.json", "identity.json"])
+@pytest.mark.parametrize("content", [b"", b'{"schema_version": 3, "row": "\xc3', b"[" * 100_000])
+def test_a_damaged_run_is_moved_away_whole_and_trained_again(name, content, job):
+    job().prepare()
+    leave_record(job())
+    (job().folder / name).write_bytes(content)
+    assert job().state == "changed"
+    moved = job().prepare()
+    assert name in moved and "the old run is kept in superseded/lora-seed0-1" in moved and "delete" not in moved
+    assert (job().folder.parent / SUPERSEDED / "lora-seed0-1" / name).read_bytes() == content
+    assert job().state == "open"
+
+
+def test_a_record_of_a_newer_version_is_left_where_it_is(job):
+    job().prepare()
+    leave_record(job(), schema_version=99)
+    with pytest.raises(UserError, match="Install a newer release"):
+        job().prepare()
+    assert (job().folder / "record.json").is_file()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.records.record import RunRecord, read_record, read_records, write_record
+from hf_peft_compare.records.record import RunRecord, read_record, read_records, read_runs, write_record
 from hf_peft_compare.records.run_folder import read_predictions, run_name, write_predictions
 from hf_peft_compare.utils.hashing import hash_json
 
@@ -44,7 +44,7 @@ def test_a_record_cut_short_is_a_user_error(record, tmp_path):
     write_record(record, tmp_path)
     path = tmp_path / "record.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(UserError, match="not a complete record.*Delete the folder"):
+    with pytest.raises(UserError, match="record.json cannot be read: .*run the study again"):
         read_record(tmp_path)
 
 
@@ -110,11 +110,19 @@ def test_predictions_are_the_same_after_a_round_trip(tmp_path):
     assert list(read_predictions(tmp_path / "nowhere")) == []
 
 
+def test_texts_that_runs_share_are_kept_once(record, tmp_path):
+    for row in ("lora", "full"):
+        write_record(dataclasses.replace(record, row=row), tmp_path / f"{row}-seed3")
+        write_predictions([{"id": "1", "reference": "a long story", "scores": {}}], tmp_path / f"{row}-seed3")
+    (full,), (lora,) = read_runs(tmp_path)[1].values()
+    assert full["reference"] == "a long story" and full["reference"] is lora["reference"]
+
+
 def test_predictions_cut_short_are_a_user_error(tmp_path):
     write_predictions([{"id": "1"}, {"id": "2"}], tmp_path)
     path = tmp_path / "predictions.jsonl"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(UserError, match="line 2, is truncated"):
+    with pytest.raises(UserError, match="predictions.jsonl cannot be read: .*, in line 2. Restore it"):
         list(read_predictions(tmp_path))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import hostile_runs, hostile_study
+from hostile import EVERYTHING, hostile_runs, hostile_study
 from synthetic import REFERENCES, Study, make_big_study, make_failed, make_study_runs
 
 from hf_peft_compare.report import write_report
@@ -32,7 +32,8 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a study whose every text is hostile."""
-    return write_report(hostile_study(), *hostile_runs(), tmp_path_factory.mktemp("hostile")).parent
+    folder = tmp_path_factory.mktemp("hostile")
+    return write_report(hostile_study(), *hostile_runs(), folder, study_file=EVERYTHING).parent
 
 
 @pytest.fixture(scope="session")

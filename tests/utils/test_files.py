@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_peft_compare.utils.files import atomic_path, lock_file, open_to_append, write_text_atomically
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.files import atomic_path, check_writable, lock_file, open_to_append, write_text_atomically
 
 
 def test_a_folder_appears_whole_also_where_an_empty_one_was(tmp_path: Path) -> None:
@@ -50,6 +51,23 @@ def test_a_file_is_readable_as_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     write_text_atomically(tmp_path / "ours", "x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="device or a pipe"):
+        write_text_atomically(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["file", "file/deep", "x" * 300, "nul\0", "dangling", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_written_to_is_a_user_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "deep")
+    with pytest.raises(UserError, match="cannot write to .* Choose another folder"):
+        check_writable(tmp_path / name)
+    check_writable(tmp_path / "new" / "runs")
+    assert list((tmp_path / "new" / "runs").iterdir()) == []
 
 
 def test_a_lone_surrogate_is_written_as_json_calls_it(tmp_path: Path) -> None:

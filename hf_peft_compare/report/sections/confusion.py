@@ -70,7 +70,10 @@ def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
 def count_answers(runs: Iterable[Predictions]) -> Counter[tuple[str, str]]:
     """Count (reference, answer) pairs; a generated text counts as the answer parsed from it."""
     return Counter(
-        (str(line["reference"]), str(line.get("answer", line.get("prediction")))) for run in runs for line in run
+        (str(line["reference"]), str(line.get("answer", line.get("prediction"))))
+        for run in runs
+        for line in run
+        if "reference" in line
     )
 
 
