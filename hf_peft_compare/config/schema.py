@@ -13,9 +13,18 @@ from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
-from hf_peft_compare.core.method import AnyMethod
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import AnyMethod, RangeOrChoices
 from hf_peft_compare.core.registry import get_method, get_task
-from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
+from hf_peft_compare.core.settings import (
+    STRICT,
+    LocalOrHub,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    parse_settings,
+)
 from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
@@ -69,8 +78,8 @@ class Tune:
     """
 
     budget: str
-    parameters: dict[str, Tree] = field(default_factory=dict)
-    seed: int = 20_011
+    parameters: dict[str, dict[str, RangeOrChoices]] = field(default_factory=dict)
+    seed: Seed = 20_011
     prune: bool = False
 
     @property
@@ -117,7 +126,7 @@ class StudyProtocol:
     """
 
     task: Tree
-    dataset: str
+    dataset: LocalOrHub
     dataset_config: str | None = None
     dataset_revision: str | None = None
     train_split: str = "train"
@@ -128,13 +137,13 @@ class StudyProtocol:
     num_test_samples: PositiveInt | None = None
     balanced_train_samples: bool = False
     cluster_column: str | None = None
-    data_seed: int = 0
-    model_name_or_path: str
+    data_seed: Seed = 0
+    model_name_or_path: LocalOrHub
     model_revision: str | None = None
     init: Literal["pretrained", "config"] = "pretrained"
     architecture: Tree = field(default_factory=dict)
     attn_implementation: str | None = None
-    tokenizer_name_or_path: str | None = None
+    tokenizer_name_or_path: LocalOrHub | None = None
     max_length: PositiveInt = 512
     max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
@@ -148,8 +157,15 @@ class StudyProtocol:
 
     @cached_property
     def task_settings(self) -> Any:
-        """The task's settings as its own frozen dataclass."""
-        return parse_settings(self.task_type.settings, self.task, "task")
+        """The task's settings as its own frozen dataclass; raise UserError if two of its columns are the same."""
+        settings = parse_settings(self.task_type.settings, self.task, "task")
+        columns: dict[str, str] = {}
+        for key, column in vars(settings).items():
+            if key.endswith("_column") and key != "id_column" and column is not None:
+                if column in columns:
+                    raise UserError(f"task.{columns[column]} and task.{key} are both {column!r}; expected two columns.")
+                columns[column] = key
+        return settings
 
     @property
     def head_name(self) -> str:
@@ -184,7 +200,7 @@ class StudyConfig(StudyProtocol):
     title: str
     description: str = ""
     methods: dict[str, Tree]
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    seeds: list[Seed] = field(default_factory=lambda: [0, 1, 2])
     smallest_difference: PositiveFloat | None = None
     tune: Tune | Literal["auto"] | None = "auto"
     plugins: list[str] = field(default_factory=list)
@@ -209,7 +225,7 @@ class RunConfig(StudyProtocol):
 
     study: str
     row: str
-    seed: int
+    seed: Seed
     method: Tree
     grid: Tree = field(default_factory=dict)
     trial: int | None = None
