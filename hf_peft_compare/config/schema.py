@@ -254,7 +254,10 @@ class RunConfig(StudyProtocol):
     @cached_property
     def max_text_length(self) -> int:
         """The maximum number of tokens of prompt and completion: `max_length` minus the method's virtual tokens."""
-        return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
+        try:
+            return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
+        except UserError as error:
+            raise UserError(f"method {self.row}: {error}") from None
 
     @property
     def max_prompt_length(self) -> int:

@@ -9,6 +9,8 @@ from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.core.settings import STRICT, Int, NonNegativeInt, PositiveFloat, PositiveInt
 
+BatchSize = Annotated[PositiveInt, Field(le=100_000)]
+
 
 def _steps(value: int) -> int:
     if value < 1 and value != -1:
@@ -54,9 +56,9 @@ class TrainingConfig:
     learning_rate: PositiveFloat = 5e-5
     num_train_epochs: Annotated[PositiveFloat, Field(le=1_000_000)] = 3.0
     max_steps: Annotated[Int, Field(lt=2**31), AfterValidator(_steps)] = -1
-    train_batch_size: PositiveInt = 8
+    train_batch_size: BatchSize = 8
     gradient_accumulation_steps: PositiveInt = 1
-    eval_batch_size: PositiveInt = 16
+    eval_batch_size: BatchSize = 16
     optim: str = "adamw_torch_fused"
     lr_scheduler_type: str = "linear"
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -103,6 +103,10 @@ def _are_numbers(labels: Sequence[str]) -> bool:
 
 
 def _label(value: object, labels: Sequence[str], row: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # integers are floats in a column with empty cells
+    if value in (None, "") or value != value:
+        raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
     if name in labels:
         return name

@@ -41,6 +41,7 @@ from hf_peft_compare.planning.plan_types import PHASES, StudyPlan
 from hf_peft_compare.planning.sharing import ALONE, Sharing, count_gathered_bytes, divided, read_sharing
 from hf_peft_compare.planning.tuning_costs import plan_tuning
 from hf_peft_compare.records.plan import RunPlan
+from hf_peft_compare.training.arguments import note_on_batch
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
 from hf_peft_compare.utils.hashing import hash_json
 
@@ -186,7 +187,7 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device)],
+        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device, lengths.num_examples["train"])],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -232,6 +233,8 @@ def _with_costs(
     bf16, keeps_trunk = plan.precision == "bf16", trunk is not None
     try:
         traces = trace_parts(model, config, shapes, shared.device, bf16=bf16, trunk=trunk)
+    except UserError:
+        raise
     except Exception as error:  # model code may read values, which the meta device does not have
         return _untraced(plan, error)
     memory = divided(plan_memory(traces, shared.device), shared.sharing, count_gathered_bytes(model))
@@ -282,8 +285,8 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
     return round(num_bytes)
 
 
-def _notes(config: RunConfig, counts: Counts, device: Device) -> list[str]:
-    notes = []
+def _notes(config: RunConfig, counts: Counts, device: Device, num_train: int | None) -> list[str]:
+    notes = note_on_batch(config, num_train) if config.method_type.trains else []
     if None in (counts.steps, counts.validations, *counts.batches.values()):
         notes.append(
             "The size of a split is unknown without its data: set num_train_samples, num_validation_samples and "

@@ -99,6 +99,14 @@ def divide_batch(config: RunConfig, *, accumulation: int, num_processes: int) ->
     return size
 
 
+def note_on_batch(config: RunConfig, num_train: int | None) -> list[str]:
+    """Return a note on an effective batch that is larger than the train split, if it is."""
+    size = config.training.train_batch_size
+    if num_train is None or size <= num_train:
+        return []
+    return [f"training.train_batch_size is {size:,}, above the {num_train:,} train examples: each step takes them all."]
+
+
 def use_bf16(config: RunConfig) -> bool:
     """Return whether the run trains in bf16: the configured value, or else whether the GPU supports it."""
     if config.training.bf16 is not None:
