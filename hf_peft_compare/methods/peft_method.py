@@ -60,7 +60,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
     values |= _typed(values, get_type_hints(config_class))
     try:
-        config = config_class(task_type=task_type, **values)
+        config: Any = config_class(task_type=task_type, **values)
     except Exception as error:  # each class checks its settings in its own way
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
     if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
@@ -76,7 +76,7 @@ def _typed(values: Mapping[str, object], types: Mapping[str, Any]) -> dict[str, 
     """
     chosen = {key for key, value in values.items() if isinstance(value, str) and "Literal" in str(types[key])}
     checked = {key: types[key] for key, value in values.items() if value is not None and key not in chosen}
-    given = parse(make_dataclass("Given", checked.items()), {key: values[key] for key in checked}, where="peft")
+    given: object = parse(make_dataclass("Given", checked.items()), {key: values[key] for key in checked}, where="peft")
     return vars(given)
 
 
