@@ -17,14 +17,14 @@ def add(commands: Commands) -> None:
         metavar="SIZE",
         help="most memory, such as 8GiB or 500MB: GPU memory of training, else the process's",
     )
-    choose.add_argument("--max-minutes", type=number, metavar="N", help="most minutes of training")
+    choose.add_argument("--max-minutes", type=above_zero, metavar="N", help="most minutes of training")
     choose.add_argument(
         "--max-checkpoint",
         metavar="SIZE",
         help="largest checkpoint, such as 10MB: the files with the trained parameters",
     )
     choose.add_argument(
-        "--max-latency", type=number, metavar="SECONDS", help="highest latency of one call for one example"
+        "--max-latency", type=above_zero, metavar="SECONDS", help="highest latency of one call for one example"
     )
     choose.add_argument(
         "--min-quality", type=number, metavar="X", help="lowest mean ranking score (if lower is better: highest)"

@@ -18,12 +18,13 @@ from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, rate_of
 from hf_peft_compare.config.shared_rates import is_far
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.utils.formatting import format_percent, format_score, join_words
+from hf_peft_compare.utils.formatting import format_percent, format_score, join_words, name_some
 
 RATE = "training.learning_rate"
 STILL_FALLING = 0.01  # the share of the validation loss by which the last evaluation was lower than the one before
 FAR = 5.0  # standard deviations of a row's other seeds, or standard errors over examples
 MOST_CUT = 0.1  # the share of truncated texts that is no cause for concern
+MOST_NAMED = 20  # classes in a sentence
 FEW_OF_A_CLASS = 15  # in simulations, intervals of F1 cover 70 to 92 % below
 MOST_MORE_EPOCHS = 4  # times as many as were trained; a curve says nothing beyond
 
@@ -224,7 +225,7 @@ def _describe_truncation(comparison: Comparison) -> Iterator[str]:
 def _describe_rare_classes(comparison: Comparison) -> Iterator[str]:
     rare = {name: number for name, number in comparison.class_counts.items() if number < FEW_OF_A_CLASS}
     if rare:
-        words = join_words([f"{name} ({number})" for name, number in rare.items()])
+        words = name_some((f"{name} ({number})" for name, number in rare.items()), MOST_NAMED)
         yield f"Intervals of F1 cover too little with fewer than {FEW_OF_A_CLASS} test examples of a class: {words}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from hf_peft_compare.core.errors import UserError, unknown
 
 Methods = Mapping[str, Mapping[str, Any]]
 Grid = Mapping[str, Sequence[Any]]
+MAX_ROWS = 1_000  # of a study, each of which is checked before anything runs
 
 
 def find_grids(methods: Methods) -> dict[str, Grid]:
@@ -31,7 +33,16 @@ def find_grids(methods: Methods) -> dict[str, Grid]:
             if not isinstance(values, list) or not values:
                 raise UserError(f"methods.{row}.grid.{key} is {values!r}; expected a list of at least one value.")
             _check_shared(row, methods[row], key)
+        check_number(math.prod(map(len, grid.values())), f"methods.{row}.grid")
     return grids
+
+
+def check_number(num_rows: int, where: str) -> None:
+    """Raise UserError for more rows than a study may have."""
+    if num_rows > MAX_ROWS:
+        raise UserError(
+            f"{where} has {num_rows:,} rows; expected at most {MAX_ROWS:,}. Divide it into several studies."
+        )
 
 
 def _check_shared(row: str, settings: Mapping[str, Any], key: str) -> None:
@@ -67,7 +78,7 @@ def check_names(names: Iterable[str]) -> None:
     """Raise UserError if two rows have the same name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise UserError(f"two method rows are named {twice[0]!r}; a grid names its rows <row>-<value>-<value>.")
+        raise UserError(f"two method rows are named {twice[0]!r}; give each its own name. A grid's are <row>-<value>.")
 
 
 def check_keys(row: str, grid: Grid, valid: Iterable[str]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from hf_peft_compare.config import grids
-from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested
+from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested, plain
 from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, Tune, local_path, method_name
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
+from hf_peft_compare.config.yaml_text import read_yaml_text
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method, get_metric, get_task, is_loaded
 from hf_peft_compare.core.settings import parse
@@ -25,17 +25,7 @@ if TYPE_CHECKING:
 STUDIES_FOLDER = Path(__file__).parents[1] / "studies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")  # of a study or row, which is a folder's too
 NAME_RULE = "expected letters, digits, '_', '-' and '.' only, a letter or digit first, and at most 200"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as in YAML 1.2; PyYAML reads it as text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)$"),
-    list("-+.0123456789"),
-)
+MAX_BYTES = 10_000_000  # of a study file
 
 
 def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
@@ -48,13 +38,15 @@ def load_study(source: str | Path | Mapping[str, Any], overrides: Sequence[str] 
     for override in overrides:
         command_line = merge(command_line, _parse_override(override))
     if isinstance(source, Mapping):
-        return _make_study(dict(source), command_line, name=str(source.get("name", "study")))
+        name = source.get("name")
+        return _make_study(dict(source), command_line, name=name if isinstance(name, str) else "study")
     path = _study_path(str(source))
     return _make_study(_read_yaml(path), command_line, name=path.stem)
 
 
 def _make_study(study: Tree, command_line: Tree, *, name: str) -> Study:
     """Return the study merged from its two layers, after checking it."""
+    study, command_line = plain(study, f"study {name}"), plain(command_line, "--set")
     _check_plugins(merge(study, command_line).get("plugins"))
     given = {"study": _normalize(study), "command line": _normalize(command_line)}
     layers = _with_grids({**given, "study": _with_reference_rows(given["study"])})
@@ -86,9 +78,7 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
     Settings on the command line for all rows override those of single rows, which are therefore removed.
     """
     tree = merge(study, command_line)
-    methods = tree.get("methods")
-    if not isinstance(methods, Mapping):
-        return tree
+    methods = tree.get("methods") or {}
     kept, shared = set(command_line.get("methods") or {}), set(command_line) & set(ROW_PROTOCOL)
     shared |= set(BASE) if "model_name_or_path" in command_line else set()
     training = set(command_line.get("training") or {})
@@ -96,7 +86,7 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
     for row, settings in methods.items():
         own = {} if row not in kept else command_line["methods"][row]
         rows[row] = {key: value for key, value in settings.items() if key not in shared or key in own}
-        if isinstance(settings.get("training"), Mapping):
+        if "training" in settings:
             chosen = own.get("training") or {}
             rows[row]["training"] = {k: v for k, v in settings["training"].items() if k not in training or k in chosen}
     return {**tree, "methods": rows}
@@ -109,28 +99,32 @@ def list_studies() -> dict[str, StudyConfig]:
 
 def is_study(name_or_path: str) -> bool:
     """Return whether this names a built-in study or a YAML file, which may not exist."""
-    return Path(name_or_path).suffix in (".yaml", ".yml") or (STUDIES_FOLDER / f"{name_or_path}.yaml").is_file()
+    return Path(name_or_path).suffix in (".yaml", ".yml") or os.path.isfile(STUDIES_FOLDER / f"{name_or_path}.yaml")
 
 
 def _study_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(
                 f"study file {path} does not exist. Pass the path of a YAML file, or a name that "
                 f"`hf-peft-compare list` shows."
             )
         return path
     path = STUDIES_FOLDER / f"{name_or_path}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise unknown("study", name_or_path, (p.stem for p in STUDIES_FOLDER.glob("*.yaml")))
     return path
 
 
 def _read_yaml(path: Path) -> Tree:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} characters")
+        tree = read_yaml_text(text)
+    except (OSError, ValueError) as error:
         raise UserError(f"study file {path} cannot be read: {error}") from None
     if not isinstance(tree, dict):
         raise UserError(f"study file {path} holds {type(tree).__name__}; expected keys such as task, dataset, methods.")
@@ -142,23 +136,44 @@ def _parse_override(text: str) -> Tree:
     if not equals or not key:
         raise UserError(f"--set {text!r}: expected key=value, e.g. --set training.num_train_epochs=3")
     try:
-        tree: Any = yaml.load(value, Loader=_Loader)
-    except yaml.YAMLError as error:
+        tree = read_yaml_text(value)
+    except ValueError as error:
         raise UserError(f"--set {text!r}: the value is not valid YAML: {error}") from None
     return nested(key, tree)
 
 
-def _normalize(layer: Mapping[str, object]) -> Tree:
-    """Return a layer with its short forms expanded: a task's name, a list of method names, methods without settings."""
+def _normalize(layer: Mapping[str, Any]) -> Tree:
+    """Return a layer with its short forms expanded: a task's name, a list of method names, methods without settings.
+
+    Raises:
+        UserError: what has parts is a number, a text or a list.
+    """
     layer = dict(layer)
     if isinstance(layer.get("task"), str):
         layer["task"] = {"name": layer["task"]}
-    methods = layer.get("methods")
-    if isinstance(methods, list) and all(isinstance(name, str) for name in methods):
-        methods = {name: {} for name in methods}
-    if isinstance(methods, dict):
-        layer["methods"] = {row: settings or {} for row, settings in methods.items()}
+    if isinstance(methods := layer.get("methods"), list):
+        if not all(isinstance(name, str) for name in methods):
+            raise UserError(
+                f"methods is {methods!r}; expected names, or settings by row: {{lora: {{r: 8}}, full: {{}}}}."
+            )
+        grids.check_names(methods)
+        layer["methods"] = dict.fromkeys(methods)
+    for key in ("task", "methods", "training", "references"):
+        if key in layer:
+            layer[key] = _mapping(layer[key], key)
+    rows: Tree = layer.get("methods", {})
+    for row, settings in rows.items():
+        rows[row] = own = _mapping(settings, f"methods.{row}")
+        if "training" in own:
+            own["training"] = _mapping(own["training"], f"methods.{row}.training")
     return layer
+
+
+def _mapping(value: object, where: str) -> Tree:
+    """Return a copy of a mapping, empty for None; raise UserError for anything else."""
+    if value is not None and not isinstance(value, Mapping):
+        raise UserError(f"{where} is {value!r}; expected settings by name, such as {{key: value}}.")
+    return dict(value or {})
 
 
 def _with_grids(layers: Mapping[str, Tree]) -> dict[str, Tree]:
@@ -168,8 +183,6 @@ def _with_grids(layers: Mapping[str, Tree]) -> dict[str, Tree]:
         UserError: a key cannot be varied or has no list of values, or two rows have the same name.
     """
     study, command_line = (layer.get("methods") or {} for layer in layers.values())
-    if not all(isinstance(value, Mapping) for part in (study, command_line) for value in (part, *part.values())):
-        return dict(layers)  # parsing reports the wrong types, together with all other errors
     merged = merge(study, command_line)
     found = grids.find_grids(merged)
     methods = {row: method_name(row, merged[row]) for row in found}
@@ -198,11 +211,11 @@ def _with_reference_rows(layer: Tree) -> Tree:
     Raises:
         UserError: a reference grid belongs to a row without a grid, or its shape differs.
     """
-    references = layer.get("references")
-    if not isinstance(references, Mapping) or not isinstance(references.get("grids"), Mapping):
+    references, task = layer.get("references", {}), layer.get("task", {})
+    if not isinstance(references.get("grids"), Mapping) or "name" not in task:
         return layer
-    score = get_metric(get_task(layer["task"]["name"]).metrics[0]).scores[0].name
-    found, rows = grids.find_grids(layer["methods"]), dict(references.get("rows") or {})
+    score = get_metric(get_task(task["name"]).metrics[0]).scores[0].name
+    found, rows = grids.find_grids(layer.get("methods", {})), _mapping(references.get("rows"), "references.rows")
     for row, values in references["grids"].items():
         if row not in found:
             raise unknown("row of references.grids", row, found)
@@ -212,7 +225,7 @@ def _with_reference_rows(layer: Tree) -> Tree:
 
 
 def _is_local(dataset: Dataset) -> bool:
-    return dataset is not None and (dataset == EMBEDDED or local_path(str(dataset)).exists())
+    return dataset is not None and (dataset == EMBEDDED or os.path.exists(local_path(str(dataset))))
 
 
 def _without_hub_keys(layer: Mapping[str, object]) -> Tree:
@@ -236,13 +249,18 @@ def _check_study(config: StudyConfig) -> None:
             f"study {config.name}: tune.seed is {config.tune.seed}, one of seeds {config.seeds}: that run would be "
             f"the trial that was selected, with its luck. Set another number, or remove tune.seed."
         )
-    if isinstance(config.tune, Tune) and not re.fullmatch(r"[1-9]\d* (trial|minute)s?", config.tune.budget):
+    if isinstance(config.tune, Tune) and not re.fullmatch(r"[1-9]\d{0,5} (trial|minute)s?", config.tune.budget):
         raise UserError(
             f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."
         )
     if not config.seeds or len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one seed, and no duplicates.")
+    grids.check_number(len(config.methods), f"study {config.name}")
     for row, settings in config.methods.items():
         if not NAME.fullmatch(row):
             raise UserError(f"study {config.name}: method row {row!r}; {NAME_RULE}.")
         get_method(method_name(row, settings))
+    if isinstance(config.tune, Tune):
+        known = {*config.methods, *(method_name(row, settings) for row, settings in config.methods.items())}
+        for name in config.tune.parameters.keys() - known:
+            raise unknown("row or method of tune.parameters", name, known)

@@ -12,11 +12,20 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
+from hf_peft_compare.config.references import References
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import AnyMethod
+from hf_peft_compare.core.method import AnyMethod, RangeOrChoices
 from hf_peft_compare.core.registry import get_method, get_task
-from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt, parse_settings
+from hf_peft_compare.core.settings import (
+    STRICT,
+    LocalOrHub,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    parse_settings,
+)
 from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.records.run_folder import run_name
 from hf_peft_compare.utils.hashing import hash_json
@@ -39,26 +48,6 @@ SCORES_DO_NOT_DEPEND_ON = frozenset(
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
-class References:
-    """Published results of the experiment that a study reproduces.
-
-    Args:
-        source: a neutral label such as "course report, 2024".
-        rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
-        grids: {row with a grid: [[value]]} of the ranking score, one level of lists per key of the grid in the study
-            file; `load_study` adds the values to `rows`.
-        differences: differences between this study's protocol and the published one, one sentence each.
-        minimum: whether the values are no results, but the least that the source asks for.
-    """
-
-    source: str
-    rows: dict[str, dict[str, float]] = field(default_factory=dict)
-    grids: dict[str, list[Any]] = field(default_factory=dict)
-    differences: list[str] = field(default_factory=list)
-    minimum: bool = False
-
-
-@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tune:
     """How the settings of every method are tuned before its runs; each row has the same budget.
 
@@ -71,8 +60,8 @@ class Tune:
     """
 
     budget: str
-    parameters: dict[str, Tree] = field(default_factory=dict)
-    seed: int = 20_011
+    parameters: dict[str, dict[str, RangeOrChoices]] = field(default_factory=dict)
+    seed: Seed = 20_011
     prune: bool = False
 
     @property
@@ -122,7 +111,7 @@ class StudyProtocol:
     """
 
     task: Tree
-    dataset: str
+    dataset: LocalOrHub
     dataset_config: str | None = None
     dataset_revision: str | None = None
     train_split: str = "train"
@@ -133,13 +122,13 @@ class StudyProtocol:
     num_test_samples: PositiveInt | None = None
     balanced_train_samples: bool = False
     cluster_column: str | None = None
-    data_seed: int = 0
-    model_name_or_path: str
+    data_seed: Seed = 0
+    model_name_or_path: LocalOrHub
     model_revision: str | None = None
     init: Literal["pretrained", "config"] = "pretrained"
     architecture: Tree = field(default_factory=dict)
     attn_implementation: str | None = None
-    tokenizer_name_or_path: str | None = None
+    tokenizer_name_or_path: LocalOrHub | None = None
     prompt_format: Literal["auto", "chat", "text"] = "auto"
     system_prompt: str | None = None
     max_length: PositiveInt = 512
@@ -155,8 +144,15 @@ class StudyProtocol:
 
     @cached_property
     def task_settings(self) -> Any:
-        """The task's settings as its own frozen dataclass."""
-        return parse_settings(self.task_type.settings, self.task, "task")
+        """The task's settings as its own frozen dataclass; raise UserError if two of its columns are the same."""
+        settings = parse_settings(self.task_type.settings, self.task, "task")
+        columns: dict[str, str] = {}
+        for key, column in vars(settings).items():
+            if key.endswith("_column") and key != "id_column" and column is not None:
+                if column in columns:
+                    raise UserError(f"task.{columns[column]} and task.{key} are both {column!r}; expected two columns.")
+                columns[column] = key
+        return settings
 
     @property
     def head_name(self) -> str:
@@ -191,7 +187,7 @@ class StudyConfig(StudyProtocol):
     title: str
     description: str = ""
     methods: dict[str, Tree]
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    seeds: list[Seed] = field(default_factory=lambda: [0, 1, 2])
     smallest_difference: PositiveFloat | None = None
     tune: Tune | Literal["auto"] | None = "auto"
     plugins: list[str] = field(default_factory=list)
@@ -216,7 +212,7 @@ class RunConfig(StudyProtocol):
 
     study: str
     row: str
-    seed: int
+    seed: Seed
     method: Tree
     grid: Tree = field(default_factory=dict)
     trial: int | None = None
@@ -245,7 +241,10 @@ class RunConfig(StudyProtocol):
     @cached_property
     def max_text_length(self) -> int:
         """The maximum number of tokens of prompt and completion: `max_length` minus the method's virtual tokens."""
-        return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
+        try:
+            return self.max_length - self.method_type.num_virtual_tokens(self.method_settings)
+        except UserError as error:
+            raise UserError(f"method {self.row}: {error}") from None
 
     @property
     def max_prompt_length(self) -> int:

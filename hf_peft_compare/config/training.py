@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
-from hf_peft_compare.core.settings import STRICT, NonNegativeInt, PositiveFloat, PositiveInt
+from hf_peft_compare.core.settings import STRICT, Int, NonNegativeInt, PositiveFloat, PositiveInt
+
+BatchSize = Annotated[PositiveInt, Field(le=100_000)]
+
+
+def _steps(value: int) -> int:
+    if value < 1 and value != -1:
+        raise ValueError("expected a number above 0, or -1: num_train_epochs decides")
+    return value
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -47,11 +55,11 @@ class TrainingConfig:
     """
 
     learning_rate: PositiveFloat = 5e-5
-    num_train_epochs: PositiveFloat = 3.0
-    max_steps: int = -1
-    train_batch_size: PositiveInt = 8
+    num_train_epochs: Annotated[PositiveFloat, Field(le=1_000_000)] = 3.0
+    max_steps: Annotated[Int, Field(lt=2**31), AfterValidator(_steps)] = -1
+    train_batch_size: BatchSize = 8
     gradient_accumulation_steps: PositiveInt = 1
-    eval_batch_size: PositiveInt = 16
+    eval_batch_size: BatchSize = 16
     optim: str = "adamw_torch_fused"
     lr_scheduler_type: str = "linear"
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -67,7 +75,7 @@ class TrainingConfig:
     torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = None
     packing: bool = False
     trunk_cache: bool | None = None
-    trunk_cache_max_bytes: PositiveInt = 50_000_000_000
+    trunk_cache_max_bytes: Annotated[Int, Field(gt=0)] = 50_000_000_000
     dataloader_num_workers: NonNegativeInt | None = None
 
 
@@ -94,3 +102,8 @@ class GenerationConfig:
     temperature: PositiveFloat | None = None
     cache_implementation: Literal["dynamic", "static"] = "dynamic"
     use_base_config: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if no text could have the right length."""
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens is {self.min_new_tokens}, above max_new_tokens, {self.max_new_tokens}")

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses of commands and of runs' processes
+MAX_LENGTH = 2_000  # characters of a message: about a screen
 
 
 class UserError(Exception):
@@ -14,9 +15,18 @@ class UserError(Exception):
     The command prints the message and exits with status 2.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message, MAX_LENGTH))
+
 
 class RunFailed(Exception):
     """A run that started and failed; its record holds the error. The command exits with status 1."""
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text of at most `length` characters; the middle of a longer one is left out."""
+    half = (length - 3) // 2
+    return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> UserError:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from pydantic import PlainValidator, TypeAdapter
+from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import AnyTask, Example, Format
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ class Card:
     theory: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class Range:
     """The range a numeric setting is tuned over, sampled uniformly on a logarithmic scale unless `log` is false."""
 
@@ -72,6 +77,20 @@ class Choices:
     def holds(self, value: object) -> bool:
         """Whether a value is one of the choices."""
         return value in self.values
+
+
+def _searched(value: object) -> Range | Choices:
+    """Return a range or choices as a study has them; raise ValueError for anything else."""
+    if isinstance(value, list) and value:
+        return Choices(values=value)
+    with contextlib.suppress(ValueError):
+        found = TypeAdapter(Range).validate_python(value)
+        if (0 if found.log else -math.inf) < found.low < found.high:
+            return found
+    raise ValueError("expected a list of values, or {low: 1e-5, high: 1e-2}, low below high; above 0 unless log: false")
+
+
+RangeOrChoices = Annotated[Any, PlainValidator(_searched)]  # pydantic cannot read the recursive type of choices
 
 
 class Method(ABC, Generic[S]):

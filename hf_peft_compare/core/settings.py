@@ -10,16 +10,34 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.errors import UserError, shorten
 
 STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+MAX_SHOWN = 200  # characters of a value in an error
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4_096  # of a path's parts, and of a whole path
 
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number; `yes` and `no` are no numbers in YAML")
+    return value
+
+
+def _path(value: str) -> str:
+    if any(len(part.encode()) > MAX_NAME_BYTES for part in value.split("/")) or len(value.encode()) > MAX_PATH_BYTES:
+        raise ValueError("too long for a path; expected a Hub id, a folder or a file")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_number)]
+PositiveInt = Annotated[Int, Field(gt=0, lt=2**31)]
+NonNegativeInt = Annotated[Int, Field(ge=0, lt=2**31)]
+Seed = Annotated[Int, Field(ge=0, lt=2**32)]  # what NumPy, and with it transformers, accepts
+PositiveFloat = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+LocalOrHub = Annotated[str, AfterValidator(_path)]
 
 SET = "; set it in the study file or with --set {key}=…"
 
@@ -55,7 +73,9 @@ def _describe(problem: Any, kind: type, if_missing: str) -> str:
         return f"unknown key {key!r}.{hint} Valid: {', '.join(valid)}"
     if problem["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"key {key!r} is missing{if_missing.format(key=key)}"
-    return f"{key or 'it'} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    reason = f"{reason[:1].lower()}{reason[1:]}"
+    return f"{key} is {shorten(repr(problem['input']), MAX_SHOWN)}: {reason}" if key else reason
 
 
 def _valid_keys(kind: Any, parents: Sequence[str]) -> list[str]:

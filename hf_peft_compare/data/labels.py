@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,13 +72,15 @@ def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
     columns = [dataset[settings.text_column][:]]
     columns.append(dataset[settings.text_pair_column][:] if settings.text_pair_column else [None] * len(dataset))
+    labels = labels_of(settings)
+    known = frozenset(labels)
     rows = zip(row_ids(dataset, settings.id_column), *columns, values, strict=True)
     return [
         Example(
             id=i,
             source=_checked(text, settings.text_column, i),
             source_pair=None if settings.text_pair_column is None else _checked(pair, settings.text_pair_column, i),
-            reference=_label(value, labels_of(settings), i),
+            reference=_label(value, labels, known, i),
         )
         for i, text, pair, value in rows
     ]
@@ -102,9 +104,13 @@ def _are_numbers(labels: Sequence[str]) -> bool:
     return bool(labels) and all(label.isdecimal() for label in labels)
 
 
-def _label(value: object, labels: Sequence[str], row: object) -> str:
+def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # integers are floats in a column with empty cells
+    if value in (None, "") or value != value:
+        raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
-    if name in labels:
+    if name in known:
         return name
     # In a file of texts, such as a CSV, an index is a text too; but "01" is a name, and numbers among numbers are.
     is_index = name.isdecimal() and name == str(int(name)) and not isinstance(value, bool)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+import glob
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +27,51 @@ def load_raw(config: StudyProtocol) -> Any:
         return loaded
     path = local_path(config.dataset)
     if path.is_dir() and (path / "dataset_dict.json").is_file():
-        return datasets.load_from_disk(str(path))
+        return _guarded(config, datasets.load_from_disk, str(path))
     if not path.exists():
-        return _guarded(config, config.dataset, name=config.dataset_config, revision=config.dataset_revision)
+        hub = {"name": config.dataset_config, "revision": config.dataset_revision}
+        return _guarded(config, datasets.load_dataset, config.dataset, **hub)
     files = data_files(config.dataset)
     # `datasets` names its copies by the files' paths and times, which an edited file may share with the one before it.
     content = Path(datasets.config.HF_DATASETS_CACHE) / "by_content" / hash_files(files)
+    read = [file for file in files.values() if file.suffix in FILE_FORMATS]
+    for file in read:
+        _check_text(file)
     options = {"cache_dir": str(content), **_csv_options(config, files.values())}
+    try:
+        return _load_files(config, path, options)
+    except UserError:
+        for file in read if path.is_dir() else []:  # the libraries do not say which one it is
+            _load_files(replace(config, dataset=str(file)), file, options)
+        raise
+
+
+def _load_files(config: StudyProtocol, path: Path, options: Mapping[str, object]) -> Any:
+    import datasets
+
     if path.is_file():
         if path.suffix not in FILE_FORMATS:
             raise UserError(
                 f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}."
             )
-        return _guarded(config, FILE_FORMATS[path.suffix], data_files={config.train_split: str(path)}, **options)
-    return _guarded(config, str(path), **options)
+        files = {config.train_split: glob.escape(str(path))}
+        return _guarded(config, datasets.load_dataset, FILE_FORMATS[path.suffix], data_files=files, **options)
+    return _guarded(config, datasets.load_dataset, str(path), **options)
+
+
+def _check_text(path: Path) -> None:
+    """Raise UserError for an empty file, and for a text that is not UTF-8, which Arrow reads as if it was."""
+    if not path.stat().st_size:
+        raise UserError(f"dataset file {path} is empty; expected rows.")
+    if path.suffix == ".parquet":
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                where = f"dataset file {path}, line {number}"
+                raise UserError(f"{where}: byte 0x{line[error.start]:02x} is not UTF-8. Save it as UTF-8.") from None
 
 
 def _csv_options(config: StudyProtocol, files: Collection[Path]) -> dict[str, object]:
@@ -56,19 +89,24 @@ def _csv_options(config: StudyProtocol, files: Collection[Path]) -> dict[str, ob
 
 
 def _header(path: Path) -> list[str]:
+    """Return the names of the columns; raise UserError if the first row has more, which pandas would shift."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error):
+            reader = csv.reader(file)
+            header, first = next(reader, []), next(reader, [])
+    except csv.Error:
         return []  # which `datasets` reports
+    if len(first) > len(header):
+        raise UserError(
+            f"dataset file {path} names {len(header)} columns, but its first row has {len(first)}; name each column."
+        )
+    return header
 
 
-def _guarded(config: StudyProtocol, *args: object, **kwargs: object) -> Any:
-    """Call `datasets.load_dataset`; raise its errors as a UserError of one line."""
-    import datasets
-
+def _guarded(config: StudyProtocol, load: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+    """Call a function of `datasets`; raise its errors as a UserError of one line."""
     try:
-        return datasets.load_dataset(*args, **{k: v for k, v in kwargs.items() if v is not None})
+        return load(*args, **{k: v for k, v in kwargs.items() if v is not None})
     except Exception as error:  # datasets raises many types of errors; each is caused by the input
         from hf_peft_compare.utils.hub_errors import explain
 

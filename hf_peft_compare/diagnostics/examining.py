@@ -15,6 +15,8 @@ from hf_peft_compare.diagnostics.context import CheckContext, for_examination
 from hf_peft_compare.diagnostics.inputs import INPUT_CHECKS
 from hf_peft_compare.diagnostics.observations import ModelOutput
 from hf_peft_compare.diagnostics.results import PROBLEM, CheckResult, Examination, does_not_apply
+from hf_peft_compare.models.loading import base_on_meta
+from hf_peft_compare.planning.meta_models import check_settings
 
 BROKEN_BASE = "the base is not what it is taken for"
 
@@ -27,6 +29,8 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
     """
     rows: dict[str, RunConfig] = {}
     for config in configs:
+        if config.row not in rows and config.method_type.uses_model:
+            check_settings(config, base_on_meta(config))
         rows.setdefault(config.row, for_examination(config))
     loaded: dict[int | None, Examples] = {}
     untouched: dict[str, ModelOutput] = {}

@@ -7,11 +7,10 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from hf_peft_compare.config.layers import Tree
+from hf_peft_compare.config.layers import Tree, plain
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod, Method
 from hf_peft_compare.core.registry import PICKLED
@@ -82,23 +81,8 @@ def _peft_settings(config: Any) -> Tree:
         value = getattr(config, f.name)
         default = f.default if f.default_factory is MISSING else f.default_factory()
         if f.init and f.name not in NOT_SETTINGS and value != default:
-            settings[f.name] = _plain(value, f"{type(config).__name__}.{f.name}")
+            settings[f.name] = plain(value, f"{type(config).__name__}.{f.name}")
     return settings
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Return a value as YAML has it; raises UserError for one that it has not."""
-    if isinstance(value, Enum):
-        value = value.value
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    if isinstance(value, (set, frozenset)):
-        return sorted(_plain(one, where) for one in value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(one, where) for one in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one, where) for key, one in value.items()}
-    raise UserError(f"{where} is {value!r}; expected what a study file can hold: numbers, texts, lists, mappings.")
 
 
 def _name_of(method: AnyMethod | type[AnyMethod]) -> str:

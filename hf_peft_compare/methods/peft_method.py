@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.settings import parse
 from hf_peft_compare.methods.peft_cards import CARDS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 ALL_LINEAR = "all-linear"
 IMPORTING = {"megatron_config", "megatron_core"}  # fields that make peft import a module, which a study must not
+NAMES_OF_MODULES = ("target_modules", "modules_to_save", "feedforward_modules", "exclude_modules")
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="allow"))
@@ -54,14 +56,30 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise unknown("peft_type", settings.peft_type, PeftType.__members__)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
     values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
-    valid = {f.name for f in fields(config_class) if f.init} - IMPORTING
+    valid = {f.name for f in fields(config_class) if f.init} - {"task_type", "peft_type"} - IMPORTING
     for key in values:
         if key not in valid:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
+    values |= _typed(values, get_type_hints(config_class))
     try:
-        return config_class(task_type=task_type, **values)
-    except (TypeError, ValueError) as error:
+        config: Any = config_class(task_type=task_type, **values)
+    except Exception as error:  # each class checks its settings in its own way
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
+    if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
+        raise UserError(f"num_virtual_tokens is {config.num_virtual_tokens}; expected a number above 0, such as 20.")
+    return config
+
+
+def _typed(values: Mapping[str, object], types: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings as the types that peft declares; null may be of any type, and peft checks its named choices.
+
+    Raises:
+        UserError: a value is not of its type.
+    """
+    chosen = {key for key, value in values.items() if isinstance(value, str) and "Literal" in str(types[key])}
+    checked = {key: types[key] for key, value in values.items() if value is not None and key not in chosen}
+    given: object = parse(make_dataclass("Given", checked.items()), {key: values[key] for key in checked}, where="peft")
+    return vars(given)
 
 
 def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
@@ -76,23 +94,26 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     if getattr(config, "target_modules", None) == ALL_LINEAR:
         config.target_modules = _below_head(base)
     _check_targets(config, base)
+    linear = _linear_layers(base)
     try:
         model = get_peft_model(base, config)
-    except ValueError as error:
-        raise UserError(f"peft cannot adapt this model: {error} {_linear_layers(base)}") from None
+    except Exception as error:  # each type refuses what it does not support in its own way
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"peft cannot adapt this model with these settings: {reason} {linear}") from None
     return _with_wide_labels(model)
 
 
 def _check_targets(config: object, base: PreTrainedModel) -> None:
-    """Raise UserError if any target module is missing; peft would silently skip missing ones if others exist."""
-    targets = getattr(config, "target_modules", None)
-    if targets is None or isinstance(targets, str):
-        return
+    """Raise UserError if the model lacks a module that the settings name; peft would silently skip it."""
     names = [name for name, _ in base.named_modules()]
-    missing = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names)]
-    if missing:
-        listed = ", ".join(map(repr, sorted(missing)))
-        raise UserError(f"target_modules {listed} not found in the model. {_linear_layers(base)}")
+    for key in NAMES_OF_MODULES:
+        targets = getattr(config, key, None)
+        if targets is None or isinstance(targets, str):
+            continue
+        missing = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+        if missing:
+            listed = ", ".join(map(repr, sorted(missing)))
+            raise UserError(f"{key} {listed} not found in the model. {_linear_layers(base)}")
 
 
 def _below_head(base: PreTrainedModel) -> set[str]:
@@ -210,4 +231,4 @@ class Peft(PeftBased[PeftSettings]):
 
     def num_virtual_tokens(self, settings: PeftSettings) -> int:
         """Return the number of virtual tokens of prompt learning; 0 for other types."""
-        return int(_peft_fields(settings).get("num_virtual_tokens") or 0)
+        return peft_config(settings).num_virtual_tokens if "num_virtual_tokens" in _peft_fields(settings) else 0

@@ -46,7 +46,7 @@ class Job:
         try:
             changes = changes_since(self.config, self.folder)
         except DamagedRun as error:
-            return str(error.args[0])
+            return error.reason
         return f"the {' and the '.join(changes)} changed since it ran" if changes else ""
 
     def prepare(self) -> str | None:

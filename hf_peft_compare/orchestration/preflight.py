@@ -14,15 +14,14 @@ from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
 from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
-from hf_peft_compare.models.quantization import check_installed
 from hf_peft_compare.planning.calibration import measure_rates
 from hf_peft_compare.planning.devices import Device, here
 from hf_peft_compare.planning.lengths import count_lengths
-from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
+from hf_peft_compare.planning.meta_models import build_on_meta, check_settings
 from hf_peft_compare.planning.planner import SharedInputs, grouped, plan_model
 from hf_peft_compare.planning.sharing import Sharing
 from hf_peft_compare.records.plan import RunPlan
-from hf_peft_compare.training.arguments import divide_batch, training_arguments
+from hf_peft_compare.training.arguments import divide_batch
 
 
 def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Path | None = None) -> dict[str, RunPlan]:
@@ -91,9 +90,7 @@ def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]
     models = {}
     for config in modelled:
         format_of(config, examples["train"])  # fails before any tokens are written if the format is invalid
-        check_lengths(config, base)
-        check_installed(config)
-        training_arguments(config, output_dir=Path())
+        check_settings(config, base)
         divide_batch(config, accumulation=config.training.gradient_accumulation_steps, num_processes=num_processes)
         models[config.row] = build_on_meta(config, base, tokenizer)
     return _Group(configs=modelled, examples=examples, tokenizer=tokenizer, base=base, models=models)

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from hf_peft_compare.config.layers import merge
 from hf_peft_compare.config.schema import RunConfig, Tune, run_key
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
@@ -183,8 +182,7 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     method = config.method_type
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
     own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
-    given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))
-    return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
+    return {**own, **tune.parameters.get(method.name, {}), **tune.parameters.get(row, {})}
 
 
 def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTuning:
@@ -220,15 +218,6 @@ def _searched(choice: Range | Choices) -> SearchRange | SearchChoices:
 
 def _searched_range(choice: Range) -> SearchRange:
     return SearchRange(low=choice.low, high=choice.high, log=choice.log)
-
-
-def _parse(value: object, where: str) -> Range | Choices:
-    if isinstance(value, list) and value:
-        return Choices(values=tuple(value))
-    if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
-        if 0 < value["low"] < value["high"] or not value.get("log", True):
-            return Range(**value)
-    raise UserError(f"{where} is {value!r}; expected a list of values, or {{low: 1e-5, high: 1e-2}}.")
 
 
 def _own_value(config: RunConfig, key: str) -> Any:

@@ -178,6 +178,7 @@ def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1)
     """
     accumulation = config.training.gradient_accumulation_steps
     micro_batch_size = divide_batch(config, accumulation=accumulation, num_processes=num_processes)
+    micro_batch_size = min(micro_batch_size, lengths.num_examples["train"] or sys.maxsize)
     train, test = lengths.cut("train", config.max_text_length), lengths.cut("test", config.max_text_length)
     order = SimilarLengthSampler(
         [length.num_tokens for length in train], chunk_size=config.training.train_batch_size, seed=config.seed

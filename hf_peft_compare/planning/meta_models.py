@@ -20,7 +20,7 @@ from hf_peft_compare.models.architecture import load_architecture, new_architect
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import HEADS, Head, head_of
 from hf_peft_compare.models.loading import load_tokenizer, prepare_base
-from hf_peft_compare.models.quantization import quantization_of
+from hf_peft_compare.models.quantization import check_installed, quantization_of
 from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.training.arguments import training_arguments
@@ -87,6 +87,13 @@ def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTraine
     if any(parameter.requires_grad for parameter in model.parameters()):
         model.config.use_cache = False  # as the Trainer does
     return model
+
+
+def check_settings(config: RunConfig, base: PreTrainedModel) -> None:
+    """Raise UserError for settings that the base or a library does not support, whatever the data."""
+    check_lengths(config, base)
+    check_installed(config)
+    training_arguments(config, output_dir=Path())
 
 
 def check_lengths(config: RunConfig, base: PreTrainedModel) -> None:

@@ -38,6 +38,7 @@ from hf_peft_compare.planning.meta_models import (
     plan_architecture,
     trace_base,
 )
+from hf_peft_compare.planning.notes import notes_on
 from hf_peft_compare.planning.plan_types import PHASES, StudyPlan
 from hf_peft_compare.planning.sharing import ALONE, Sharing, count_gathered_bytes, divided, read_sharing
 from hf_peft_compare.planning.tuning_costs import plan_tuning
@@ -190,7 +191,10 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=[*(found.notes if found else []), *_notes(config, counts, shared.device, plan)],
+        notes=[
+            *(found.notes if found else []),
+            *notes_on(plan, config, counts, shared.device, lengths.num_examples["train"]),
+        ],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -236,6 +240,8 @@ def _with_costs(
     bf16, keeps_trunk = plan.precision == "bf16", trunk is not None
     try:
         traces = trace_parts(model, config, shapes, shared.device, bf16=bf16, trunk=trunk)
+    except UserError:
+        raise
     except Exception as error:  # model code may read values, which the meta device does not have
         return _untraced(plan, error)
     memory = divided(plan_memory(traces, shared.device), shared.sharing, count_gathered_bytes(model))
@@ -286,18 +292,3 @@ def _cache_bytes(trunk: Trunk, config: RunConfig, lengths: Lengths) -> int:
         rows = [made_up_features(n, completion) for n, completion in cut]
         num_bytes += planned_bytes(trunk, [rows]) / len(rows) * (lengths.num_examples[split] or 0)
     return round(num_bytes)
-
-
-def _notes(config: RunConfig, counts: Counts, device: Device, plan: RunPlan) -> list[str]:
-    notes = []
-    if None in (counts.steps, counts.validations, *counts.batches.values()):
-        notes.append(
-            "The size of a split is unknown without its data: set num_train_samples, num_validation_samples and "
-            "num_test_samples."
-        )
-    patience = config.training.early_stopping_patience
-    if counts.validations and patience is not None and counts.validations > patience + 1:
-        notes.append("An upper bound: training may stop before the last epoch (early_stopping_patience).")
-    if plan.precision == "bf16" and not device.bf16:
-        notes.append(f"training.bf16 is set, but {device.title} has no native bf16: it is emulated, and slow.")
-    return notes

@@ -32,11 +32,16 @@ STUDY_FILE = "study.yaml"  # in the study's folder, next to its runs
 
 
 class DamagedRun(UserError):
-    """A file of a run cannot be read; its arguments are the reason, with the file, and the run's folder."""
+    """A file of a run cannot be read.
 
-    def __str__(self) -> str:
-        reason, folder = self.args
-        return f"{reason}. Restore it, or delete {folder} and run the study again."
+    Args:
+        reason: what is wrong, with the file's path.
+        folder: the run's folder.
+    """
+
+    def __init__(self, reason: object, folder: Path) -> None:
+        super().__init__(f"{reason}. Restore it, or delete {folder} and run the study again.")
+        self.reason = str(reason)
 
 
 def run_name(*, row: str, seed: int, trial: int | None = None) -> str:

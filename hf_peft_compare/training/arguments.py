@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.models.loading import load_architecture
+from hf_peft_compare.models.architecture import load_architecture
 from hf_peft_compare.utils.bf16 import bf16_pays, cpu_has_bf16
 from hf_peft_compare.utils.distributed import on_cpu, process_state
 
@@ -104,6 +104,14 @@ def divide_batch(config: RunConfig, *, accumulation: int, num_processes: int) ->
             f"process(es) × {accumulation} gradient accumulation step(s). Change one of them."
         )
     return size
+
+
+def note_on_batch(config: RunConfig, num_train: int | None) -> list[str]:
+    """Return a note on an effective batch that is larger than the train split, if it is."""
+    size = config.training.train_batch_size
+    if num_train is None or size <= num_train:
+        return []
+    return [f"training.train_batch_size is {size:,}, above the {num_train:,} train examples: each step takes them all."]
 
 
 def use_bf16(config: RunConfig) -> bool:

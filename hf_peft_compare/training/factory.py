@@ -62,7 +62,12 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: PreTrained
         )
     if config.training.gradient_checkpointing:  # before the method is applied, since a method may reject it
         base.gradient_checkpointing_enable(NON_REENTRANT)
-    model = method.build(base, config.method_settings, tokenizer)
+    try:
+        model = method.build(base, config.method_settings, tokenizer)
+    except UserError as error:
+        raise UserError(f"method {config.row}: {error}") from None
+    if not any(parameter.requires_grad and parameter.numel() for parameter in model.parameters()):
+        raise UserError(f"method {config.row}: its settings leave nothing to train; every parameter is frozen.")
     if (trunk := find_trunk(model)) is not None:
         keep_in_evaluation(trunk)
         accept_trunk_states(trunk)

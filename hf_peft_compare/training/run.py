@@ -33,7 +33,7 @@ from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import MODEL_FOLDER, write_predictions
 from hf_peft_compare.records.tuning import Tuning
-from hf_peft_compare.training.arguments import use_bf16
+from hf_peft_compare.training.arguments import note_on_batch, use_bf16
 from hf_peft_compare.training.callbacks import (
     BestState,
     MemoryBreakdown,
@@ -160,7 +160,8 @@ def _adapt(
             encoded = tokenize_splits(
                 run.config, examples, built.tokenizer, cache=run.study_folder / TOKEN_CACHE_FOLDER
             )
-            run.note(*encoded.notes)
+            num_train = len(encoded.splits["train"]) if run.config.method_type.trains else None
+            run.note(*encoded.notes, *note_on_batch(run.config, num_train))
             run.measured.provenance = replace(
                 run.measured.provenance,
                 num_dropped=encoded.num_dropped,

@@ -34,7 +34,8 @@ def explain(what: str, name: str, error: Exception) -> str:
         return f"{what} {name} is not on the hub (or private: `hf auth login`); check the spelling, {use_local}."
     if Path(name).exists():
         damage = find_damage(Path(name)) if what == "model" else None
-        return f"{what} folder {name} cannot be read: {damage or _one_line(error)}"
+        kind = "folder" if Path(name).is_dir() else "file"
+        return f"{what} {kind} {name} cannot be read: {damage or _one_line(_cause(error))}"
     if name.startswith((".", "/", "~")):
         return f"{what} folder {name} does not exist; use an existing folder or a hub id."
     return (
@@ -51,6 +52,15 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def _one_line(error: Exception) -> str:
+def _cause(error: BaseException) -> BaseException:
+    """Return the first cause of an error of `datasets`, which says only that there was one; else the error itself."""
+    from datasets.exceptions import DatasetGenerationError
+
+    while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"

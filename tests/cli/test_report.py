@@ -37,7 +37,9 @@ def test_the_smallest_difference_that_matters_can_be_given(runs: Path, capsys: p
     assert "which is enough for the smallest that matters, 0.9." in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(("command", "option"), [("report", "--smallest-difference"), ("choose", "--within")])
+@pytest.mark.parametrize(
+    ("command", "option"), [("report", "--smallest-difference"), ("choose", "--within"), ("choose", "--max-minutes")]
+)
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "much"])
 def test_a_distance_is_a_number_above_0(
     command: str, option: str, value: str, capsys: pytest.CaptureFixture[str]

@@ -38,7 +38,9 @@ def test_pairs_have_two_texts():
     [
         (2, "label of row 1 is 2; expected one of ham, spam, or its index in this list, 0 to 1"),
         (-1, "the labels of this split are hidden"),
-        (None, "label of row 1 is None"),
+        (None, "label of row 1 is empty"),
+        (float("nan"), "label of row 1 is empty"),
+        (2.0, "label of row 1 is 2; expected"),
     ],
 )
 def test_a_label_that_is_none_of_them_is_a_user_error(label, message):

@@ -272,6 +272,8 @@ def test_bad_input_ends_the_command(tiny_study, tmp_path, capsys):
 def test_a_completion_that_does_not_fit_is_bad_input_as_in_a_run(tiny_study):
     with pytest.raises(UserError, match="max_length"):
         list(examine(configs_of(tiny_study("max_length=12"), ["lora"])))
+    with pytest.raises(UserError, match="training settings of lora"):
+        list(examine(configs_of(tiny_study("training.optim=adamm"), ["lora"])))
 
 
 def test_dropout_is_switched_off_wherever_it_is_kept(build):

@@ -46,6 +46,36 @@ def test_wrong_settings_are_user_errors(values, message):
         peft_config(settings(**values))
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"peft_type": "LORA", "r": "x"}, "r is 'x': input should be a valid integer"),
+        ({"peft_type": "LORA", "r": -1}, "`r` should be a positive integer"),
+        ({"peft_type": "LORA", "target_modules": "("}, "missing \\), unterminated subpattern"),
+        (
+            {"peft_type": "LORA", "bias": "x"},
+            "Requested bias: x, is not implemented. The model's linear layers: c_a",
+        ),
+        ({"peft_type": "LORA", "modules_to_save": ["nope"]}, "modules_to_save 'nope' not found"),
+        ({"peft_type": "LORA", "modules_to_save": "ln_f"}, "modules_to_save is 'ln_f': input should be a valid list"),
+        ({"peft_type": "LORA", "task_type": "CAUSAL"}, "unknown setting of peft's LoraConfig 'task_type'"),
+        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": "abc"}, "num_virtual_tokens is 'abc'"),
+        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 0}, "num_virtual_tokens is 0; expected a number above 0"),
+        ({"peft_type": "P_TUNING"}, "num_virtual_tokens is None; expected"),
+        ({"peft_type": "ADALORA"}, "rejects the settings: .*total_step"),
+        ({"peft_type": "OFT", "target_modules": ["c_attn"]}, "Conv1D.* is not supported"),
+        ({"peft_type": "VBLORA", "vector_length": 7}, "must be divisible by `vector_length` 7"),
+    ],
+)
+def test_what_peft_refuses_is_one_error_with_its_reason(values, message):
+    with pytest.raises(UserError, match=message):
+        build_peft(tiny_model(), settings(**values))
+
+
+def test_a_choice_that_peft_reads_itself_is_left_to_it():
+    assert peft_config(settings(peft_type="LORA", init_lora_weights="pissa_niter_4")).r == 8
+
+
 def test_target_modules_that_the_model_does_not_have_are_named_with_those_it_has():
     for targets in (["q_proj"], ["c_attn", "q_proj"]):  # peft itself would skip the second silently
         with pytest.raises(UserError, match="'q_proj'.*linear layers: c_attn, c_fc, c_proj, lm_head"):

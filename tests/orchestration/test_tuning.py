@@ -139,11 +139,9 @@ def test_pruned_trials_have_to_stay_below_the_median(tuning):
 
 @pytest.mark.parametrize("value", [{"low": 2, "high": 1}, {"low": 1}, "wide", []])
 def test_a_range_that_is_none_is_a_user_error(value, tiny_study):
-    study = tiny_study(
-        methods={"full": {}}, tune={"budget": "2 trials", "parameters": {"full": {LEARNING_RATE: value}}}
-    )
+    tune = {"budget": "2 trials", "parameters": {"full": {LEARNING_RATE: value}}}
     with pytest.raises(UserError, match="expected a list of values, or"):
-        space_of(study, "full")
+        tiny_study(methods={"full": {}}, tune=tune)
 
 
 def test_an_unknown_setting_is_a_user_error(tuning):

@@ -99,6 +99,17 @@ def test_packed_rows_are_planned(plan):
     assert packed.flops["train"] > padded.flops["train"]
 
 
+def test_a_batch_has_no_more_rows_than_there_are_examples(plan):
+    run = plan("lora", "training.train_batch_size=64")
+    assert run.micro_batch_size == 24
+    assert any("above the 24 train examples" in note for note in run.notes)
+
+
+def test_an_unknown_optimizer_is_bad_input(plan):
+    with pytest.raises(UserError, match="training settings of lora"):
+        plan("lora", "training.optim=adamm")
+
+
 def test_a_step_that_cannot_be_traced_leaves_the_counts(plan, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")

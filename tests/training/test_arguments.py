@@ -5,6 +5,7 @@ import torch
 
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.training.arguments import note_on_batch
 
 
 def test_training_settings_reach_the_training_arguments(build):
@@ -43,6 +44,14 @@ def test_gradients_are_clipped_at_one_in_every_run_of_the_main_study(build):
     study = load_study("gpt2-cnn-dailymail")
     assert {run.training.max_grad_norm for run, _ in study.resolve_all()} == {1.0}
     assert build("lora").arguments.max_grad_norm == 1.0
+
+
+def test_a_batch_that_is_larger_than_the_train_split_is_noted(tiny_study):
+    config, _ = tiny_study("training.train_batch_size=64").resolve(row="lora", seed=0)
+    assert note_on_batch(config, 24) == [
+        "training.train_batch_size is 64, above the 24 train examples: each step takes them all."
+    ]
+    assert note_on_batch(config, 64) == note_on_batch(config, None) == []
 
 
 @pytest.mark.parametrize("accumulation", [3, 16])

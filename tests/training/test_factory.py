@@ -4,9 +4,10 @@ import pytest
 from tiny import METHODS, tiny_tokenizer
 
 from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.loading import base_on_meta
 from hf_peft_compare.models.trainable_parameters import count_parameters
-from hf_peft_compare.planning.meta_models import build_on_meta
+from hf_peft_compare.planning.meta_models import build_on_meta, check_lengths
 
 # GPT-2 small: vocabulary 50,257, positions 1,024, width 768, 12 blocks.
 H, V, BLOCKS = 768, 50_257, 12
@@ -89,6 +90,22 @@ def test_counting_changes_nothing_in_the_base(gpt2_on_meta):
         count(gpt2_on_meta, row=row)
     assert count_parameters(gpt2_on_meta)["total_params"] == 124_439_808
     assert all(p.is_meta for p in gpt2_on_meta.parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"peft_type": "LORA", "inference_mode": True}, "method row: its settings leave nothing to train"),
+        ({"peft_type": "LORA", "r": -1}, "method row: peft cannot adapt this model .*`r` should be a positive integer"),
+        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": "x"}, "method row: peft: num_virtual_tokens is 'x'"),
+    ],
+)
+def test_settings_that_no_run_could_have_are_found_on_meta(settings, words, tiny_study):
+    config, _ = tiny_study(methods={"row": settings}).resolve(row="row", seed=0)
+    base = base_on_meta(config)
+    with pytest.raises(UserError, match=words):
+        check_lengths(config, base)
+        build_on_meta(config, base, tiny_tokenizer())
 
 
 @pytest.mark.parametrize("row", METHODS)

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from datasets.exceptions import DatasetGenerationError
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from hf_peft_compare.utils.hub_errors import explain
@@ -58,6 +59,14 @@ def test_without_a_network_a_local_folder_helps():
 def test_a_folder_that_cannot_be_read_has_its_reason_in_the_error(tmp_path):
     text = explain("model", str(tmp_path), OSError("no file named config.json"))
     assert text == f"model folder {tmp_path} cannot be read: OSError: no file named config.json"
+
+
+def test_a_file_is_no_folder_and_its_error_has_the_cause(tmp_path):
+    (tmp_path / "d.csv").write_text("")
+    error = DatasetGenerationError("An error occurred while generating the dataset")
+    error.__cause__ = ValueError("no columns")
+    text = explain("dataset", str(tmp_path / "d.csv"), error)
+    assert text == f"dataset file {tmp_path / 'd.csv'} cannot be read: ValueError: no columns"
 
 
 def test_long_messages_are_cut():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.example_scores import Predictions
@@ -23,13 +24,22 @@ class Confusion:
     labels: Sequence[str]
     counts: Counter[tuple[str, str]]
 
+    @cached_property
+    def _sums(self) -> tuple[Counter[str], Counter[str]]:
+        """The numbers of examples by reference, and by answer."""
+        references, answers = Counter[str](), Counter[str]()
+        for (reference, answer), number in self.counts.items():
+            references[reference] += number
+            answers[answer] += number
+        return references, answers
+
     def labeled(self, label: str) -> int:
         """Count the examples of a class."""
-        return sum(number for (reference, _), number in self.counts.items() if reference == label)
+        return self._sums[0][label]
 
     def answered(self, label: str) -> int:
         """Count the examples that were predicted as a class."""
-        return sum(number for (_, answer), number in self.counts.items() if answer == label)
+        return self._sums[1][label]
 
     def precision(self, label: str) -> float | None:
         """Share of correct predictions among those of the class; None if the class was never predicted."""
@@ -53,10 +63,11 @@ def render_confusion(material: Material) -> list[Block]:
     if not found:
         return []
     labels = found[0][1].labels
+    if len(labels) > MOST_CLASSES:
+        return [_table(found, labels)]
     charts = [_chart(material, place, row, confusion) for place, (row, confusion) in enumerate(found)]
     caption = "Test examples of each class (row) by predicted class (column); shades are shares of the row."
-    matrices = [Charts(charts=charts, caption=caption)] if len(labels) <= MOST_CLASSES else []
-    return [*matrices, _table(found, labels)]
+    return [Charts(charts=charts, caption=caption), _table(found, labels)]
 
 
 def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
