@@ -1,0 +1,44 @@
+"""What `tune` searches: the ranges and choices of each row's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hf_peft_compare.config.layers import merge
+from hf_peft_compare.config.schema import Tune, run_key
+from hf_peft_compare.config.study import Study
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.method import Choices, Range
+
+RATE = "training.learning_rate"
+
+
+def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
+    """Return what a budget tunes of a row; empty: the row is not tuned.
+
+    These are its method's own ranges, overridden by the study's entries for the method and the row.
+    Settings that a row sets itself are fixed unless the study names them: they distinguish two rows of one method. A
+    learning rate that a row sets is the starting point of its tuning.
+
+    Raises:
+        UserError: an entry is neither a list of values nor a range.
+    """
+    tune = study.config.tune
+    assert isinstance(tune, Tune)
+    config, origins = study.resolve(row=row, seed=tune.seed)
+    method = config.method_type
+    if not method.trains:
+        return {}
+    fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
+    own = {k: v for k, v in method.tunables.items() if k == RATE or run_key(k) not in fixed}
+    given = merge(tune.parameters.get(method.name, {}), tune.parameters.get(row, {}))
+    return {**own, **{key: _parse(value, f"tune.parameters.{row}.{key}") for key, value in given.items()}}
+
+
+def _parse(value: object, where: str) -> Range | Choices:
+    if isinstance(value, list) and value:
+        return Choices(values=tuple(value))
+    if isinstance(value, Mapping) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
+        if 0 < value["low"] < value["high"] or not value.get("log", True):
+            return Range(**value)
+    raise UserError(f"{where} is {value!r}; expected a list of values, or {{low: 1e-5, high: 1e-2}}.")
