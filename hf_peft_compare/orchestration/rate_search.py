@@ -87,7 +87,7 @@ class Costs:
         return steps * self.step + self.evaluation
 
     def fine_steps(self, num_bracket: int) -> int:
-        """Return the steps that a trial of the second stage can have after so many of the first, at most half of all."""
+        """Return the steps of a trial of the second stage, at most half of all, after so many of the first."""
         left = self.budget - num_bracket * self.of_trial(self.bracket_steps) - NUM_FINE * self.evaluation
         return min(int(left / (NUM_FINE * self.step)), self.num_steps // 2)
 
