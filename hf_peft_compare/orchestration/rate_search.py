@@ -5,14 +5,14 @@ step costs three). All trials of a stage have the same number of steps and their
 
 1. Bracket: trials of a twelfth of the steps, started at the method's default and one half order of magnitude above.
    While the best lies at the edge of what was tried, the range goes on there.
-2. Refine: three longer trials around the best, in steps of a factor of two, with all that is left of the budget.
+2. Refine: up to four longer trials, from the best rate down, in steps of a fifth of an order of magnitude and by the
+   same rule, with all that is left of the budget.
 
-The best rate of a stage is the minimum of the parabola through the best trial and its neighbours, over the logarithm of
-the rate. In trainings below a third of the row's, it lies near rates that diverge, however long they are; from there
-to the whole it falls with a power of the number of steps. Theory has the root (Defazio et al. 2023, Optimal Linear
-Decay Learning Rate Schedules), long pretraining .32 (Bjorck et al. 2024, Scaling Optimal LR Across Token Horizons); in
-trainings of a few hundred steps the best rate at the end was 1.1 to .3 times that at a third. The power of .25 errs to
-the higher side, where the best validation state is kept. benchmarks/RESULTS.md has what the search loses.
+The best of the longest trials decides. No parabola is drawn through them: the loss of LoRA leaps just above its best
+rate, and the minimum would be far below. The whole training gets three quarters of that rate: of seven rows, its best
+rate was .4 to .9 times that of a half, a third or a twelfth of it, much the same for each of these (median .7). The
+higher side of that is the safer one, since the best validation state is kept. benchmarks/RESULTS.md has what the search
+loses.
 
 Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
 the same trials again: those that have a record are read, not run.
@@ -35,10 +35,9 @@ from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
 
 TRAIN_COST = 3  # forward passes that a train step costs
 STEP = math.sqrt(10)  # between the rates of the bracket
-FINE_STEP = 2.0  # between the rates of the second stage
-MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 3
-HORIZON = 0.25  # the best rate falls with this power of the number of steps, from the share on that follows
-SHORT = 1 / 3  # of a training: the best rate of shorter ones is the same
+FINE_STEP = 10**0.2  # between those of the second stage
+MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 4
+WHOLE = 0.75  # the best rate of a whole training, over that of at most a half of it
 SEED = 20_011
 
 
@@ -88,9 +87,43 @@ class Costs:
         return steps * self.step + self.evaluation
 
     def fine_steps(self, num_bracket: int) -> int:
-        """Return the steps that a trial of the second stage can have after so many trials of the first."""
+        """Return the steps of a trial of the second stage, at most half of all, after so many of the first."""
         left = self.budget - num_bracket * self.of_trial(self.bracket_steps) - NUM_FINE * self.evaluation
-        return min(int(left / (NUM_FINE * self.step)), self.num_steps)
+        return min(int(left / (NUM_FINE * self.step)), self.num_steps // 2)
+
+
+@dataclass
+class Stage:
+    """Trials of one length, at rates that are equal steps apart on a logarithmic scale.
+
+    Args:
+        step: the factor between neighboring rates.
+        second: the place of the second trial, 1 or -1 steps from the start.
+        losses: {steps from the start: validation loss}; infinite: the trial failed.
+    """
+
+    start: float
+    step: float
+    second: int
+    losses: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def next_place(self) -> int | None:
+        """The place beyond the best trial, while that is at the edge of those tried; None: it lies inside."""
+        if len(self.losses) < 2:
+            return (0, self.second)[len(self.losses)]
+        if self.best == max(self.losses):
+            return self.best + 1
+        return self.best - 1 if self.best == min(self.losses) else None
+
+    def rate(self, place: int) -> float:
+        """Return the rate at so many steps from the start."""
+        return self.start * self.step**place
+
+    @property
+    def best(self) -> int:
+        """The place with the lowest loss, of equal ones the lower rate: too high a rate is what makes trials fail."""
+        return min(self.losses, key=lambda place: (self.losses[place], place))
 
 
 @dataclass
@@ -101,109 +134,69 @@ class RateSearch:
     costs: Costs
     seed: int
     trials: list[Trial] = field(default_factory=list)
-    _bracket: dict[int, float] = field(default_factory=dict)  # {half orders of magnitude from the start: loss}
-    _fine: list[tuple[float, float]] = field(default_factory=list)  # (rate, loss)
+
+    def __post_init__(self) -> None:
+        start = self.base.config.training.learning_rate
+        self._bracket, self._fine = Stage(start, STEP, 1), Stage(start, FINE_STEP, -1)
 
     def propose(self) -> Job | None:
         """Return the job of the next trial; None: the search is over."""
-        place = self._next_place()
-        if place is not None:
-            return self._job(self._rate(place), self.costs.bracket_steps)
-        if self._fine_steps and len(self._fine) < NUM_FINE:
-            return self._job(self._fine_rates()[len(self._fine)], self._fine_steps)
-        return None
+        if (following := self._next()) is None:
+            return None
+        stage, place, steps = following
+        own = self.base.config
+        training = replace(own.training, max_steps=steps, eval_strategy="steps", eval_steps=steps)
+        short = replace(self.base, config=replace(own, training=training))
+        return trial_job(short, {LEARNING_RATE: _rounded(stage.rate(place))}, seed=self.seed, number=len(self.trials))
 
     def add_result(self, job: Job, record: RunRecord | None) -> None:
-        """Add a trial's result; a failed trial is never the best."""
-        rate, place = job.config.training.learning_rate, self._next_place()
-        trial = trial_of({LEARNING_RATE: rate}, record, steps=job.config.training.max_steps)
-        loss = math.inf if trial.validation_loss is None else trial.validation_loss
-        if place is not None:
-            self._bracket[place] = loss
-        else:
-            self._fine.append((rate, loss))
+        """Add the result of the trial proposed last; a failed trial is never the best."""
+        training, following = job.config.training, self._next()
+        assert following is not None
+        trial = trial_of({LEARNING_RATE: training.learning_rate}, record, steps=training.max_steps)
+        stage, place, _ = following
+        stage.losses[place] = math.inf if trial.validation_loss is None else trial.validation_loss
         self.trials.append(trial)
 
     def result(self) -> Tuning | None:
         """Return the rate found and its trials; None if every trial failed."""
-        if all(trial.validation_loss is None for trial in self.trials):
+        finished = [
+            (-(trial.steps or 0), trial.validation_loss, trial.settings[LEARNING_RATE])
+            for trial in self.trials
+            if trial.validation_loss is not None
+        ]
+        if not finished:
             return None
+        *_, rate = min(finished)  # the best of the longest
         rates = [trial.settings[LEARNING_RATE] for trial in self.trials]
         return Tuning(
             budget=f"{AUTO_SHARE:g} × one training",
             space={LEARNING_RATE: SearchRange(low=min(rates), high=max(rates))},
             widened=None,
-            best_settings={LEARNING_RATE: self._best_rate()},
-            at_edge=self._best_place in (min(self._bracket), max(self._bracket)),
+            best_settings={LEARNING_RATE: _rounded(WHOLE * rate)},
+            at_edge=rate in (min(rates), max(rates)),
             seconds=sum(trial.seconds for trial in self.trials),
             trials=self.trials,
         )
 
-    def _next_place(self) -> int | None:
-        """Return the next rate of the bracket; None: the best lies inside of it, or the budget allows no more."""
-        for place in (0, 1):
-            if place not in self._bracket:
-                return place
-        tried = len(self._bracket)
-        enough_left = self.costs.fine_steps(tried + 1) >= self.costs.bracket_steps
-        if tried >= MAX_BRACKET or (tried >= MIN_BRACKET and not enough_left):
+    def _next(self) -> tuple[Stage, int, int] | None:
+        """Return the stage, place and steps of the next trial; None: the search is over."""
+        tried, short = len(self._bracket.losses), self.costs.bracket_steps
+        enough_left = tried < MAX_BRACKET and self.costs.fine_steps(tried + 1) >= short
+        place = self._bracket.next_place if enough_left or tried < MIN_BRACKET else None
+        if place is not None:
+            return self._bracket, place, short
+        steps = self.costs.fine_steps(tried)
+        if 2 * steps < 3 * short or len(self._fine.losses) == NUM_FINE:  # too little left for longer trials, or done
             return None
-        if self._best_place == max(self._bracket):
-            return self._best_place + 1
-        return self._best_place - 1 if self._best_place == min(self._bracket) else None
-
-    @property
-    def _best_place(self) -> int:
-        """The place with the lowest loss, of equal ones the lower rate: too high a rate is what makes trials fail."""
-        return min(self._bracket, key=lambda place: (self._bracket[place], place))
-
-    @property
-    def _fine_steps(self) -> int:
-        """The steps of a trial of the second stage; 0: there is too little left for longer trials."""
-        steps = self.costs.fine_steps(len(self._bracket))
-        return steps if 2 * steps >= 3 * self.costs.bracket_steps else 0
-
-    def _rate(self, place: int) -> float:
-        return self.base.config.training.learning_rate * STEP**place
-
-    def _fine_rates(self) -> list[float]:
-        middle = self._bracket_rate()
-        return [middle, middle / FINE_STEP, middle * FINE_STEP]
-
-    def _bracket_rate(self) -> float:
-        """Return the best rate of the first stage."""
-        best = self._best_place
-        near = [place for place in (best - 1, best, best + 1) if math.isfinite(self._bracket.get(place, math.inf))]
-        return _minimum([(self._rate(place), self._bracket[place]) for place in near or [best]])
-
-    def _best_rate(self) -> float:
-        """Return the rate for the whole training, rounded to three digits."""
-        finite = sorted((rate, loss) for rate, loss in self._fine if math.isfinite(loss))
-        rate, steps = (_minimum(finite), self._fine_steps) if finite else (self._bracket_rate(), 0)
-        return float(f"{rate * max(steps / self.costs.num_steps, SHORT) ** HORIZON:.3g}")
-
-    def _job(self, rate: float, steps: int) -> Job:
-        own = self.base.config
-        training = replace(own.training, max_steps=steps, eval_strategy="steps", eval_steps=steps)
-        short = replace(self.base, config=replace(own, training=training))
-        rate = float(f"{rate:.3g}")
-        return trial_job(short, {LEARNING_RATE: rate}, seed=self.seed, number=len(self.trials))
+        self._fine.start = self._bracket.rate(self._bracket.best)
+        place = self._fine.next_place
+        return None if place is None else (self._fine, place, steps)
 
 
-def _minimum(points: Sequence[tuple[float, float]]) -> float:
-    """Return the rate at the minimum of the parabola through three points over log rate, not beyond the outer ones.
-
-    Fewer points, or points in which the middle is not below the line through the others: the best of them.
-    """
-    best = min(points, key=lambda point: point[1])[0]
-    if len(points) < NUM_FINE:
-        return best
-    (low, a), (middle, b), (high, c) = points
-    curvature = a - 2 * b + c
-    if curvature <= 0:
-        return best
-    rate = middle * (high / middle) ** (0.5 * (a - c) / curvature)
-    return min(max(rate, low), high)
+def _rounded(rate: float) -> float:
+    """Return a rate with three digits."""
+    return float(f"{rate:.3g}")
 
 
 def trial_seed(seeds: Sequence[int]) -> int:

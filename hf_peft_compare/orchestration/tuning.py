@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from hf_peft_compare.config.schema import RunConfig, Tune, run_key
+from hf_peft_compare.config.schema import RunConfig, Tune
+from hf_peft_compare.config.search_spaces import space_of
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
@@ -157,8 +158,7 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
     firsts: dict[str, Job] = {}
     for job in jobs:
         firsts.setdefault(job.config.row, job)
-    spaces = {row: space_of(study, row) for row in firsts if firsts[row].config.method_type.trains}
-    rows = [_start(firsts[row], space, tune) for row, space in spaces.items() if space]
+    rows = [_start(job, space, tune) for row, job in firsts.items() if (space := space_of(study, row))]
     check = True
     while open_rows := [row for row in rows if not row.spent or row.widen()]:
         proposed = [(row, *row.propose()) for row in open_rows]
@@ -168,21 +168,6 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
         for row, trial, job in proposed:
             row.add_result(trial, trial_record(job))
     return {row.base.config.row: row.result() for row in rows}
-
-
-def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
-    """Return a row's search space: its method's own, overridden by the study's entries for the method and the row.
-
-    Settings that a row sets itself are fixed unless the study names them: they distinguish two rows of one method. A
-    learning rate that a row sets is the starting point of its tuning.
-    """
-    tune = study.config.tune
-    assert isinstance(tune, Tune)
-    config, origins = study.resolve(row=row, seed=tune.seed)
-    method = config.method_type
-    fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
-    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
-    return {**own, **tune.parameters.get(method.name, {}), **tune.parameters.get(row, {})}
 
 
 def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTuning:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hf_peft_compare.config.schema import RunConfig, Tune
+from hf_peft_compare.config.schema import Tune
+from hf_peft_compare.config.search_spaces import space_of
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.planning.estimates import times
 from hf_peft_compare.planning.plan_types import TuningPlan
@@ -26,14 +27,7 @@ def plan_tuning(study: Study, plans: Mapping[str, RunPlan]) -> dict[str, TuningP
     if not isinstance(tune, Tune):
         rows = set(study.rows_without_rate)
         return {row: _times(plan, AUTO_SHARE) for row, plan in plans.items() if row in rows}
-    configs = {row: study.resolve(row=row, seed=study.config.seeds[0])[0] for row in plans}
-    return {row: _by_budget(tune, plan) for row, plan in plans.items() if _is_tuned(tune, configs[row])}
-
-
-def _is_tuned(tune: Tune, config: RunConfig) -> bool:
-    method = config.method_type
-    named = tune.parameters.get(method.name) or tune.parameters.get(config.row)
-    return method.trains and bool(method.tunables or named)
+    return {row: _by_budget(tune, plan) for row, plan in plans.items() if space_of(study, row)}
 
 
 def _by_budget(tune: Tune, plan: RunPlan) -> TuningPlan:

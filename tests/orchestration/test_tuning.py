@@ -13,7 +13,7 @@ from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
-from hf_peft_compare.orchestration.tuning import LEARNING_RATE, space_of, tuned_jobs
+from hf_peft_compare.orchestration.tuning import LEARNING_RATE, tuned_jobs
 from hf_peft_compare.records.record import read_record
 
 ROWS = {"full": {}, "lora": {"r": 4}, "lead": {}}
@@ -119,29 +119,11 @@ def test_a_budget_of_minutes_ends_when_they_are_spent(tuning):
     assert len(done) == 4
 
 
-def test_what_a_row_fixes_is_not_tuned(tiny_study):
-    methods = {"lora": {"r": 4}, "free": {"method": "lora"}, "last_layers": {"num_layers": 0}}
-    study = tiny_study(
-        methods=methods, tune={"budget": "2 trials", "parameters": {"lora": {"lora_dropout": [0.0, 0.1]}}}
-    )
-    spaces = {row: set(space_of(study, row)) for row in methods}
-    assert spaces["lora"] == {LEARNING_RATE, "lora_dropout"}
-    assert spaces["free"] == {LEARNING_RATE, "r", "lora_dropout"}
-    assert spaces["last_layers"] == {LEARNING_RATE}
-
-
 def test_pruned_trials_have_to_stay_below_the_median(tuning):
     _, done = tuning(far_from(3e-4), budget="5 trials", prune=True, methods={"full": {}})
     losses = sorted(far_from(3e-4)(job.config) for job in done[:3])
     assert [job.config.stop_above for job in done[:3]] == [[], [], []]
     assert done[3].config.stop_above == [losses[1]]
-
-
-@pytest.mark.parametrize("value", [{"low": 2, "high": 1}, {"low": 1}, "wide", []])
-def test_a_range_that_is_none_is_a_user_error(value, tiny_study):
-    tune = {"budget": "2 trials", "parameters": {"full": {LEARNING_RATE: value}}}
-    with pytest.raises(UserError, match="expected a list of values, or"):
-        tiny_study(methods={"full": {}}, tune=tune)
 
 
 def test_an_unknown_setting_is_a_user_error(tuning):
