@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock_file(folder / ".lock", wait=False))
-        except OSError:
+        except BlockingIOError:
             raise UserError(
                 f"another process is running this study in {folder}; wait for it, or choose another --output-dir."
             ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.sections import SECTIONS
 from hf_peft_compare.report.templating import environment
-from hf_peft_compare.utils.files import atomic_path, write_text_atomically
+from hf_peft_compare.utils.files import atomic_files, write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ def write_report(
         if isinstance(block, Charts)
         for chart in block.charts
     }
-    for name, (svg, pdf) in drawn.items():
-        write_text_atomically(folder / "figures" / f"{name}.svg", as_file(svg))
-        with atomic_path(folder / "figures" / f"{name}.pdf") as path:
-            path.write_bytes(pdf)
     scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
@@ -71,13 +67,17 @@ def write_report(
         "policy": policy(scripts),
         "downloads": download_links(results),
     }
-    for name, language in PAGES.items():
-        write_text_atomically(folder / name, environment(language).get_template(name).render(page))
-    for name, text in results.items():
-        write_text_atomically(folder / name, text)
-    copy_records(records, predictions, folder / "records")
-    if study_file:
-        write_text_atomically(folder / "records" / STUDY_FILE, study_file)
+    pages = {name: environment(language).get_template(name).render(page) for name, language in PAGES.items()}
+    with atomic_files(folder) as new:
+        for name, text in {**pages, **results}.items():
+            write_text_atomically(new / name, text)
+        for name, (svg, pdf) in drawn.items():
+            write_text_atomically(new / "figures" / f"{name}.svg", as_file(svg))
+            (new / "figures" / f"{name}.pdf").write_bytes(pdf)
+        copy_records(records, predictions, new / "records")
+        if study_file:
+            write_text_atomically(new / "records" / STUDY_FILE, study_file)
+    remove_stale(records, folder / "records")
     return folder / "index.html"
 
 
@@ -134,10 +134,14 @@ def _loss_of(material: Material) -> str:
 
 
 def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:
-    """Write records and predictions into `folder`, and delete those of other runs that an earlier report left."""
+    """Write records and predictions into `folder`."""
     for run, record in records.items():
         write_record(record, folder / run)
         write_predictions(predictions.get(run, ()), folder / run)
+
+
+def remove_stale(records: Collection[str], folder: Path) -> None:
+    """Delete the records and predictions of other runs, which an earlier report left in its folder."""
     for stale in sorted(folder.glob("*/")):
         if stale.name not in records:
             for name in (RECORD_FILE, PREDICTIONS_FILE):
