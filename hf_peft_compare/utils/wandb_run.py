@@ -42,7 +42,7 @@ def open_run(*, folder: Path, study_folder: Path, note: Callable[[str], None], *
                 raise TimeoutError(unreachable.read_text())
             return _init(folder=folder, mode=None, **about)
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         note(f"W&B could not start, so the run is logged offline ({reason}).")
         if time.time() - start > SLOW_SECONDS:
             write_text_atomically(unreachable, reason)

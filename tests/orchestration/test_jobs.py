@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration import jobs
+from hf_peft_compare.orchestration.jobs import jobs_of, unfinished
 from hf_peft_compare.orchestration.study_folder import SUPERSEDED
 from hf_peft_compare.records.record import record_of, write_record
 
@@ -38,3 +39,23 @@ def test_a_run_of_another_config_is_moved_away_and_kept(job):
     kept = job().folder.parent / SUPERSEDED
     assert sorted(path.name for path in kept.iterdir()) == ["lora-seed0-1", "lora-seed0-2"]
     assert job("methods.lora.r=3").state == "finished"
+
+
+def test_checkpoints_of_a_run_killed_after_its_record_are_removed(job):
+    checkpoint = job().folder / "checkpoints" / "checkpoint-3"
+    for finished in (False, True):
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        if finished:
+            leave_record(job())
+        assert bool(unfinished([job()])) != finished
+        assert checkpoint.exists() != finished
+
+
+def test_a_folder_that_cannot_be_read_is_open_and_preparing_it_says_why(job, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(job().folder))
+
+    monkeypatch.setattr(jobs, "changes_since", refuse)
+    assert job().state == "open"
+    with pytest.raises(PermissionError):
+        job().prepare()
