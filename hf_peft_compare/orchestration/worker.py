@@ -83,7 +83,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 def train_in_child(job: Job, gpu: str | None) -> None:
     """Run one job as a child process: write output to the run's log, and exit with its status."""
-    log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(job.folder / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     if gpu is not None:

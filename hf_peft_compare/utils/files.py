@@ -65,9 +65,9 @@ def flush_to_disk(path: Path) -> None:
 
 def describe_full_disk(path: Path, error: Exception) -> str:
     """Return what to add to the message of an error that is due to a full disk; empty: it is not."""
-    if os.strerror(errno.ENOSPC) not in str(error) and shutil.disk_usage(path).free > FULL:
-        return ""
-    return f"; the disk of {path} is full: free some space, then run the same command again"
+    if os.strerror(errno.ENOSPC) in str(error) or (path.is_dir() and shutil.disk_usage(path).free < FULL):
+        return f"; the disk of {path} is full: free some space, then run the same command again"
+    return ""
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -106,19 +106,24 @@ def test_killed_with_9_at_eleven_moments_a_study_ends_with_the_same_weights_and_
     assert files_of(folder) == files_of(tmp_path / "alone/tiny")
 
 
-def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
+def test_after_ctrl_c_and_sigterm_the_same_command_goes_on(study_file, start, tmp_path):
     path = study_file(methods={"lora": {"r": 4}}, **{"training": {**LONG["training"], "num_train_epochs": 120}})
     run = tmp_path / "runs/tiny/lora-seed0"
-    process = start("run", path)
-    assert wait_for(lambda: step_of(run) >= 6, process)
-    os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again" in errors and "Traceback" not in errors
-    assert step_of(run) >= 6 and not (run / RECORD_FILE).exists()
+    for stop, everyone in ((signal.SIGINT, True), (signal.SIGTERM, False)):
+        begun = step_of(run)
+        process = start("run", path)
+        assert wait_for(lambda begun=begun: step_of(run) >= begun + 6, process)
+        (os.killpg if everyone else os.kill)(process.pid, stop)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.split("\n") == [
+            "",
+            "interrupted; run the same command again to resume from the last checkpoint.",
+            "",
+        ]
+        assert step_of(run) >= begun + 6 and not (run / RECORD_FILE).exists()
 
-    process = start("run", path)
     begun = step_of(run)
-    assert process.wait(timeout=300) == 0
+    assert start("run", path).wait(timeout=300) == 0
     steps = [entry.step for entry in read_records(run.parent)["lora-seed0"].history if entry.loss is not None]
-    assert steps == list(range(10, 361, 10)) and begun >= 6
+    assert steps == list(range(10, 361, 10)) and begun >= 12

@@ -123,7 +123,7 @@ def test_what_killed_writers_left_is_removed_and_what_is_being_written_is_not(tm
 def test_an_error_is_said_to_be_due_to_a_full_disk_only_if_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert describe_full_disk(tmp_path, ValueError("no")) == ""
+    assert describe_full_disk(tmp_path, ValueError("no")) == describe_full_disk(tmp_path / "none", ValueError()) == ""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert f"the disk of {tmp_path} is full" in describe_full_disk(tmp_path, full)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
