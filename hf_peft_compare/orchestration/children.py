@@ -27,6 +27,7 @@ PRELOADED = [
     "evaluate",
     "rouge_score.rouge_scorer",
 ]
+TERMINATED = 128 + signal.SIGTERM  # the exit status of a child that was ended by it
 
 
 @contextlib.contextmanager
@@ -81,11 +82,14 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # a sudden end would leave semaphores
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         function(*arguments)
     except KeyboardInterrupt:  # the parent says so
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _exit_with(sentinel: Any) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import INTERRUPTED, OK, UserError
-from hf_peft_compare.orchestration.children import call_in_child, start_child
+from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, start_child
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
 from hf_peft_compare.orchestration.study_folder import check_writable, locked
@@ -170,7 +169,7 @@ class Children:
 
         A signal to the whole process group may end a child before this process has heard of it.
         """
-        return status == INTERRUPTED or self._stopped.wait(1 if status == -signal.SIGTERM else 0)
+        return status == INTERRUPTED or self._stopped.wait(1 if status == TERMINATED else 0)
 
     def stop(self) -> None:
         """Terminate every process."""

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from hf_peft_compare.core.errors import RunFailed, UserError
-from hf_peft_compare.orchestration.children import call_in_child, sigterm_as_ctrl_c
+from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, sigterm_as_ctrl_c
 
 
 def test_sigterm_is_ctrl_c_within_the_block_only():
@@ -40,6 +40,7 @@ def refuse():
     [
         (refuse, (), UserError, "bad input"),
         (len, (1,), RunFailed, "TypeError: object of type 'int' has no len"),
+        (signal.raise_signal, (signal.SIGTERM,), RunFailed, f"exited with status {TERMINATED}"),
         (os._exit, (3,), RunFailed, "exited with status 3"),
         (signal.raise_signal, (signal.SIGINT,), KeyboardInterrupt, None),
     ],

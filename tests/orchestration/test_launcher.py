@@ -8,6 +8,7 @@ import pytest
 
 from hf_peft_compare.core.errors import FAILED, OK, UserError
 from hf_peft_compare.orchestration import launcher, preflight, worker
+from hf_peft_compare.orchestration.children import TERMINATED
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import Children, most_processes, run_jobs
 from hf_peft_compare.records.record import read_record, record_of, write_record
@@ -97,4 +98,4 @@ def test_a_child_ended_by_the_signal_that_ends_all_has_not_failed():
     children = Children()
     assert not children.are_stopped(-signal.SIGKILL)
     children.stop()
-    assert children.are_stopped(-signal.SIGTERM)
+    assert children.are_stopped(TERMINATED)
