@@ -23,7 +23,7 @@ import transformers
 from transformers import TrainerCallback
 
 from hf_peft_compare.core.errors import RunFailed
-from hf_peft_compare.orchestration.launcher import PRELOADED
+from hf_peft_compare.orchestration.children import PRELOADED
 
 Work = Callable[["Turns"], None]
 

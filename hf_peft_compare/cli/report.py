@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_study, study_folder
 from hf_peft_compare.config.loading import load_study
-from hf_peft_compare.core.errors import OK, UserError
+from hf_peft_compare.core.errors import OK, RunFailed, UserError
+from hf_peft_compare.utils.files import describe_full_disk
 
 if TYPE_CHECKING:
     from hf_peft_compare.results.result import Result
@@ -52,7 +53,12 @@ def print_report(result: Result, to: Path | None = None, *, pdf: bool = False) -
     from hf_peft_compare.report.pdf import write_pdf
 
     print(render_table(result.comparison))
-    page = result.report(to)
+    try:
+        page = result.report(to)
+    except OSError as error:
+        if full := describe_full_disk(to or result.folder, error):
+            raise RunFailed(f"the report was not written: {error}{full}") from None
+        raise
     print(f"\nreport: {page}")
     if pdf:
         print(f"pdf: {write_pdf(page.parent)}")

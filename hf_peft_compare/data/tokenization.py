@@ -25,6 +25,7 @@ from hf_peft_compare.data.fitting import CUT, LEFT_OUT, MAY_DROP, Encoder, count
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
 from hf_peft_compare.utils.distributed import process_state
+from hf_peft_compare.utils.files import atomic_path
 from hf_peft_compare.utils.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -236,7 +237,6 @@ def _keep(
         if path is None or tokens[name].cache_files:
             continue
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             kept[name] = _write(tokens[name], path)
         except OSError as error:
             return kept, [
@@ -246,13 +246,11 @@ def _keep(
 
 
 def _write(tokens: datasets.Dataset, path: Path) -> datasets.Dataset:
-    """Write tokens to a temporary folder and rename, so that the file is complete even with concurrent writers."""
-    with TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
+    """Write tokens to a temporary file and rename it, so that the file is complete even with concurrent writers."""
+    with atomic_path(path) as whole:
         tokens.with_format("arrow").map(
             lambda table: table, batched=True, cache_file_name=str(whole), new_fingerprint=path.stem
         )
-        whole.replace(path)
     return datasets.Dataset.from_file(str(path))
 
 

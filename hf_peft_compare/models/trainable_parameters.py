@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hf_peft_compare.utils.files import atomic_path
 from hf_peft_compare.utils.sharding import copy_whole, reshard, whole
 
 
@@ -66,10 +67,8 @@ def save_trainables(model: nn.Module, path: Path, *, writes: bool = True) -> Non
             tensors[name] = value.cpu().contiguous()
     if not writes:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 @torch.no_grad()

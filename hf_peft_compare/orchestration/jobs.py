@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hf_peft_compare.orchestration.changes import changes_since
 from hf_peft_compare.orchestration.study_folder import supersede
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import read_record
-from hf_peft_compare.records.run_folder import RECORD_FILE, DamagedRun, folder_of_study
+from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, RECORD_FILE, DamagedRun, folder_of_study
 from hf_peft_compare.records.tuning import Tuning
 
 
@@ -35,10 +36,16 @@ class Job:
 
     @property
     def state(self) -> str:
-        """Whether the run is "finished", "changed" since it began (see `changes_since`) or damaged, or "open"."""
-        if self._why_again():
-            return "changed"
-        finished = (self.folder / RECORD_FILE).exists() and read_record(self.folder).finished
+        """Whether the run is "finished", "changed" since it began (see `changes_since`) or damaged, or "open".
+
+        Only the process that holds the study's folder can rely on it.
+        """
+        try:
+            if self._why_again():
+                return "changed"
+            finished = (self.folder / RECORD_FILE).exists() and read_record(self.folder).finished
+        except OSError:  # a folder that cannot be read; `prepare` raises it again
+            return "open"
         return "finished" if finished else "open"
 
     def _why_again(self) -> str:
@@ -83,13 +90,15 @@ def jobs_of(study: Study, *, output_dir: Path, rows: Sequence[str] = (), seeds: 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs that have to run.
 
-    For finished jobs, the current size and time of their input files is stored, so that they need not be hashed again.
+    For finished jobs, the current size and time of their input files is stored, so that they need not be hashed again,
+    and checkpoints are removed, which a run leaves that is killed after its record.
     """
     waiting = []
     for job in jobs:
         if job.state != "finished":
             waiting.append(job)
             continue
+        shutil.rmtree(job.folder / CHECKPOINTS_FOLDER, ignore_errors=True)
         begun = read_identity(job.folder)
         if (now := identity_of(job.config, begun)) != begun:
             with contextlib.suppress(OSError):  # a read-only folder

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.core.errors import INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.errors import INTERRUPTED, OK, UserError
+from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, start_child
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
 from hf_peft_compare.orchestration.study_folder import check_folder, locked
-from hf_peft_compare.orchestration.worker import exit_with_parent, note_death, train_in_child
+from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
 from hf_peft_compare.utils.files import open_to_append
-
-# Slow imports of a child process, loaded once in the process from which children are forked.
-PRELOADED = [
-    "hf_peft_compare.orchestration.preflight",
-    "hf_peft_compare.training.run",
-    "peft",
-    "datasets",
-    "evaluate",
-    "rouge_score.rouge_scorer",
-]
 
 
 def run_jobs(
@@ -77,17 +62,14 @@ def run_jobs(
             on_event(job, "skipped")
     if not waiting:
         return outcomes
-    context = _context()
     if one_run_per_gpu:
         num_processes = 1
     study_folder = waiting[0].study_folder
     configs = [*check_too, *(job.config for job in waiting)]
-    num_gpus, processes, plans = _in_child(context, _check_in_child, configs, num_processes, study_folder, check)
-    if accelerate_config is not None and processes < 2:
-        raise UserError(
-            f"{accelerate_config.name} requires several processes, but a run has one here: found {num_gpus} GPU(s). "
-            f"Set --num-processes to 2 or more, without --one-run-per-gpu."
-        )
+    shares = None if accelerate_config is None else accelerate_config.name
+    num_gpus, processes, plans = call_in_child(
+        _check_in_child, configs, num_processes, study_folder if check else None, shares
+    )
     waiting = [planned(job, plans) for job in waiting]
     check_folder(study_folder, [job.folder for job in waiting])
     slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
@@ -95,13 +77,12 @@ def run_jobs(
         for job in waiting:
             on_event(job, "planned")
         how = {"num_processes": processes, "accelerate_config": accelerate_config}
-        outcomes |= _do_all(waiting, context, slots=slots, **how, on_event=on_event)
+        outcomes |= _do_all(waiting, slots=slots, **how, on_event=on_event)
     return outcomes
 
 
 def _do_all(
     jobs: Sequence[Job],
-    context: ForkServerContext,
     *,
     slots: Sequence[str | None],
     num_processes: int,
@@ -117,19 +98,28 @@ def _do_all(
     def do(job: Job) -> str:
         slot = free.get()
         try:
-            if moved := job.prepare():
-                on_event(job, moved)
-            on_event(job, "started")
-            status = children.run(job, context, gpu=slot, num_processes=num_processes)
-            if status == INTERRUPTED or children.stopped:
-                raise KeyboardInterrupt
-            if status != OK:
-                note_death(job, status)
-            outcome = "finished" if status == OK else "failed"
+            outcome = attempt(job, slot)
             on_event(job, outcome)
             return outcome
+        except OSError as error:  # only this run's: the others go on
+            on_event(job, "failed")
+            on_event(job, f"could not be prepared or recorded: {error}")
+            return "failed"
         finally:
             free.put(slot)
+
+    def attempt(job: Job, slot: str | None) -> str:
+        if job.state == "finished":  # by another process, before this one held the study's folder
+            return "skipped"
+        if moved := job.prepare():
+            on_event(job, moved)
+        on_event(job, "started")
+        status = children.run(job, gpu=slot, num_processes=num_processes)
+        if children.are_stopped(status):
+            raise KeyboardInterrupt
+        if status != OK:
+            note_death(job, status)
+        return "finished" if status == OK else "failed"
 
     with ThreadPoolExecutor(max_workers=len(slots)) as pool:
         futures = {job.config.run: pool.submit(do, job) for job in jobs}
@@ -150,14 +140,14 @@ class Children:
 
     def __init__(self, accelerate_config: Path | None = None) -> None:
         self._how = ["--multi_gpu"] if accelerate_config is None else ["--config_file", str(accelerate_config)]
-        self.stopped = False
+        self._stopped = threading.Event()
         self._stops: list[Callable[[], None]] = []
 
-    def run(self, job: Job, context: ForkServerContext, *, gpu: str | None, num_processes: int) -> int:
+    def run(self, job: Job, *, gpu: str | None, num_processes: int) -> int:
         """Run one job in its own process, or several with `accelerate launch`; return the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
-        process = start_child(context, train_in_child, job, gpu)
+        process = start_child(train_in_child, job, gpu)
         self._stops.append(process.terminate)
         process.join()
         return process.exitcode
@@ -176,53 +166,30 @@ class Children:
             self._stops.append(process.terminate)
             return process.wait()
 
+    def are_stopped(self, status: int) -> bool:
+        """Return whether the exit status of one is due to an interrupt of all.
+
+        A signal to the whole process group may end a child before this process has heard of it.
+        """
+        return status == INTERRUPTED or self._stopped.wait(1 if status == TERMINATED else 0)
+
     def stop(self) -> None:
         """Terminate every process."""
-        self.stopped = True
+        self._stopped.set()
         for stop in self._stops:
             with contextlib.suppress(Exception):
                 stop()
 
 
-def _context() -> ForkServerContext:
-    """Return the start method of children: fork from a server process that has only loaded the heavy imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
-_STARTING = threading.Lock()
-
-
-def start_child(context: ForkServerContext, function: Callable[..., None], *arguments: object) -> Any:
-    """Start a process that has this one's environment, plugins included, and nothing of its main module.
-
-    The server that children are forked from has the environment of its own start, which in a notebook is long past.
-    Without a main module to import again, a script needs no `if __name__ == "__main__"`.
-    """
-    process = context.Process(target=_call, args=(dict(os.environ), function, arguments))
-    with _STARTING:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            process.start()
-        finally:
-            sys.modules["__main__"] = main
-    return process
-
-
-def _call(environment: Mapping[str, str], function: Callable[..., None], arguments: Sequence[object]) -> None:
-    for name in set(os.environ) - set(environment):
-        del os.environ[name]
-    os.environ.update(environment)
-    exit_with_parent()
-    function(*arguments)
-
-
 def _check_in_child(
-    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path, check: bool
+    configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path | None, shares: str | None
 ) -> tuple[int, int, dict[str, RunPlan]]:
-    """Check the runs; return the number of GPUs, the number of processes per run, and the plan of each row."""
+    """Check the runs; return the number of GPUs, the number of processes per run, and the plan of each row.
+
+    Args:
+        study_folder: None: the runs were checked before.
+        shares: the name of the config with which processes share a model, if any.
+    """
     import torch
     from transformers.utils import logging
 
@@ -237,7 +204,12 @@ def _check_in_child(
         )
     if num_processes is None:
         num_processes = most_processes(configs, num_gpus)
-    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if check else {}
+    if shares is not None and num_processes < 2:
+        raise UserError(
+            f"{shares} requires several processes, but a run has one here: found {num_gpus} GPU(s). "
+            f"Set --num-processes to 2 or more, without --one-run-per-gpu."
+        )
+    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if study_folder else {}
     return num_gpus, num_processes, plans
 
 
@@ -247,7 +219,7 @@ def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
     Raises:
         UserError: a split cannot be loaded.
     """
-    return _in_child(_context(), _count_in_child, configs)
+    return call_in_child(_count_in_child, configs)
 
 
 def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
@@ -264,29 +236,3 @@ def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
     """Return the largest number of processes, at most one per GPU, that divides the effective batch of every run."""
     batches = [c.training.train_batch_size / c.training.gradient_accumulation_steps for c in configs]
     return next((n for n in range(num_gpus, 1, -1) if all(batch % n == 0 for batch in batches)), 1)
-
-
-def _in_child(context: ForkServerContext, function: Callable[..., Any], *arguments: object) -> Any:
-    """Call a function in a child process and return its result or raise its error."""
-    receiver, sender = context.Pipe(duplex=False)
-    process = start_child(context, _answer, sender, function, arguments)
-    sender.close()
-    try:
-        result, error = receiver.recv()
-    except EOFError:
-        process.join()
-        raise RunFailed(f"the preflight check of the study exited with status {process.exitcode}.") from None
-    process.join()
-    if error is not None:
-        raise error
-    return result
-
-
-def _answer(sender: Connection, function: Callable[..., Any], arguments: Sequence[object]) -> None:
-    try:
-        sender.send((function(*arguments), None))
-    except UserError as error:
-        sender.send((None, error))
-    except Exception as error:
-        traceback.print_exc()
-        sender.send((None, RunFailed(f"{type(error).__name__}: {error}")))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.orchestration.jobs import Job
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import LOG_FILE, PROGRESS_FILE
@@ -86,7 +87,10 @@ def read_progress(folder: Path) -> dict[str, Any] | None:
 
 def summarize(job: Job, message: str) -> str:
     """Return one line with the outcome of a run."""
-    record = read_record(job.folder)
+    try:
+        record = read_record(job.folder)
+    except (OSError, UserError):  # it could not be recorded
+        return message
     if message == "failed":
         return f"failed: {record.error} (log: {job.folder / LOG_FILE})"
     losses = {"test loss": record.results.get("test_loss")}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
+from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.rate_search import rated_jobs
 from hf_peft_compare.records.run_folder import STUDY_FILE
-from hf_peft_compare.utils.files import write_text_atomically
+from hf_peft_compare.utils.files import remove_leftovers, write_text_atomically
 
 
 def do_study(
@@ -44,7 +45,8 @@ def do_study(
             write_text_atomically(file, study.to_yaml())
         progress(job, message)
 
-    with NotebookProgress(jobs) if in_notebook() else ProgressDisplay() as progress:
+    remove_leftovers(file.parent)
+    with sigterm_as_ctrl_c(), NotebookProgress(jobs) if in_notebook() else ProgressDisplay() as progress:
         launch = partial(
             run_jobs,
             num_processes=num_processes,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 import threading
 import traceback
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.core.errors import BAD_INPUT, FAILED, INTERRUPTED, OK, RunFailed, UserError
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
 from hf_peft_compare.core.settings import parse
+from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.study_folder import check_folder, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
@@ -74,9 +73,13 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
     job = planned(job, plans)
     if not state.is_main_process:
         state.wait_for_everyone()
-        return train_here(job)
+        return OK if job.state == "finished" else train_here(job)
     check_folder(job.folder.parent, [job.folder])
-    with locked(job.folder.parent):
+    with locked(job.folder.parent), sigterm_as_ctrl_c():
+        if job.state == "finished":  # by another process, before this one held the folder
+            state.wait_for_everyone()
+            on_event(job, "skipped")
+            return OK
         if moved := job.prepare():
             on_event(job, moved)
         state.wait_for_everyone()
@@ -87,7 +90,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 
 def train_in_child(job: Job, gpu: str | None) -> None:
-    """Run one job as a child process: write output to the run's log."""
+    """Run one job as a child process: write output to the run's log, and exit with its status."""
     log = open_to_append(job.folder / LOG_FILE)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -99,21 +102,7 @@ def train_in_child(job: Job, gpu: str | None) -> None:
         print(error, file=sys.stderr, flush=True)
         write_record(_failed(job, str(error)), job.folder)
         status = BAD_INPUT
-    except KeyboardInterrupt:
-        status = INTERRUPTED
     sys.exit(status)
-
-
-def exit_with_parent() -> None:
-    """Exit as soon as the parent has ended, for whatever reason: an orphan would keep computing unnoticed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_after(sentinel: Any) -> None:
-    wait([sentinel])
-    os._exit(1)
 
 
 def _exit_at_end_of(stream: Any) -> None:

@@ -193,7 +193,7 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
         total_params=parameters["total_params"],
         notes=[
             *(found.notes if found else []),
-            *notes_on(plan, config, counts, shared.device, lengths.num_examples["train"]),
+            *notes_on(plan, config, counts, lengths, shared.device),
         ],
     )
     if counts.steps != 0:

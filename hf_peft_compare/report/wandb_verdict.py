@@ -39,7 +39,15 @@ def log_verdict(study: str, comparison: Comparison, folder: Path) -> None:
     run = None
     try:
         identity = re.sub(r"[^\w.-]+", "-", f"{study}-verdict")[-128:]  # W&B's own limits
-        run = open_run(folder=folder, note=logger.warning, group=study, name="verdict", job_type="verdict", id=identity)
+        run = open_run(
+            folder=folder,
+            study_folder=folder,
+            note=logger.warning,
+            group=study,
+            name="verdict",
+            job_type="verdict",
+            id=identity,
+        )
         run.summary.update(
             {"verdict/text": "\n".join(describe_verdict(comparison)), "verdict/best_row": comparison.best_row}
         )

@@ -23,7 +23,7 @@ from hf_peft_compare.report.results_csv import render_csv
 from hf_peft_compare.report.results_json import render_json
 from hf_peft_compare.report.sections import SECTIONS
 from hf_peft_compare.report.templating import environment
-from hf_peft_compare.utils.files import atomic_path, check_writable, write_text_atomically
+from hf_peft_compare.utils.files import atomic_files, check_writable, write_text_atomically
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count
 
 if TYPE_CHECKING:
@@ -65,10 +65,6 @@ def write_report(
         if isinstance(block, Charts)
         for chart in block.charts
     }
-    for name, (svg, pdf) in drawn.items():
-        write_text_atomically(folder / "figures" / f"{name}.svg", as_file(svg))
-        with atomic_path(folder / "figures" / f"{name}.pdf") as path:
-            path.write_bytes(pdf)
     scripts = scripts_for([block for _, blocks in sections for block in blocks])
     page = {
         "study": study,
@@ -80,13 +76,17 @@ def write_report(
         "policy": policy(scripts),
         "downloads": download_links(results),
     }
-    for name, language in PAGES.items():
-        write_text_atomically(folder / name, environment(language).get_template(name).render(page))
-    for name, text in results.items():
-        write_text_atomically(folder / name, text)
-    copy_records(records, predictions, folder / "records", earlier)
-    if study_file:
-        write_text_atomically(folder / "records" / STUDY_FILE, study_file)
+    pages = {name: environment(language).get_template(name).render(page) for name, language in PAGES.items()}
+    with atomic_files(folder) as new:
+        for name, text in {**pages, **results}.items():
+            write_text_atomically(new / name, text)
+        for name, (svg, pdf) in drawn.items():
+            write_text_atomically(new / "figures" / f"{name}.svg", as_file(svg))
+            (new / "figures" / f"{name}.pdf").write_bytes(pdf)
+        copy_records(records, predictions, new / "records")
+        if study_file:
+            write_text_atomically(new / "records" / STUDY_FILE, study_file)
+    remove_stale(records, earlier, folder / "records")
     return folder / "index.html"
 
 
@@ -142,17 +142,19 @@ def _loss_of(material: Material) -> str:
     return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in units if unit in LOSSES)
 
 
-def copy_records(
-    records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path, earlier: Collection[str]
-) -> None:
-    """Write records and predictions into `folder`, and delete those of other runs that an earlier report left.
+def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:
+    """Write records and predictions into `folder`."""
+    for run, record in records.items():
+        write_record(record, folder / run)
+        write_predictions(predictions.get(run, ()), folder / run)
+
+
+def remove_stale(records: Collection[str], earlier: Collection[str], folder: Path) -> None:
+    """Delete the records and predictions of other runs that an earlier report left in its folder.
 
     Args:
         earlier: the runs of the earlier report; whatever else is in the folder stays.
     """
-    for run, record in records.items():
-        write_record(record, folder / run)
-        write_predictions(predictions.get(run, ()), folder / run)
     for stale in sorted(folder.glob("*/")):
         if stale.name in earlier and stale.name not in records and not stale.is_symlink():
             for name in (RECORD_FILE, PREDICTIONS_FILE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from hf_peft_compare.training.callbacks import (
     WandbSink,
 )
 from hf_peft_compare.training.callbacks.best_state import BEST_FILE
-from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint
+from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint, mend_checkpoints
 from hf_peft_compare.training.callbacks.phases import LOAD, SAVE
 from hf_peft_compare.training.factory import RunComponents, build
 from hf_peft_compare.training.hidden_states import kept_trunk_states
@@ -54,6 +55,7 @@ from hf_peft_compare.training.run_state import Run
 from hf_peft_compare.training.testing import evaluate_run, score_predictions
 from hf_peft_compare.training.trainer import find_callback, history, make_trainer
 from hf_peft_compare.utils.distributed import asks_for_sharding, process_state
+from hf_peft_compare.utils.files import atomic_path, describe_full_disk
 from hf_peft_compare.utils.sharding import is_sharded, shard
 
 
@@ -103,9 +105,13 @@ def train_run(
     except UserError:
         raise
     except Exception as error:
-        record = make_record(run, error=f"{type(error).__name__}: {error}")
+        full = describe_full_disk(folder, error)
+        record = make_record(run, error=f"{type(error).__name__}: {error}{full}")
         if main_process:
-            write_record(record, folder)
+            if full:
+                mend_checkpoints(run.checkpoints)  # makes room by removing an incomplete one
+            with suppress(OSError):  # the process that started this one says so too
+                write_record(record, folder)
         sink.finish(record, [])
         raise RunFailed(f"run {config.study}/{config.run} failed: {record.error}") from error
     finally:
@@ -136,8 +142,16 @@ def _execute(run: Run, examples: data.Examples, progress: ProgressFile, sink: Wa
     if run.config.method_type.trains:
         with run.clock.measure(SAVE):
             if process_state().is_main_process:
-                run.config.method_type.save(_unsharded(run, built), run.folder / MODEL_FOLDER)
+                _save_model(run, _unsharded(run, built))
     return evaluate_run(run, built, encoded, examples["test"], progress)
+
+
+def _save_model(run: Run, model: Any) -> None:
+    folder = run.folder / MODEL_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was interrupted after training
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        run.config.method_type.save(model, temporary)
 
 
 def _unsharded(run: Run, built: RunComponents) -> Any:
@@ -214,6 +228,9 @@ def _place(run: Run, built: RunComponents) -> None:
 def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: ProgressFile, sink: WandbSink) -> None:
     """Train with the standard Trainer, from the last complete checkpoint if any, and restore the best state."""
     forward = built.model.forward
+    if process_state().is_main_process:
+        run.note(*mend_checkpoints(run.checkpoints))
+    process_state().wait_for_everyone()
     checkpoint = latest_checkpoint(run.checkpoints)
     trained = checkpoint is not None and _is_trained(checkpoint, run.config)
     states = {} if trained else kept_trunk_states(run, built, encoded)

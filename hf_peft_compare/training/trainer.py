@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -73,6 +74,22 @@ class ComparisonTrainer(Trainer):
         if self.args.should_save:
             assert self.lr_scheduler is not None
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Save with what each process keeps of its own the losses since the last log, which the Trainer forgets."""
+        super()._save_rng_state(output_dir)
+        unlogged = {"loss": self._tr_loss.item(), "since": self._globalstep_last_logged}
+        self._unlogged_file(output_dir).write_text(json.dumps(unlogged))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None and (file := self._unlogged_file(checkpoint)).is_file():
+            unlogged = json.loads(file.read_text())
+            self._tr_loss += unlogged["loss"]
+            self._globalstep_last_logged = unlogged["since"]
+
+    def _unlogged_file(self, checkpoint: str) -> Path:
+        return Path(checkpoint) / f"unlogged_{self.args.process_index}.json"
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: object = None) -> None:
         load_trainables(_module(self), Path(resume_from_checkpoint) / TRAINABLES_FILE)

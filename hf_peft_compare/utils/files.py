@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -13,24 +16,101 @@ from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
 
+PARTIAL = ".partial"  # ends the hidden names of what is being written
+FULL = 1 << 16  # free bytes; a writer that fails may not say why
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path for a file or a folder, which is renamed to `path` when the block succeeds.
 
     A reader sees the complete old or the complete new one, even after a power failure; a block that fails leaves the
-    old one. A folder can only replace an empty one, and a device is not replaced.
+    old one. A folder can only replace an empty one, and a device is not replaced. Whatever wrote them, files get the
+    permissions of the umask.
+
+    Raises:
+        OSError: such as a full disk; it names the path.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise FileExistsError(errno.EEXIST, "It is a device or a pipe, not a file", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-        temporary = Path(scratch) / path.name
-        yield temporary
-        if temporary.is_file():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+    with _scratch_folder(path) as scratch:
+        temporary = scratch / path.name
+        try:
+            yield temporary
+            _set_modes(temporary, scratch.stat().st_mode)
+            flush_to_disk(temporary)
+        except OSError as error:
+            if error.errno and not error.filename:
+                error.filename = str(path)
+            raise
         os.replace(temporary, path)
+
+
+@contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, whose files all replace those of the same names in `folder` when the block succeeds.
+
+    Other files in `folder` stay. A block that fails, or a full disk, leaves every old one.
+    """
+    with _scratch_folder(folder / "files") as scratch:
+        yield scratch
+        flush_to_disk(scratch)
+        files = [path.relative_to(scratch) for path in scratch.rglob("*") if path.is_file()]
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            os.replace(scratch / file, folder / file)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Return once the content of a file, or of every file in a folder, is on the disk."""
+    for found in (path, *path.rglob("*")):
+        if found.is_file():
+            with found.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def describe_full_disk(path: Path, error: Exception) -> str:
+    """Return what to add to the message of an error that is due to a full disk; empty: it is not."""
+    if os.strerror(errno.ENOSPC) in str(error) or (path.is_dir() and shutil.disk_usage(path).free < FULL):
+        return f"; the disk of {path} is full: free some space, then run the same command again"
+    return ""
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing into a folder or its subfolders; living ones hold a lock on theirs."""
+    for partial in list(folder.rglob(f".*{PARTIAL}")):
+        with contextlib.suppress(OSError), _held(partial, fcntl.LOCK_EX):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+@contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    scratch.mkdir(parents=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # a file system without locks
+                stack.enter_context(_held(scratch, fcntl.LOCK_SH))
+            yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _held(path: Path, kind: int) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _set_modes(path: Path, mode: int) -> None:
+    """Give a file, or a folder with its content, the permissions of a new folder's mode."""
+    for found in (path, *path.rglob("*")):
+        found.chmod(mode & (0o777 if found.is_dir() else 0o666))
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    pass
+from hf_peft_compare.utils.files import write_text_atomically
 
+UNREACHABLE_FILE = "wandb/unreachable"  # in the study's folder: why its server was not reached, and when
+RETRY_SECONDS = 3600
+SLOW_SECONDS = 5  # a failure that took longer would delay every run
 PROJECT = "hf-peft-compare"
 INIT_SECONDS = 60
 FINISH_SECONDS = 300  # whatever is not uploaded by then stays on disk, for `wandb sync`
@@ -22,19 +25,28 @@ def is_disabled() -> bool:
     return os.environ.get("WANDB_MODE") == "disabled"
 
 
-def open_run(*, folder: Path, note: Callable[[str], None], **about: object) -> Any:
+def open_run(*, folder: Path, study_folder: Path, note: Callable[[str], None], **about: object) -> Any:
     """Open a W&B run as configured by the user, offline if that fails or there is no account.
+
+    A server that does not answer is not tried again by the study's runs within an hour.
 
     Args:
         folder: W&B writes to its subfolder `wandb`.
         note: called with the reason if a run is offline although there is an account.
         about: group, name, job_type, id and config of the run.
     """
+    unreachable, start = study_folder / UNREACHABLE_FILE, time.time()
     try:
         if has_account():
+            if unreachable.is_file() and start - unreachable.stat().st_mtime < RETRY_SECONDS:
+                raise TimeoutError(unreachable.read_text())
             return _init(folder=folder, mode=None, **about)
     except Exception as error:
-        note(f"W&B could not start, so the run is logged offline ({type(error).__name__}: {error}).")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        note(f"W&B could not start, so the run is logged offline ({reason}).")
+        if time.time() - start > SLOW_SECONDS:
+            write_text_atomically(unreachable, reason)
+        about = {**about, "id": f"{about['id']}-offline"}  # W&B's service may still hold the id
     return _init(folder=folder, mode="offline", **about)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from hf_peft_compare.cli.main import main
+from hf_peft_compare.report import writing
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "quickstart" / "records"
 
@@ -53,3 +56,20 @@ def test_a_distance_is_a_number_above_0(
 def test_a_folder_without_runs_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path), "--output-dir", str(tmp_path)]) == 2
     assert "no records in" in capsys.readouterr().err
+
+
+def test_a_report_on_a_full_disk_leaves_the_old_one_whole(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "records/lora-seed0/predictions.jsonl")
+
+    (runs / "page").mkdir()
+    (runs / "page" / "index.html").write_text("old")
+    monkeypatch.setattr(writing, "write_predictions", refuse)  # after the pages
+    assert main(["report", str(runs / "quickstart"), "--to", str(runs / "page"), "--output-dir", str(runs)]) == 1
+    error = capsys.readouterr().err
+    assert (
+        "report was not written" in error and "lora-seed0" in error and f"the disk of {runs / 'page'} is full" in error
+    )
+    assert {path: path.read_text() for path in (runs / "page").rglob("*")} == {runs / "page" / "index.html": "old"}

@@ -11,7 +11,9 @@ from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkp
 
 ROWS = {"lora": {"r": 4, "lora_dropout": 0.1}, "prompt_tuning": {"num_virtual_tokens": 4}}
 # 40 epochs of three steps, each with a checkpoint, so that there is always something to interrupt.
-LONG = {"training": {"num_train_epochs": 40, "early_stopping_patience": None, "learning_rate": 1e-3}}
+LONG = {
+    "training": {"num_train_epochs": 40, "early_stopping_patience": None, "learning_rate": 1e-3, "logging_steps": 10}
+}
 RESULTS = (
     "status config_hash initial_trainables_sha256 final_trainables_sha256 results validation history parameters"
 ).split()
@@ -22,6 +24,10 @@ def numbers(folder):
     records = read_records(folder)
     kept = {name: {key: getattr(record, key) for key in RESULTS} for name, record in records.items()}
     return kept, {name: list(read_predictions(folder / name)) for name in records}
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def step_of(folder):
@@ -97,21 +103,24 @@ def test_killed_with_9_at_eleven_moments_a_study_ends_with_the_same_weights_and_
     last = start("run", path, "--output-dir", "killed")
     assert last.wait(timeout=300) == 0, last.stderr.read()
     assert numbers(folder) == numbers(tmp_path / "alone/tiny")
+    assert files_of(folder) == files_of(tmp_path / "alone/tiny")
 
 
-def test_after_ctrl_c_the_same_command_goes_on(study_file, start, tmp_path):
+def test_after_ctrl_c_and_sigterm_the_same_command_goes_on(study_file, start, tmp_path):
     path = study_file(methods={"lora": {"r": 4}}, **{"training": {**LONG["training"], "num_train_epochs": 120}})
     run = tmp_path / "runs/tiny/lora-seed0"
-    process = start("run", path)
-    assert wait_for(lambda: step_of(run) >= 6, process)
-    os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again" in errors and "Traceback" not in errors
-    assert step_of(run) >= 6 and not (run / RECORD_FILE).exists()
+    for stop, everyone in ((signal.SIGINT, True), (signal.SIGTERM, False)):
+        begun = step_of(run)
+        process = start("run", path)
+        assert wait_for(lambda begun=begun: step_of(run) >= begun + 6, process)
+        (os.killpg if everyone else os.kill)(process.pid, stop)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "interrupted; run the same command again to resume from the last checkpoint."
+        assert "Traceback" not in errors and "leaked" not in errors
+        assert step_of(run) >= begun + 6 and not (run / RECORD_FILE).exists()
 
-    process = start("run", path)
     begun = step_of(run)
-    assert process.wait(timeout=300) == 0
+    assert start("run", path).wait(timeout=300) == 0
     steps = [entry.step for entry in read_records(run.parent)["lora-seed0"].history if entry.loss is not None]
-    assert steps == list(range(1, 361)) and begun >= 6
+    assert steps == list(range(10, 361, 10)) and begun >= 12

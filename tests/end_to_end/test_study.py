@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from hf_peft_compare.orchestration.jobs import jobs_of
-from hf_peft_compare.orchestration.launcher import _context, _do_all
+from hf_peft_compare.orchestration.launcher import _do_all
 from hf_peft_compare.records.record import read_record, read_records
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -212,7 +212,6 @@ def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_p
     events = []
     outcomes = _do_all(
         jobs,
-        _context(),
         slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them
         num_processes=1,
         on_event=lambda job, message: events.append((job.config.row, message)),

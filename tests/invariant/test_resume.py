@@ -57,6 +57,7 @@ def test_a_run_interrupted_within_an_epoch_sees_the_same_examples(train, interru
         "training.eval_strategy=steps",
         "training.eval_steps=2",
         "training.early_stopping_patience=null",
+        "training.logging_steps=5",
     )
     whole = train("lora", *settings, folder="whole")
     steps = interrupt(after=5)
@@ -102,6 +103,20 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert steps[8] == 3
     assert numbers(resumed) == numbers(whole)
+
+
+@pytest.mark.parametrize("damaged", [[6], [3, 6]])
+def test_after_damage_a_run_goes_on_from_the_checkpoint_before_or_begins_anew(damaged, train, interrupt, tmp_path):
+    whole = train("lora", EPOCHS, folder="whole")
+    steps = interrupt(after=7)
+    with pytest.raises(KeyboardInterrupt):
+        train("lora", EPOCHS, folder="interrupted")
+    for step in damaged:
+        (tmp_path / f"interrupted/checkpoints/checkpoint-{step}/optimizer.pt").write_bytes(b"")
+    resumed = train("lora", EPOCHS, folder="interrupted")
+    assert steps[8] == min(damaged) - 3
+    assert numbers(resumed) == numbers(whole)
+    assert all(f"step {step} was damaged" in note for step, note in zip(damaged, resumed.notes, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration import jobs
+from hf_peft_compare.orchestration.jobs import jobs_of, unfinished
 from hf_peft_compare.orchestration.study_folder import SUPERSEDED
 from hf_peft_compare.records.record import record_of, write_record
 
@@ -60,3 +61,23 @@ def test_a_record_of_a_newer_version_is_left_where_it_is(job):
     with pytest.raises(UserError, match="Install a newer release"):
         job().prepare()
     assert (job().folder / "record.json").is_file()
+
+
+def test_checkpoints_of_a_run_killed_after_its_record_are_removed(job):
+    checkpoint = job().folder / "checkpoints" / "checkpoint-3"
+    for finished in (False, True):
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        if finished:
+            leave_record(job())
+        assert bool(unfinished([job()])) != finished
+        assert checkpoint.exists() != finished
+
+
+def test_a_folder_that_cannot_be_read_is_open_and_preparing_it_says_why(job, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(job().folder))
+
+    monkeypatch.setattr(jobs, "changes_since", refuse)
+    assert job().state == "open"
+    with pytest.raises(PermissionError):
+        job().prepare()

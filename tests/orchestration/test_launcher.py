@@ -1,5 +1,6 @@
-"""How runs are divided over processes."""
+"""How runs are divided over processes, and what one that cannot be run means for the others."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,39 @@ from pathlib import Path
 
 import pytest
 
-from hf_peft_compare.orchestration.launcher import most_processes
+from hf_peft_compare.core.errors import FAILED, OK, UserError
+from hf_peft_compare.orchestration import launcher, preflight, worker
+from hf_peft_compare.orchestration.children import TERMINATED
+from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.launcher import Children, most_processes, run_jobs
+from hf_peft_compare.records.record import read_record, record_of, write_record
+from hf_peft_compare.records.run_folder import RECORD_FILE
+
+
+@pytest.fixture
+def jobs(tiny_study, tmp_path):
+    """Two jobs of the tiny study, of methods without training."""
+    return jobs_of(tiny_study(methods={"lead": {}, "zero_shot": {}}), output_dir=tmp_path)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """`run(jobs, do, check=…)`: outcomes and events; `do(job)` takes the place of a process, `check()` of the check."""
+
+    def arrange(jobs, do, check=lambda: None):
+        events = []
+        monkeypatch.setattr(launcher, "call_in_child", lambda *arguments: (check(), (0, 1, {}))[1])
+        monkeypatch.setattr(Children, "run", lambda self, job, **how: do(job))
+        outcomes = run_jobs(jobs, on_event=lambda job, message: events.append((job.config.row, message)))
+        return outcomes, events
+
+    return arrange
+
+
+def finish(job):
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_record(record_of(job.config, {}, error=None), job.folder)
+    return OK
 
 
 @pytest.mark.parametrize(
@@ -27,10 +60,7 @@ def test_a_run_takes_as_many_gpus_as_its_effective_batch_divides_into(
 def test_a_check_ends_with_its_parent_however_that_ends(tmp_path):
     """The check has no more than its parent's death to tell it: nothing is sent to a process that is killed."""
     busy = f"open({str(tmp_path / 'begun')!r}, 'w').close(); import time; time.sleep(99)"
-    code = (
-        "from multiprocessing import get_context; from hf_peft_compare.orchestration.launcher import _in_child;"
-        f"_in_child(get_context('forkserver'), exec, {busy!r})"
-    )
+    code = f"from hf_peft_compare.orchestration.children import call_in_child;call_in_child(exec, {busy!r})"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2], start_new_session=True)
     try:
         wait_until((tmp_path / "begun").exists)
@@ -55,3 +85,51 @@ def wait_until(holds, seconds=60):
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_run_that_another_process_finished_during_the_check_keeps_its_record(jobs, run):
+    done = []
+    outcomes, events = run(jobs, lambda job: done.append(job.config.row) or finish(job), lambda: finish(jobs[0]))
+    assert outcomes == {"lead-seed0": "skipped", "zero_shot-seed0": "finished"}
+    assert done == ["zero_shot"] and ("lead", "skipped") in events
+    assert read_record(jobs[0].folder).finished
+
+
+def test_train_keeps_the_record_of_a_run_that_another_process_finished_during_the_check(jobs, monkeypatch):
+    monkeypatch.setattr(preflight, "check", lambda *arguments, **keys: (finish(jobs[0]), {})[1])
+    monkeypatch.setattr(worker, "train_here", lambda job: pytest.fail("it trained again"))
+    events = []
+    assert worker.train_one(jobs[0], on_event=lambda job, message: events.append(message)) == OK
+    assert events == ["skipped"] and read_record(jobs[0].folder).finished
+
+
+def test_a_run_that_cannot_be_prepared_does_not_stop_the_others(jobs, run):
+    jobs[0].folder.parent.mkdir()
+    jobs[0].folder.touch()  # a file in the folder's place
+    outcomes, events = run(jobs, finish)
+    assert outcomes == {"lead-seed0": "failed", "zero_shot-seed0": "finished"}
+    assert f"could not be prepared or recorded: [Errno 17] File exists: '{jobs[0].folder}'" in dict(events)["lead"]
+    assert jobs[0].folder.is_file()
+
+
+def test_a_failure_that_cannot_be_recorded_does_not_stop_the_others(jobs, run, monkeypatch):
+    def refuse(record, folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / RECORD_FILE))
+
+    monkeypatch.setattr(worker, "write_record", refuse)
+    outcomes, events = run(jobs, lambda job: finish(job) if job is not jobs[0] else FAILED)
+    assert outcomes == {"lead-seed0": "failed", "zero_shot-seed0": "finished"}
+    assert f"No space left on device: '{jobs[0].folder / RECORD_FILE}'" in dict(events)["lead"]
+
+
+def test_sharing_without_several_processes_is_refused_before_anything_is_written(jobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "check", lambda *arguments, **keys: pytest.fail("it went on to the check"))
+    with pytest.raises(UserError, match=r"fsdp.yaml requires several processes.*--num-processes"):
+        launcher._check_in_child([jobs[0].config], 1, tmp_path, "fsdp.yaml")
+
+
+def test_a_child_ended_by_the_signal_that_ends_all_has_not_failed():
+    children = Children()
+    assert not children.are_stopped(-signal.SIGKILL)
+    children.stop()
+    assert children.are_stopped(TERMINATED)

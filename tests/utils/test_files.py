@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.utils.files import atomic_path, check_writable, lock_file, open_to_append, write_text_atomically
+from hf_peft_compare.utils.files import (
+    PARTIAL,
+    atomic_files,
+    atomic_path,
+    check_writable,
+    describe_full_disk,
+    lock_file,
+    open_to_append,
+    remove_leftovers,
+    write_text_atomically,
+)
 
 
 def test_a_folder_appears_whole_also_where_an_empty_one_was(tmp_path: Path) -> None:
@@ -68,6 +81,73 @@ def test_a_folder_that_cannot_be_written_to_is_a_user_error(name: str, tmp_path:
         check_writable(tmp_path / name)
     check_writable(tmp_path / "new" / "runs")
     assert list((tmp_path / "new" / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_the_umask_whoever_wrote_the_file(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        write_text_atomically(tmp_path / "text", "x")
+        with atomic_path(tmp_path / "folder") as folder:
+            folder.mkdir(mode=0o700)
+            (folder / "weights").touch(mode=0o600)  # as safetensors does
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"text": 0o666 & ~mask, "folder": 0o777 & ~mask, "weights": 0o666 & ~mask}
+
+
+def test_an_error_of_the_disk_names_the_path(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/file'"), atomic_path(tmp_path / "file"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_files_of_a_folder_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    def write(text: str, *, fail: bool = False) -> None:
+        with atomic_files(tmp_path / "report") as new:
+            write_text_atomically(new / "page", text)
+            write_text_atomically(new / "figures" / "figure", text)
+            if fail:
+                raise OSError("full")
+
+    def read() -> dict[str, str]:
+        found = (path for path in (tmp_path / "report").rglob("*") if path.is_file())
+        return {path.name: path.read_text() for path in found}
+
+    write("old")
+    (tmp_path / "report" / "mine").write_text("kept")
+    with pytest.raises(OSError, match="full"):
+        write("new", fail=True)
+    assert read() == {"page": "old", "figure": "old", "mine": "kept"}
+    write("new")
+    assert read() == {"page": "new", "figure": "new", "mine": "kept"}
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"page", "figures", "mine"}
+
+
+def test_what_killed_writers_left_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    for code in (
+        "with atomic_path(folder / 'deep' / 'file') as path: path.write_text('half'); os._exit(1)",
+        "with atomic_files(folder / 'report') as new: (new / 'page').write_text('half'); os._exit(1)",
+    ):
+        head = "import os, sys\nfrom pathlib import Path\nfrom hf_peft_compare.utils.files import *\n"
+        subprocess.run([sys.executable, "-c", f"{head}folder = Path(sys.argv[1])\n{code}", str(tmp_path)], check=False)
+    assert len(list(tmp_path.rglob(f"*{PARTIAL}"))) == 2
+    (tmp_path / f".progress.json{PARTIAL}").touch()
+    with atomic_path(tmp_path / "deep" / "file") as path:
+        path.write_text("whole")
+        remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == {"deep", "file", "report"}
+    assert (tmp_path / "deep" / "file").read_text() == "whole"
+
+
+def test_an_error_is_said_to_be_due_to_a_full_disk_only_if_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert describe_full_disk(tmp_path, ValueError("no")) == describe_full_disk(tmp_path / "none", ValueError()) == ""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert f"the disk of {tmp_path} is full" in describe_full_disk(tmp_path, full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert "is full" in describe_full_disk(tmp_path, RuntimeError("a writer that says no more"))
 
 
 def test_a_lone_surrogate_is_written_as_json_calls_it(tmp_path: Path) -> None:

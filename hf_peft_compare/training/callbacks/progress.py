@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_peft_compare.records.run_folder import PROGRESS_FILE
+from hf_peft_compare.utils.files import PARTIAL
 
 SECONDS_BETWEEN_WRITES = 0.3
 
@@ -33,9 +35,10 @@ class ProgressFile(TrainerCallback):
             return
         self._written = monotonic()
         progress = {"phase": phase, "step": step, "num_steps": num_steps, "loss": self.loss}
-        temporary = self.folder / f".{PROGRESS_FILE}"
-        temporary.write_text(json.dumps(progress))
-        temporary.replace(self.folder / PROGRESS_FILE)
+        temporary = self.folder / f".{PROGRESS_FILE}{PARTIAL}"
+        with suppress(OSError):  # a full disk: whether the run can go on is seen elsewhere
+            temporary.write_text(json.dumps(progress))
+            temporary.replace(self.folder / PROGRESS_FILE)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object

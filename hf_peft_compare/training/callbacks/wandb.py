@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import folder_of_study
 from hf_peft_compare.training.callbacks.best_state import METRIC
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.wandb_run import is_disabled, open_run
@@ -125,6 +126,7 @@ class WandbSink(TrainerCallback):
     def _open(self) -> Any:
         return open_run(
             folder=self.folder,
+            study_folder=folder_of_study(self.folder, trial=self.config.trial),
             note=self._note,
             group=self.config.study,
             name=self.config.run,

@@ -16,6 +16,7 @@ from offline_wandb import inspect, log_steps, make_config, make_record, read_his
 
 from hf_peft_compare.training.callbacks import wandb as wandb_callback
 from hf_peft_compare.training.callbacks.wandb import WandbSink, summarize
+from hf_peft_compare.utils import wandb_run
 from hf_peft_compare.utils.wandb_run import PROJECT, has_account
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
@@ -197,6 +198,40 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
     assert modes == [None, "offline"]  # None: as configured by the user
     assert "no network" in sink.notes[0] and "offline" in sink.notes[0]
     assert len(read_history(tmp_path)) == 2
+
+
+def test_a_server_that_does_not_answer_is_waited_for_once_per_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    init, tried, held = wandb.init, [], set()
+
+    def hang(**arguments: Any) -> Any:
+        if arguments["mode"] != "offline":
+            tried.append(arguments["id"])
+            held.add(arguments["id"])  # by W&B's service, although it failed
+            raise wandb.errors.CommError("no answer")
+        if arguments["id"] in held:
+            raise wandb.errors.CommError("this id is in use")
+        return init(**arguments)
+
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(wandb, "init", hang)
+    monkeypatch.setattr(wandb_run, "SLOW_SECONDS", -1)
+    folders = [tmp_path / "study" / name for name in ("first", "second")]
+    for folder in folders:
+        sink = WandbSink(config=make_config(), folder=folder)
+        sink.start()
+        log_steps(sink, 1)
+        sink.close()
+        assert sink.notes == ["W&B could not start, so the run is logged offline (no answer)."]
+        assert len(read_history(folder)) == 2
+    assert len(tried) == 1
+    unreachable = tmp_path / "study" / wandb_run.UNREACHABLE_FILE
+    os.utime(unreachable, (0, 0))  # long ago
+    run_id(WandbSink(config=make_config(), folder=folders[0]))
+    assert len(tried) == 2
 
 
 def test_credentials_are_found_without_asking() -> None:

@@ -1,0 +1,55 @@
+"""Child processes end with their parent, and with its interrupts."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from hf_peft_compare.core.errors import RunFailed, UserError
+from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, sigterm_as_ctrl_c
+
+
+def test_sigterm_is_ctrl_c_within_the_block_only():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_thread_leaves_signals_alone():
+    found = []
+
+    def enter():
+        with sigterm_as_ctrl_c():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+def refuse():
+    raise UserError("bad input")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "error", "words"),
+    [
+        (refuse, (), UserError, "bad input"),
+        (len, (1,), RunFailed, "TypeError: object of type 'int' has no len"),
+        (signal.raise_signal, (signal.SIGTERM,), RunFailed, f"exited with status {TERMINATED}"),
+        (os._exit, (3,), RunFailed, "exited with status 3"),
+        (signal.raise_signal, (signal.SIGINT,), KeyboardInterrupt, None),
+    ],
+)
+def test_what_ends_a_call_in_a_child_ends_it_here(function, arguments, error, words):
+    with pytest.raises(error, match=words):
+        call_in_child(function, *arguments)
+
+
+def test_a_call_in_a_child_has_this_process_environment_and_returns_its_result(monkeypatch):
+    monkeypatch.setenv("ONLY_HERE", "yes")
+    assert call_in_child(os.getenv, "ONLY_HERE") == "yes"
