@@ -105,7 +105,8 @@ def load_architecture(config: StudyProtocol) -> Any:
     """Load the base model's config, with the run's own fields.
 
     Raises:
-        UserError: the config cannot be loaded, or has a class head with a different number of classes.
+        UserError: the config cannot be loaded, is of another type than `architecture` says, or has a class head with a
+            different number of classes.
     """
     fields = architecture_fields(config)
     model_type = fields.pop("model_type", None)
@@ -116,6 +117,11 @@ def load_architecture(config: StudyProtocol) -> Any:
         architecture = AutoConfig.from_pretrained(model_path(config), revision=config.model_revision, **fields)
     except Exception as error:
         raise UserError(explain("model", model_path(config), error)) from None
+    if model_type not in (None, saved.model_type):
+        raise UserError(
+            f"architecture.model_type is {model_type!r}, but {config.model_name_or_path} is a {saved.model_type}. "
+            f"Remove the setting, or set init=config for random weights."
+        )
     if "id2label" in fields and config.init == "pretrained":
         _check_classes(config, saved, fields["id2label"])
     return architecture
