@@ -33,8 +33,8 @@ def load_architecture(config: StudyProtocol) -> Any:
     """Load the base model's config, with the fields of `architecture`, the attention, and the class names.
 
     Raises:
-        UserError: the config cannot be loaded or rejects a field, has a class head with a different number of classes,
-            or the attention cannot train or evaluate here.
+        UserError: the config cannot be loaded, is of another type than `architecture` says, or rejects a field, has a
+            class head with a different number of classes, or the attention cannot train or evaluate here.
     """
     if config.init == "config" and "model_type" in config.architecture:
         return new_architecture(config)
@@ -43,6 +43,12 @@ def load_architecture(config: StudyProtocol) -> Any:
         saved = load_auto(AutoConfig.from_pretrained, name, revision=revision)
     except Exception as error:
         raise UserError(explain("model", name, error)) from None
+    model_type = config.architecture.get("model_type", saved.model_type)
+    if model_type != saved.model_type:
+        raise UserError(
+            f"architecture.model_type is {model_type!r}, but {config.model_name_or_path} is a {saved.model_type}. "
+            f"Remove the setting, or set init=config for random weights."
+        )
     fields = _own_fields(config, type(saved))
     try:
         architecture = load_auto(AutoConfig.from_pretrained, name, revision=revision, **fields)

@@ -168,8 +168,10 @@ def test_another_base_on_the_command_line_has_its_own_architecture(tiny_gpt2):
     assert config.architecture == {"model_type": "llama"}
 
 
-def test_a_local_model_is_read_whatever_architecture_the_study_sets(tiny_study, plan):
-    assert plan("full", "architecture={model_type: llama}").total_params == plan("full").total_params
+def test_a_local_model_is_read_and_no_other_type_is_taken_for_it(plan):
+    assert plan("full", "architecture={model_type: gpt2}").total_params == plan("full").total_params
+    with pytest.raises(UserError, match=r"architecture.model_type is 'llama', but .* is a gpt2"):
+        plan("full", "architecture={model_type: llama}")
 
 
 @pytest.mark.parametrize(
