@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference import export as exporting
 from hf_peft_compare.inference.export import export_run
 from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.records.run_folder import DamagedRun
 
 ROWS = ("soft", "lora", "ia3", "last_layers", "full", "zero_shot", "lead")
 
@@ -108,6 +110,14 @@ def test_a_peft_type_that_cannot_be_merged_leaves_nothing(runs: dict[str, Path],
     with pytest.raises(UserError, match="PREFIX_TUNING cannot be merged"):
         export_run(run, tmp_path / "target", merge=True)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_adapter_without_its_config_is_one_error_that_names_it(runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(runs["soft"], tmp_path / "run")
+    (tmp_path / "run" / "model" / "adapter_config.json").unlink()
+    with pytest.raises(DamagedRun, match=f"{tmp_path}/run/model/adapter_config.json is missing"):
+        export_run(tmp_path / "run", tmp_path / "target", merge=False)
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_target_must_be_new_or_empty(runs: dict[str, Path], tmp_path: Path) -> None:
