@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, load_auto, needs_rem
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+PLANNED = (
+    "quantization_config",
+)  # what a new config may say of weights that are not there, so that `plan` counts them
 
 
 def model_path(config: StudyProtocol) -> str:
@@ -68,7 +72,7 @@ def new_architecture(config: StudyProtocol) -> Any:
     model_type = config.architecture["model_type"]
     kind = architecture_class(model_type)
     try:
-        return kind(**_own_fields(config, kind))
+        return kind(**_own_fields(config, kind, PLANNED))
     except UserError:
         raise
     except Exception as error:  # as above
@@ -92,20 +96,22 @@ def unbuildable(model_type: str, error: Exception) -> UserError:
     return UserError(f"no model can be built from architecture {model_type}: {reason} {remedy}")
 
 
-def _own_fields(config: StudyProtocol, kind: type[PretrainedConfig]) -> dict[str, Any]:
-    """Return the fields in which a run's config differs from the saved one."""
-    fields = without_arguments(config.architecture, kind)
+def _own_fields(config: StudyProtocol, kind: type[PretrainedConfig], also: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields in which a run's config differs from the saved one; `also` may be set too."""
+    fields = without_arguments(config.architecture, kind, also)
     return {**fields, **_attention(config), **_classes(config)}
 
 
-def without_arguments(architecture: Mapping[str, Any], kind: type[PretrainedConfig]) -> dict[str, Any]:
+def without_arguments(
+    architecture: Mapping[str, Any], kind: type[PretrainedConfig], also: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the fields of an `architecture` setting, without its `model_type`.
 
     Raises:
         UserError: a key is no field of the config class, such as `trust_remote_code`, an argument of `from_pretrained`.
     """
     fields = {key: value for key, value in architecture.items() if key != "model_type"}
-    valid = {*signature(kind).parameters, *kind.attribute_map}
+    valid = {*signature(kind).parameters, *kind.attribute_map, *also}
     for key in fields:
         if key not in valid:
             raise unknown(f"field of {kind.__name__} in architecture", key, valid)

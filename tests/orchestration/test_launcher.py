@@ -12,11 +12,12 @@ import pytest
 
 from hf_peft_compare.core.errors import FAILED, OK, UserError
 from hf_peft_compare.orchestration import launcher, preflight, worker
-from hf_peft_compare.orchestration.children import TERMINATED
+from hf_peft_compare.orchestration.children import TERMINATED, call_in_child
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import Children, most_processes, run_jobs
 from hf_peft_compare.records.record import read_record, record_of, write_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.utils.remote_code import TRUST_VARIABLE, trusting
 
 
 @pytest.fixture
@@ -133,3 +134,10 @@ def test_a_child_ended_by_the_signal_that_ends_all_has_not_failed():
     assert not children.are_stopped(-signal.SIGKILL)
     children.stop()
     assert children.are_stopped(TERMINATED)
+
+
+def test_child_processes_know_whether_models_may_run_code_of_their_own():
+    for allowed in (True, False):
+        with trusting(allowed):
+            found = call_in_child(os.getenv, TRUST_VARIABLE)
+        assert found == ("1" if allowed else None)
