@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
 from hf_peft_compare.utils.files import open_to_append
+from hf_peft_compare.utils.quiet import quiet
 
 
 def run_jobs(
@@ -181,6 +181,7 @@ class Children:
                 stop()
 
 
+@quiet()  # what libraries say is in the logs of the runs
 def _check_in_child(
     configs: Sequence[RunConfig], num_processes: int | None, study_folder: Path | None, shares: str | None
 ) -> tuple[int, int, dict[str, RunPlan]]:
@@ -191,12 +192,9 @@ def _check_in_child(
         shares: the name of the config with which processes share a model, if any.
     """
     import torch
-    from transformers.utils import logging
 
     from hf_peft_compare.orchestration import preflight
 
-    warnings.simplefilter("ignore")  # library warnings are in the logs of the runs
-    logging.set_verbosity_error()
     num_gpus = torch.cuda.device_count()
     if num_gpus and (num_processes or 0) > num_gpus:
         raise UserError(
@@ -222,6 +220,7 @@ def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
     return call_in_child(_count_in_child, configs)
 
 
+@quiet()
 def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
     from hf_peft_compare.data.splits import load_examples
 
