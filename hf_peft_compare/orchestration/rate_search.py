@@ -5,14 +5,13 @@ step costs three). All trials of a stage have the same number of steps and their
 
 1. Bracket: trials of a twelfth of the steps, started at the method's default and one half order of magnitude above.
    While the best lies at the edge of what was tried, the range goes on there.
-2. Refine: up to four longer trials, from the best rate down, in steps of a fifth of an order of magnitude and by the
-   same rule, with all that is left of the budget.
+2. Refine: three longer trials, one after the other by the same rule: from the best rate down, in steps of a quarter of
+   an order of magnitude, with all that is left of the budget.
 
 The best of the longest trials decides. No parabola is drawn through them: the loss of LoRA leaps just above its best
 rate, and the minimum would be far below. The whole training gets three quarters of that rate: of seven rows, its best
-rate was .4 to .9 times that of a half, a third or a twelfth of it, much the same for each of these (median .7). The
-higher side of that is the safer one, since the best validation state is kept. benchmarks/RESULTS.md has what the search
-loses.
+rate was .4 to .9 times that of a half, a third or a twelfth of it, much the same for each of these (median .7).
+benchmarks/RESULTS.md has what the search loses.
 
 Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
 the same trials again: those that have a record are read, not run.
@@ -35,8 +34,8 @@ from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
 
 TRAIN_COST = 3  # forward passes that a train step costs
 STEP = math.sqrt(10)  # between the rates of the bracket
-FINE_STEP = 10**0.2  # between those of the second stage
-MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 4
+FINE_STEP = math.sqrt(STEP)  # between those of the second stage
+MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 3
 WHOLE = 0.75  # the best rate of a whole training, over that of at most a half of it
 SEED = 20_011
 
