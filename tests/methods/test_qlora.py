@@ -74,8 +74,10 @@ def test_gradients_are_those_through_the_dequantized_weights(checkpointing, base
     torch.testing.assert_close(logits, expected_logits, atol=1e-5, rtol=1e-5)
     assert packed.keys() == expected.keys()
     for name, gradient in packed.items():
-        assert gradient.abs().max() > 1e-4
-        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-5)
+        largest = gradient.abs().max().item()
+        assert largest > 1e-4
+        # Float rounding differs from processor to processor, by up to 2e-5 of the largest; in bf16 by a hundredth.
+        torch.testing.assert_close(gradient, expected[name], atol=1e-4 * largest, rtol=0)
 
 
 def test_an_evaluation_before_changes_no_gradient_and_no_bit(base, build):
