@@ -247,7 +247,7 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
     built.model.forward = forward  # under bf16 the Trainer leaves autocast on; the test split is scored in float32
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
-        load_trainables(built.model, best.path)
+        load_trainables(built.model, run.checkpoints / BEST_FILE)
     measured, steps = run.measured, trainer.state.global_step
     measured.initial_trainables_sha256 = find_callback(trainer, TrainableParameters).initial_sha256
     measured.final_trainables_sha256 = hash_trainables(built.model)
@@ -260,6 +260,6 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
 def _is_trained(checkpoint: Path, config: RunConfig) -> bool:
     """Return whether training had ended, early or not, when this checkpoint was written."""
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    best = BestState("", config.training.early_stopping_patience)
+    best = BestState(config.training.early_stopping_patience)
     best.__dict__.update(state.stateful_callbacks[BestState.__name__]["attributes"])
     return best.out_of_patience or state.global_step >= state.max_steps

@@ -144,7 +144,7 @@ def make_trainer(
             TrainFlops(),
             TrainableParameters(),
             FiniteLoss(),
-            BestState(str(run.checkpoints), run.config.training.early_stopping_patience),
+            BestState(run.config.training.early_stopping_patience),
             CheckpointMarker(),
             MedianStopping(run.config.stop_above),
             *extra,

@@ -19,26 +19,20 @@ BEST_FILE = "best.safetensors"
 class BestState(TrainerCallback, ExportableState):
     """Save the trainable parameters whenever the validation loss is the lowest so far, and stop early.
 
-    Only trainable parameters are saved, so the file is small and this works for every method; transformers' own
+    The file is in the Trainer's output folder, not in one that a checkpoint names: a study's folder may have been moved
+    since. Only trainable parameters are saved, so the file is small and this works for every method; transformers' own
     `load_best_model_at_end` fails for prompt learning and some adapters.
 
     Args:
-        folder: the folder of the best state's file.
         patience: evaluations without improvement before training stops; None: never.
     """
 
-    def __init__(self, folder: str, patience: int | None) -> None:
-        self.folder = folder
+    def __init__(self, patience: int | None) -> None:
         self.patience = patience
         self.best_loss = math.inf
         self.best_step = 0
         self.best_epoch = 0.0
         self.evaluations_without_improvement = 0
-
-    @property
-    def path(self) -> Path:
-        """The file of the best state."""
-        return Path(self.folder) / BEST_FILE
 
     @property
     def out_of_patience(self) -> bool:
@@ -58,7 +52,7 @@ class BestState(TrainerCallback, ExportableState):
         if (metrics or {})[METRIC] < self.best_loss:
             self.best_loss, self.best_step, self.best_epoch = (metrics or {})[METRIC], state.global_step, state.epoch
             self.evaluations_without_improvement = 0
-            save_trainables(model, self.path, writes=state.is_world_process_zero)
+            save_trainables(model, Path(args.output_dir or ".") / BEST_FILE, writes=state.is_world_process_zero)
         else:
             self.evaluations_without_improvement += 1
         if self.out_of_patience:
@@ -72,6 +66,6 @@ class BestState(TrainerCallback, ExportableState):
         """Return the state that checkpoints save."""
         attributes = ("best_loss", "best_step", "best_epoch", "evaluations_without_improvement")
         return {
-            "args": {"folder": self.folder, "patience": self.patience},
+            "args": {"patience": self.patience},
             "attributes": {name: getattr(self, name) for name in attributes},
         }
