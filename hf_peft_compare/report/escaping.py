@@ -49,6 +49,13 @@ def escape_markdown(text: object) -> str:
     return _MARKDOWN.sub(_escape_markdown_character, plain)
 
 
+def fenced(text: object) -> Raw:
+    """Return a text as a block of Markdown that is shown as it is, line by line, whatever it contains."""
+    plain = visible(text)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", plain)), default=0))
+    return Raw(f"{fence}text\n{plain}\n{fence}")
+
+
 def _escape_markdown_character(match: re.Match[str]) -> str:
     """Escape a character only where Markdown interprets it: most punctuation inside words and numbers is plain."""
     character, text, place = match.group(), match.string, match.start()

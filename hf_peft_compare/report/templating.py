@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hf_peft_compare.report.blocks import Table
 from hf_peft_compare.report.charts.drawing import as_inline
-from hf_peft_compare.report.escaping import Raw, cap, escape_latex, escape_markdown, visible
+from hf_peft_compare.report.escaping import Raw, cap, escape_latex, escape_markdown, fenced, visible
 from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_mathml
 from hf_peft_compare.report.page import live_json, pack
 
@@ -53,6 +53,7 @@ def _markdown() -> jinja2.Environment:
     made = jinja2.Environment(autoescape=False, finalize=escape_markdown, **_common())
     made.filters["formula"] = formula_markdown
     made.filters["web_link"] = web_link
+    made.filters["fenced"] = fenced
     return made
 
 

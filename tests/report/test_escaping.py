@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hf_peft_compare.report.escaping import cap, escape_latex, escape_markdown, visible
+from hf_peft_compare.report.escaping import cap, escape_latex, escape_markdown, fenced, visible
 from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_mathml
 
 
@@ -102,3 +102,11 @@ def test_every_method_card_of_the_package_can_be_drawn() -> None:
 
     formulas = {name: method.card.formula for name, method in METHODS.entries.items()}
     assert [name for name, formula in formulas.items() if formula_mathml(formula) is None] == []
+
+
+@pytest.mark.parametrize("text", ["name: x\n  a: 1\n", "```\n</details>\n````` end", "<script>\r\n# x", ""])
+def test_a_fenced_text_keeps_its_lines_and_cannot_leave_its_fence(text: str) -> None:
+    first, *lines, last = fenced(text).split("\n")
+    assert first == f"{last}text" and set(last) == {"`"} and len(last) >= 3
+    assert "\n".join(lines) == visible(text)
+    assert last not in "\n".join(lines)
