@@ -83,7 +83,7 @@ def see_all(browser: Any) -> None:
     wait_for(browser, "return document.querySelectorAll('script.packed').length == count('.found')")
 
 
-def wait_for(browser: Any, condition: str, *, seconds: float = 20) -> None:
+def wait_for(browser: Any, condition: str, *, seconds: float = 60) -> None:
     """Wait until a condition in JavaScript holds; `count(selector)` counts elements."""
     ends = time.monotonic() + seconds
     while not browser.execute_script(
