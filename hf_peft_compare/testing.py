@@ -98,7 +98,10 @@ class Case:
 
     def model(self) -> Any:
         """Return the adapted model on a new base, in evaluation mode."""
-        return apply_method(self.base(), self.config, self.tokenizer).eval()
+        try:
+            return apply_method(self.base(), self.config, self.tokenizer).eval()
+        except UserError as error:
+            raise AssertionError(f"method {self.method} on {self.architecture}: {error}") from error
 
     def tuned(self) -> Any:
         """Return the adapted model with its trainable parameters changed, as after training."""

@@ -16,6 +16,7 @@ from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.models.loading import check_weights, load_base, load_tokenizer
 from hf_peft_compare.training import hidden_state_cache
+from hf_peft_compare.training.callbacks import checkpoints
 
 
 class Bomb:
@@ -95,10 +96,16 @@ def test_checkpoints_that_a_run_goes_on_from(plant, train, interrupt_at, tmp_pat
         if name.endswith((".pt", ".pth", ".bin")):
             content = (checkpoint / name).read_bytes()
             plant(checkpoint / name)
+            mark(checkpoint)
             if name != "training_args.bin":  # which nobody reads
                 with pytest.raises(RunFailed, match="Weights only load failed"):
                     train("lora", folder="run")
             (checkpoint / name).write_bytes(content)
+
+
+def mark(checkpoint):
+    """Mark a checkpoint as whole, as whoever made it would."""
+    (checkpoint / checkpoints.MARKER).write_text(checkpoints._hash(checkpoint))
 
 
 def test_caches_of_tokens_and_of_hidden_states(plant, tiny_study, tmp_path):

@@ -59,7 +59,7 @@ class _MakesRealTensors(BitFit):
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (_TrainsNothing, "no parameter requires gradients"),
+        (_TrainsNothing, "leave nothing to train"),
         (_SavesEverything, "bytes, but"),
         (_ForgetsToLoad, "the outputs differ after saving and loading"),
         (_ChangesTheBase, "the outputs differ after merging"),

@@ -165,11 +165,12 @@ def adapt(run: FinishedRun, base: Base) -> Any:
     try:
         with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one
             model = run.config.method_type.load(base.model, saved, run.config.method_settings)
-    except (UserError, torch.OutOfMemoryError):
+    except torch.OutOfMemoryError:
         raise
     except Exception as error:  # each method reads files of its own
         if not any(words in str(error) for words in OTHER_SIZES):
-            damage = find_damage(saved) or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            damage = find_damage(saved) or f"{kind}{' '.join(str(error).split())[:200]}"
             raise DamagedRun(f"{saved} cannot be read: {damage}", run.folder) from error
         raise UserError(
             f"the model {run.config.model_name_or_path} has other sizes than the base of run "

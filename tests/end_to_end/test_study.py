@@ -74,7 +74,7 @@ def test_a_run_is_used_and_exported(finished, command, tmp_path):
 
 
 def test_a_failing_run_leaves_a_record_and_the_others_go_on(study_file, command, tmp_path):
-    rows = {"bad": {"method": "full", "training": {"learning_rate": 1e30}}, "lora": {"r": 4}}
+    rows = {"bad": {"method": "full", "training": {"learning_rate": 1e18}}, "lora": {"r": 4}}
     status, output, errors = command("run", study_file(methods=rows, **SHORT))
     assert status == 1
     records = read_records(tmp_path / "runs/tiny")
@@ -118,7 +118,7 @@ BAD_INPUT = {
     "longer than the context": (["--set", "max_length=1000"], "has 128"),
     "a summary too long": (["--set", "max_length=12"], "max_length"),
     "batch that does not divide": (["--set", "training.gradient_accumulation_steps=3"], "must be divisible"),
-    "a disk that cannot be written": (["--output-dir", "/proc/nowhere"], "Choose another --output-dir"),
+    "a disk that cannot be written": (["--output-dir", "/proc/nowhere"], "Choose another folder"),
 }
 
 
@@ -141,13 +141,17 @@ def test_empty_articles_are_refused(study_file, command, tmp_path):
     assert status == 2 and "is empty; expected text" in errors
 
 
-def test_a_record_that_is_cut_short_is_named(finished, command):
+def test_a_record_that_is_cut_short_is_named_and_its_run_is_kept_aside_and_trained_again(finished, command):
     path, folder, _ = finished
     record = folder / "lora-seed0" / RECORD_FILE
-    record.write_text(record.read_text()[:100])
-    for name in ("run", "report"):
-        status, _, errors = command(name, path)
-        assert status == 2 and "is not a complete record" in errors and "lora-seed0" in errors
+    whole, cut = record.read_text(), record.read_text()[:100]
+    record.write_text(cut)
+    status, _, errors = command("report", path)
+    assert status == 2 and f"lora-seed0/{RECORD_FILE} cannot be read" in errors
+    status, output, errors = command("run", path)
+    assert status == 0 and f"lora-seed0/{RECORD_FILE} cannot be read" in output + errors
+    assert (folder / "superseded" / "lora-seed0-1" / RECORD_FILE).read_text() == cut
+    assert json.loads(record.read_text())["results"] == json.loads(whole)["results"]
 
 
 def test_two_processes_do_not_run_one_study_in_one_place(study_file, start, command, tmp_path):

@@ -42,7 +42,10 @@ def refuse():
         (len, (1,), RunFailed, "TypeError: object of type 'int' has no len"),
         (signal.raise_signal, (signal.SIGTERM,), RunFailed, f"exited with status {TERMINATED}"),
         (os._exit, (3,), RunFailed, "exited with status 3"),
-        (signal.raise_signal, (signal.SIGINT,), KeyboardInterrupt, None),
+        pytest.param(
+            *(signal.raise_signal, (signal.SIGINT,), KeyboardInterrupt, None),
+            marks=pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="Ctrl-C is ignored"),
+        ),
     ],
 )
 def test_what_ends_a_call_in_a_child_ends_it_here(function, arguments, error, words):

@@ -190,12 +190,12 @@ def test_training_learns(train):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_a_number_fails_the_run_and_its_record_has_the_error(train, tmp_path):
     with pytest.raises(RunFailed, match="training diverged. Lower training.learning_rate"):
-        train("full", "training.learning_rate=1e30")
+        train("full", "training.learning_rate=1e18")
     record = read_record(tmp_path / "full-seed0")
     assert record.status == "failed" and not record.finished
     assert "training diverged" in record.error
     assert record.results == {}
-    assert record.config["training"]["learning_rate"] == 1e30
+    assert record.config["training"]["learning_rate"] == 1e18
 
 
 def test_any_error_leaves_a_failed_record(train, monkeypatch, tmp_path):
