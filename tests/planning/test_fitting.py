@@ -9,7 +9,7 @@ from hf_peft_compare.planning import planner
 from hf_peft_compare.planning.devices import CUDA_OWN_BYTES, DEVICES
 from hf_peft_compare.planning.planner import configs_of, plan_study
 
-WIDE = "architecture={model_type: gpt2, n_layer: 24, n_embd: 768, n_head: 12, vocab_size: 300}"
+WIDE = "architecture={model_type: gpt2, n_layer: 8, n_embd: 768, n_head: 12, vocab_size: 300}"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_batch_that_is_too_large_is_divided_and_the_change_fits(misfit):
 
 
 def test_no_batch_is_small_enough_for_weights_that_do_not_fit(misfit):
-    small = ["training.train_batch_size=1", "training.eval_batch_size=1"]
+    small = ["training.train_batch_size=1", "training.eval_batch_size=1", "architecture.n_layer=24"]
     _, memory = misfit("lora", 10**10, *small)
     sentence, _ = misfit("lora", int(0.9 * memory.weights_bytes), *small)
     assert "weights alone take" in sentence and "QLoRA: " in sentence and "batch" not in sentence
