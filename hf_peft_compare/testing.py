@@ -98,8 +98,9 @@ class Case:
 
     def model(self) -> Any:
         """Return the adapted model on a new base, in evaluation mode."""
+        base, _ = self.base(), self.config.method_settings  # invalid settings are the caller's error, as in a study
         try:
-            return apply_method(self.base(), self.config, self.tokenizer).eval()
+            return apply_method(base, self.config, self.tokenizer).eval()
         except UserError as error:
             raise AssertionError(f"method {self.method} on {self.architecture}: {error}") from error
 
