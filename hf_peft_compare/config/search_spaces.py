@@ -6,7 +6,7 @@ from hf_peft_compare.config.schema import Tune, run_key
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.method import Choices, Range
 
-RATE = "training.learning_rate"
+LEARNING_RATE = "training.learning_rate"
 
 
 def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
@@ -23,5 +23,5 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     if not method.trains:
         return {}
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
-    own = {k: v for k, v in method.tunables.items() if k == RATE or run_key(k) not in fixed}
+    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
     return {**own, **tune.parameters.get(method.name, {}), **tune.parameters.get(row, {})}

@@ -19,9 +19,8 @@ from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, load_auto, needs_rem
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-PLANNED = (
-    "quantization_config",
-)  # what a new config may say of weights that are not there, so that `plan` counts them
+# What a new config may say of weights that are not there, so that `plan` counts them.
+PLANNED = ("quantization_config",)
 
 
 def model_path(config: StudyProtocol) -> str:

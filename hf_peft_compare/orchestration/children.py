@@ -64,9 +64,8 @@ def start_child(function: Callable[..., None], *arguments: object) -> Any:
     with _STARTING:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
-        mask = signal.pthread_sigmask(
-            signal.SIG_BLOCK, [signal.SIGINT]
-        )  # the server's imports would end in a traceback
+        # Ctrl-C during the server's imports would end them in a traceback.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             process.start()
         finally:

@@ -10,6 +10,7 @@ from hf_peft_compare.data.rendering import render_input
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.models.heads import class_names
 from hf_peft_compare.models.loading import load_tokenizer
+from hf_peft_compare.planning.planner import grouped
 
 
 def input_examples(configs: Sequence[RunConfig]) -> Iterator[tuple[list[str], dict[str, str]]]:
@@ -18,14 +19,14 @@ def input_examples(configs: Sequence[RunConfig]) -> Iterator[tuple[list[str], di
     Raises:
         UserError: data or tokenizer cannot be loaded, or the example does not fit.
     """
-    rows: dict[tuple[str, ...], list[str]] = {}
-    found: dict[tuple[str, ...], dict[str, str]] = {}
-    for config in {config.row: config for config in configs if config.method_type.uses_model}.values():
-        examples, tokenizer = load_examples(config), load_tokenizer(config)
-        form, splits = format_of(config, examples["train"]), splits_read(config, examples)
-        first = next(iter(splits.get("train") or splits["test"]))
-        row = form.encode(first, tokenizer, config.max_text_length)
-        example = render_input(row, tokenizer, form.labels or class_names(config) or ())
-        rows.setdefault(tuple(example.values()), []).append(config.row)
-        found[tuple(example.values())] = example
-    yield from ((names, found[key]) for key, names in rows.items())
+    rows = {config.row: config for config in configs if config.method_type.uses_model}
+    names: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for group in grouped(rows.values()):
+        examples, tokenizer = load_examples(group[0]), load_tokenizer(group[0])
+        for config in group:
+            form, splits = format_of(config, examples["train"]), splits_read(config, examples)
+            first = next(iter(splits.get("train") or splits["test"]))
+            row = form.encode(first, tokenizer, config.max_text_length)
+            example = render_input(row, tokenizer, form.labels or class_names(config) or ())
+            names.setdefault(tuple(example.items()), []).append(config.row)
+    yield from ((found, dict(example)) for example, found in names.items())

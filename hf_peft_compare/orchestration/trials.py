@@ -13,8 +13,6 @@ from hf_peft_compare.records.record import RunRecord, read_record
 from hf_peft_compare.records.run_folder import RECORD_FILE, TUNING_FOLDER
 from hf_peft_compare.records.tuning import Trial, Tuning
 
-LEARNING_RATE = "training.learning_rate"
-
 
 def trial_job(base: Job, settings: Mapping[str, Any], *, seed: int, number: int) -> Job:
     """Return the job of a row's trial: the row's own config with the settings tried."""

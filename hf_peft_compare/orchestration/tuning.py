@@ -18,12 +18,12 @@ from statistics import median
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig, Tune
-from hf_peft_compare.config.search_spaces import space_of
+from hf_peft_compare.config.search_spaces import LEARNING_RATE, space_of
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.orchestration.jobs import Job, unfinished
-from hf_peft_compare.orchestration.trials import LEARNING_RATE, trial_job, trial_of, trial_record, with_best
+from hf_peft_compare.orchestration.trials import trial_job, trial_of, trial_record, with_best
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 

@@ -44,7 +44,7 @@ from hf_peft_compare.planning.sharing import ALONE, Sharing, count_gathered_byte
 from hf_peft_compare.planning.tuning_costs import plan_tuning
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.training.hidden_state_cache import pays, planned_bytes
-from hf_peft_compare.utils.bf16 import bf16_pays
+from hf_peft_compare.utils.bf16 import trains_in_bf16
 from hf_peft_compare.utils.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -191,10 +191,7 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
         plan,
         trainable_params=parameters["trainable_params"],
         total_params=parameters["total_params"],
-        notes=[
-            *(found.notes if found else []),
-            *notes_on(plan, config, counts, lengths, shared.device),
-        ],
+        notes=[*(found.notes if found else []), *notes_on(plan, config, counts, lengths, shared.device)],
     )
     if counts.steps != 0:
         tokens = times(counts.steps, config.training.train_batch_size, shapes.train_tokens)
@@ -211,7 +208,8 @@ def plan_model(config: RunConfig, model: PreTrainedModel, shared: SharedInputs) 
 
 def _empty_plan(config: RunConfig, shared: SharedInputs) -> RunPlan:
     """Return the plan of a run that uses no model."""
-    method = config.method_type
+    method, device = config.method_type, shared.device
+    bf16 = trains_in_bf16(config, lambda: shared.base.config, native=device.bf16, cuda=device.cuda)
     return RunPlan(
         study=config.study,
         row=config.row,
@@ -219,7 +217,7 @@ def _empty_plan(config: RunConfig, shared: SharedInputs) -> RunPlan:
         method=method.name,
         title=method.describe(config.method_settings)["title"],
         device=shared.device.title,
-        precision="bf16" if _in_bf16(config, shared) else "fp32",
+        precision="bf16" if bf16 else "fp32",
         flops=dict.fromkeys(PHASES, 0),
         seconds=dict.fromkeys(PHASES, 0),
         lengths_basis=shared.lengths.basis,
@@ -266,12 +264,6 @@ def _untraced(plan: RunPlan, error: Exception) -> RunPlan:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     note = f"Memory, FLOPs and time are unknown: a step of this model cannot be traced without values ({reason})."
     return replace(plan, flops=dict.fromkeys(PHASES), seconds=dict.fromkeys(PHASES), notes=[*plan.notes, note])
-
-
-def _in_bf16(config: RunConfig, shared: SharedInputs) -> bool:
-    if config.training.bf16 is not None or not config.method_type.uses_model:
-        return bool(config.training.bf16)
-    return shared.device.bf16 and bf16_pays(shared.base.config, cuda=shared.device.cuda)
 
 
 def _kept_trunk(model: PreTrainedModel, config: RunConfig, shared: SharedInputs) -> Trunk | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -229,5 +229,6 @@ class Provenance:
     trusts_remote_code: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields as a dictionary, without values that are unknown or empty."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, {}, [])}
+        """Return the fields as a dictionary, without the example's texts, and values that are unknown or empty."""
+        facts = replace(self, example_input={})
+        return {key: value for key, value in asdict(facts).items() if value not in (None, {}, [])}

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.architecture import load_architecture
-from hf_peft_compare.utils.bf16 import bf16_pays, cpu_has_bf16
+from hf_peft_compare.utils.bf16 import cpu_has_bf16, trains_in_bf16
 from hf_peft_compare.utils.distributed import on_cpu, process_state
 
 # Reentrant checkpointing loses the gradients of the layers that are trained above a frozen base.
@@ -115,9 +115,7 @@ def note_on_batch(config: RunConfig, num_train: int | None) -> list[str]:
 
 
 def use_bf16(config: RunConfig) -> bool:
-    """Return whether the run trains in bf16: the configured value, or else whether it is faster on this device."""
-    if config.training.bf16 is not None or not config.method_type.uses_model:
-        return bool(config.training.bf16)
+    """Return whether the run trains in bf16 on this machine."""
     cuda = torch.cuda.is_available()
     native = torch.cuda.is_bf16_supported(including_emulation=False) if cuda else on_cpu() and cpu_has_bf16()
-    return native and bf16_pays(load_architecture(config), cuda=cuda)
+    return trains_in_bf16(config, lambda: load_architecture(config), native=native, cuda=cuda)

@@ -108,7 +108,7 @@ def _held(path: Path, kind: int) -> Iterator[None]:
 
 
 def _set_modes(path: Path, mode: int) -> None:
-    """Give a file, or a folder with its content, the permissions of a new folder's mode."""
+    """Set the permissions of a file, or of a folder with its content, to those of a new folder's mode."""
     for found in (path, *path.rglob("*")):
         found.chmod(mode & (0o777 if found.is_dir() else 0o666))
 

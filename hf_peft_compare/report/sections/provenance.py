@@ -12,7 +12,10 @@ def render_provenance(material: Material) -> list[Block]:
     records = {run.run: run.record for run in material.comparison.runs if run.record}
     if not records:
         return []
-    facts = {name: {**_splits(record), **_made(record), **_hashes(record)} for name, record in records.items()}
+    facts = {
+        name: {**_splits(record), **flatten(record.provenance.as_json()), **_hashes(record)}
+        for name, record in records.items()
+    }
     common, differing = split_common(facts)
     first = next(iter(facts.values()))
     blocks: list[Block] = []
@@ -36,11 +39,6 @@ def render_provenance(material: Material) -> list[Block]:
             )
         )
     return blocks
-
-
-def _made(record: RunRecord) -> dict[str, object]:
-    """Return the facts, without the example, which has a section of its own."""
-    return {key: fact for key, fact in flatten(record.provenance.as_json()).items() if "example_input" not in key}
 
 
 def _splits(record: RunRecord) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _hash(checkpoint: Path) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second path, which costs no space where the file system has hard links."""
+    """Link a second path to a file, which costs no space where the file system has hard links."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

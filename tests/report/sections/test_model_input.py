@@ -28,3 +28,9 @@ def test_rows_that_read_the_same_share_an_example(tmp_path: Path) -> None:
 
 def test_records_without_an_example_have_no_such_section(full: Path) -> None:
     assert 'id="model_input"' not in (full / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_examples_texts_are_no_fact_that_a_model_card_would_publish() -> None:
+    record = next(iter(make_study_runs()[0].values()))
+    provenance = replace(record.provenance, example_input=EXAMPLE)
+    assert provenance.as_json() == record.provenance.as_json()
