@@ -12,7 +12,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.tokenization import Inputs
 from hf_peft_compare.evaluation.generation import decode, generate_tokens
-from hf_peft_compare.evaluation.scoring import likeliest, score_classes, score_completions
+from hf_peft_compare.evaluation.scoring import likeliest, score_candidates, score_classes, score_completions
 from hf_peft_compare.models.heads import head_of
 
 Loss = tuple[float, int]  # nats, and the number of labels that they are summed over
@@ -58,16 +58,13 @@ def predict(
         scored = score_classes(model, inputs.rows, collate=head_of(config).collator(tokenizer), batch_size=batch_size)
         names = labels or inputs.form.labels or model.config.id2label
         return [Prediction(text=names[predicted], loss=(nats, known)) for nats, known, predicted in scored]
+    if inputs.form.candidates:
+        on_stage("scoring answers")
+        return _predict_likeliest(model, tokenizer, inputs, batch_size=batch_size, with_loss=with_loss)
     losses: Sequence[Loss | None] = ()
     if with_loss:
         on_stage("test loss")
         losses = score_losses(model, tokenizer, inputs.rows, config, batch_size=batch_size)
-    if candidates := inputs.form.candidates:
-        on_stage("scoring answers")
-        of_candidates = score_losses(model, tokenizer, inputs.candidates, config, batch_size=batch_size)
-        chosen = likeliest(of_candidates, len(candidates))
-        known = losses or [None] * len(chosen)
-        return [Prediction(text=candidates[i], loss=loss) for i, loss in zip(chosen, known, strict=True)]
     on_stage("generating")
     torch.manual_seed(config.seed)  # sampled tokens do not depend on random numbers used by training
     tokens = generate_tokens(model, tokenizer, inputs.prompts, generation=config.generation, batch_size=batch_size)
@@ -77,6 +74,23 @@ def predict(
         Prediction(text=text, answer=read(text) if read else None, loss=loss, num_tokens=len(ids))
         for text, ids, loss in zip(decode(tokenizer, tokens), tokens, losses or [None] * len(tokens), strict=True)
     ]
+
+
+def _predict_likeliest(
+    model: Any, tokenizer: Any, inputs: Inputs, *, batch_size: int, with_loss: bool
+) -> list[Prediction]:
+    """Return the likeliest candidate of each example; the loss of its reference is that of the same candidate."""
+    names, rows = inputs.form.candidates, inputs.candidates
+    scored = score_candidates(model, rows, len(names), pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
+    predictions = []
+    for example, chosen in enumerate(likeliest(scored, len(names))):
+        group = range(example * len(names), (example + 1) * len(names))
+        loss = None
+        if with_loss:
+            reference = inputs.rows[example]["input_ids"]
+            loss = next(scored[place] for place in group if rows[place]["input_ids"] == reference)
+        predictions.append(Prediction(text=names[chosen], loss=loss))
+    return predictions
 
 
 def score_losses(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +12,7 @@ import torch
 
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.task import Features
-from hf_peft_compare.data.collators import Batch, CompletionCollator, to_device
+from hf_peft_compare.data.collators import Batch, CompletionCollator, pad_left, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
 from hf_peft_compare.models.heads import class_nll, completion_nll
 from hf_peft_compare.utils.sharding import is_sharded
@@ -35,6 +38,67 @@ def score_completions(
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
     sizes: dict[str, Any] = {"lengths": _lengths(model, rows), "num_logits": num_logits}
     return map_batches(score, rows, **sizes, batch_size=batch_size, together=is_sharded(model))
+
+
+@torch.inference_mode()
+def score_candidates(
+    model: Any, rows: Sequence[Features], num_candidates: int, *, pad_token_id: int, batch_size: int
+) -> list[tuple[float, int]]:
+    """Return the same as `score_completions`, but read what an example's candidates have in common once, not each time.
+
+    Args:
+        rows: the rows of every candidate of the first example, then of the second, and so on.
+    """
+    ids = [row["input_ids"] for row in rows]
+    prompts = [len(ids[i]) - row["num_completion_tokens"] for i, row in enumerate(rows)]
+    groups = [range(first, first + num_candidates) for first in range(0, len(rows), num_candidates)]
+    # The last token of a prompt is read with the candidate, whose first token it predicts.
+    shared = [min(_num_shared([ids[i] for i in group]), *(prompts[i] - 1 for i in group)) for group in groups]
+    if min(shared, default=0) < 1 or not _continues_from_cache(model):
+        return score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
+    model.eval()
+    collate = CompletionCollator(pad_token_id=pad_token_id)
+
+    def score(batch: Sequence[int]) -> list[list[tuple[float, int]]]:
+        starts = [ids[groups[example][0]][: shared[example]] for example in batch]
+        input_ids, mask = pad_left(starts, pad_token_id=pad_token_id)
+        inputs = to_device({"input_ids": input_ids, "attention_mask": mask}, model.device)
+        cache = model(**inputs, use_cache=True, logits_to_keep=1).past_key_values
+        scored = [rest(batch, candidate, inputs["attention_mask"], cache) for candidate in range(num_candidates)]
+        return [list(losses) for losses in zip(*scored, strict=True)]
+
+    def rest(batch: Sequence[int], candidate: int, mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
+        places = [(groups[example][candidate], shared[example]) for example in batch]
+        ends = [{**rows[place], "input_ids": ids[place][start:]} for place, start in places]
+        inputs = to_device(collate(ends), model.device)
+        inputs["attention_mask"] = torch.cat([mask, inputs["attention_mask"]], dim=1)
+        logits = model(**inputs, past_key_values=copy.deepcopy(cache), use_cache=True).logits
+        nll, num_tokens = completion_nll(logits, inputs["labels"])
+        return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
+
+    sizes = [[count_virtual_tokens(model) + len(ids[i]) for i in group] for group in groups]
+    num_logits = [max(len(ids[i]) - shared[example] for i in group) for example, group in enumerate(groups)]
+    of_examples = map_batches(
+        score,
+        range(len(groups)),
+        lengths=[max(lengths) for lengths in sizes],
+        num_logits=num_logits,
+        batch_size=batch_size,
+        together=is_sharded(model),
+    )
+    return [losses for example in of_examples for losses in example]
+
+
+def _num_shared(texts: Sequence[Sequence[int]]) -> int:
+    """Return the number of tokens that all texts begin with."""
+    return len(os.path.commonprefix([list(text) for text in texts]))
+
+
+def _continues_from_cache(model: Any) -> bool:
+    """Whether a model reads a text's second part after its first; peft's prompt learning would add its prompt again."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    adds_prompt = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    return not adds_prompt and "past_key_values" in inspect.signature(base.forward).parameters
 
 
 @torch.inference_mode()

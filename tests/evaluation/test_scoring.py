@@ -6,7 +6,7 @@ from tiny import METHODS, shake_trainables, tiny_model, token_rows
 
 from hf_peft_compare.core.registry import get_metric
 from hf_peft_compare.data.collators import CompletionCollator
-from hf_peft_compare.evaluation.scoring import completion_nll, score_completions, score_texts
+from hf_peft_compare.evaluation.scoring import completion_nll, score_candidates, score_completions, score_texts
 
 ROWS = token_rows([9, 30, 17, 25])
 
@@ -29,6 +29,37 @@ def test_the_loss_of_a_completion_is_that_of_its_tokens_given_all_before(archite
     for row, (nats, num_tokens) in zip(ROWS, scores, strict=True):
         assert num_tokens == row["num_completion_tokens"]
         assert nats == pytest.approx(written_out_nll(model, row), abs=1e-4)
+
+
+def candidate_rows():
+    """Two prompts, each with three answers of one to three tokens; the second prompt is cut for its longest answer."""
+    first, second = token_rows([9, 21])
+    answers = [[11, 2], [12, 2], [11, 13, 2]]
+    prompts = [first["input_ids"]] * 3 + [second["input_ids"]] * 2 + [second["input_ids"][:15]]
+    pairs = zip(prompts, answers * 2, strict=True)
+    return [{"input_ids": [*prompt, *answer], "num_completion_tokens": len(answer)} for prompt, answer in pairs]
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_an_answer_is_as_likely_whether_its_prompt_is_read_once_for_all_or_for_it_alone(row, build):
+    model = build(row).model
+    shake_trainables(model)
+    rows = candidate_rows()
+    together = score_candidates(model, rows, 3, pad_token_id=0, batch_size=2)
+    alone = score_completions(model, rows, pad_token_id=0, batch_size=1)
+    assert [n for _, n in together] == [n for _, n in alone] == [2, 2, 3, 2, 2, 3]
+    assert [nats for nats, _ in together] == pytest.approx([nats for nats, _ in alone], abs=1e-4)
+
+
+def test_what_answers_have_in_common_is_read_once(build):
+    model, read = build("full").model, []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    rows = candidate_rows()[:3]
+    score_candidates(model, rows, 3, pad_token_id=0, batch_size=1)
+    prompt = len(rows[0]["input_ids"]) - 2
+    assert read == [prompt - 1, 3, 3, 4]  # the prompt's last token is read with each answer
 
 
 def test_tokens_of_the_prompt_and_padding_do_not_weigh_in_the_loss():
