@@ -16,6 +16,7 @@ class References:
 
     Args:
         source: a neutral label such as "course report, 2024".
+        model: the model of the results, if it is another one than the study's: values are shown, but not compared.
         rows: {row of the study: {score name, "trainable_params", "train_seconds" or "peak_allocated_bytes": value}}.
         grids: {row with a grid: [[value]]} of the ranking score, one level of lists per key of the grid in the study
             file; `load_study` adds the values to `rows`.
@@ -24,6 +25,7 @@ class References:
     """
 
     source: str
+    model: str | None = None
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
     grids: dict[str, list[Any]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)

@@ -54,8 +54,11 @@ def write_reference(material: Material, text: str) -> str:
 def describe_not_comparable(material: Material, row: MethodRow) -> str:
     """Return why a row's reference values are not comparable with it; an empty text if they are, or there are none."""
     references = material.study.references
-    changed = changed_subjects(row.record) if references and references.rows.get(row.row) else []
-    return f"ref. not comparable: {', '.join(changed)}" if changed else ""
+    if references is None or not references.rows.get(row.row):
+        return ""
+    other = [f"model {references.model}"] if references.model else []
+    different = other + [subject for subject in changed_subjects(row.record) if not (other and subject == "model")]
+    return f"ref. not comparable: {', '.join(different)}" if different else ""
 
 
 def title_of(material: Material) -> str:

@@ -24,6 +24,7 @@ class References:
     rows: dict[str, dict[str, float]]
     differences: list[str]
     minimum: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hf_peft_compare.report.writing import gather
 CHANGED = {"model_name_or_path": "command line", "dataset": "command line", "costs": "command line"}
 
 
-def gathered(origins: dict[str, str], **references: bool):  # type: ignore[no-untyped-def]
+def gathered(origins: dict[str, str], **references: object):  # type: ignore[no-untyped-def]
     """Return the material of a study with references whose LoRA run has these origins, and its runs."""
     records, predictions = make_study_runs(rows=("prompt_tuning", "lora"))
     records["lora-seed0"] = replace(records["lora-seed0"], config_origins=origins)
@@ -62,6 +62,13 @@ def test_a_run_of_the_file_keeps_title_and_references() -> None:
 def test_references_that_are_not_comparable_or_a_minimum_are_not_ranked() -> None:
     assert not list(describe_reference(gather(*gathered(CHANGED))))
     assert not list(describe_reference(gather(*gathered({}, minimum=True))))
+
+
+def test_references_of_another_model_are_shown_and_not_compared(tmp_path: Path) -> None:
+    study, records, predictions = gathered({}, model="GPT-2 XL")
+    page = write_report(study, records, predictions, tmp_path).read_text(encoding="utf-8")
+    assert "ref. not comparable: model GPT-2 XL" in page and '<small class="greyed">ref. 0.186</small>' in page
+    assert not list(describe_reference(gather(study, records, predictions)))
 
 
 def test_a_minimum_is_written_as_one(tmp_path: Path) -> None:

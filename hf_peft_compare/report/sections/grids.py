@@ -12,7 +12,7 @@ from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.config import grids
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.heat_maps import DIFFERENCE, heat_map_chart
-from hf_peft_compare.report.references import describe_not_comparable, reference_value
+from hf_peft_compare.report.references import changed_subjects, reference_value
 from hf_peft_compare.utils.formatting import format_difference, format_score
 
 
@@ -23,7 +23,8 @@ class Grid:
     Args:
         values: {key: its values}.
         cells: {row: {key: value}}; the last key's values vary fastest.
-        ours, theirs: {row: score}, for the rows with a score; theirs only if it is comparable.
+        ours, theirs: {row: score}, for the rows with a score; theirs only if it is of the same settings.
+        their_model: the reference's model, if it is another one than ours, so that scores are not compared.
         best_epochs: {row: the epoch whose state was kept}, if it is the same for all seeds.
     """
 
@@ -33,11 +34,14 @@ class Grid:
     cells: Mapping[str, Mapping[str, Any]]
     ours: Mapping[str, float]
     theirs: Mapping[str, float]
+    their_model: str | None
     best_epochs: Mapping[str, float]
 
     @property
     def differences(self) -> dict[str, float]:
-        """Our score minus the reference's, if both are known."""
+        """Our score minus the reference's, if both are known and of the same model."""
+        if self.their_model:
+            return {}
         return {row: self.ours[row] - self.theirs[row] for row in self.ours if row in self.theirs}
 
 
@@ -54,7 +58,8 @@ def _grid(material: Material, name: str, values: Mapping[str, Sequence[object]])
     score, cells = ranking_column(comparison).key, grids.cells(name, values)
     rows = [row for row in comparison.finished_rows if row.row in cells]
     ours = {row.row: row.figures.get(score, math.nan) for row in rows}
-    changed = {row.row for row in rows if describe_not_comparable(material, row)}
+    changed = {row.row for row in rows if changed_subjects(row.record)}
+    references = material.study.references
     theirs = {row: reference_value(material, row, score) for row in cells if row not in changed}
     return Grid(
         name=name,
@@ -63,6 +68,7 @@ def _grid(material: Material, name: str, values: Mapping[str, Sequence[object]])
         cells=cells,
         ours={row: value for row, value in ours.items() if math.isfinite(value)},
         theirs={row: value for row, value in theirs.items() if value is not None and math.isfinite(value)},
+        their_model=references.model if references else None,
         best_epochs={row.row: epochs[0] for row in rows if len(set(epochs := _best_epochs(row))) == 1},
     )
 
@@ -83,7 +89,9 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
     if (number := len(grid.ours)) > 1:
         notes.append(f"The best score was chosen as the best of {number}, so it is likely too good.")
     if grid.theirs:
-        notes.append("Small: the reference value, and our score minus the reference value.")
+        other = f", of {grid.their_model}: its trends can be compared, its values cannot."
+        own = ", and our score minus the reference value."
+        notes.append(f"Small: the reference value{other if grid.their_model else own}")
     columns, rows = table
     blocks: list[Block] = [
         Table(name=f"grid-{grid.name}", caption=f"{title}.", columns=columns, rows=rows, notes=notes, main=True)
