@@ -7,11 +7,29 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import command_line, generation, learning_rates, short_texts, steady_state, training_step, trunk_cache
+from benchmarks import (
+    command_line,
+    generation,
+    learning_rates,
+    short_texts,
+    side_by_side,
+    steady_state,
+    training_step,
+    trunk_cache,
+)
 from benchmarks.table import Benchmark, head, section
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError, unknown
 
-MODULES = (training_step, trunk_cache, short_texts, generation, steady_state, command_line, learning_rates)
+MODULES = (
+    training_step,
+    trunk_cache,
+    short_texts,
+    generation,
+    steady_state,
+    side_by_side,
+    command_line,
+    learning_rates,
+)
 BENCHMARKS = {module.BENCHMARK.name: module.BENCHMARK for module in MODULES}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -24,6 +24,7 @@ from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
     from hf_peft_compare.diagnostics.results import Diagnosis, Examination
+    from hf_peft_compare.orchestration.slots import MaxParallel
     from hf_peft_compare.planning.plan_types import StudyPlan
 
 
@@ -39,7 +40,7 @@ def compare(
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
     num_processes: int | None = None,
-    one_run_per_gpu: bool = False,
+    max_parallel: MaxParallel = 1,
     accelerate_config: str | None = None,
     trust_remote_code: bool = False,
 ) -> Result:
@@ -61,7 +62,7 @@ def compare(
         training: settings of `hf_peft_compare.config.schema.TrainingConfig`, for all methods.
         output_dir: the study's folder, whose name is the study's.
         settings: any further key of a study file, e.g. {"num_test_samples": 500, "max_length": 256}.
-        num_processes, one_run_per_gpu, accelerate_config, trust_remote_code: as the options of `hf-peft-compare run`.
+        num_processes, max_parallel, accelerate_config, trust_remote_code: as the options of `hf-peft-compare run`.
 
     Raises:
         UserError: bad input, before anything was trained.
@@ -82,7 +83,7 @@ def compare(
         study,
         output_dir=Path(output_dir).parent,
         num_processes=num_processes,
-        one_run_per_gpu=one_run_per_gpu,
+        max_parallel=max_parallel,
         accelerate_config=accelerate_config,
         trust_remote_code=trust_remote_code,
     )
@@ -236,7 +237,7 @@ def run_study(
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
     num_processes: int | None = None,
-    one_run_per_gpu: bool = False,
+    max_parallel: MaxParallel = 1,
     accelerate_config: str | None = None,
     trust_remote_code: bool = False,
 ) -> Result:
@@ -258,7 +259,7 @@ def run_study(
             rows=rows,
             seeds=seeds,
             num_processes=num_processes,
-            one_run_per_gpu=one_run_per_gpu,
+            max_parallel=max_parallel,
             accelerate_config=accelerate_config,
         )
     result = Result.read(Path(output_dir) / study.config.name, study=study.config, outcomes=outcomes)

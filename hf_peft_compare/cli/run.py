@@ -17,6 +17,7 @@ from hf_peft_compare.core.errors import FAILED, OK, UserError
 
 if TYPE_CHECKING:
     from hf_peft_compare.orchestration.jobs import Job
+    from hf_peft_compare.orchestration.slots import MaxParallel
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +31,12 @@ def add(commands: Commands) -> None:
     run.add_argument("--no-tune", action="store_true", help="do not search for learning rates that nobody has set")
     run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
     run.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
-    run.add_argument("--one-run-per-gpu", action="store_true", help="run in parallel, one run per GPU")
+    parallel = "at most N runs at the same time, or auto: one per GPU, or per CPU core for small models (default: 1)"
+    run.add_argument("--max-parallel", type=_parallel, default=1, metavar="N", help=parallel)
+
+
+def _parallel(text: str) -> MaxParallel:
+    return "auto" if text == "auto" else positive(text)
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -50,7 +56,7 @@ def run_command(options: argparse.Namespace) -> int:
         rows=options.method,
         seeds=options.seed,
         num_processes=options.num_processes,
-        one_run_per_gpu=options.one_run_per_gpu,
+        max_parallel=options.max_parallel,
         accelerate_config=options.accelerate_config,
     )
     print_report(result)

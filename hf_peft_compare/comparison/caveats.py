@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hf_peft_compare.comparison.build import Comparison
-from hf_peft_compare.comparison.columns import ranking_column
+from hf_peft_compare.comparison.columns import most_side_by_side, ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
 from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, rate_of
 from hf_peft_compare.config.shared_rates import is_far
@@ -49,6 +49,8 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
     yield from _describe_short_training(comparison)
     yield from _describe_data(comparison)
     yield from _describe_numbers(comparison)
+    if (number := most_side_by_side(comparison)) > 1:
+        yield f"Up to {number} runs were done side by side on a machine, so times are longer than those of runs alone."
     yield from comparison.disagreements
 
 

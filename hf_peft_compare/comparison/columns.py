@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.example_scores import is_loss
@@ -49,9 +49,21 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
         *(score_column(comparison, name) for name in main_scores(comparison)),
         PARAMETERS,
         FigureColumn(key="trainable_ratio", title="of all", write=format_percent),
-        TRAIN_TIME,
+        _marked(comparison, TRAIN_TIME),
         memory_column(comparison),
     ]
+
+
+def _marked(comparison: Comparison, time: FigureColumn) -> FigureColumn:
+    """Return a column of times, with the number of runs that were done side by side in its title."""
+    number = most_side_by_side(comparison)
+    return replace(time, title=f"{time.title[:-1]}, {number} runs side by side)") if number > 1 else time
+
+
+def most_side_by_side(comparison: Comparison) -> int:
+    """Return the largest number of runs that were done at once on a machine."""
+    records = [run.record for row in comparison.finished_rows for run in row.finished_runs]
+    return max((record.provenance.side_by_side or 1 for record in records if record), default=1)
 
 
 def main_scores(comparison: Comparison) -> list[str]:
@@ -97,7 +109,8 @@ def memory_column(comparison: Comparison) -> FigureColumn:
 
 def cost_columns(comparison: Comparison) -> list[FigureColumn]:
     """Return the costs of training and of use that quality is weighed against, where some row has them."""
-    columns = [PARAMETERS, TRAIN_TIME, TUNED_TIME, memory_column(comparison), CHECKPOINT, LATENCY]
+    times = [_marked(comparison, TRAIN_TIME), _marked(comparison, TUNED_TIME)]
+    columns = [PARAMETERS, *times, memory_column(comparison), CHECKPOINT, LATENCY]
     return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
 
 

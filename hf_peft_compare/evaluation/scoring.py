@@ -69,7 +69,7 @@ def score_candidates(
 
     def rest(batch: Sequence[int], candidate: int, mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
         places = [(groups[example][candidate], shared[example]) for example in batch]
-        ends = [{**rows[place], "input_ids": ids[place][start:]} for place, start in places]
+        ends: list[Features] = [{**rows[place], "input_ids": ids[place][start:]} for place, start in places]
         inputs = to_device(collate(ends), model.device)
         inputs["attention_mask"] = torch.cat([mask, inputs["attention_mask"]], dim=1)
         logits = model(**inputs, past_key_values=copy.deepcopy(cache), use_cache=True).logits

@@ -20,6 +20,7 @@ from hf_peft_compare.core.errors import INTERRUPTED, OK, UserError
 from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, start_child
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
+from hf_peft_compare.orchestration.slots import MaxParallel, Slot, slots_of
 from hf_peft_compare.orchestration.study_folder import check_folder, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
@@ -32,7 +33,7 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     num_processes: int | None = None,
-    one_run_per_gpu: bool = False,
+    max_parallel: MaxParallel = 1,
     accelerate_config: Path | None = None,
     check: bool = True,
     check_too: Sequence[RunConfig] = (),
@@ -44,7 +45,7 @@ def run_jobs(
         check: validate the input and plan first; not needed for tuning trials of rows that were already checked.
         check_too: runs to check with them; of rows among the jobs, the jobs are checked.
         num_processes: processes per run; None: one per GPU, or one.
-        one_run_per_gpu: run as many jobs in parallel as there are GPUs, one process each.
+        max_parallel: run at most so many jobs at the same time, one process each, see `slots_of`.
         accelerate_config: config file for `accelerate launch` with several processes; None: each holds the whole model.
         on_event: called with a job and "planned", "started", "skipped", "finished" or "failed", or why its old run
             was moved.
@@ -62,7 +63,7 @@ def run_jobs(
             on_event(job, "skipped")
     if not waiting:
         return outcomes
-    if one_run_per_gpu:
+    if max_parallel != 1:
         num_processes = 1
     study_folder = waiting[0].study_folder
     configs = [*check_too, *(job.config for job in waiting)]
@@ -72,7 +73,7 @@ def run_jobs(
     )
     waiting = [planned(job, plans) for job in waiting]
     check_folder(study_folder, [job.folder for job in waiting])
-    slots = [str(i) for i in range(num_gpus)] if one_run_per_gpu and num_gpus > 1 else [None]
+    slots = slots_of(max_parallel, num_gpus=num_gpus, num_jobs=len(waiting), plans=plans.values())
     with locked(study_folder):
         for job in waiting:
             on_event(job, "planned")
@@ -84,13 +85,13 @@ def run_jobs(
 def _do_all(
     jobs: Sequence[Job],
     *,
-    slots: Sequence[str | None],
+    slots: Sequence[Slot],
     num_processes: int,
     accelerate_config: Path | None = None,
     on_event: OnEvent,
 ) -> dict[str, str]:
-    """Run jobs in parallel, one per slot (a GPU number, or None for the default device)."""
-    free: queue.Queue[str | None] = queue.Queue()
+    """Run jobs in parallel, one per slot."""
+    free: queue.Queue[Slot] = queue.Queue()
     for slot in slots:
         free.put(slot)
     children = Children(accelerate_config)
@@ -108,13 +109,13 @@ def _do_all(
         finally:
             free.put(slot)
 
-    def attempt(job: Job, slot: str | None) -> str:
+    def attempt(job: Job, slot: Slot) -> str:
         if job.state == "finished":  # by another process, before this one held the study's folder
             return "skipped"
         if moved := job.prepare():
             on_event(job, moved)
         on_event(job, "started")
-        status = children.run(job, gpu=slot, num_processes=num_processes)
+        status = children.run(job, slot=slot, num_processes=num_processes)
         if children.are_stopped(status):
             raise KeyboardInterrupt
         if status != OK:
@@ -143,11 +144,11 @@ class Children:
         self._stopped = threading.Event()
         self._stops: list[Callable[[], None]] = []
 
-    def run(self, job: Job, *, gpu: str | None, num_processes: int) -> int:
+    def run(self, job: Job, *, slot: Slot, num_processes: int) -> int:
         """Run one job in its own process, or several with `accelerate launch`; return the exit status."""
         if num_processes > 1:
             return self._launch(job, num_processes)
-        process = start_child(train_in_child, job, gpu)
+        process = start_child(train_in_child, job, slot)
         self._stops.append(process.terminate)
         process.join()
         return process.exitcode
@@ -205,7 +206,7 @@ def _check_in_child(
     if shares is not None and num_processes < 2:
         raise UserError(
             f"{shares} requires several processes, but a run has one here: found {num_gpus} GPU(s). "
-            f"Set --num-processes to 2 or more, without --one-run-per-gpu."
+            f"Set --num-processes to 2 or more, without --max-parallel."
         )
     plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if study_folder else {}
     return num_gpus, num_processes, plans

@@ -14,6 +14,7 @@ from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.rate_search import rated_jobs
+from hf_peft_compare.orchestration.slots import MaxParallel
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.utils.files import remove_leftovers, write_text_atomically
 
@@ -25,7 +26,7 @@ def do_study(
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
     num_processes: int | None = None,
-    one_run_per_gpu: bool = False,
+    max_parallel: MaxParallel = 1,
     accelerate_config: str | None = None,
 ) -> dict[str, str]:
     """Run all methods and seeds of a study, or some of them; return the outcome of each run by its name.
@@ -50,7 +51,7 @@ def do_study(
         launch = partial(
             run_jobs,
             num_processes=num_processes,
-            one_run_per_gpu=one_run_per_gpu,
+            max_parallel=max_parallel,
             accelerate_config=config,
             on_event=on_event,
         )

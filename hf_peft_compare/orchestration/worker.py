@@ -14,6 +14,7 @@ from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserEr
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
+from hf_peft_compare.orchestration.slots import Slot
 from hf_peft_compare.orchestration.study_folder import check_folder, locked
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
@@ -89,13 +90,12 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
         return status
 
 
-def train_in_child(job: Job, gpu: str | None) -> None:
+def train_in_child(job: Job, slot: Slot) -> None:
     """Run one job as a child process: write output to the run's log, and exit with its status."""
     log = open_to_append(job.folder / LOG_FILE)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    slot.take()
     try:
         status = train_here(job)
     except UserError as error:

@@ -190,6 +190,7 @@ class Provenance:
     Args:
         hf_peft_compare, python, versions: versions; None for a package that is not installed.
         commit, dirty: commit of the source tree, and whether tracked files differ from it; None outside a git checkout.
+        num_threads, side_by_side: CPU threads of each process; number of runs on the machine at once.
         precision: training precision, "bf16" or "fp32".
         data_fingerprint: {split: hash of its examples}.
         inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
@@ -213,6 +214,8 @@ class Provenance:
     device: str | None = None
     num_processes: int | None = None
     num_cpus: int | None = None
+    num_threads: int | None = None
+    side_by_side: int | None = None
     platform: str | None = None
     precision: str | None = None
     started_at: str | None = None

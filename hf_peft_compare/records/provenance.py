@@ -27,8 +27,13 @@ PACKAGES = (
 )
 
 
+SIDE_BY_SIDE = "HF_PEFT_COMPARE_SIDE_BY_SIDE"  # the variable with the number of runs at once on the machine
+
+
 def collect(*, precision: str, num_processes: int) -> Provenance:
     """Return everything needed to reproduce the numbers, except the data; unknown values are None."""
+    import torch
+
     revision, dirty = commit()
     return Provenance(
         hf_peft_compare=package_version("hf_peft_compare"),
@@ -39,6 +44,8 @@ def collect(*, precision: str, num_processes: int) -> Provenance:
         device=device_name(),
         num_processes=num_processes,
         num_cpus=os.cpu_count(),
+        num_threads=torch.get_num_threads(),
+        side_by_side=int(os.environ.get(SIDE_BY_SIDE, 1)),
         platform=platform.platform(),
         precision=precision,
         trusts_remote_code=trusts_remote_code() or None,

@@ -75,6 +75,14 @@ def test_steady_state_trains_the_same():
     assert "losses, at most" in row.note
 
 
+def test_runs_side_by_side_are_the_same_runs():
+    from benchmarks.side_by_side import run
+
+    (row,) = run(quick=True)
+    assert sane([row])
+    assert "GFLOP per step" in row.note
+
+
 def test_commands_leave_torch_out():
     from benchmarks.command_line import run
 

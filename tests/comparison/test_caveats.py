@@ -9,6 +9,8 @@ from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.caveats import describe_caveats, epochs_suggested
+from hf_peft_compare.comparison.columns import main_columns
+from hf_peft_compare.records.parts import Provenance
 
 RATE = {"training": {"learning_rate": 5e-5}}
 
@@ -30,6 +32,14 @@ def study(values: dict[str, list[float]], *, floors: str = "", by_row: dict[str,
 
 def test_a_sound_comparison_has_no_caveats() -> None:
     assert said(compared(drawn({"a": 0.6, "b": 0.4}, num_seeds=3))) == ""
+
+
+def test_runs_side_by_side_mark_times_and_are_said() -> None:
+    beside = {"a": {"provenance": Provenance(side_by_side=2)}, "b": {"provenance": Provenance(side_by_side=1)}}
+    comparison = study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row=beside)
+    assert "Up to 2 runs were done side by side on a machine, so times" in said(comparison)
+    assert "Runs differ in number of runs side by side: 2 (a-seed0, a-seed1, a-seed2); 1 (b-seed0" in said(comparison)
+    assert "Train time (s, 2 runs side by side)" in {column.title for column in main_columns(comparison)}
 
 
 def test_failed_and_missing_seeds_are_said_first() -> None:

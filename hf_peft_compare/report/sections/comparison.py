@@ -130,7 +130,7 @@ def _notes(material: Material) -> Iterator[str]:
         yield "Peak GPU memory: the most bytes allocated at once in training, including the model."
     if references is not None:
         if any(describe_not_comparable(material, row) for row in comparison.rows):
-            yield "Grey: a reference that is not comparable, since it is of another model or of other settings than these."
+            yield "Grey: a reference that is not comparable, being of another model or of other settings."
         yield f"ref.: reference values ({references.source}). Differences in their protocol:"
         yield from references.differences
         others = [row for row in references.rows if comparison.row(row) is None]
