@@ -68,7 +68,8 @@ class Format:
         candidates: possible references; if given, the most likely one is the prediction, and no text is generated.
         labels: the class names, if they are derived from the examples; empty: the task's.
         metrics: names of additional metrics for outputs in this format.
-        prompt: `prompt(example)` returns the parts of the prompt; None: there is no prompt.
+        prompt: `prompt(example)` returns the parts of the prompt, without solved examples; None: there is no prompt.
+        solved: prompt and answer of each solved example before the prompt; in a chat these are turns of their own.
         completion: `completion(example)` returns the target text after the prompt.
     """
 
@@ -80,6 +81,7 @@ class Format:
     labels: Sequence[str] = ()
     metrics: Sequence[str] = ()
     prompt: Callable[[Example], PromptParts] | None = None
+    solved: Sequence[tuple[str, str]] = ()
     completion: Callable[[Example], str] | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
@@ -64,18 +64,24 @@ def completion_ids(
 
 
 def prompt_ids(
-    tokenizer: PreTrainedTokenizerBase, parts: PromptParts, max_length: int, *, special: bool = True
+    tokenizer: PreTrainedTokenizerBase,
+    parts: PromptParts,
+    max_length: int,
+    *,
+    special: bool = True,
+    before: Sequence[int] = (),
 ) -> list[int]:
     """Tokenize a prompt to at most `max_length` tokens; only its middle part is truncated, at its end.
 
     Args:
         special: whether the middle part may have special tokens; if not, the parts around it name all of them, bos
             included.
+        before: tokens before the first part, such as turns of a chat.
 
     Raises:
         UserError: there is no room for even one token of the middle part.
     """
-    prefix = (_beginning(tokenizer) if special else []) + token_ids(tokenizer, parts[0])
+    prefix = [*before, *(_beginning(tokenizer) if special else []), *token_ids(tokenizer, parts[0])]
     suffix = token_ids(tokenizer, parts[2])
     room = max_length - len(prefix) - len(suffix)
     if room < 1:

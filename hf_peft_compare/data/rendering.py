@@ -10,23 +10,26 @@ from hf_peft_compare.core.task import Features
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-READ, LEARNED = "read", "learned"
+READ, LEARNED, SCORED = "read", "learned", "scored"
 MOST_CHARACTERS = 600  # of the beginning and of the end of a text, each
 
 
-def render_input(row: Features, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> dict[str, str]:
-    """Return the text that is read without a loss, and the text or class that is learned, special tokens included.
+def render_input(
+    row: Features, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], *, trains: bool
+) -> dict[str, str]:
+    """Return the text that is read without a loss, and the text or class with one, special tokens included.
 
     Args:
         row: the features of an example of train, or of test if nothing is trained.
         labels: the class names, if the target is a class.
+        trains: whether the target is "learned"; otherwise its loss is "scored" only.
     """
-    ids = list(row["input_ids"])
+    ids, target = list(row["input_ids"]), LEARNED if trains else SCORED
     if "label" in row:
         known = row["label"] in range(len(labels))
-        return {READ: _decode(tokenizer, ids), LEARNED: labels[row["label"]] if known else "no known class"}
+        return {READ: _decode(tokenizer, ids), target: labels[row["label"]] if known else "no known class"}
     start = len(ids) - row.get("num_completion_tokens", 0)
-    return {READ: _decode(tokenizer, ids[:start]), LEARNED: _decode(tokenizer, ids[start:])}
+    return {READ: _decode(tokenizer, ids[:start]), target: _decode(tokenizer, ids[start:])}
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:

@@ -103,8 +103,10 @@ def format_with_shots(
         solved = [(example, form.completion(example)) for example in draw_shots(train, settings.shots, seed=seed)]
     else:
         solved = list(_given_shots(settings.shots, task, task_settings, form))
-    texts = (f"{''.join(form.prompt(example))} {answer}" for example, answer in solved)  # type: ignore[misc]
-    return prepend(form, "".join(f"{text}{settings.separator}" for text in texts))
+    assert form.prompt is not None
+    turns = [("".join(form.prompt(example)), answer) for example, answer in solved]
+    text = "".join(f"{prompt} {answer}{settings.separator}" for prompt, answer in turns)
+    return replace(prepend(form, text), prompt=form.prompt, solved=turns)
 
 
 def prepend(form: Format, text: str) -> Format:

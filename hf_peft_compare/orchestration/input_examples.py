@@ -27,6 +27,7 @@ def input_examples(configs: Sequence[RunConfig]) -> Iterator[tuple[list[str], di
             form, splits = format_of(config, examples["train"]), splits_read(config, examples)
             first = next(iter(splits.get("train") or splits["test"]))
             row = form.encode(first, tokenizer, config.max_text_length)
-            example = render_input(row, tokenizer, form.labels or class_names(config) or ())
+            labels = form.labels or class_names(config) or ()
+            example = render_input(row, tokenizer, labels, trains=config.method_type.trains)
             names.setdefault(tuple(example.items()), []).append(config.row)
     yield from ((found, dict(example)) for example, found in names.items())

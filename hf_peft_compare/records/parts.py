@@ -202,7 +202,7 @@ class Provenance:
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.
         example_input: the first train example, or test example if nothing is trained, as the model reads it: the text
-            that is "read" without a loss, and the text or class that is "learned".
+            that is "read" without a loss, and the text or class that is "learned", or only "scored".
         trusts_remote_code: true if a model could run code of its own; None otherwise.
     """
 

@@ -207,7 +207,8 @@ def _adapt(
 def _first_input(run: Run, built: RunComponents, encoded: TokenizedSplits) -> dict[str, str]:
     """Return the first example as the model reads it."""
     rows = encoded.splits.get("train") or encoded.splits["test"]
-    return render_input(rows[0], built.tokenizer, encoded.form.labels or class_names(run.config) or ())
+    labels = encoded.form.labels or class_names(run.config) or ()
+    return render_input(rows[0], built.tokenizer, labels, trains=run.config.method_type.trains)
 
 
 def _place(run: Run, built: RunComponents) -> None:

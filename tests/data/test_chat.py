@@ -99,14 +99,36 @@ def test_text_stays_text_where_the_study_says_so_or_the_tokenizer_has_no_templat
     assert load_tokenizer(plain).eos_token == "<|endoftext|>"
 
 
-def test_solved_examples_and_personas_are_in_the_users_message(chatting):
-    rows = {"few_shot": {"shots": 1}, "expert": {"persona": "You are a ranger. "}}
-    for row in rows:
-        tokenizer, form, _, examples = chatting(row=row, methods=rows, max_length=400)
-        read = tokenizer.decode(form.encode_prompt(examples["test"][0], tokenizer, 400))
-        assert read.count("<s>user") == read.count("<s>assistant") == 1
-        assert ("You are a ranger." in read) == (row == "expert")
-        assert read.count("TL;DR:") == (2 if row == "few_shot" else 1)
+def test_a_persona_is_in_the_users_message(chatting):
+    persona = {"expert": {"persona": "You are a ranger. "}}
+    tokenizer, form, _, examples = chatting(row="expert", methods=persona, max_length=400)
+    read = tokenizer.decode(form.encode_prompt(examples["test"][0], tokenizer, 400))
+    assert read.count("<s>user\nYou are a ranger. ") == read.count("<s>assistant") == 1
+
+
+@pytest.mark.parametrize("system", [None, "You summarize."])
+def test_solved_examples_are_turns_of_their_own(chatting, system):
+    shots = [{"article": "A fox ran.", "answer": "Fox."}, {"article": "An owl <end> flew.", "answer": "Owl."}]
+    keys = {"methods": {"few_shot": {"shots": shots}}, "max_length": 400, "system_prompt": system}
+    tokenizer, form, _, examples = chatting(row="few_shot", **keys)
+    example = examples["test"][0]
+    turns = [("user", "A fox ran.\n\nTL;DR:"), ("assistant", "Fox."), ("user", "An owl <end> flew.\n\nTL;DR:")]
+    turns += [("assistant", "Owl."), ("user", f"{example.source}\n\nTL;DR:")]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    messages = [*([{"role": "system", "content": system}] if system else []), *messages]
+    ids = form.encode_prompt(example, tokenizer, 400)
+    assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert ids.count(tokenizer.eos_token_id) == 6  # of the system and five turns: what an example says ends none
+
+
+def test_solved_examples_are_never_cut(chatting):
+    keys = {"methods": {"few_shot": {"shots": [{"article": "A fox ran.", "answer": "Fox."}]}}, "max_length": 400}
+    tokenizer, form, _, examples = chatting(row="few_shot", **keys)
+    whole = form.encode_prompt(examples["test"][0], tokenizer, 400)
+    cut = tokenizer.decode(form.encode_prompt(examples["test"][0], tokenizer, len(whole) - 9))
+    assert "A fox ran.\n\nTL;DR:<end>\n<s>assistant\nFox.<end>" in cut
+    with pytest.raises(UserError, match="including solved examples, takes"):
+        form.encode_prompt(examples["test"][0], tokenizer, 40)
 
 
 def test_a_row_may_read_another_format_than_the_study(tiny_study):

@@ -14,16 +14,18 @@ def tokenizer():
 def test_the_completion_is_what_is_learned(tokenizer):
     prompt, completion = tokenizer("Anna found\n\nTL;DR:")["input_ids"], [*tokenizer(" an owl.")["input_ids"], 0]
     row = {"input_ids": prompt + completion, "num_completion_tokens": len(completion)}
-    assert render_input(row, tokenizer, []) == {"read": "Anna found\n\nTL;DR:", "learned": " an owl.<|endoftext|>"}
+    shown = {"read": "Anna found\n\nTL;DR:", "learned": " an owl.<|endoftext|>"}
+    assert render_input(row, tokenizer, [], trains=True) == shown
+    assert [*render_input(row, tokenizer, [], trains=False)] == ["read", "scored"]
 
 
 @pytest.mark.parametrize(("label", "name"), [(1, "found"), (-100, "no known class")])
 def test_a_class_is_what_is_learned(tokenizer, label, name):
     row = {"input_ids": tokenizer("Anna")["input_ids"], "label": label}
-    assert render_input(row, tokenizer, ["lost", "found"]) == {"read": "Anna", "learned": name}
+    assert render_input(row, tokenizer, ["lost", "found"], trains=True) == {"read": "Anna", "learned": name}
 
 
 def test_long_texts_are_shown_by_their_ends(tokenizer):
     text = "a" * 5000 + "b" * 5000
-    read = render_input({"input_ids": tokenizer(text)["input_ids"], "label": 0}, tokenizer, ["x"])["read"]
+    read = render_input({"input_ids": tokenizer(text)["input_ids"], "label": 0}, tokenizer, ["x"], trains=False)["read"]
     assert read == f"{'a' * MOST_CHARACTERS} […] {'b' * MOST_CHARACTERS}"

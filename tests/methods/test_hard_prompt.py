@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from tiny import tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
@@ -48,7 +49,8 @@ def form(tiny_study, prompting):
 
 
 def prompt_of(form, example):
-    return "".join(form.prompt(example))
+    tokenizer = tiny_tokenizer()
+    return tokenizer.decode(form.encode_prompt(example, tokenizer, 10_000))
 
 
 def test_a_template_is_asked_as_a_language_model_beside_a_class_head(form):

@@ -9,6 +9,7 @@ def test_rows_that_read_the_same_are_named_together(tiny_study):
     found = list(input_examples([config for config, _ in study.resolve_all()]))
     assert [names for names, _ in found] == [["zero_shot"], ["lora"], ["few_shot"]]  # trained rows read train
     (_, asked), (_, trained), (_, shown) = found
-    assert all(example["learned"].endswith("<|endoftext|>") for _, example in found)
+    assert trained["learned"].endswith("<|endoftext|>")
+    assert all(example["scored"].endswith("<|endoftext|>") for example in (asked, shown))
     assert shown["read"].count("TL;DR:") == 2 * asked["read"].count("TL;DR:") == 2
     assert trained != asked

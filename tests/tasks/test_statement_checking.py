@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tiny import tiny_tokenizer
 
 from hf_peft_compare.comparison import compare
 from hf_peft_compare.config.loading import load_study
@@ -72,13 +73,13 @@ def test_the_study_s_statements_are_those_of_the_reference_and_two_more():
 
 
 def test_the_study_s_prompts_are_those_of_the_reference():
-    study = load_study(STUDY)
+    study, tokenizer = load_study(STUDY), tiny_tokenizer()
     prompts = {}
     for row in PROMPTS:
         config, _ = study.resolve(row=row, seed=0)
         examples = load_examples(config)
         bats = next(e for e in examples["test"] if e.id == "bats")
-        prompts[row] = "".join(format_of(config, examples["train"]).prompt(bats))
+        prompts[row] = tokenizer.decode(format_of(config, examples["train"]).encode_prompt(bats, tokenizer, 10_000))
     assert prompts == {
         "short_slip": "Classify the sentiment as positive or negative: Bats are blind.",
         "short": "Is this statement true or false? Bats are blind.",

@@ -8,17 +8,17 @@ from hf_peft_compare.utils.formatting import join_words
 
 def render_model_input(material: Material) -> list[Block]:
     """Return the first example as rows read it, once for rows that read the same; [] in records of older versions."""
-    rows: dict[tuple[str, str], list[str]] = {}
+    rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for row in material.comparison.finished_rows:
         example = row.record.provenance.example_input if row.record is not None else {}
         if example:
-            rows.setdefault((example.get("read", ""), example.get("learned", "")), []).append(row.label)
+            rows.setdefault(tuple(example.items()), []).append(row.label)
     if not rows:
         return []
-    what = "The first example as the model reads it, special tokens included; the loss is that of the part learned."
+    what = "The first example as the model reads it, special tokens included; the loss is that of the last part."
     shown = [
-        Folded(title=join_words(labels), text=f"read:\n{read}\n\nlearned:\n{learned}")
-        for (read, learned), labels in rows.items()
+        Folded(title=join_words(labels), text="\n\n".join(f"{part}:\n{text}" for part, text in example))
+        for example, labels in rows.items()
     ]
     return [Paragraph(text=what, muted=True), *shown]
 
