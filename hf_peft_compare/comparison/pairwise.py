@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -152,7 +153,8 @@ def _compare(pair: _Pair, greater_is_better: bool, alpha: float, smallest_differ
     if not varies(estimate, scale=_largest(first, second)):
         # The sign test: all examples agree on which row is better, or none differs.
         return replace(found, p_value=min(1.0, 2 * 0.5 ** len(first.ids)) if abs(found.mean or 0) > SAME_MEAN else 1.0)
-    low, high = estimate.bounds(1 - alpha)
+    most = _largest_possible(pair, greater_is_better)
+    low, high = np.clip(estimate.bounds(1 - alpha), -most, most)
     num_seeds, num_examples = _needs(pair, parts, smallest_difference, alpha) if smallest_difference else (None, None)
     return replace(
         found,
@@ -163,6 +165,12 @@ def _compare(pair: _Pair, greater_is_better: bool, alpha: float, smallest_differ
         num_seeds_needed=num_seeds,
         num_examples_needed=num_examples,
     )
+
+
+def _largest_possible(pair: _Pair, greater_is_better: bool) -> float:
+    """Return the largest possible difference: 1 of scores from 0 to 1, infinite of others, and of losses."""
+    both = (pair.first, pair.second)
+    return 1.0 if greater_is_better and all(s.contributions or s.between_0_and_1 for s in both) else math.inf
 
 
 def _without_zero(pair: PairedDifference) -> PairedDifference:

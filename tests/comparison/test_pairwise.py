@@ -133,6 +133,11 @@ def test_intervals_and_decisions_never_disagree() -> None:
             assert pair.interval.level == pytest.approx(1 - 0.05 / 6)
 
 
+def test_no_interval_is_wider_than_the_score() -> None:
+    pair = compared({"a-seed0": [1.0, 1.0, 0.0], "b-seed0": [0.0, 0.0, 0.0]}).pair("a", "b")
+    assert pair is not None and pair.interval.high == 1.0 and pair.interval.low is not None and pair.interval.low < 0
+
+
 def test_equal_answers_differ_by_nothing() -> None:
     pair = compared({"a-seed0": [0.1, 0.4], "b-seed0": [0.1, 0.4]}).pair("a", "b")
     assert pair is not None and (pair.mean, pair.improvement, pair.p_value) == (0, 0.5, 1.0)
