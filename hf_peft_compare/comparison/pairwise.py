@@ -154,11 +154,11 @@ def _compare(pair: _Pair, greater_is_better: bool, alpha: float, smallest_differ
         # The sign test: all examples agree on which row is better, or none differs.
         return replace(found, p_value=min(1.0, 2 * 0.5 ** len(first.ids)) if abs(found.mean or 0) > SAME_MEAN else 1.0)
     most = _largest_possible(pair, greater_is_better)
-    low, high = np.clip(estimate.bounds(1 - alpha), -most, most)
+    low, high = (min(max(float(end), -most), most) for end in estimate.bounds(1 - alpha))
     num_seeds, num_examples = _needs(pair, parts, smallest_difference, alpha) if smallest_difference else (None, None)
     return replace(
         found,
-        interval=replace(unknown, low=float(low), high=float(high), reason=None),
+        interval=replace(unknown, low=low, high=high, reason=None),
         p_value=float(estimate.p_value),
         effect_size=_effect_size(*parts, estimate),
         detectable=float(estimate.detectable(alpha)),
