@@ -2,7 +2,6 @@
 
 import torch
 
-from hf_peft_compare.comparison.recommendation import Budget
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.results.result import Result
 from hf_peft_compare.training.run import train_run
