@@ -23,6 +23,7 @@ from hf_peft_compare.utils.formatting import (
     format_percent,
     format_score,
     format_significant,
+    join_words,
 )
 
 COST_TOLERANCE = 0.05  # times and resident memory of identical runs differ by a few percent
@@ -152,7 +153,7 @@ def _describe_cheapest(comparison: Comparison, best: MethodRow, members: Sequenc
             names = " and ".join(cheapest) if len(cheapest) < len(known) else "nearly the same"
             costs_by_names.setdefault(names, []).append(_in_words(column))
     if costs_by_names:
-        parts = (f"{names} by {' and '.join(costs)}" for names, costs in costs_by_names.items())
+        parts = (f"{names} by {join_words(costs)}" for names, costs in costs_by_names.items())
         yield f"Cheapest of these: {'; '.join(parts)}."
     smallest = min(members, key=lambda row: row.cost)
     if smallest.row != best.row and (price := describe_price(comparison, smallest, best)):

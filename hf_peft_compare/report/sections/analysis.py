@@ -97,7 +97,8 @@ def describe_groups(material: Material) -> Iterator[str]:
         values = {row: found[group] for row, found in means.items() if group in found}
         leader = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
         row = comparison.row(leader)
-        number = group_size(material, group)
+        if (number := group_size(material, group)) < 2:
+            continue
         words = f"Of {number:,} examples of {group}, {row.label if row else leader} has {format_score(values[leader])}"
         if leader != best.row and best.row in values:
             pair = _pair_in_group(material, group, leader, best.row)
