@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import ours, recipes
+from benchmarks import ours, recipes, side_by_side
 from benchmarks.place import Place, Size
 from benchmarks.table import Row, compare_seconds, format_amount, head, markdown, table
 from benchmarks.training_step import METHODS, CountFlops, matrix_products
@@ -36,6 +36,7 @@ from hf_peft_compare.training.factory import build
 TABLE = ("prompt_tuning", "last_layers", "lora")  # the three methods of the study's table
 NUM_TRAIN, NUM_EPOCHS, NUM_TEST = 21_000, 10, 3_000
 WATCHED_STEPS = 3
+NUM_SIDE_BY_SIDE = 8
 SWITCHES = {  # options that may be faster on a GPU: settings on, settings off
     "bf16": (["training.bf16=true"], ["training.bf16=false"]),
     "torch.compile": (["training.torch_compile=true"], ["training.torch_compile=false"]),
@@ -118,6 +119,9 @@ def _parts(place: Place) -> Iterable[str]:
     yield f"## The whole table\n\n{projection(place, trained, generated)}\n"
     rows = [switch(place, name) for name in SWITCHES if place.device == "cuda" or name not in GPU_ONLY]
     yield f"## Switches, with LoRA\n\n{markdown(rows, sides=('on', 'off'))}\n"
+    beside = side_by_side.compare_sizes(number=2 if place.quick else NUM_SIDE_BY_SIDE, quick=place.quick)
+    sides = ("side by side", "one after the other")
+    yield f"## Runs side by side on one device\n\n{markdown(beside, sides=sides)}\n"
 
 
 def train_beside_recipe(place: Place, row: str) -> dict[str, Side]:

@@ -28,11 +28,14 @@ SIZES: dict[str, tuple[dict[str, int], int]] = {  # with random weights, since t
 
 
 def run(quick: bool) -> list[Row]:
-    """Compare two seeds of LoRA at once with one after the other, in alternating turns, for bases of three sizes."""
-    number = os.cpu_count() or 1
-    return [
-        _compare(name, *size, number=number, quick=quick) for name, size in list(SIZES.items())[: 1 if quick else 3]
-    ]
+    """Compare a seed of LoRA per core at once with one after the other, in alternating turns."""
+    return compare_sizes(number=os.cpu_count() or 1, quick=quick)
+
+
+def compare_sizes(*, number: int, quick: bool) -> list[Row]:
+    """Compare so many seeds of LoRA at once with one after the other, for bases of three sizes."""
+    sizes = list(SIZES.items())[: 1 if quick else None]
+    return [_compare(name, *size, number=number, quick=quick) for name, size in sizes]
 
 
 def _compare(name: str, architecture: Mapping[str, int], num_train: int, *, number: int, quick: bool) -> Row:
