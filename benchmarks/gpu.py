@@ -30,6 +30,7 @@ from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserEr
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.models.architecture import load_architecture
 from hf_peft_compare.models.loading import load_tokenizer
+from hf_peft_compare.orchestration.slots import count_cores
 from hf_peft_compare.training.arguments import use_bf16
 from hf_peft_compare.training.factory import build
 
@@ -119,7 +120,9 @@ def _parts(place: Place) -> Iterable[str]:
     yield f"## The whole table\n\n{projection(place, trained, generated)}\n"
     rows = [switch(place, name) for name in SWITCHES if place.device == "cuda" or name not in GPU_ONLY]
     yield f"## Switches, with LoRA\n\n{markdown(rows, sides=('on', 'off'))}\n"
-    beside = side_by_side.compare_sizes(number=2 if place.quick else NUM_SIDE_BY_SIDE, quick=place.quick)
+    beside = side_by_side.compare_sizes(
+        number=NUM_SIDE_BY_SIDE if place.device == "cuda" else count_cores(), quick=place.quick
+    )
     sides = ("side by side", "one after the other")
     yield f"## Runs side by side on one device\n\n{markdown(beside, sides=sides)}\n"
 

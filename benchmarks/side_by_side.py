@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from benchmarks.table import Benchmark, Row, compare_seconds
 from hf_peft_compare.api import run_study
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import RunFailed
-from hf_peft_compare.orchestration.slots import SMALL_STEP
+from hf_peft_compare.orchestration.slots import SMALL_STEP, count_cores
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.results.result import Result
 
@@ -29,7 +28,7 @@ SIZES: dict[str, tuple[dict[str, int], int]] = {  # with random weights, since t
 
 def run(quick: bool) -> list[Row]:
     """Compare a seed of LoRA per core at once with one after the other, in alternating turns."""
-    return compare_sizes(number=os.cpu_count() or 1, quick=quick)
+    return compare_sizes(number=count_cores(), quick=quick)
 
 
 def compare_sizes(*, number: int, quick: bool) -> list[Row]:

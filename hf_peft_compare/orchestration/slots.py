@@ -54,7 +54,7 @@ def slots_of(max_parallel: MaxParallel, *, num_gpus: int, num_jobs: int, plans: 
     Raises:
         UserError: more runs than CPU cores.
     """
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    num_cores = count_cores()
     if num_gpus:
         number = num_gpus if max_parallel == "auto" else max_parallel
         if number == 1:
@@ -68,6 +68,11 @@ def slots_of(max_parallel: MaxParallel, *, num_gpus: int, num_jobs: int, plans: 
         )
     number = min(number, num_jobs)
     return [Slot(num_threads=num_cores // number, side_by_side=number)] * number if number > 1 else [Slot()]
+
+
+def count_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _most_on_cpu(num_cores: int, plans: Collection[RunPlan]) -> int:
