@@ -20,7 +20,7 @@ from hf_peft_compare.core.errors import INTERRUPTED, OK, UserError
 from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, start_child
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
-from hf_peft_compare.orchestration.slots import MaxParallel, Slot, slots_of
+from hf_peft_compare.orchestration.slots import MaxParallel, Slot, check_parallel, slots_of
 from hf_peft_compare.orchestration.study_folder import check_folder, locked
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
@@ -63,6 +63,7 @@ def run_jobs(
             on_event(job, "skipped")
     if not waiting:
         return outcomes
+    check_parallel(max_parallel, num_processes)
     if max_parallel != 1:
         num_processes = 1
     study_folder = waiting[0].study_folder

@@ -8,7 +8,7 @@ import torch
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.orchestration import slots
 from hf_peft_compare.orchestration.children import call_in_child
-from hf_peft_compare.orchestration.slots import SMALL_STEP, Slot, slots_of
+from hf_peft_compare.orchestration.slots import SMALL_STEP, Slot, check_parallel, slots_of
 from hf_peft_compare.records import provenance
 from hf_peft_compare.records.plan import MemoryPlan, RunPlan
 
@@ -75,6 +75,20 @@ def test_a_plan_without_figures_is_no_reason_for_runs_side_by_side():
 def test_more_runs_than_cores_are_refused():
     with pytest.raises(UserError, match="--max-parallel is 5, but there are 4 CPU core"):
         slots_of(5, num_gpus=0, num_jobs=9, plans=[])
+
+
+@pytest.mark.parametrize(
+    ("max_parallel", "num_processes", "error"),
+    [
+        (0, None, "max_parallel is 0; expected a number of runs"),
+        ("all", None, "max_parallel is 'all'; expected"),
+        (2, 4, "--max-parallel is 2 and --num-processes 4, but runs side by side have one process each"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(max_parallel, num_processes, error):
+    with pytest.raises(UserError, match=error):
+        check_parallel(max_parallel, num_processes)
+    check_parallel("auto", 1)
 
 
 def _share_of(slot):
