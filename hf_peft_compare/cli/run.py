@@ -36,7 +36,11 @@ def add(commands: Commands) -> None:
 
 
 def _parallel(text: str) -> MaxParallel:
-    return "auto" if text == "auto" else positive(text)
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor auto")
+    return positive(text)
 
 
 def run_command(options: argparse.Namespace) -> int:
