@@ -112,13 +112,15 @@ def write_pair(pair: PairedDifference) -> str:
 def _describe_others(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
     """Yield the rows that are not in the set, with what they are behind the best mean."""
     names = {row.row for row in members}
-    behind = [
-        f"{row.label} ({write_pair(pair)})"
-        for row, pair in _against(comparison, best)
-        if row.row not in names and pair.p_value is not None
+    others = [
+        (row, pair) for row, pair in _against(comparison, best) if row.row not in names and pair.p_value is not None
     ]
+    behind = [f"{row.label} ({write_pair(pair)})" for row, pair in others if pair.significant]
+    outside = [f"{row.label} ({write_pair(pair)})" for row, pair in others if not pair.significant]
     if behind:
         yield f"Behind {best.label}: {'; '.join(behind)}."
+    if outside:  # tests against the best alone find more than those of all pairs do
+        yield f"Outside of the set, though not told from {best.label} in the tests of all pairs: {'; '.join(outside)}."
 
 
 def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRow, PairedDifference]]:

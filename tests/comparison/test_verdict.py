@@ -34,6 +34,14 @@ def test_the_set_of_rows_that_may_be_the_best_leads_and_the_winners_curse_is_sai
     assert f"Behind {best}: C (−0.19" in verdict[1]
 
 
+def test_a_row_outside_of_the_set_that_no_test_of_all_pairs_tells_from_the_best_is_not_called_behind_it() -> None:
+    none, some = [0.0] * 7, [[1.0, 0, 1, 0, 1, 1, 0], [1.0, 1, 0, 0, 0, 1, 1]]
+    answers = {"a": [1.0, 1, 1, 1, 1, 0, 0], "b": none, "c": some[0], "d": none, "e": some[1]}
+    verdict = words({f"{row}-seed0": scores for row, scores in answers.items()})
+    assert "Outside of the set, though not told from A in the tests of all pairs: B (−0.714" in verdict
+    assert "Behind" not in verdict
+
+
 def test_a_study_that_is_too_small_says_what_it_takes_for_the_difference_that_matters() -> None:
     values = drawn({"a": 0.5, "b": 0.49}, num_seeds=3, num_examples=60)
     small, large = (
