@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,26 @@ def hash_of(script: str) -> str:
 
 
 def see_all(browser: Any) -> None:
-    """Scroll through a page, so that everything in it comes alive, and wait for it."""
-    for section in browser.find_elements("css selector", "section"):
-        browser.execute_script("arguments[0].scrollIntoView()", section)
-        time.sleep(0.02)
-    wait_for(browser, "return document.querySelectorAll('script.live-chart').length == count('.canvas svg')")
-    wait_for(browser, "return document.querySelectorAll('script.packed').length == count('.found')")
+    """Scroll through a page until everything in it has come alive; a busy machine may skip what is seen too shortly."""
+
+    def scroll() -> None:
+        for section in browser.find_elements("css selector", "section"):
+            browser.execute_script("arguments[0].scrollIntoView()", section)
+            time.sleep(0.02)
+        time.sleep(0.2)
+
+    scroll()
+    for needed, made in (("script.live-chart", ".canvas svg"), ("script.packed", ".found")):
+        wait_for(browser, f"return count('{needed}') == count('{made}')", meanwhile=scroll)
 
 
-def wait_for(browser: Any, condition: str, *, seconds: float = 60) -> None:
+def wait_for(
+    browser: Any, condition: str, *, seconds: float = 60, meanwhile: Callable[[], object] = lambda: time.sleep(0.05)
+) -> None:
     """Wait until a condition in JavaScript holds; `count(selector)` counts elements."""
     ends = time.monotonic() + seconds
     while not browser.execute_script(
         "const count = (selector) => document.querySelectorAll(selector).length;" + condition
     ):
         assert time.monotonic() < ends, f"still not: {condition}"
-        time.sleep(0.05)
+        meanwhile()
