@@ -29,6 +29,8 @@ MARKS_OF_FIXTURES = {
     "browser": "browser",
     "pdflatex": "latex",
     "test_data": "real_data",
+    "smollm2": "real_data",
+    "minilm": "real_data",
 }
 SLOW_FOLDERS = ("benchmarks", "diagnostics", "end_to_end", "invariant", "tools")
 
