@@ -9,6 +9,7 @@ import yaml
 
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import _do_all
+from hf_peft_compare.orchestration.slots import Slot
 from hf_peft_compare.records.record import read_record, read_records
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -216,7 +217,7 @@ def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_p
     events = []
     outcomes = _do_all(
         jobs,
-        slots=["0", "1"],  # GPU numbers; a machine without GPUs ignores them
+        slots=[Slot(gpu=str(i), side_by_side=2) for i in range(2)],  # a machine without GPUs ignores their numbers
         num_processes=1,
         on_event=lambda job, message: events.append((job.config.row, message)),
     )
