@@ -69,19 +69,21 @@ def score_candidates(
 
     def rest(batch: Sequence[int], candidate: int, mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
         places = [(groups[example][candidate], shared[example]) for example in batch]
-        ends: list[Features] = [{**rows[place], "input_ids": ids[place][start:]} for place, start in places]
+        ends: list[Features] = [
+            {"input_ids": ids[place][start:], "num_completion_tokens": len(ids[place]) - prompts[place]}
+            for place, start in places
+        ]
         inputs = to_device(collate(ends), model.device)
         inputs["attention_mask"] = torch.cat([mask, inputs["attention_mask"]], dim=1)
         logits = model(**inputs, past_key_values=copy.deepcopy(cache), use_cache=True).logits
         nll, num_tokens = completion_nll(logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
-    sizes = [[count_virtual_tokens(model) + len(ids[i]) for i in group] for group in groups]
     num_logits = [max(len(ids[i]) - shared[example] for i in group) for example, group in enumerate(groups)]
     of_examples = map_batches(
         score,
         range(len(groups)),
-        lengths=[max(lengths) for lengths in sizes],
+        lengths=[count_virtual_tokens(model) + max(len(ids[i]) for i in group) for group in groups],
         num_logits=num_logits,
         batch_size=batch_size,
         together=is_sharded(model),
