@@ -93,7 +93,7 @@ def _most_on_cpu(num_cores: int, plans: Collection[RunPlan]) -> int:
         if flops is None or flops > SMALL_STEP * max(plan.num_train_steps or 1, 1):
             return 1
     memories = [plan.memory for plan in plans]
-    if any(memory is None for memory in memories):
+    if not memories or any(memory is None for memory in memories):  # nothing is known of their size
         return 1
     fitting = [int(MOST_MEMORY * memory.available_bytes / memory.peak_bytes) for memory in memories if memory]
     return max(min([num_cores, *fitting]), 1)

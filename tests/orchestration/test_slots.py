@@ -70,6 +70,7 @@ def test_automatically_small_models_run_side_by_side_as_far_as_memory_goes(of_sm
 def test_a_plan_without_figures_is_no_reason_for_runs_side_by_side():
     plan = make_plan(flops_per_step=None)
     assert slots_of("auto", num_gpus=0, num_jobs=9, plans=[plan]) == [Slot()]
+    assert slots_of("auto", num_gpus=0, num_jobs=9, plans=[]) == [Slot()]
 
 
 def test_more_runs_than_cores_are_refused():
