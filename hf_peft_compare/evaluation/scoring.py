@@ -49,51 +49,60 @@ def score_candidates(
     Args:
         rows: the rows of every candidate of the first example, then of the second, and so on.
     """
-    ids = [row["input_ids"] for row in rows]
-    prompts = [len(ids[i]) - row["num_completion_tokens"] for i, row in enumerate(rows)]
     groups = [range(first, first + num_candidates) for first in range(0, len(rows), num_candidates)]
-    # The last token of a prompt is read with the candidate, whose first token it predicts.
-    shared = [min(_num_shared([ids[i] for i in group]), *(prompts[i] - 1 for i in group)) for group in groups]
+    shared, longest = [], []
+    for group in groups:
+        candidates = [rows[i] for i in group]
+        shared.append(_num_shared(candidates))
+        longest.append(max(len(row["input_ids"]) for row in candidates))
     if min(shared, default=0) < 1 or not _continues_from_cache(model):
         return score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
     model.eval()
     collate = CompletionCollator(pad_token_id=pad_token_id)
 
     def score(batch: Sequence[int]) -> list[list[tuple[float, int]]]:
-        starts = [ids[groups[example][0]][: shared[example]] for example in batch]
+        examples = [[rows[i] for i in groups[number]] for number in batch]
+        cut = [shared[number] for number in batch]
+        starts = [example[0]["input_ids"][:at] for example, at in zip(examples, cut, strict=True)]
         input_ids, mask = pad_left(starts, pad_token_id=pad_token_id)
         inputs = to_device({"input_ids": input_ids, "attention_mask": mask}, model.device)
         cache = model(**inputs, use_cache=True, logits_to_keep=1).past_key_values
-        scored = [rest(batch, candidate, inputs["attention_mask"], cache) for candidate in range(num_candidates)]
+        scored = []
+        for candidates in zip(*examples, strict=True):
+            ends = [_without_start(row, at) for row, at in zip(candidates, cut, strict=True)]
+            scored.append(score_ends(ends, inputs["attention_mask"], copy.deepcopy(cache)))
         return [list(losses) for losses in zip(*scored, strict=True)]
 
-    def rest(batch: Sequence[int], candidate: int, mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
-        places = [(groups[example][candidate], shared[example]) for example in batch]
-        ends: list[Features] = [
-            {"input_ids": ids[place][start:], "num_completion_tokens": len(ids[place]) - prompts[place]}
-            for place, start in places
-        ]
+    def score_ends(ends: Sequence[Features], mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
         inputs = to_device(collate(ends), model.device)
         inputs["attention_mask"] = torch.cat([mask, inputs["attention_mask"]], dim=1)
-        logits = model(**inputs, past_key_values=copy.deepcopy(cache), use_cache=True).logits
-        nll, num_tokens = completion_nll(logits, inputs["labels"])
+        nll, num_tokens = completion_nll(
+            model(**inputs, past_key_values=cache, use_cache=True).logits, inputs["labels"]
+        )
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
-    num_logits = [max(len(ids[i]) - shared[example] for i in group) for example, group in enumerate(groups)]
     of_examples = map_batches(
         score,
         range(len(groups)),
-        lengths=[count_virtual_tokens(model) + max(len(ids[i]) for i in group) for group in groups],
-        num_logits=num_logits,
+        lengths=[count_virtual_tokens(model) + length for length in longest],
+        num_logits=[length - at for length, at in zip(longest, shared, strict=True)],
         batch_size=batch_size,
         together=is_sharded(model),
     )
     return [losses for example in of_examples for losses in example]
 
 
-def _num_shared(texts: Sequence[Sequence[int]]) -> int:
-    """Return the number of tokens that all texts begin with."""
-    return len(os.path.commonprefix([list(text) for text in texts]))
+def _num_shared(candidates: Sequence[Features]) -> int:
+    """Return the number of tokens that an example's candidates can be read together.
+
+    The last token of a prompt is read with the candidate, whose first token it predicts.
+    """
+    prompts = (len(row["input_ids"]) - row["num_completion_tokens"] for row in candidates)
+    return min(len(os.path.commonprefix([list(row["input_ids"]) for row in candidates])), min(prompts) - 1)
+
+
+def _without_start(row: Features, at: int) -> Features:
+    return {"input_ids": row["input_ids"][at:], "num_completion_tokens": row["num_completion_tokens"]}
 
 
 def _continues_from_cache(model: Any) -> bool:
