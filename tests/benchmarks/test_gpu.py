@@ -24,8 +24,14 @@ def test_without_a_gpu_the_error_names_the_remedy(measure):
     assert errors == "error: found no CUDA device; to check the code without one, use --device cpu --quick\n"
 
 
-def test_methods_and_switches_are_measured(measure, tmp_path):
+def test_methods_and_switches_are_measured(measure, tmp_path, monkeypatch):
+    from benchmarks import side_by_side
     from benchmarks.gpu import GPU_ONLY, SWITCHES, TABLE
+    from benchmarks.table import compare_seconds
+
+    # Runs side by side take a minute, and have a test of their own among the benchmarks.
+    beside = [compare_seconds("LoRA", [1.0], [2.0])]
+    monkeypatch.setattr(side_by_side, "compare_sizes", lambda *, number, quick: beside if number and quick else [])
 
     status, output, errors = measure("--device", "cpu", "--quick", "--output", tmp_path / "gpu.md")
     assert status == 0, errors
@@ -33,7 +39,7 @@ def test_methods_and_switches_are_measured(measure, tmp_path):
     first_cells = [[line.split("|")[1] for line in part.splitlines() if "|" in line] for part in output.split("\n## ")]
     rows = [[cell.split(":")[0].strip() for cell in cells[2:]] for cells in first_cells[1:]]
     switches = [name for name in SWITCHES if name not in GPU_ONLY]
-    assert rows == [list(TABLE), list(TABLE), [*TABLE, "all"], switches]
+    assert rows == [list(TABLE), list(TABLE), [*TABLE, "all"], switches, ["LoRA"]]
 
 
 def test_the_projection_is_steps_and_summaries_times_their_seconds():
