@@ -1,9 +1,10 @@
 """Equal-budget tuning: every method of a study gets the same number of trials, or minutes, over its own ranges.
 
-Trials are runs that train and validate; the test split is not used before all settings are chosen. Optuna's
-tree-structured Parzen estimator (Bergstra et al. 2011) proposes them: first the row's own settings, then random ones,
-then settings near those that did well. It is seeded and receives every result in order, so the same study proposes the
-same trials again, and an interrupted study resumes: trials that have a record are not run again.
+Trials are runs that train and validate; the test split is not used before all settings are chosen. The first trial has
+the row's own settings, the next ones random settings; from then on Optuna fits a Gaussian process to the results, which
+takes them for noisy, and proposes where it expects the greatest improvement (Jones et al. 1998). It is seeded and
+receives every result in order, so the same study proposes the same trials again, and an interrupted study resumes:
+trials that have a record are not run again.
 
 If the best learning rate of a row lies at an edge of its range, the range is extended tenfold on that side, once, and
 the row gets a quarter more trials.
@@ -24,13 +25,13 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Choices, Range
 from hf_peft_compare.orchestration.jobs import Job, unfinished
 from hf_peft_compare.orchestration.trials import trial_job, trial_of, trial_record, with_best
-from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.tuning import SearchChoices, SearchRange, Trial, Tuning
 
 EDGE_SHARE = 0.1  # of a range's length on its own scale; an optimum may lie beyond a bound this near to the best
 WIDENED = 10  # factor by which a range is extended, once
 MORE_TRIALS = 0.25  # of the budget, after a range was extended
 TRIALS_BEFORE_PRUNING = 3
+RANDOM_SHARE = 1 / 3  # of the trials; a Gaussian process of one or two settings needs no more to start from
 
 RunJobs = Callable[..., Any]
 
@@ -74,22 +75,23 @@ class RowTuning:
     def _num_more(self) -> int:
         return math.ceil(MORE_TRIALS * (self.tune.num_trials or 0))
 
-    def propose(self) -> tuple[Any, Job]:
-        """Return the next trial and its job."""
-        trial = self.sampler.ask()
+    def propose(self) -> Proposal:
+        """Return the next trial."""
+        asked = self.sampler.ask()
         space = {**self.space, LEARNING_RATE: self.beyond} if self.beyond else self.space
-        settings = {key: _suggest(trial, key, choice) for key, choice in space.items()}
+        settings = {key: _suggest(asked, key, choice) for key, choice in space.items()}
         number = len(self.trials)
         job = trial_job(self.base, settings, seed=self.tune.seed, number=number)
-        return trial, replace(job, config=replace(job.config, stop_above=self._losses_to_beat()))
+        job = replace(job, config=replace(job.config, stop_above=self._losses_to_beat()))
+        return Proposal(row=self, asked=asked, settings=settings, job=job)
 
-    def add_result(self, trial: Any, record: RunRecord | None) -> None:
+    def add_result(self, proposal: Proposal) -> None:
         """Add a trial's result; a failed trial is never the best."""
         from optuna.trial import TrialState
 
-        found = trial_of(trial.params, record)
+        found = trial_of(proposal.settings, trial_record(proposal.job))
         state = TrialState.FAIL if found.validation_loss is None else TrialState.COMPLETE
-        self.sampler.tell(trial, found.validation_loss, state=state)
+        self.sampler.tell(proposal.asked, found.validation_loss, state=state)
         self.trials.append(found)
 
     def widen(self) -> bool:
@@ -137,6 +139,16 @@ class RowTuning:
         return [median(column) for column in columns if len(column) >= TRIALS_BEFORE_PRUNING]
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A row's next trial: Optuna's own trial, the settings tried, and the job that tries them."""
+
+    row: RowTuning
+    asked: Any
+    settings: Mapping[str, Any]
+    job: Job
+
+
 def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job]:
     """Tune the rows of a study; return its jobs with the settings of the lowest validation loss.
 
@@ -161,12 +173,12 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
     rows = [_start(job, space, tune) for row, job in firsts.items() if (space := space_of(study, row))]
     check = True
     while open_rows := [row for row in rows if not row.spent or row.widen()]:
-        proposed = [(row, *row.propose()) for row in open_rows]
-        if waiting := unfinished([job for _, _, job in proposed]):
+        proposals = [row.propose() for row in open_rows]
+        if waiting := unfinished([proposal.job for proposal in proposals]):
             run_jobs(waiting, check=check)
             check = False
-        for row, trial, job in proposed:
-            row.add_result(trial, trial_record(job))
+        for proposal in proposals:
+            proposal.row.add_result(proposal)
     return {row.base.config.row: row.result() for row in rows}
 
 
@@ -183,7 +195,8 @@ def _sampler(tune: Tune, *, num_trials: int) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=tune.seed, n_startup_trials=max(num_trials // 2, 1))
+    num_random = max(round(RANDOM_SHARE * num_trials), 2)
+    sampler = optuna.samplers.GPSampler(seed=tune.seed, n_startup_trials=num_random)
     return optuna.create_study(direction="minimize", sampler=sampler)
 
 
@@ -194,7 +207,9 @@ def _is_inside(place: float) -> bool:
 def _suggest(trial: Any, key: str, choice: Range | Choices) -> Any:
     if isinstance(choice, Choices):
         return trial.suggest_categorical(key, list(choice.values))
-    return trial.suggest_float(key, choice.low, choice.high, log=choice.log)
+    value = trial.suggest_float(key, choice.low, choice.high, log=choice.log)
+    # Losses differ in their last digits from one number of threads to another; what is proposed should not.
+    return min(max(float(f"{value:.2g}"), choice.low), choice.high)
 
 
 def _searched(choice: Range | Choices) -> SearchRange | SearchChoices:

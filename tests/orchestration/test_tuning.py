@@ -1,6 +1,7 @@
 """Equal-budget tuning: the same number of trials for every row, chosen on validation, replayed and not run again."""
 
 import io
+import shutil
 from functools import partial
 
 import pytest
@@ -90,9 +91,27 @@ def test_the_same_study_proposes_the_same_trials_and_runs_none_twice(tuning):
     assert len(done) == 8
 
 
+@pytest.mark.parametrize("best", [3e-6, 2e-5, 7e-5, 4e-4, 2e-3])
+def test_a_few_noisy_trials_come_near_the_best_rate(tuning, best):
+    def loss(config):
+        return 0.6 + 0.05 * far_from(best)(config) ** 2 + 0.002 * (-1) ** config.trial
+
+    (job,), _ = tuning(loss, budget="8 trials", methods={"full": {}})
+    assert far_from(best)(job.config) < 0.35  # the range is 3.7 orders of magnitude long
+
+
+def test_losses_equal_but_for_rounding_propose_the_same_trials(tuning, tmp_path):
+    def rates(shift):
+        shutil.rmtree(tmp_path / "tiny", ignore_errors=True)
+        _, done = tuning(lambda config: far_from(3e-4)(config) ** 2 + shift * rate(config), budget="6 trials")
+        return [rate(job.config) for job in done]
+
+    assert rates(1e-4) == rates(0)  # at most 5e-7, as one number of threads differs from another
+
+
 def test_a_winner_at_the_edge_widens_the_range_once(tuning):
-    (job,), done = tuning(far_from(1.0), methods={"full": {}})  # the range ends at 5e-3
-    assert len(done) == 5  # a quarter more trials
+    (job,), done = tuning(far_from(1.0), budget="6 trials", methods={"full": {}})  # the range ends at 5e-3
+    assert len(done) == 8  # a quarter more trials
     assert rate(done[-1].config) > 5e-3
     assert (job.tuning.widened.low, job.tuning.widened.high) == (5e-3, pytest.approx(5e-2))
     assert rate(job.config) == rate(done[-1].config)
