@@ -21,7 +21,7 @@ from hf_peft_compare.orchestration.children import TERMINATED, call_in_child, st
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.rate_search import Sizes
 from hf_peft_compare.orchestration.slots import MaxParallel, Slot, check_parallel, slots_of
-from hf_peft_compare.orchestration.study_folder import check_folder, locked
+from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process
 from hf_peft_compare.orchestration.worker import note_death, train_in_child
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import LOG_FILE
@@ -75,7 +75,7 @@ def run_jobs(
     waiting = [planned(job, plans) for job in waiting]
     check_folder(study_folder, [job.folder for job in waiting])
     slots = slots_of(max_parallel, num_gpus=num_gpus, num_jobs=len(waiting), plans=plans.values())
-    with locked(study_folder):
+    with owned_by_this_process(study_folder):
         for job in waiting:
             on_event(job, "planned")
         how = {"num_processes": processes, "accelerate_config": accelerate_config}

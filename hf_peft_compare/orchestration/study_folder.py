@@ -1,4 +1,4 @@
-"""A study's folder: locked by one process; old runs are moved, never deleted."""
+"""A study's folder: owned by one process; old runs are moved, never deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.utils.files import check_writable, lock_file
+from hf_peft_compare.records.run_folder import OWNER_FILE
+from hf_peft_compare.utils.files import check_writable
+from hf_peft_compare.utils.ownership import OwnedByAnother, owned
 
 SUPERSEDED = "superseded"
 
@@ -36,15 +38,18 @@ def check_folder(folder: Path, runs: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Lock a study's folder; raise UserError if another process holds the lock, which ends with its process."""
+def owned_by_this_process(folder: Path) -> Iterator[None]:
+    """Own a study's folder; raise UserError if another process does."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock_file(folder / ".lock", wait=False))
-        except BlockingIOError:
+            stack.enter_context(owned(folder / OWNER_FILE))
+        except OwnedByAnother as error:
             raise UserError(
-                f"another process is running this study in {folder}; wait for it, or choose another --output-dir."
+                f"another process is running this study in {folder}: {error}. Wait for it, stop it with "
+                f"`hf-peft-compare cancel`, or choose another --output-dir."
             ) from None
+        except FileExistsError as error:
+            raise UserError(f"{folder / OWNER_FILE} is not a file of ours ({error.strerror}); delete it.") from None
         except OSError as error:
-            raise UserError(f"{folder / '.lock'} is not a file of ours ({error.strerror}); delete it.") from None
+            raise UserError(f"cannot write {folder / OWNER_FILE}: {error.strerror}.") from None
         yield

@@ -194,7 +194,7 @@ def _start(base: Job, space: Mapping[str, Range | Choices], tune: Tune) -> RowTu
 def _sampler(tune: Tune, *, num_trials: int) -> Any:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it warns of optional packages
     num_random = max(round(RANDOM_SHARE * num_trials), 2)
     sampler = optuna.samplers.GPSampler(seed=tune.seed, n_startup_trials=num_random)
     return optuna.create_study(direction="minimize", sampler=sampler)

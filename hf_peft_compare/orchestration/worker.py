@@ -15,7 +15,7 @@ from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.slots import Slot
-from hf_peft_compare.orchestration.study_folder import check_folder, locked
+from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process
 from hf_peft_compare.records.record import RunRecord, record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
 from hf_peft_compare.utils.files import open_to_append
@@ -61,7 +61,7 @@ def train_here(job: Job) -> int:
 
 
 def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int:
-    """Run a job in this process, checked and locked like a study; return the exit status."""
+    """Run a job in this process, checked and its folder owned, like a study; return the exit status."""
     from hf_peft_compare.orchestration import preflight
     from hf_peft_compare.utils.distributed import process_state
 
@@ -76,7 +76,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
         state.wait_for_everyone()
         return OK if job.state == "finished" else train_here(job)
     check_folder(job.folder.parent, [job.folder])
-    with locked(job.folder.parent), sigterm_as_ctrl_c():
+    with owned_by_this_process(job.folder.parent), sigterm_as_ctrl_c():
         if job.state == "finished":  # by another process, before this one held the folder
             state.wait_for_everyone()
             on_event(job, "skipped")

@@ -28,6 +28,7 @@ LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 IDENTITY_FILE = "identity.json"
 CONFIG_HASH_FILE = "config_hash"  # used instead by the first versions
+OWNER_FILE = ".owner"  # in the folder of a study, a run or a cache while a process writes to it
 STUDY_FILE = "study.yaml"  # in the study's folder, next to its runs
 
 

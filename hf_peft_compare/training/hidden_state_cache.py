@@ -39,7 +39,7 @@ from hf_peft_compare.training.state_files import (
     Meta,
     allocate,
     is_whole,
-    locked,
+    owned_in_turn,
     make_room,
     map_states,
     read_meta,
@@ -103,7 +103,7 @@ class TrunkCache:
         counts = [self.trunk.num_states(row) for row in rows]
         folder = self.root / self.key(rows)
         state = process_state()
-        with locked(self.root) if state.is_main_process else contextlib.nullcontext():
+        with owned_in_turn(self.root) if state.is_main_process else contextlib.nullcontext():
             state.wait_for_everyone()
             if not is_whole(folder):
                 self._fill(folder, rows, counts)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.utils.files import lock_file
+from hf_peft_compare.records.run_folder import OWNER_FILE
+from hf_peft_compare.utils.ownership import owned
 
 STATES_FILE, META_FILE = "states.bin", "meta.json"
 
@@ -90,12 +91,12 @@ def map_states(path: Path, meta: Meta, *, shared: bool) -> Tensor:
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the caches' lock: one run at a time looks up, fills and removes caches; others wait."""
+def owned_in_turn(root: Path) -> Iterator[None]:
+    """Own the caches: one run at a time, of whichever machine, looks up, fills and removes caches; others wait."""
     with contextlib.ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(lock_file(root / ".lock", wait=True))
+            stack.enter_context(owned(root / OWNER_FILE, wait=True))
         except OSError as error:
             raise UserError(refusal(root, 0, error)) from None
         yield

@@ -1,22 +1,26 @@
-"""Atomic writes of files and folders, and file locks that are released when their process ends."""
+"""Atomic writes of files and folders."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import shutil
+import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from hf_peft_compare.core.errors import UserError
 
 PARTIAL = ".partial"  # ends the hidden names of what is being written
+A_DAY = 86_400  # seconds
 FULL = 1 << 16  # free bytes; a writer that fails may not say why
 
 
@@ -78,33 +82,35 @@ def describe_full_disk(path: Path, error: Exception) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing into a folder or its subfolders; living ones hold a lock on theirs."""
+    """Remove what killed processes were writing into a folder or its subfolders."""
     for partial in list(folder.rglob(f".*{PARTIAL}")):
-        with contextlib.suppress(OSError), _held(partial, fcntl.LOCK_EX):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        with contextlib.suppress(OSError):
+            if not _is_being_written(partial):
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+def _is_being_written(partial: Path) -> bool:
+    """Whether the process that a name ends with may live: one of this host is asked, others write for a day at most."""
+    host, _, pid = partial.name.removesuffix(PARTIAL).rsplit(".", 1)[-1].rpartition("-")
+    if not pid.isdecimal():
+        return False
+    if host == _host():
+        return psutil.pid_exists(int(pid))
+    return time.time() - partial.stat().st_mtime < A_DAY
+
+
+def _host() -> str:
+    return socket.gethostname().replace(".", "_")
 
 
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{_host()}-{os.getpid()}{PARTIAL}")
     scratch.mkdir(parents=True)
     try:
-        with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):  # a file system without locks
-                stack.enter_context(_held(scratch, fcntl.LOCK_SH))
-            yield scratch
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _held(path: Path, kind: int) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _set_modes(path: Path, mode: int) -> None:
@@ -128,22 +134,6 @@ def check_writable(folder: Path) -> None:
     except (OSError, ValueError) as error:  # ValueError: the name has a NUL
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot write to {str(folder)!r}: {reason}. Choose another folder.") from None
-
-
-@contextmanager
-def lock_file(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file; the lock is released when the process ends, for whatever reason.
-
-    Raises:
-        BlockingIOError: another process holds it, and `wait` is false.
-        OSError: as `open_to_append`.
-    """
-    file = open_to_append(path)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(file)
 
 
 def open_to_append(path: Path) -> int:

@@ -1,9 +1,9 @@
-"""A study's folder: locked by one process, and old runs are kept."""
+"""A study's folder: owned by one process, and old runs are kept."""
 
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.orchestration.study_folder import check_folder, locked, supersede
+from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process, supersede
 
 
 def test_what_is_superseded_is_kept_beside_what_was_before(tmp_path):
@@ -19,10 +19,10 @@ def test_what_is_superseded_is_kept_beside_what_was_before(tmp_path):
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path):
-    with locked(tmp_path):
-        with pytest.raises(UserError, match="another process is running this study"), locked(tmp_path):
+    with owned_by_this_process(tmp_path):
+        with pytest.raises(UserError, match="another process is running this study"), owned_by_this_process(tmp_path):
             pass
-    with locked(tmp_path):
+    with owned_by_this_process(tmp_path):
         pass
 
 
@@ -38,9 +38,9 @@ def test_a_run_does_not_write_through_a_link(name, tmp_path):
         check_folder(run.parent, [run])
 
 
-def test_a_lock_that_is_a_link_is_refused(tmp_path):
+def test_an_owner_file_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "theirs").write_text("kept")
-    (tmp_path / ".lock").symlink_to(tmp_path / "theirs")
-    with pytest.raises(UserError, match=r"\.lock is not a file of ours"), locked(tmp_path):
+    (tmp_path / ".owner").symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match=r"\.owner is not a file of ours"), owned_by_this_process(tmp_path):
         pass
     assert (tmp_path / "theirs").read_text() == "kept"

@@ -1,0 +1,177 @@
+"""Ownership of a folder by one process, among all machines that share its file system.
+
+The owner creates a file that must not exist yet, which every file system does for one process only; locks of the
+operating system fail or hang on shared ones. The file names host and process, and its time is renewed while the owner
+lives. A process of the same host is asked whether it lives; one of another host is gone when the file has not been
+renewed for a lease. Ages are differences between times that the file system itself gave, so clocks may differ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+LEASE_SECONDS = 90.0
+RENEWALS_PER_LEASE = 6
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class OwnedByAnother(Exception):
+    """The folder belongs to a process that lives, or may live."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(str(owner))
+        self.owner = owner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """A process: its host, the space of process numbers that its own is of, its number, and when it was started."""
+
+    host: str
+    pid_space: str
+    pid: int
+    started: float
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    @classmethod
+    def here(cls) -> Owner:
+        """Return this process."""
+        pid = os.getpid()
+        return cls(
+            host=socket.gethostname(), pid_space=_pid_space(), pid=pid, started=psutil.Process(pid).create_time()
+        )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process can ask the operating system about it."""
+        return (self.host, self.pid_space) == (socket.gethostname(), _pid_space())
+
+    @property
+    def lives(self) -> bool:
+        """Whether a process of this host lives; a number may have been given to another process since."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+def read_owner(path: Path, *, lease: float = LEASE_SECONDS) -> Owner | None:
+    """Return who owns a folder by its owner file; None: nobody, or one who is gone.
+
+    Raises:
+        FileExistsError: it is a link or no regular file.
+        OSError: it cannot be read.
+    """
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FileExistsError(errno.EEXIST, "a link or no regular file", str(path))
+        owner = _parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if owner is not None and owner.is_here:
+        return owner if owner.lives else None
+    if _now(path.parent) - found.st_mtime > lease:
+        return None
+    return owner or Owner(host="another host", pid_space="", pid=0, started=0.0)  # it is just being written
+
+
+@contextlib.contextmanager
+def owned(path: Path, *, wait: bool = False, lease: float = LEASE_SECONDS) -> Iterator[None]:
+    """Own the folder of an owner file; an owner that is gone is followed.
+
+    Args:
+        wait: until the present owner gives it up or is gone.
+
+    Raises:
+        OwnedByAnother: another process owns it, and `wait` is false.
+        FileExistsError: there is a link or no regular file in its place.
+        OSError: it cannot be written.
+    """
+    while not _take(path, lease):
+        if (owner := read_owner(path, lease=lease)) is not None and not wait:
+            raise OwnedByAnother(owner)
+        time.sleep(SECONDS_BETWEEN_LOOKS if wait else 0)
+    done = threading.Event()
+    renewal = threading.Thread(target=_renew, args=(path, lease / RENEWALS_PER_LEASE, done), daemon=True)
+    renewal.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewal.join()
+        if _is_mine(path):
+            path.unlink(missing_ok=True)
+
+
+def _take(path: Path, lease: float) -> bool:
+    """Create the owner file, after removing that of an owner who is gone; return whether it is this process's now."""
+    if read_owner(path, lease=lease) is None:
+        _remove(path)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            json.dump(asdict(Owner.here()), file)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove the file of an owner who is gone, unless another process has just done so and owns the folder."""
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+        if read_owner(aside) is not None:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink()
+
+
+def _renew(path: Path, seconds: float, done: threading.Event) -> None:
+    while not done.wait(seconds):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _is_mine(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return _parse(path.read_text(encoding="utf-8")) == Owner.here()
+    return False
+
+
+def _parse(text: str) -> Owner | None:
+    try:
+        return Owner(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+def _now(folder: Path) -> float:
+    """Return the present time of the folder's file system."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now") as file:
+        return os.stat(file.name).st_mtime
+
+
+def _pid_space() -> str:
+    """Return what tells the process numbers of one container from those of another on the same host."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
