@@ -23,8 +23,10 @@ from hf_peft_compare.utils.quiet import quiet
 from hf_peft_compare.utils.remote_code import trusting
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hf_peft_compare.diagnostics.results import Diagnosis, Examination
-    from hf_peft_compare.orchestration.slots import MaxParallel
+    from hf_peft_compare.orchestration.place import PlaceOptions
     from hf_peft_compare.planning.plan_types import StudyPlan
 
 
@@ -39,10 +41,8 @@ def compare(
     training: Mapping[str, object] | None = None,
     output_dir: str | Path = "runs/comparison",
     settings: Mapping[str, object] | None = None,
-    num_processes: int | None = None,
-    max_parallel: MaxParallel = 1,
-    accelerate_config: str | None = None,
     trust_remote_code: bool = False,
+    **place: Unpack[PlaceOptions],
 ) -> Result:
     """Train all methods on the same data through the same path, and return what was measured.
 
@@ -62,7 +62,8 @@ def compare(
         training: settings of `hf_peft_compare.config.schema.TrainingConfig`, for all methods.
         output_dir: the study's folder, whose name is the study's.
         settings: any further key of a study file, e.g. {"num_test_samples": 500, "max_length": 256}.
-        num_processes, max_parallel, accelerate_config, trust_remote_code: as the options of `hf-peft-compare run`.
+        trust_remote_code, place: as the options of `hf-peft-compare run`: num_processes, max_parallel,
+            accelerate_config, executor, and executor_options, a mapping, see `PlaceOptions`.
 
     Raises:
         UserError: bad input, before anything was trained.
@@ -82,10 +83,8 @@ def compare(
     return run_study(
         study,
         output_dir=Path(output_dir).parent,
-        num_processes=num_processes,
-        max_parallel=max_parallel,
-        accelerate_config=accelerate_config,
         trust_remote_code=trust_remote_code,
+        **place,
     )
 
 
@@ -236,32 +235,25 @@ def run_study(
     output_dir: str | Path = "runs",
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    num_processes: int | None = None,
-    max_parallel: MaxParallel = 1,
-    accelerate_config: str | None = None,
     trust_remote_code: bool = False,
+    **place: Unpack[PlaceOptions],
 ) -> Result:
     """Do all runs of a study, or those of some rows and seeds; return what was measured.
 
     Args:
         output_dir: the folder in which the study has one of its name.
+        place: where and how runs are done, see `PlaceOptions`.
 
     Raises:
         UserError: bad input of any run, before anything was trained.
     """
+    from hf_peft_compare.orchestration.place import place_of
     from hf_peft_compare.orchestration.study_run import do_study
     from hf_peft_compare.report.wandb_verdict import log_verdict
 
     with trusting(trust_remote_code):
-        outcomes = do_study(
-            study,
-            output_dir=Path(output_dir),
-            rows=rows,
-            seeds=seeds,
-            num_processes=num_processes,
-            max_parallel=max_parallel,
-            accelerate_config=accelerate_config,
-        )
+        where = place_of(place)
+        outcomes = do_study(study, output_dir=Path(output_dir), rows=rows, seeds=seeds, place=where)
     result = Result.read(Path(output_dir) / study.config.name, study=study.config, outcomes=outcomes)
     result = replace(result, trusts_remote_code=trust_remote_code)
     log_verdict(study.config.name, result.comparison, result.folder)

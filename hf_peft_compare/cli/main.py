@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(f"failed: {error}", FAILED)
     except BrokenPipeError:  # the reader of the output, such as `head`, has closed the pipe
         return _end("", OK)
-    except KeyboardInterrupt:
-        return _end("\ninterrupted; run the same command again to resume from the last checkpoint.", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or "run the same command again to resume from the last checkpoint."
+        return _end(f"\ninterrupted; {what}", INTERRUPTED)
     except OSError as error:
         return _end(f"error: {_one_line(error)}. {_keep_traceback()}", BAD_INPUT)
     except Exception as error:
@@ -75,12 +76,12 @@ def _keep_traceback() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     # Imported here, where Ctrl-C in what takes longest to load ends in one line too.
-    from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, train
+    from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, status, train
 
     parser = argparse.ArgumentParser(
         prog="hf-peft-compare", description="Compare fine-tuning methods for one pretrained model on one task."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (list, show, run, train, plan, doctor, report, choose, predict, export):
+    for command in (list, show, run, status, train, plan, doctor, report, choose, predict, export):
         command.add(commands)
     return parser

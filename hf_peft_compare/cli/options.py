@@ -62,6 +62,29 @@ def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> Non
     add_trust(parser)
 
 
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where runs are done."""
+    parser.add_argument(
+        "--executor", default="local", metavar="NAME", help="where runs are done: local, slurm, ray or command"
+    )
+    parser.add_argument(
+        "--executor-option",
+        action="append",
+        default=[],
+        type=key_and_value,
+        metavar="KEY=VALUE",
+        help="an option of the executor, such as partition=gpu; repeatable",
+    )
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """Parse KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def add_output_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option for the output directory."""
     parser.add_argument("--output-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="output directory")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust, positive
+from hf_peft_compare.cli.options import Commands, add_command, add_executor, add_rows, add_study, add_trust, positive
 from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
@@ -17,6 +17,7 @@ from hf_peft_compare.core.errors import FAILED, OK, UserError
 
 if TYPE_CHECKING:
     from hf_peft_compare.orchestration.jobs import Job
+    from hf_peft_compare.orchestration.place import PlaceOptions
     from hf_peft_compare.orchestration.slots import MaxParallel
 
 
@@ -32,7 +33,9 @@ def add(commands: Commands) -> None:
     run.add_argument("--num-processes", type=positive, metavar="N", help="processes per run (default: one per GPU)")
     run.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
     parallel = "at most N runs at the same time, or auto: one per GPU, or per CPU core for small models (default: 1)"
-    run.add_argument("--max-parallel", type=_parallel, default=1, metavar="N", help=parallel)
+    run.add_argument("--max-parallel", type=_parallel, metavar="N", help=parallel)
+    add_executor(run)
+    run.add_argument("--detach", action="store_true", help="return once the first runs are submitted; see `status`")
 
 
 def _parallel(text: str) -> MaxParallel:
@@ -51,29 +54,41 @@ def run_command(options: argparse.Namespace) -> int:
 
         if sentence := describe_shared_rate(study):
             print(sentence)
-        return _print_configs(jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed))
+        jobs = jobs_of(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed)
+        return _print_configs(jobs, _place(options))
+    if options.detach:
+        from hf_peft_compare.orchestration.detached import start_detached
+
+        print(start_detached(options.output_dir / study.config.name))
+        return OK
     from hf_peft_compare.api import run_study
 
-    result = run_study(
-        study,
-        output_dir=options.output_dir,
-        rows=options.method,
-        seeds=options.seed,
-        num_processes=options.num_processes,
-        max_parallel=options.max_parallel,
-        accelerate_config=options.accelerate_config,
-    )
+    result = run_study(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed, **_place(options))
     print_report(result)
     return FAILED if "failed" in result.outcomes.values() else OK
 
 
-def _print_configs(jobs: Sequence[Job]) -> int:
-    """Print the resolved config of every run, each value with the layer that set it."""
+def _place(options: argparse.Namespace) -> PlaceOptions:
+    return {
+        "num_processes": options.num_processes,
+        "max_parallel": options.max_parallel,
+        "accelerate_config": options.accelerate_config,
+        "executor": options.executor,
+        "executor_options": dict(options.executor_option),
+    }
+
+
+def _print_configs(jobs: Sequence[Job], options: PlaceOptions) -> int:
+    """Print the resolved config of every run, each value with the layer that set it, and what would be submitted."""
+    from hf_peft_compare.orchestration.launcher import preview
+    from hf_peft_compare.orchestration.place import place_of
+
     for job in jobs:
         print(f"{job.config.study}/{job.config.run}")
         values = flatten(asdict(job.config))
         for key, layer in sorted(job.origins.items()):
             print(f"  {key} = {json.dumps(values.get(key), ensure_ascii=False)}  [{layer}]")
+    print(preview(jobs, place_of(options)))
     return _print_inputs(jobs)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Add the command, and the hidden command that `run` uses to start several processes."""
+    """Add the command, and the hidden command that executors start."""
     train = add_command(commands, "train", train_command, "train one run here, or under accelerate launch")
     add_study(train)
     add_trust(train)
@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
     train.add_argument("--seed", type=int, default=0)
     job = add_command(commands, "train-job", train_job_command, argparse.SUPPRESS)
     job.add_argument("job", type=Path)
+    job.add_argument("--watch-stdin", action="store_true")
 
 
 def train_command(options: argparse.Namespace) -> int:
@@ -49,10 +50,10 @@ def train_command(options: argparse.Namespace) -> int:
 
 
 def train_job_command(options: argparse.Namespace) -> int:
-    """Train a run that `run` described in a file."""
+    """Train a run that `run` described in a file, as executors start it."""
     from hf_peft_compare.orchestration.worker import train_job
 
-    return train_job(options.job)
+    return train_job(options.job, watch_stdin=options.watch_stdin)
 
 
 def _refuse_trials(jobs: Sequence[Job], *, check: bool) -> dict[str, str]:

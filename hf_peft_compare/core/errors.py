@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses of commands and of runs' processes
+OK, FAILED, BAD_INPUT, REQUEUE, INTERRUPTED = 0, 1, 2, 75, 130  # exit statuses of commands and of runs' processes
 MAX_LENGTH = 2_000  # characters of a message: about a screen
 
 

@@ -43,8 +43,10 @@ class Slot:
             torch.set_num_threads(self.num_threads)
 
 
-def check_parallel(max_parallel: MaxParallel, num_processes: int | None) -> None:
+def check_parallel(max_parallel: MaxParallel | None, num_processes: int | None) -> None:
     """Raise UserError for a number of runs that is none, or with several processes for each of several runs."""
+    if max_parallel is None:
+        return
     if max_parallel != "auto" and (not isinstance(max_parallel, int) or max_parallel < 1):
         raise UserError(f"max_parallel is {max_parallel!r}; expected a number of runs, such as 2, or 'auto'.")
     if max_parallel != 1 and (num_processes or 1) > 1:

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from hf_peft_compare.config.study import Study
-from hf_peft_compare.orchestration.accelerate_configs import find_accelerate_config
 from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
+from hf_peft_compare.orchestration.place import HERE, Place
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.rate_search import rated_jobs
-from hf_peft_compare.orchestration.slots import MaxParallel
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.utils.files import remove_leftovers, write_text_atomically
 
@@ -25,36 +24,28 @@ def do_study(
     output_dir: Path,
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    num_processes: int | None = None,
-    max_parallel: MaxParallel = 1,
-    accelerate_config: str | None = None,
+    place: Place = HERE,
 ) -> dict[str, str]:
     """Run all methods and seeds of a study, or some of them; return the outcome of each run by its name.
-
-    Args:
-        accelerate_config: a built-in name such as "fsdp" or a config file, with which several processes share a model.
 
     Raises:
         UserError: invalid input of any run; nothing was trained.
     """
-    config = None if accelerate_config is None else find_accelerate_config(accelerate_config)
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
 
+    is_written = False
+
     def on_event(job: Job, message: str) -> None:
-        if message == "started":  # by then everything is checked, and this process holds the folder
+        nonlocal is_written
+        if message == "planned" and not is_written:  # by then everything is checked, and this process owns the folder
             write_text_atomically(file, study.to_yaml())
+            is_written = True
         progress(job, message)
 
     remove_leftovers(file.parent)
     with sigterm_as_ctrl_c(), NotebookProgress(jobs) if in_notebook() else ProgressDisplay() as progress:
-        launch = partial(
-            run_jobs,
-            num_processes=num_processes,
-            max_parallel=max_parallel,
-            accelerate_config=config,
-            on_event=on_event,
-        )
+        launch = partial(run_jobs, place=place, on_event=on_event)
         if study.config.tune == "auto":
             jobs = rated_jobs(study, jobs, launch, count_examples)
         elif study.config.tune is not None:

@@ -1,8 +1,8 @@
-"""One run in its own process, which ends when its parent ends."""
+"""One run in this process: a child of the study's, one that a cluster started, or the command `train`."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import sys
 import threading
@@ -10,41 +10,57 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserError
-from hf_peft_compare.core.settings import parse
+from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, REQUEUE, RunFailed, UserError
 from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
+from hf_peft_compare.orchestration.job_files import read_job
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
 from hf_peft_compare.orchestration.slots import Slot
 from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process
-from hf_peft_compare.records.record import RunRecord, record_of, write_record
-from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE
+from hf_peft_compare.records.record import record_of, write_record
+from hf_peft_compare.records.run_folder import LOG_FILE, OWNER_FILE
 from hf_peft_compare.utils.files import open_to_append
+from hf_peft_compare.utils.ownership import owned
 
 
-def note_death(job: Job, status: int) -> None:
-    """Write the record of a process that ended without one, such as one killed by the system for its memory use."""
-    if not (job.folder / RECORD_FILE).exists():
-        reason = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        error = f"the run's process was {reason}; see {job.folder / LOG_FILE}"
-        write_record(_failed(job, error), job.folder)
+def note_failure(job: Job, error: str) -> None:
+    """Write the record of a run whose process ended without one, such as one killed for its memory use."""
+    write_record(record_of(job.config, job.origins, error=error, plan=job.plan), job.folder)
 
 
-def _failed(job: Job, error: str) -> RunRecord:
-    return record_of(job.config, job.origins, error=error, plan=job.plan)
+def train_job(path: Path, *, watch_stdin: bool = False) -> int:
+    """Run the job in a file, on whichever machine, writing to the run's log; return the exit status.
 
+    SIGTERM and SIGUSR1 stop it at a checkpoint, from which the same job goes on.
 
-def train_job(path: Path) -> int:
-    """Run a job that another process wrote to a file; exit when that process ends.
+    Args:
+        watch_stdin: exit when standard input ends, as it does with the process at its other end.
 
     Raises:
         UserError: the file does not hold a job.
     """
+    from hf_peft_compare.training.preemption import Preempted, preemptible
+
+    job = read_job(path)
+    if watch_stdin:
+        threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
+    _write_to_log(job)
+    first = int(os.environ.get("RANK", 0)) == 0
     try:
-        job = parse(Job, json.loads(path.read_text(encoding="utf-8")), where=f"job {path}", if_missing="")
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"job {path} cannot be read ({error}); `run` writes such files.") from None
-    threading.Thread(target=_exit_at_end_of, args=(sys.stdin,), daemon=True).start()
-    return train_here(job)
+        with preemptible(), owned(job.folder / OWNER_FILE, wait=True) if first else contextlib.nullcontext():
+            return OK if job.state == "finished" else _train_recorded(job)
+    except Preempted:
+        print("stopped for the scheduler; the same job goes on from the last checkpoint", flush=True)
+        return REQUEUE
+
+
+def _train_recorded(job: Job) -> int:
+    """Run a job in this process, and write a record of invalid input too."""
+    try:
+        return train_here(job)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        note_failure(job, str(error))
+        return BAD_INPUT
 
 
 def train_here(job: Job) -> int:
@@ -92,17 +108,15 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
 
 def train_in_child(job: Job, slot: Slot) -> None:
     """Run one job as a child process: write output to the run's log, and exit with its status."""
+    _write_to_log(job)
+    slot.take()
+    sys.exit(_train_recorded(job))
+
+
+def _write_to_log(job: Job) -> None:
     log = open_to_append(job.folder / LOG_FILE)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    slot.take()
-    try:
-        status = train_here(job)
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        write_record(_failed(job, str(error)), job.folder)
-        status = BAD_INPUT
-    sys.exit(status)
 
 
 def _exit_at_end_of(stream: Any) -> None:

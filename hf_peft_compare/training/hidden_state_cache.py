@@ -39,9 +39,9 @@ from hf_peft_compare.training.state_files import (
     Meta,
     allocate,
     is_whole,
-    owned_in_turn,
     make_room,
     map_states,
+    owned_in_turn,
     read_meta,
 )
 from hf_peft_compare.utils.distributed import process_state

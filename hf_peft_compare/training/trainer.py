@@ -35,6 +35,7 @@ from hf_peft_compare.training.callbacks import (
 from hf_peft_compare.training.callbacks.best_state import METRIC
 from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.hidden_state_cache import TrunkStates
+from hf_peft_compare.training.preemption import Preemption
 from hf_peft_compare.training.run_state import Run
 
 TRAINABLES_FILE = "trainables.safetensors"
@@ -148,6 +149,7 @@ def make_trainer(
             CheckpointMarker(),
             MedianStopping(run.config.stop_above),
             *extra,
+            Preemption(),
         ],
     )
     trainer.remove_callback(PrinterCallback)  # the log is in the record

@@ -7,9 +7,11 @@ import sys
 import pytest
 import yaml
 
+from hf_peft_compare.orchestration.executors.executor import Launch
+from hf_peft_compare.orchestration.executors.local import LocalExecutor
 from hf_peft_compare.orchestration.jobs import jobs_of
-from hf_peft_compare.orchestration.launcher import _do_all
 from hf_peft_compare.orchestration.slots import Slot
+from hf_peft_compare.orchestration.supervision import supervise
 from hf_peft_compare.records.record import read_record, read_records
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -215,11 +217,11 @@ def test_train_does_one_run_and_does_it_once(study_file, command, tmp_path):
 def test_runs_stand_side_by_side_where_there_are_several_slots(tiny_study, tmp_path):
     jobs = jobs_of(tiny_study(methods={"lead": {}, "lora": {"r": 2}}), output_dir=tmp_path)
     events = []
-    outcomes = _do_all(
+    outcomes = supervise(
         jobs,
-        slots=[Slot(gpu=str(i), side_by_side=2) for i in range(2)],  # a machine without GPUs ignores their numbers
-        num_processes=1,
-        on_event=lambda job, message: events.append((job.config.row, message)),
+        # A machine without GPUs ignores their numbers.
+        LocalExecutor([Slot(gpu=str(i), side_by_side=2) for i in range(2)], Launch()),
+        lambda job, message: events.append((job.config.row, message)),
     )
     assert outcomes == {"lead-seed0": "finished", "lora-seed0": "finished"}
     assert {message for _, message in events[:2]} == {"started"}  # both, before either has finished

@@ -12,9 +12,11 @@ import pytest
 
 from hf_peft_compare.core.errors import FAILED, OK, UserError
 from hf_peft_compare.orchestration import launcher, preflight, worker
-from hf_peft_compare.orchestration.children import TERMINATED, call_in_child
+from hf_peft_compare.orchestration.children import call_in_child
+from hf_peft_compare.orchestration.executors.executor import Executor, State, describe_status
 from hf_peft_compare.orchestration.jobs import jobs_of
-from hf_peft_compare.orchestration.launcher import Children, most_processes, run_jobs
+from hf_peft_compare.orchestration.launcher import most_processes, run_jobs
+from hf_peft_compare.orchestration.place import place_of
 from hf_peft_compare.records.record import read_record, record_of, write_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.utils.remote_code import TRUST_VARIABLE, trusting
@@ -26,6 +28,26 @@ def jobs(tiny_study, tmp_path):
     return jobs_of(tiny_study(methods={"lead": {}, "zero_shot": {}}), output_dir=tmp_path)
 
 
+class InProcess(Executor):
+    """Does a job when it is submitted: `do(job)` takes the place of a process and returns its exit status."""
+
+    name, capacity, num_retries, seconds_between_polls = "in process", 1, 0, 0.0
+
+    def __init__(self, do):
+        self.do, self.ended = do, {}
+
+    def submit(self, jobs):
+        handles = [job.config.run for job in jobs]
+        self.ended |= {job.config.run: describe_status(self.do(job)) for job in jobs}
+        return handles
+
+    def poll(self, handles):
+        return {handle: State("gone", self.ended[handle]) for handle in handles}
+
+    def cancel(self, handles):
+        pass
+
+
 @pytest.fixture
 def run(monkeypatch):
     """`run(jobs, do, check=…)`: outcomes and events; `do(job)` takes the place of a process, `check()` of the check."""
@@ -33,7 +55,7 @@ def run(monkeypatch):
     def arrange(jobs, do, check=lambda: None):
         events = []
         monkeypatch.setattr(launcher, "call_in_child", lambda *arguments: (check(), (0, 1, {}))[1])
-        monkeypatch.setattr(Children, "run", lambda self, job, **how: do(job))
+        monkeypatch.setattr(launcher, "LocalExecutor", lambda slots, launch: InProcess(do))
         outcomes = run_jobs(jobs, on_event=lambda job, message: events.append((job.config.row, message)))
         return outcomes, events
 
@@ -126,14 +148,7 @@ def test_a_failure_that_cannot_be_recorded_does_not_stop_the_others(jobs, run, m
 def test_sharing_without_several_processes_is_refused_before_anything_is_written(jobs, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "check", lambda *arguments, **keys: pytest.fail("it went on to the check"))
     with pytest.raises(UserError, match=r"fsdp.yaml requires several processes.*--num-processes"):
-        launcher._check_in_child([jobs[0].config], 1, tmp_path, "fsdp.yaml")
-
-
-def test_a_child_ended_by_the_signal_that_ends_all_has_not_failed():
-    children = Children()
-    assert not children.are_stopped(-signal.SIGKILL)
-    children.stop()
-    assert children.are_stopped(TERMINATED)
+        launcher._check_in_child([jobs[0].config], place_of({"accelerate_config": "fsdp"}), tmp_path)
 
 
 def test_child_processes_know_whether_models_may_run_code_of_their_own():

@@ -68,6 +68,8 @@ def _hash(checkpoint: Path) -> str:
 def _link(source: Path, target: Path) -> None:
     """Link a second path to a file, which costs no space where the file system has hard links."""
     target.unlink(missing_ok=True)
+    if not source.exists():  # stopped before the first evaluation
+        return
     try:
         os.link(source, target)
     except OSError:
