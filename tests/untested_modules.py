@@ -10,6 +10,7 @@ TYPES = "types without behavior"
 NAMES = "re-exports names"
 OBJECTS = "tests/inputs/test_inputs.py gives every kind of object"
 WHOLE_RESULT = "tests/results/test_result.py asks a whole result for it"
+DETACHED = "tests/orchestration/executors/test_slurm.py follows and cancels a detached study with it"
 
 UNTESTED = {
     "__init__": NAMES,
@@ -21,6 +22,7 @@ UNTESTED = {
     "cli.plan": "tests/planning/test_console.py calls it",
     "cli.predict": WHOLE_COMMAND,
     "cli.run": WHOLE_COMMAND,
+    "cli.status": DETACHED,
     "cli.train": WHOLE_COMMAND,
     "comparison": NAMES,
     "comparison.example_scores": "tests/comparison/test_build.py and test_pairwise.py compare what it pairs",
@@ -58,6 +60,12 @@ UNTESTED = {
     "models.features.pooling": "tests/methods/test_frozen_features.py compares its ways",
     "models.heads": "tests/evaluation/test_scoring.py computes their losses by hand",
     "models.quantization": "tests/methods/test_qlora.py loads and unpacks quantized bases",
+    "orchestration.detached": DETACHED,
+    "orchestration.executors": "tests/orchestration/executors/test_executor.py makes every one by name",
+    "orchestration.executors.local": "tests/end_to_end runs whole studies with it",
+    "orchestration.job_files": "tests/orchestration/executors runs jobs from files",
+    "orchestration.place": "tests/orchestration/executors/test_executor.py makes places",
+    "orchestration.status": DETACHED,
     "orchestration.preflight": "tests/planning/test_in_records.py and tests/end_to_end check studies with it",
     "orchestration.progress_display": "tests/end_to_end/test_study.py reads its lines",
     "orchestration.worker": "tests/end_to_end and tests/planning/test_in_records.py train and die in it",
