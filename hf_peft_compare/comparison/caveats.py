@@ -14,14 +14,16 @@ import numpy as np
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.columns import most_side_by_side, ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
-from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, rate_of
+from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, RunRow, rate_of
 from hf_peft_compare.config.shared_rates import is_far
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_percent, format_score, join_words, name_some
 
 RATE = "training.learning_rate"
-STILL_FALLING = 0.01  # the share of the validation loss by which the last evaluation was lower than the one before
+STILL_FALLING = (
+    0.01  # the share of a validation loss that is no chance: by which it still fell, or exceeds that of a trial
+)
 FAR = 5.0  # standard deviations of a row's other seeds, or standard errors over examples
 MOST_CUT = 0.1  # the share of truncated texts that is no cause for concern
 MOST_NAMED = 20  # classes in a sentence
@@ -139,6 +141,12 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
     edge = [row.label for row in trained if (tuning := _record(row).tuning) is not None and tuning.at_edge]
     if edge:
         yield f"The best learning rate is at the edge of all that were tried: {join_words(edge)} may do better beyond."
+    unstable = [row.label for row in trained if any(map(_is_worse_than_a_trial, row.finished_runs))]
+    if unstable:
+        yield (
+            f"A seed ended with a higher validation loss than a shorter trial of its search: {join_words(unstable)}. "
+            f"Training is unstable at the rate found; a lower one may do better."
+        )
     shared = [row for row in trained if _origin(row) in ("study", "command line")]
     if len({_record(row).method for row in shared}) > 1:
         rates = sorted({rate_of(_record(row)) for row in shared})
@@ -149,6 +157,15 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
             f"{join_words([row.label for row in shared])}{badly}: methods need different ones, so part of their "
             f"differences is due to the rate."
         )
+
+
+def _is_worse_than_a_trial(run: RunRow) -> bool:
+    """Whether a whole training ended well above the validation loss of a trial of its search that had fewer steps."""
+    record = run.record
+    if record is None or record.tuning is None or record.validation is None:
+        return False
+    shorter = [t.validation_loss for t in record.tuning.trials if t.steps is not None and t.validation_loss is not None]
+    return bool(shorter) and record.validation.best_loss > (1 + STILL_FALLING) * min(shorter)
 
 
 def _is_far_from_default(record: RunRecord) -> bool:

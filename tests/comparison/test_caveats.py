@@ -91,19 +91,33 @@ def test_one_rate_for_several_methods_is_named() -> None:
 
 
 def test_a_best_rate_at_the_edge_of_all_tried_is_named() -> None:
-    tuning = {
-        "budget": "2 trials",
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    found = said(study(values, by_row={"a": {"tuning": tuned(at_edge=True)}}))
+    assert "at the edge of all that were tried: A may do better" in found
+
+
+def tuned(*trials: dict[str, Any], at_edge: bool = False) -> dict[str, Any]:
+    return {
+        "budget": "1.5 × one training",
         "space": {},
         "widened": None,
         "best_settings": {"training.learning_rate": 1e-2},
-        "at_edge": True,
+        "at_edge": at_edge,
         "seconds": 1.0,
-        "trials": [],
+        "trials": list(trials),
     }
-    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
-    assert "at the edge of all that were tried: A may do better" in said(
-        study(values, by_row={"a": {"tuning": tuning}})
-    )
+
+
+@pytest.mark.parametrize(("loss", "steps", "unstable"), [(1.006, 264, True), (1.2, 264, False), (1.006, None, False)])
+def test_a_training_that_ends_worse_than_a_shorter_trial_is_unstable(loss: float, steps: int, unstable: bool) -> None:
+    """A trial without steps of its own was as long as the training: the best of several is lower by chance."""
+    trial = {"settings": {}, "validation_loss": loss, "validation_losses": [loss], "seconds": 1.0, "error": None}
+    record = {
+        "tuning": tuned({**trial, "steps": steps}),
+        "validation": {"best_loss": 1.098, "best_step": 375, "best_epoch": 1.0},
+    }
+    found = said(study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row={"a": record}))
+    assert ("than a shorter trial of its search: A. Training is unstable" in found) == unstable
 
 
 def curve(*losses: float) -> list[dict[str, Any]]:
