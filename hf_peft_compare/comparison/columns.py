@@ -54,10 +54,18 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
     ]
 
 
-def _marked(comparison: Comparison, time: FigureColumn) -> FigureColumn:
-    """Return a column of times, with the number of runs that were done side by side in its title."""
-    number = most_side_by_side(comparison)
-    return replace(time, title=f"{time.title[:-1]}, {number} runs side by side)") if number > 1 else time
+def _marked(comparison: Comparison, costs: FigureColumn) -> FigureColumn:
+    """Return a column of times or memory with what makes its figures unlike in its title."""
+    marks = ["unlike devices"] if _num_devices(comparison) > 1 else []
+    if (number := most_side_by_side(comparison)) > 1 and costs in (TRAIN_TIME, TUNED_TIME):
+        marks.append(f"{number} runs side by side")
+    return replace(costs, title=f"{costs.title[:-1]}, {', '.join(marks)})") if marks else costs
+
+
+def _num_devices(comparison: Comparison) -> int:
+    """Return the number of kinds of machine on which finished runs were done."""
+    facts = [run.record.provenance for row in comparison.finished_rows for run in row.finished_runs if run.record]
+    return len({(made.device, made.processor, made.gpu_driver) for made in facts})
 
 
 def most_side_by_side(comparison: Comparison) -> int:
@@ -104,13 +112,13 @@ def memory_column(comparison: Comparison) -> FigureColumn:
         title, key = "Peak GPU memory (MB)", CUDA_PEAK
     else:
         title, key = "Resident peak (MB, no CUDA device)", RESIDENT_PEAK
-    return FigureColumn(key=key, title=title, write=format_megabytes, greater_is_better=False)
+    return _marked(comparison, FigureColumn(key=key, title=title, write=format_megabytes, greater_is_better=False))
 
 
 def cost_columns(comparison: Comparison) -> list[FigureColumn]:
     """Return the costs of training and of use that quality is weighed against, where some row has them."""
     times = [_marked(comparison, TRAIN_TIME), _marked(comparison, TUNED_TIME)]
-    columns = [PARAMETERS, *times, memory_column(comparison), CHECKPOINT, LATENCY]
+    columns = [PARAMETERS, *times, memory_column(comparison), CHECKPOINT, _marked(comparison, LATENCY)]
     return [column for column in columns if any(row.figures.get(column.key) for row in comparison.rows)]
 
 

@@ -56,6 +56,8 @@ def _facts(record: RunRecord) -> dict[str, Any]:
         **_named("version of", provenance.versions),
         "version of hf_peft_compare": provenance.hf_peft_compare,
         "device": provenance.device,
+        "processor": provenance.processor,
+        "GPU driver": provenance.gpu_driver,
         "CPU threads": provenance.num_threads,
         "number of runs side by side": provenance.side_by_side,
         "training precision": provenance.precision

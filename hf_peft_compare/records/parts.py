@@ -190,6 +190,7 @@ class Provenance:
     Args:
         hf_peft_compare, python, versions: versions; None for a package that is not installed.
         commit, dirty: commit of the source tree, and whether tracked files differ from it; None outside a git checkout.
+        host, processor, gpu_driver: the machine's name, its CPU's model, and the driver of its GPU, if it has one.
         num_threads, side_by_side: CPU threads of each process; number of runs on the machine at once.
         precision: training precision, "bf16" or "fp32".
         data_fingerprint: {split: hash of its examples}.
@@ -212,6 +213,9 @@ class Provenance:
     commit: str | None = None
     dirty: bool | None = None
     device: str | None = None
+    host: str | None = None
+    processor: str | None = None
+    gpu_driver: str | None = None
     num_processes: int | None = None
     num_cpus: int | None = None
     num_threads: int | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cache
 from importlib import metadata
@@ -42,6 +44,9 @@ def collect(*, precision: str, num_processes: int) -> Provenance:
         commit=revision,
         dirty=dirty,
         device=device_name(),
+        host=socket.gethostname(),
+        processor=_processor(),
+        gpu_driver=_gpu_driver(),
         num_processes=num_processes,
         num_cpus=os.cpu_count(),
         num_threads=torch.get_num_threads(),
@@ -70,6 +75,22 @@ def device_name() -> str:
     if torch.backends.mps.is_available():
         return "Apple MPS"
     return f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+
+
+def _processor() -> str | None:
+    """Return the model of the CPU; None: unknown."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def _gpu_driver() -> str | None:
+    """Return the version of the NVIDIA driver; None: there is none."""
+    with suppress(OSError):
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
+    return None
 
 
 @cache

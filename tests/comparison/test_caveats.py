@@ -42,6 +42,17 @@ def test_runs_side_by_side_mark_times_and_are_said() -> None:
     assert "Train time (s, 2 runs side by side)" in {column.title for column in main_columns(comparison)}
 
 
+def test_times_and_memory_of_unlike_machines_are_marked_and_said() -> None:
+    machines = {
+        "a": {"provenance": Provenance(device="NVIDIA H200")},
+        "b": {"provenance": Provenance(device="NVIDIA L4")},
+    }
+    comparison = study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row=machines)
+    assert "Runs differ in device: NVIDIA H200 (a-seed0, a-seed1, a-seed2); NVIDIA L4 (b-seed0" in said(comparison)
+    titles = {column.title for column in main_columns(comparison)}
+    assert {"Train time (s, unlike devices)", "Resident peak (MB, no CUDA device, unlike devices)"} <= titles
+
+
 def test_failed_and_missing_seeds_are_said_first() -> None:
     values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
     records = {name: record(name[0], scores, seed=int(name[-1])) for name, scores in values.items()}
