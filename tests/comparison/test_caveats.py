@@ -50,7 +50,7 @@ def test_times_and_memory_of_unlike_machines_are_marked_and_said() -> None:
     comparison = study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row=machines)
     assert "Runs differ in device: NVIDIA H200 (a-seed0, a-seed1, a-seed2); NVIDIA L4 (b-seed0" in said(comparison)
     titles = {column.title for column in main_columns(comparison)}
-    assert {"Train time (s, unlike devices)", "Resident peak (MB, no CUDA device, unlike devices)"} <= titles
+    assert {"Train time (s, unlike devices)", "Peak GPU memory (MB, unlike devices)"} <= titles
 
 
 def test_failed_and_missing_seeds_are_said_first() -> None:
