@@ -65,7 +65,7 @@ def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> Non
 def add_executor(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where runs are done."""
     parser.add_argument(
-        "--executor", default="local", metavar="NAME", help="where runs are done: local, slurm or command"
+        "--executor", default="local", metavar="NAME", help="where runs are done: local, slurm, ray or command"
     )
     parser.add_argument(
         "--executor-option",

@@ -23,7 +23,7 @@ class PlaceOptions(TypedDict, total=False):
         num_processes: processes per run; None: one per GPU of this machine, or one.
         max_parallel: the most runs at the same time, or "auto"; None: 1 here, elsewhere as many as find room.
         accelerate_config: how several processes share a model: a built-in name such as "fsdp", or a config file.
-        executor: "local", "slurm" or "command".
+        executor: "local", "slurm", "ray" or "command".
         executor_options: {option of the executor: value}.
     """
 

@@ -13,10 +13,11 @@ from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.orchestration.executors.command import CommandExecutor
 from hf_peft_compare.orchestration.executors.executor import Executor, Launch
+from hf_peft_compare.orchestration.executors.ray import RayExecutor
 from hf_peft_compare.orchestration.executors.slurm import SlurmExecutor
 
 LOCAL = "local"
-DISTANT: Mapping[str, Any] = {kind.name: kind for kind in (SlurmExecutor, CommandExecutor)}
+DISTANT: Mapping[str, Any] = {kind.name: kind for kind in (SlurmExecutor, RayExecutor, CommandExecutor)}
 FILE_VARIABLE = "HF_PEFT_COMPARE_EXECUTORS"
 DEFAULT_FILE = Path("executors.yaml")
 

@@ -12,10 +12,11 @@ from hf_peft_compare.orchestration.place import place_of
     ("name", "options", "error"),
     [
         ("slum", {}, "unknown executor 'slum'. Did you mean 'slurm'"),
-        ("local", {"partition": "gpu"}, "executor option 'partition': local has none; slurm, command have"),
+        ("local", {"partition": "gpu"}, "executor option 'partition': local has none; slurm, ray, command have"),
         ("slurm", {"partitoin": "gpu"}, "executor slurm: unknown key 'partitoin'. Did you mean 'partition'"),
         ("slurm", {"cpus-per-task": "many"}, "cpus_per_task is 'many': input should be a valid integer"),
         ("slurm", {"nodes": "2"}, "a run has one node here.*torchrun or accelerate launch"),
+        ("ray", {"num_gpus": "0.5"}, "num_gpus is '0.5'"),
         ("command", {"command": "ssh node7 {comand}"}, r"command is 'ssh node7 \{comand\}': expected a shell command"),
         ("command", {"command": "sleep 1"}, r"expected a shell command with \{command\} or \{job_file\}"),
     ],
