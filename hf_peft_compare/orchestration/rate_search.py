@@ -10,7 +10,9 @@ step costs three). All trials of a stage have the same number of steps and their
 
 The best of the longest trials decides. No parabola is drawn through them: the loss of LoRA leaps just above its best
 rate, and the minimum would be far below. The whole training gets three quarters of that rate: of seven rows, its best
-rate was .4 to .9 times that of a half, a third or a twelfth of it, much the same for each of these (median .7).
+rate was .4 to .9 times that of a half, a third or a twelfth of it, much the same for each of these (median .7). Where
+the next lower rate has learned less than half as much as the best one, the trial was too short for it: how far it came
+was decided by rate times steps, so the whole training, of more steps, gets a rate that is lower by their ratio.
 benchmarks/RESULTS.md has what the search loses.
 
 Trials have a seed that is no seed of the study, so that no run is the trial that was selected. The same study proposes
@@ -38,6 +40,7 @@ STEP = math.sqrt(10)  # between the rates of the bracket
 FINE_STEP = math.sqrt(STEP)  # between those of the second stage
 MIN_BRACKET, MAX_BRACKET, NUM_FINE = 3, 6, 3
 WHOLE = 0.75  # the best rate of a whole training, over that of at most a half of it
+SLOW = 0.5  # the share of what the best trial has learned, below which a lower rate was only too slow
 SEED = 20_011
 
 
@@ -106,6 +109,15 @@ class Stage:
     step: float
     second: int
     losses: dict[int, float] = field(default_factory=dict)
+    first_loss: float = -math.inf  # the highest train loss that a trial has logged first: before it had learned much
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the rate below the best one has learned so little that the trials were too short for it."""
+        lower = self.losses.get(self.best - 1, math.inf)
+        if not math.isfinite(self.first_loss) or not math.isfinite(lower):
+            return False
+        return self.first_loss - lower < SLOW * (self.first_loss - self.losses[self.best])
 
     @property
     def next_place(self) -> int | None:
@@ -156,6 +168,8 @@ class RateSearch:
         trial = trial_of({LEARNING_RATE: training.learning_rate}, record, steps=training.max_steps)
         stage, place, _ = following
         stage.losses[place] = math.inf if trial.validation_loss is None else trial.validation_loss
+        logged = next((entry.loss for entry in record.history if entry.loss is not None), None) if record else None
+        stage.first_loss = max(stage.first_loss, -math.inf if logged is None else logged)
         self.trials.append(trial)
 
     def result(self) -> Tuning | None:
@@ -167,13 +181,15 @@ class RateSearch:
         ]
         if not finished:
             return None
-        *_, rate = min(finished)  # the best of the longest
+        longest, _, rate = min(finished)  # the best of the longest
+        stage = self._fine if self._fine.losses else self._bracket
+        factor = min(WHOLE, -longest / self.costs.num_steps) if stage.is_slow else WHOLE
         rates = [trial.settings[LEARNING_RATE] for trial in self.trials]
         return Tuning(
             budget=f"{AUTO_SHARE:g} × one training",
             space={LEARNING_RATE: SearchRange(low=min(rates), high=max(rates))},
             widened=None,
-            best_settings={LEARNING_RATE: _rounded(WHOLE * rate)},
+            best_settings={LEARNING_RATE: _rounded(factor * rate)},
             at_edge=rate in (min(rates), max(rates)),
             seconds=sum(trial.seconds for trial in self.trials),
             trials=self.trials,

@@ -25,7 +25,7 @@ SIZES = Sizes(train=960, validation=100)  # 8 in a batch and 2 epochs: 240 steps
 def search(tiny_study, tmp_path):
     """`search(loss, …)`: a study's jobs with the rates found, and its trials, with losses from a function."""
 
-    def find(loss, methods, sizes=SIZES, seeds=(0,), **keys):
+    def find(loss, methods, sizes=SIZES, seeds=(0,), first_loss=None, **keys):
         study = tiny_study(methods=methods, tune="auto", seeds=list(seeds), **keys)
         done, checked = [], []
 
@@ -33,7 +33,7 @@ def search(tiny_study, tmp_path):
             checked.append([config.row for config in check_too])
             for job in jobs:
                 done.append(job)
-                write_trial(job, loss(job.config), seconds=10.0)
+                write_trial(job, loss(job.config), seconds=10.0, first_loss=first_loss)
 
         def count(configs):
             return {config.row: sizes for config in configs}
@@ -64,6 +64,24 @@ def test_the_rate_found_is_at_most_half_a_fine_step_from_the_best_wherever_that_
     assert job.origins[LEARNING_RATE] == "tuned"
     assert not job.tuning.at_edge
     assert cost(done) <= 1.5 * (240 * 3 * 8 + 2 * SIZES.validation)
+
+
+@pytest.mark.parametrize(("lower", "is_slow"), [(1.088, True), (1.04, False)])
+def test_a_lower_rate_that_was_only_too_slow_in_a_trial_is_one_for_the_whole_training(search, lower, is_slow):
+    """The losses are those of full fine-tuning on MNLI, where one trial alone learned something."""
+
+    def loss(config):
+        return {0: 1.006, 1: 1.099, -1: lower}.get(place(config), 1.1)
+
+    def place(config):
+        return round(math.log(config.training.learning_rate / 2.8e-4) / math.log(FINE_STEP))
+
+    (job,), done, _ = search(loss, {"full": {}}, first_loss=1.1)
+    found, steps = job.tuning.trials[-1], done[-1].config.training.max_steps
+    best = min(job.tuning.trials, key=lambda trial: trial.validation_loss).settings[LEARNING_RATE]
+    assert found.steps == steps < 240 * WHOLE
+    factor = steps / 240 if is_slow else WHOLE
+    assert job.config.training.learning_rate == pytest.approx(factor * best, rel=0.01)
 
 
 @pytest.mark.parametrize("best", [6e-5, 9e-5, 1.2e-4, 1.6e-4])

@@ -4,7 +4,7 @@ import pytest
 
 from hf_peft_compare.orchestration import preflight
 from hf_peft_compare.orchestration.jobs import jobs_of, planned
-from hf_peft_compare.orchestration.worker import note_death, train_one
+from hf_peft_compare.orchestration.worker import note_failure, train_one
 from hf_peft_compare.planning.devices import MEASURED_RATE
 from hf_peft_compare.records.record import read_record
 
@@ -46,6 +46,6 @@ def test_the_record_of_a_run_holds_its_plan(job):
 
 def test_a_run_that_dies_leaves_its_plan(job):
     lora = planned(job("lora"), preflight.check([job("lora").config], num_processes=1))
-    note_death(lora, -9)
+    note_failure(lora, "killed by signal 9")
     record = read_record(lora.folder)
     assert not record.finished and record.plan.memory.peak_bytes > 0
