@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
-NODES = {"n1": 17101, "n2": 17102}
+PORT = 17_100 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])  # test processes have a cluster each
+NODES = {"n1": PORT + 1, "n2": PORT + 2}
 
 CONFIG = """
 ClusterName=tests
 SlurmctldHost=localhost
-SlurmctldPort=17100
+SlurmctldPort={port}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 SlurmUser=root
@@ -74,7 +75,7 @@ class Cluster:
             f"NodeName={name} NodeHostname=localhost Port={port} CPUs=1 State=UNKNOWN" for name, port in NODES.items()
         ]
         lines.append("PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP")
-        (self.folder / "slurm.conf").write_text(CONFIG.format(folder=self.folder) + "\n".join(lines) + "\n")
+        (self.folder / "slurm.conf").write_text(CONFIG.format(folder=self.folder, port=PORT) + "\n".join(lines) + "\n")
         os.environ["SLURM_CONF"] = str(self.folder / "slurm.conf")
         self.folder.chmod(0o755)
         munge = [f"--key-file={key}", f"--socket={self.folder}/munge.socket", f"--log-file={self.folder}/munged.log"]
