@@ -56,16 +56,17 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
 
 def _marked(comparison: Comparison, costs: FigureColumn) -> FigureColumn:
     """Return a column of times or memory with what makes its figures unlike in its title."""
-    marks = ["unlike devices"] if _num_devices(comparison) > 1 else []
+    marks = ["unlike devices"] if _has_unlike_devices(comparison) else []
     if (number := most_side_by_side(comparison)) > 1 and costs in (TRAIN_TIME, TUNED_TIME):
         marks.append(f"{number} runs side by side")
     return replace(costs, title=f"{costs.title[:-1]}, {', '.join(marks)})") if marks else costs
 
 
-def _num_devices(comparison: Comparison) -> int:
-    """Return the number of kinds of machine on which finished runs were done."""
+def _has_unlike_devices(comparison: Comparison) -> bool:
+    """Whether finished runs were done on machines that are known to differ; older records know less of theirs."""
     facts = [run.record.provenance for row in comparison.finished_rows for run in row.finished_runs if run.record]
-    return len({(made.device, made.processor, made.gpu_driver) for made in facts})
+    known = zip(*((made.device, made.processor, made.gpu_driver) for made in facts), strict=True)
+    return any(len(set(values) - {None}) > 1 for values in known)
 
 
 def most_side_by_side(comparison: Comparison) -> int:
