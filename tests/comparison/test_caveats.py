@@ -53,6 +53,12 @@ def test_times_and_memory_of_unlike_machines_are_marked_and_said() -> None:
     assert {"Train time (s, unlike devices)", "Peak GPU memory (MB, unlike devices)"} <= titles
 
 
+def test_a_record_that_knows_less_of_its_machine_is_no_unlike_one() -> None:
+    made = {"a": {"provenance": Provenance(device="CPU")}, "b": {"provenance": Provenance(device="CPU", processor="X")}}
+    comparison = study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row=made)
+    assert "Train time (s)" in {column.title for column in main_columns(comparison)}
+
+
 def test_failed_and_missing_seeds_are_said_first() -> None:
     values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
     records = {name: record(name[0], scores, seed=int(name[-1])) for name, scores in values.items()}
