@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,8 @@ from hf_peft_compare.orchestration.job_files import JOB_FILE, write_job
 from hf_peft_compare.orchestration.jobs import Job
 from hf_peft_compare.utils.files import write_text_atomically
 
+SECONDS_OF_OUTAGE, SECONDS_BETWEEN_CALLS = 1800.0, 10.0
+SIGNS_OF_OUTAGE = ("unable to contact", "timed out", "connection refused", "communication")
 SECONDS_TO_STOP = 90  # before the time limit; what a step and a checkpoint may take
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 RUNNING = {"RUNNING", "COMPLETING", "STOPPED", "SUSPENDED", "SIGNALING", "STAGE_OUT", "RESIZING", "PREEMPTED"}
@@ -104,7 +107,7 @@ class SlurmExecutor(Executor):
         """Return the states that the queue tells; it forgets a job some minutes after its end."""
         arrays = sorted({handle.partition("_")[0] for handle in handles})
         try:
-            lines = _call(*ASK, f"--jobs={','.join(arrays)}").splitlines()
+            lines = _ask(*ASK, f"--jobs={','.join(arrays)}").splitlines()
         except UserError as error:
             if "Invalid job id" not in str(error):
                 raise
@@ -153,6 +156,18 @@ def _state(state: str, reason: str, node: str) -> State:
 
 def _chunks(items: Sequence[str], *, size: int) -> list[Sequence[str]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _ask(*command: str) -> str:
+    """Call one of Slurm's commands, again while its controller does not answer, as when it is started anew."""
+    end = time.monotonic() + SECONDS_OF_OUTAGE
+    while True:
+        try:
+            return _call(*command)
+        except UserError as error:
+            if time.monotonic() > end or not any(sign in str(error).lower() for sign in SIGNS_OF_OUTAGE):
+                raise
+            time.sleep(SECONDS_BETWEEN_CALLS)
 
 
 def _call(*command: str) -> str:

@@ -127,6 +127,25 @@ def test_a_job_that_the_queue_has_forgotten_is_gone(cluster):
     assert (state.phase, state.reason) == ("gone", "no longer in the queue")
 
 
+def test_a_controller_that_is_started_anew_is_waited_for(monkeypatch):
+    from hf_peft_compare.orchestration.executors import slurm
+
+    answers = [
+        UserError("squeue: error: Unable to contact slurm controller (connect failure)"),
+        "1_0|RUNNING|None|n1\n",
+    ]
+
+    def call(*command):
+        if isinstance(answer := answers.pop(0), UserError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(slurm, "_call", call)
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_CALLS", 0.0)
+    (state,) = make_executor("slurm", {}, Launch()).poll(["1_0"]).values()
+    assert (state.phase, state.reason) == ("running", "n1")
+
+
 def test_without_slurm_the_error_says_where_to_go(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="needs squeue, which is not here.*--executor local"):
