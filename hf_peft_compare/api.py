@@ -68,15 +68,16 @@ def compare(
     Raises:
         UserError: bad input, before anything was trained.
 
-    >>> result = compare(
-    ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]), seeds=1,
-    ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, output_dir=folder / "o", tune=None,
-    ...     settings={"num_train_samples": 32, "num_validation_samples": 8, "num_test_samples": 8, "max_length": 256},
-    ... )
-    ✓ majority-seed0 Accuracy ...
-    ✓ last_layers-seed0 Accuracy ...
-    >>> result.outcomes
-    {'majority-seed0': 'finished', 'last_layers-seed0': 'finished'}
+    Examples:
+        >>> sizes = {"num_train_samples": 32, "num_validation_samples": 8, "num_test_samples": 8, "max_length": 256}
+        >>> result = compare(
+        ...     model="embedded", dataset="embedded", task=classification(labels=["gain", "loss", "neither"]),
+        ...     methods=["majority", "last_layers"], training={"num_train_epochs": 1}, seeds=1, tune=None,
+        ...     output_dir=folder / "o", settings=sizes)
+        ✓ majority-seed0 Accuracy ...
+        ✓ last_layers-seed0 Accuracy ...
+        >>> result.outcomes
+        {'majority-seed0': 'finished', 'last_layers-seed0': 'finished'}
     """
     given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
     study = make_study(model, dataset, task, methods, **given)
@@ -115,10 +116,13 @@ def plan(
     Raises:
         UserError: bad input.
 
-    >>> planned = plan("embedded", "embedded", "summarization", ["zero_shot", "lora"], output_dir=folder / "d", seeds=1,
-    ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256})
-    >>> [(run.row, run.trainable_params) for run in planned.runs]
-    [('zero_shot', 0), ('lora', 65536)]
+    Examples:
+        >>> sizes = {"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256}
+        >>> planned = plan(
+        ...     "embedded", "embedded", "summarization", ["zero_shot", "lora"], settings=sizes, seeds=1,
+        ...     output_dir=folder / "d")
+        >>> [(run.row, run.trainable_params) for run in planned.runs]
+        [('zero_shot', 0), ('lora', 65536)]
     """
     given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
     study = make_study(model, dataset, task, methods, **given)
@@ -145,10 +149,13 @@ def doctor(
     Raises:
         UserError: bad input.
 
-    >>> found = doctor("embedded", "embedded", "summarization", ["lead", "lora"], output_dir=folder / "digests",
-    ...     settings={"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256})
-    >>> found.passed
-    True
+    Examples:
+        >>> sizes = {"num_train_samples": 8, "num_validation_samples": 4, "num_test_samples": 4, "max_length": 256}
+        >>> found = doctor(
+        ...     "embedded", "embedded", "summarization", ["lead", "lora"], settings=sizes,
+        ...     output_dir=folder / "digests")
+        >>> found.passed
+        True
     """
     from hf_peft_compare.diagnostics.results import Diagnosis
 
@@ -164,8 +171,9 @@ def load(folder: str | Path, *, trust_remote_code: bool = False) -> Result:
     Raises:
         UserError: no records there, or one that cannot be read.
 
-    >>> load(result.folder).study.name == result.folder.name
-    True
+    Examples:
+        >>> load(result.folder).study.name == result.folder.name
+        True
     """
     return replace(Result.read(Path(folder)), trusts_remote_code=trust_remote_code)
 
@@ -187,9 +195,10 @@ def make_study(
     Raises:
         UserError: bad input.
 
-    >>> study = make_study("gpt2", "tickets.csv", classification(labels=["a", "b"]), ["lora"], seeds=2)
-    >>> study.config.name, study.config.seeds
-    ('comparison', [0, 1])
+    Examples:
+        >>> study = make_study("gpt2", "tickets.csv", classification(labels=["a", "b"]), ["lora"], seeds=2)
+        >>> study.config.name, study.config.seeds
+        ('comparison', [0, 1])
     """
     folder = Path(output_dir)
     if not folder.name or folder.name == "..":

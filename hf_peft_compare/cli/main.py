@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130: interrupted.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         from hf_peft_compare.core.registry import load_plugins
 
         load_plugins(options.plugin)
@@ -74,7 +74,8 @@ def _keep_traceback() -> str:
         return f"The traceback:\n{traceback.format_exc()}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line; the function of a command is its `function`."""
     # Imported here, where Ctrl-C in what takes longest to load ends in one line too.
     from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, status, train
 

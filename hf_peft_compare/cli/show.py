@@ -6,7 +6,7 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -17,7 +17,7 @@ from hf_peft_compare.core.errors import OK, unknown
 from hf_peft_compare.core.method import AnyMethod, Choices, Range, Value
 from hf_peft_compare.core.metric import Metric, Score
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
-from hf_peft_compare.core.settings import meanings_of
+from hf_peft_compare.core.settings import described
 from hf_peft_compare.core.task import AnyTask
 
 WIDTH = 110
@@ -59,13 +59,13 @@ def _method(method: AnyMethod) -> Iterator[str]:
         yield from (f"    {name}: {value}" for name, value in method.training_defaults.items())
     if method.tunables:
         yield "tuned over"
-        yield from (f"    {name}: {_space(space)}" for name, space in method.tunables.items())
+        yield from (f"    {name}: {words_of_space(space)}" for name, space in method.tunables.items())
     yield f"can be merged into a plain model: {'yes' if method.mergeable else 'no'}"
 
 
 def _task(task: AnyTask) -> Iterator[str]:
     yield f"{task.name} (task): {task.title}"
-    yield from _item("about", _summary(type(task)))
+    yield from _item("about", summary_of(type(task)))
     yield from _item("metrics", ", ".join(task.metrics))
     yield from _item("head", task.head)
     yield from _settings(task.settings)
@@ -73,9 +73,9 @@ def _task(task: AnyTask) -> Iterator[str]:
 
 def _metric(metric: Metric) -> Iterator[str]:
     yield f"{metric.name} (metric)"
-    yield from _item("about", _summary(type(metric)))
+    yield from _item("about", summary_of(type(metric)))
     yield "scores of each example, the ranking one first"
-    yield from (line for score in metric.scores for line in _item(score.name, _reading(score)))
+    yield from (line for score in metric.scores for line in _item(score.name, words_of_score(score)))
 
 
 def _study(name: str) -> Iterator[str]:
@@ -88,25 +88,19 @@ def _study(name: str) -> Iterator[str]:
 def _settings(settings: type[Any]) -> Iterator[str]:
     """Describe the fields of a dataclass of settings: type, default and meaning."""
     yield "settings"
-    meanings = meanings_of(settings)
-    for field in fields(settings):
-        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-        yield f"    {field.name}: {kind}{_default(field)}"
-        if field.name in meanings:
-            yield textwrap.fill(meanings[field.name], WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
-    if not fields(settings):
+    for setting in described(settings):
+        default = "  (required)" if setting.required else f" = {setting.default!r}"
+        yield f"    {setting.name}: {setting.kind}{default}"
+        if setting.meaning:
+            yield textwrap.fill(setting.meaning, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    if not described(settings):
         yield "    none"
     if getattr(settings, "__pydantic_config__", {}).get("extra") == "allow":
-        yield from _item("further settings", _summary(settings))
+        yield from _item("further settings", summary_of(settings))
 
 
-def _default(field: Field[Any]) -> str:
-    if field.default is not MISSING:
-        return f" = {field.default!r}"
-    return "  (required)" if field.default_factory is MISSING else f" = {field.default_factory()!r}"
-
-
-def _space(space: Range | Choices) -> str:
+def words_of_space(space: Range | Choices) -> str:
+    """Return a range or choices in words."""
     if isinstance(space, Choices):
         return ", ".join(_value(value) for value in space.values)
     return f"{space.low:g} to {space.high:g}{' on a logarithmic scale' if space.log else ''}"
@@ -116,12 +110,14 @@ def _value(value: Value) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _reading(score: Score) -> str:
+def words_of_score(score: Score) -> str:
+    """Return a score's title, unit, direction and note."""
     better = "greater is better" if score.greater_is_better else "smaller is better"
     return "; ".join(part for part in (f"{score.title} [{score.unit}]", better, score.note) if part)
 
 
-def _summary(kind: type) -> str:
+def summary_of(kind: type) -> str:
+    """Return the first paragraph of a class's docstring."""
     return (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
 
 

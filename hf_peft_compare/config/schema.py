@@ -82,8 +82,10 @@ class StudyProtocol:
     """The settings that all runs of a study share.
 
     Args:
+        task: the task's `name` and its settings.
         dataset: a Hub id, a local folder or file (parquet, jsonl, json, csv), "embedded", or "embedded/statements".
         dataset_config: the dataset's config name on the Hub; ignored for a local dataset.
+        dataset_revision, model_revision: a branch, tag or commit on the Hub; None: the newest.
         train_split, validation_split, test_split: names of the dataset's splits. A validation or test split with the
             name of the train split is cut from it: `num_…_samples` rows, seeded, and stratified by label if the task
             has labels. A single table without splits is cut so too if these names are left at their defaults.
@@ -108,6 +110,8 @@ class StudyProtocol:
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
+        training: how rows are trained, of all rows that do not set it themselves.
+        generation: how test outputs are generated.
     """
 
     task: Tree
@@ -169,6 +173,8 @@ class StudyConfig(StudyProtocol):
     """One study: a task, a base model, the methods to compare, seeds.
 
     Args:
+        name: the folder below `runs/`; default: the file's name.
+        title, description: the report's first lines.
         methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
             `training` overrides the study's training settings, the keys of ROW_PROTOCOL the study's own
             (`model_name_or_path` with its revision, tokenizer and architecture), and all other keys are the method's
@@ -181,6 +187,7 @@ class StudyConfig(StudyProtocol):
         tune: "auto": find a learning rate for each trained row for which the study sets none; a budget and ranges: tune
             every row by them; None: no tuning.
         plugins: modules with custom methods, tasks or metrics, which must be loaded before the study (`--plugin`).
+        references: published results, which the report sets beside the study's own.
     """
 
     name: str

@@ -44,10 +44,11 @@ class Study:
     def from_dict(cls, tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> Study:
         """Build a study from a dictionary with the keys of a study file; raise UserError as `load_study` does.
 
-        >>> from hf_peft_compare import load_study
-        >>> quickstart = load_study("quickstart")
-        >>> Study.from_dict(quickstart.tree, ["seeds=[0, 1]"]).config.seeds
-        [0, 1]
+        Examples:
+            >>> from hf_peft_compare import load_study
+            >>> quickstart = load_study("quickstart")
+            >>> Study.from_dict(quickstart.tree, ["seeds=[0, 1]"]).config.seeds
+            [0, 1]
         """
         from hf_peft_compare.config.loading import load_study
 
@@ -56,9 +57,10 @@ class Study:
     def to_yaml(self) -> str:
         """Return the study as the text of one YAML file, which resolves to the same runs.
 
-        >>> from hf_peft_compare import load_study
-        >>> print(load_study("quickstart").to_yaml()[:17])
-        name: quickstart
+        Examples:
+            >>> from hf_peft_compare import load_study
+            >>> print(load_study("quickstart").to_yaml()[:17])
+            name: quickstart
         """
         return yaml.safe_dump(dict(self.tree), sort_keys=False, allow_unicode=True, width=120)
 

@@ -23,14 +23,26 @@ class TrainingConfig:
     """Training settings; names and meanings are those of `transformers.TrainingArguments` unless noted otherwise.
 
     Args:
+        learning_rate: the highest rate, after the warmup. Each method has a default of its own in place of this one.
+        num_train_epochs: passes over the train split, at most; early stopping may end training before.
+        max_steps: optimizer steps, in place of epochs; -1: `num_train_epochs` decides.
         train_batch_size: examples per optimizer step over all devices (the effective batch size). The micro-batch per
             device is this divided by processes times `gradient_accumulation_steps`, so that the protocol does not
             change with the hardware.
+        gradient_accumulation_steps: micro-batches per optimizer step; more need less memory.
         eval_batch_size: number of texts per evaluation batch and device, for the longest texts. On the test split,
             batches of shorter texts hold more texts, within the same number of tokens and logits; no score depends on
             it.
         early_stopping_patience: evaluations without a better validation loss before training stops; None: no early
             stopping.
+        lr_scheduler_type: how the learning rate falls, such as "linear", "cosine" or "constant".
+        warmup_ratio: share of the steps in which the learning rate rises from 0.
+        weight_decay: of the optimizer.
+        max_grad_norm: the norm that gradients are clipped to.
+        eval_strategy: when the validation loss is measured: after each "epoch", or every `eval_steps` "steps".
+        eval_steps: optimizer steps from one evaluation to the next.
+        logging_steps: optimizer steps from one logged train loss to the next.
+        gradient_checkpointing: compute activations again in the backward pass: less memory, more time.
         optim: the fused AdamW updates all parameters in one kernel: the same steps as `adamw_torch` up to float
             rounding, in less time.
         bf16: None: on a GPU that supports it, and on a processor that has it in hardware (AVX512-BF16, AMX) for bases
@@ -84,6 +96,10 @@ class GenerationConfig:
     """Generation settings for the test outputs; names and meanings are those of `transformers.GenerationConfig`.
 
     Args:
+        max_new_tokens, min_new_tokens: length of a generated text, in tokens.
+        num_beams: beams of the search; 1: greedy.
+        no_repeat_ngram_size: length of the token sequences that may not occur twice in a text; 0: any may.
+        repetition_penalty: divides the scores of tokens that the text already has; 1: none.
         temperature: None: greedy or beam search; otherwise tokens are sampled, with a distribution that is sharper
             below 1 and flatter above, and with the run's seed.
         cache_implementation: "dynamic" grows with the text; "static" allocates memory for the longest text at once, and

@@ -52,7 +52,12 @@ class Card:
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class Range:
-    """The range a numeric setting is tuned over, sampled uniformly on a logarithmic scale unless `log` is false."""
+    """The range a numeric setting is tuned over.
+
+    Args:
+        low, high: its bounds.
+        log: sample uniformly on a logarithmic scale.
+    """
 
     low: float
     high: float

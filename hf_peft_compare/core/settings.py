@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -101,6 +101,39 @@ def defaults_of(kind: Any) -> dict[str, Any]:
 def parse_settings(kind: type[T], values: Mapping[str, object], where: str) -> T:
     """Return the settings of a method or a task in a study, without its `name`, as the dataclass it declares."""
     return parse(kind, {key: value for key, value in values.items() if key != "name"}, where=where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field of a dataclass of settings, as it is described to a reader.
+
+    Args:
+        kind: its type, as the class has it.
+        required: whether it has no default.
+        default: None if it is required.
+        meaning: empty if the docstring has none.
+    """
+
+    name: str
+    kind: str
+    required: bool
+    default: object
+    meaning: str
+
+
+def described(kind: Any) -> list[Setting]:
+    """Return the fields of a dataclass with their defaults and meanings, in their order."""
+    meanings, defaults = meanings_of(kind), defaults_of(kind)
+    return [
+        Setting(
+            name=f.name,
+            kind=f.type if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type)),
+            required=f.name not in defaults,
+            default=defaults.get(f.name),
+            meaning=meanings.get(f.name, ""),
+        )
+        for f in fields(kind)
+    ]
 
 
 def meanings_of(kind: type) -> dict[str, str]:

@@ -22,8 +22,9 @@ def classification(
         text, label, text_pair, id: names of the data set's columns.
         labels: the names of the classes, in the order of their numbers; empty: those that the data has.
 
-    >>> classification(text="message", label="team")
-    {'name': 'sequence_classification', 'text_column': 'message', 'label_column': 'team'}
+    Examples:
+        >>> classification(text="message", label="team")
+        {'name': 'sequence_classification', 'text_column': 'message', 'label_column': 'team'}
     """
     columns = {"text_column": text, "label_column": label, "text_pair_column": text_pair, "id_column": id}
     return _task("sequence_classification", **columns, labels=labels)
@@ -49,8 +50,9 @@ def instructed_classification(
         answers: {label: the words that mean it}.
         scoring: "generate": the model writes an answer; "likelihood": the likeliest of the answers is taken.
 
-    >>> instructed_classification(label="team", instruction="Which team is it for?")["instruction"]
-    'Which team is it for?'
+    Examples:
+        >>> instructed_classification(label="team", instruction="Which team is it for?")["instruction"]
+        'Which team is it for?'
     """
     columns = {"text_column": text, "label_column": label, "text_pair_column": text_pair, "id_column": id}
     asked = {"instruction": instruction, "template": template, "answers": _lists(answers), "scoring": scoring}
@@ -68,8 +70,9 @@ def statement_checking(
 ) -> TaskSettings:
     """Return the task of asking a causal LM whether a statement is true.
 
-    >>> statement_checking("claim")["text_column"]
-    'claim'
+    Examples:
+        >>> statement_checking("claim")["text_column"]
+        'claim'
     """
     asked = {"template": template, "answers": _lists(answers), "scoring": scoring}
     return _task("statement_checking", text_column=statement, label_column=label, id_column=id, **asked)
@@ -88,8 +91,9 @@ def summarization(
     Args:
         prompt_prefix, prompt_suffix: text before and after the article; None: none, and "\n\nTL;DR:".
 
-    >>> summarization(summary="digest")
-    {'name': 'summarization', 'article_column': 'article', 'summary_column': 'digest'}
+    Examples:
+        >>> summarization(summary="digest")
+        {'name': 'summarization', 'article_column': 'article', 'summary_column': 'digest'}
     """
     prompt = {"prompt_prefix": prompt_prefix, "prompt_suffix": prompt_suffix}
     return _task("summarization", article_column=article, summary_column=summary, id_column=id, **prompt)
@@ -106,8 +110,9 @@ def visual_question_answering(
 ) -> TaskSettings:
     """Return the task of answering questions about images by one of the most frequent words.
 
-    >>> visual_question_answering(num_answers=20)["num_answers"]
-    20
+    Examples:
+        >>> visual_question_answering(num_answers=20)["num_answers"]
+        20
     """
     columns = {"question_column": question, "answer_column": answer, "image_column": image, "id_column": id}
     return _task("visual_question_answering", **columns, num_answers=num_answers, answers=answers)

@@ -27,6 +27,12 @@ class LoraSettings:
     is the default too.
 
     Args:
+        r: rank of the adapters.
+        lora_alpha: scale of the adapters; what they add is multiplied by `lora_alpha / r`.
+        lora_dropout: probability with which a number that goes into an adapter is set to zero in training.
+        bias: which biases are trained.
+        use_rslora: multiply by `lora_alpha / sqrt(r)` instead, so that high ranks do not learn slowly.
+        use_dora: train the length of each weight vector apart from its direction (DoRA).
         target_modules: names of the adapted layers, or a pattern; "all-linear": every linear layer but the head;
             "auto": peft's own choice for the architecture, for most the query and value projections of attention.
     """

@@ -12,7 +12,12 @@ from hf_peft_compare.core.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class MethodCard:
-    """A method's title and card at the time of the run; see `hf_peft_compare.core.method.Card`."""
+    """A method's title and card at the time of the run.
+
+    Args:
+        title: the name in tables.
+        idea, formula, parameter_count, when_to_use, paper, url, theory: as in `hf_peft_compare.Card`.
+    """
 
     title: str
     idea: str = ""
@@ -26,7 +31,13 @@ class MethodCard:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ScoreDescription:
-    """A score's title, unit, direction, and a note on how to read it."""
+    """How a score is to be read.
+
+    Args:
+        title, unit: as tables show them.
+        greater_is_better: its direction.
+        note: what else to know when reading it.
+    """
 
     title: str
     unit: str = ""
@@ -40,7 +51,11 @@ class ScoreDescription:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Parameters:
-    """Numbers of parameters; shared ones count once."""
+    """Numbers of parameters; shared ones count once.
+
+    Args:
+        trainable_params, total_params: of the adapted model, its base included.
+    """
 
     trainable_params: int
     total_params: int
@@ -53,7 +68,12 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Validation:
-    """The lowest validation loss, in the unit of the test loss, and when it was reached; that state is kept."""
+    """The best state, which is kept.
+
+    Args:
+        best_loss: the lowest validation loss, in the unit of the test loss.
+        best_step, best_epoch: when it was reached.
+    """
 
     best_loss: float
     best_step: int
@@ -111,7 +131,13 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrunkCache:
-    """The cached hidden states of a frozen trunk: their size, the seconds to compute them, the runs that did so."""
+    """The cached hidden states of a frozen trunk.
+
+    Args:
+        num_bytes: their size on disk.
+        seconds: the time to compute them.
+        filled_by: the runs that did so.
+    """
 
     num_bytes: int
     seconds: float
@@ -126,6 +152,7 @@ class Throughput:
         num_train_tokens: tokens seen in training, without padding.
         train_flops: FLOPs of all forward and backward passes; None if the run was compiled.
         num_prompt_tokens, num_generated_tokens: of all test examples.
+        train_tokens_per_second, generated_tokens_per_second: their rates.
     """
 
     num_train_tokens: int | None = None
@@ -168,7 +195,13 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class HistoryEntry:
-    """One logged step of training: its loss, or the validation loss."""
+    """One logged step of training.
+
+    Args:
+        step, epoch: where it was.
+        loss, learning_rate, grad_norm: of training; None in an entry of an evaluation.
+        eval_loss: the validation loss; None in an entry of training.
+    """
 
     step: int | None = None
     epoch: float | None = None
@@ -191,14 +224,18 @@ class Provenance:
         hf_peft_compare, python, versions: versions; None for a package that is not installed.
         commit, dirty: commit of the source tree, and whether tracked files differ from it; None outside a git checkout.
         host, processor, gpu_driver: the machine's name, its CPU's model, and the driver of its GPU, if it has one.
+        device, platform: what was trained on, and the operating system.
+        num_processes, num_cpus: of the run, and of the machine.
         num_threads, side_by_side: CPU threads of each process; number of runs on the machine at once.
         precision: training precision, "bf16" or "fp32".
+        started_at: date and time with its zone.
         data_fingerprint: {split: hash of its examples}.
         inputs: {input: hash of its content}, of local files and plugins, see `hf_peft_compare.config.identity`; None in
             records of older versions.
         split_sources: {split: the split of the dataset that its rows come from}; for one that is cut from train: train.
         num_examples: {split: number of examples}.
-        num_dropped: {split: rows left out because they are too long}; `num_cut`: rows whose text was truncated.
+        num_dropped: {split: rows left out because they are too long}.
+        num_cut: {split: rows whose text was truncated}.
         num_test_in_train: test examples whose texts are in train as well; None: not counted.
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.

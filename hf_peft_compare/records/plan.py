@@ -46,6 +46,7 @@ class RunPlan:
     """The estimates for one run.
 
     Args:
+        study, row, seed, method, title: the run, its method, and the method's name in tables.
         device, precision: the device and training precision of the estimate; evaluation is in fp32.
         trainable_params, total_params: exact numbers, shared parameters count once; None if no model is used.
         num_train_steps: optimizer steps, an upper bound if training may stop early.

@@ -67,14 +67,18 @@ class RunRecord:
     """All measurements of one run, in raw units.
 
     Args:
+        status: whether the run finished with all its measurements.
         error: the error of a failed run; None if finished.
         study, row, method, seed: the identity of the run; `row` is the study's name for the method with its settings.
-        config: the resolved config of the run; `config_origins` maps each dotted key to the layer that set it.
+        config: the resolved config of the run.
+        config_origins: {dotted key of the config: the layer that set it}.
+        card: the method's description at the time of the run.
         config_hash: hash of the settings that determine the scores.
         scores: {score name: description}, the ranking score first.
         parameters: None if no model was built.
         initial_trainables_sha256, final_trainables_sha256: hashes of the trainable parameters before and after.
         results: {score name: mean over the test examples}; test_loss is in nats per token, over all tokens.
+        seconds, memory, throughput: what the run took.
         validation: None if nothing was trained.
         trunk_cache: None if the run did not use cached states of a frozen trunk.
         tuning: how the row's settings were tuned; None if they were not.
@@ -82,6 +86,8 @@ class RunRecord:
         costs: None if they were not measured.
         history: one entry per logged step.
         notes: remarks for the reader, e.g. that a micro-batch was halved.
+        provenance: everything needed to reproduce the numbers.
+        schema_version: of the record's form; readers upgrade older ones.
     """
 
     status: Literal["finished", "failed"]

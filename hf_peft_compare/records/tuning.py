@@ -11,7 +11,12 @@ from hf_peft_compare.core.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SearchRange:
-    """Bounds of a number, searched on a logarithmic scale if `log` is true."""
+    """The range in which a number is searched.
+
+    Args:
+        low, high: its bounds.
+        log: whether it is searched on a logarithmic scale.
+    """
 
     low: float
     high: float
@@ -20,7 +25,11 @@ class SearchRange:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SearchChoices:
-    """The values searched."""
+    """The values searched.
+
+    Args:
+        values: all of them.
+    """
 
     values: list[Any]
 
@@ -56,6 +65,7 @@ class Tuning:
         widened: the range in which the learning rate was searched beyond its own; None: it was not widened.
         best_settings: those of the trial with the lowest validation loss; of `tune: auto`, the rate that its trials
             suggest for the whole training, which need not be one of theirs.
+        trials: all of them, in order.
         at_edge: whether the best learning rate is at the edge of all values tried.
         seconds: of all trials.
     """

@@ -27,7 +27,7 @@ class RayOptions:
         address: of the cluster's head; None: `RAY_ADDRESS`, or a cluster of this machine alone, started for the study.
         num_cpus: CPU cores of a run, whose threads they are.
         num_gpus: whole GPUs of a run: on a shared one, neither time nor memory would be its own.
-        resources: a custom resource that a run takes one of, such as the name of a kind of node.
+        resource: a custom resource that a run takes one of, such as the name of a kind of node.
     """
 
     address: str | None = None

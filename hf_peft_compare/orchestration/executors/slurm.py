@@ -61,6 +61,10 @@ class SlurmOptions:
     """Options of `sbatch`, for each run.
 
     Args:
+        partition, account, qos, reservation: whose time and which part of the cluster a run takes.
+        time: its limit, such as 4:00:00, before whose end it saves a checkpoint.
+        mem, cpus_per_task, gpus, gres: main memory, CPU cores and GPUs of a run, such as 32G, 4, 1 and gpu:a100:1.
+        constraint, nodelist, exclude: features of nodes, nodes to take, and nodes not to take.
         setup: shell commands before the run, such as "module load cuda".
     """
 
