@@ -16,6 +16,7 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import yaml  # noqa: E402
+from browsers import browser  # noqa: E402, F401 - a fixture
 from visual import asking, rooms, seen, tiny_clip, tiny_resnet  # noqa: E402, F401 - fixtures
 
 from hf_peft_compare.core.registry import PLUGINS_VARIABLE, REGISTRIES  # noqa: E402

@@ -31,9 +31,9 @@ def imported(source: str) -> set[str]:
 
 
 def declared() -> set[str]:
-    """The requirements of the package and of its extras, but those of its tests."""
+    """The requirements of the package and of its extras, but those of its tests and of its site."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {name: needed for name, needed in project["optional-dependencies"].items() if name != "test"}
+    extras = {name: needed for name, needed in project["optional-dependencies"].items() if name not in ("docs", "test")}
     requirements = [*project["dependencies"], *(line for needed in extras.values() for line in needed)]
     return {re.split(r"[^\w.-]", line)[0].lower() for line in requirements}
 
