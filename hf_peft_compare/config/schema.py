@@ -173,12 +173,13 @@ class StudyConfig(StudyProtocol):
     """One study: a task, a base model, the methods to compare, seeds.
 
     Args:
-        name: the folder below `runs/`; default: the file's name.
-        title, description: the report's first lines.
+        name: the study's folder below the output directory.
+        title: the report's first line.
+        description: what follows it.
         methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
-            `training` overrides the study's training settings, the keys of ROW_PROTOCOL the study's own
-            (`model_name_or_path` with its revision, tokenizer and architecture), and all other keys are the method's
-            own settings. A row's `grid` varies any of these over lists, e.g.
+            `training` overrides the study's training settings, `num_train_samples`, `max_length`, `prompt_format`,
+            `system_prompt` and `model_name_or_path` (with its revision, tokenizer and architecture) the study's own,
+            and all other keys are the method's own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
             row per combination, named by its values, which override any other layer that sets these keys.
         seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from hf_peft_compare.cli.main import _parser
+from hf_peft_compare.cli.main import make_parser
 from hf_peft_compare.cli.options import number, positive, run_folder, study_folder
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import RECORD_FILE
@@ -53,6 +53,6 @@ LOADING = ["run s", "train s --method m", "plan s", "doctor s", "predict r --tex
 
 @pytest.mark.parametrize("command", LOADING)
 def test_code_of_models_is_allowed_by_a_flag_of_each_command_that_loads_one(command):
-    parse = _parser().parse_args
+    parse = make_parser().parse_args
     assert not parse(command.split()).trust_remote_code
     assert parse([*command.split(), "--trust-remote-code"]).trust_remote_code

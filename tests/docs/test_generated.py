@@ -83,19 +83,19 @@ class Example:
     """Settings.
 
     Args:
-        size: how many; `0` is none, *really*.
+        size: how many; `0` is none, *really*, None as many as there are.
         names: whom.
     """
 
-    size: NonNegativeInt = 0
+    size: NonNegativeInt | None = 0
     names: list[str] = field(default_factory=list)
 
 
 def test_a_key_is_a_heading_with_type_default_and_meaning() -> None:
     assert list(keys_of(Example, prefix="example.", only=["size"])) == [
         "#### `size` { #example.size }",
-        "whole number ≥ 0; default `0`",
-        r"how many; `0` is none, \*really\*.",
+        "whole number ≥ 0 or `null`; default `0`",
+        r"How many; `0` is none, \*really\*, `null` as many as there are.",
     ]
 
 
@@ -105,7 +105,9 @@ def test_a_key_is_a_heading_with_type_default_and_meaning() -> None:
         (PositiveInt | None, "whole number > 0 or `null`"),
         (Annotated[float, Field(ge=0, lt=1)], "number ≥ 0 and < 1"),
         (Literal["auto", "chat"], '`"auto"` or `"chat"`'),
-        (dict[str, list[str]], "mapping of names to list of text"),
+        (dict[str, list[str]], "mapping of names to list of texts"),
+        (dict[str, Any], "mapping"),
+        (list[PositiveInt], "list of whole numbers > 0"),
         (Example | Literal["auto"] | None, 'mapping or `"auto"` or `null`'),
         (bool, "true or false"),
     ],

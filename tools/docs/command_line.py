@@ -38,4 +38,4 @@ def _name(action: argparse.Action) -> str:
 
 
 def _meaning(action: argparse.Action) -> str:
-    return (action.help or "") + (f" ({', '.join(map(str, action.choices))})" if action.choices else "")
+    return "; ".join(filter(None, [", ".join(map(str, action.choices or ())), action.help or ""]))

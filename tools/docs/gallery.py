@@ -17,21 +17,23 @@ REPORTS = ROOT / "reports"
 def gallery() -> str:
     """List the published reports."""
     rows = [_row(folder) for folder in sorted(REPORTS.iterdir()) if (folder / "results.json").is_file()]
-    return table(("study", "model", "data: train / validation / test", "with 95 % confidence", "all runs took"), rows)
+    return table(
+        ("study", "model", "data: train / validation / test", "with 95 % confidence", "all runs, summed"), rows
+    )
 
 
 def _row(folder: Path) -> tuple[str, ...]:
     results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     records = list(read_records(folder / "records").values())
-    best = results["verdict"][0].removeprefix("With 95 % confidence, ").partition(". ")[0]
+    best = results["verdict"][0].removeprefix("With 95 % confidence, ").partition(". ")[0].rstrip(".")
     link = f"[{folder.name}](../reports/{folder.name}/README.md)"
     return link, _model(records), _data(records[0]), prose(best[0].upper() + best[1:]), _cost(records)
 
 
 def _model(records: list[RunRecord]) -> str:
-    """Return the name of the base, without its folder, and its size."""
+    """Return the name of the base, without its folder, and its size: what a row adds is not the base's."""
     name = Path(records[0].config["model_name_or_path"]).name
-    size = max(record.parameters.total_params for record in records if record.parameters)
+    size = min(record.parameters.total_params for record in records if record.parameters)
     return f"{prose(name)}, {format_count(size)} parameters"
 
 

@@ -11,7 +11,7 @@ from hf_peft_compare.core.settings import described
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION
 from tools.docs.markdown import code, prose, table
-from tools.docs.settings import in_words
+from tools.docs.settings import in_words, in_yaml
 
 
 def record_schema() -> str:
@@ -19,7 +19,7 @@ def record_schema() -> str:
     parts = [f"Schema version {SCHEMA_VERSION}."]
     for key, kind in {"record.json": RunRecord, **parts_of(RunRecord)}.items():
         hints = get_type_hints(kind, include_extras=True)
-        rows = [(code(f.name), in_words(hints[f.name]), prose(f.meaning)) for f in described(kind)]
+        rows = [(code(f.name), in_words(hints[f.name]), prose(in_yaml(f.meaning))) for f in described(kind)]
         parts += [f"## `{key}`", prose(summary_of(kind)), table(("key", "type", "meaning"), rows)]
     return "\n\n".join(parts)
 

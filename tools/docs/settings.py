@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
@@ -19,8 +20,10 @@ from hf_peft_compare.orchestration.executors import DISTANT
 from tools.docs.markdown import code, default, prose
 
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+GIVEN = {StudyConfig: {"name": "default: the name of the file"}}  # what a file need not have though the study does
 WITHOUT_LIMIT = 2**31  # a bound of this size only says that the number is stored in 32 bits
 NAMES = {"str": "text", "bool": "true or false", "int": "whole number", "float": "number", "Any": "anything"}
+NOUN = re.compile("^(text|whole number|number|mapping)")
 # Parts of a study, by the key that holds them.
 SECTIONS = {
     "training": TrainingConfig,
@@ -59,9 +62,9 @@ def keys_of(kind: Any, *, prefix: str = "", only: Sequence[str] | None = None) -
     for setting in described(kind):
         if only is None or setting.name in only:
             yield f"#### `{setting.name}` {{ #{prefix}{setting.name} }}"
-            needed = "required" if setting.required else default(setting.default)
-            yield f"{in_words(hints[setting.name])}; {needed}"
-            yield prose(setting.meaning)
+            needed = GIVEN.get(kind, {}).get(setting.name, "required")
+            yield f"{in_words(hints[setting.name])}; {needed if setting.required else default(setting.default)}"
+            yield prose(in_yaml(setting.meaning))
 
 
 def in_words(hint: Any) -> str:
@@ -74,12 +77,18 @@ def in_words(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(map(in_words, parts)))
     if origin is list:
-        return f"list of {in_words(parts[0])}"
+        return "list of " + NOUN.sub(r"\1s", in_words(parts[0]))
     if origin is dict:
-        return f"mapping of names to {in_words(parts[1])}"
+        what = NOUN.sub(r"\1s", in_words(parts[1]))
+        return "mapping" if what in ("anything", "mappings") else f"mapping of names to {what}"
     if hint is NoneType:
         return code("null")
     return "mapping" if is_dataclass(hint) else NAMES.get(hint.__name__, hint.__name__)
+
+
+def in_yaml(meaning: str) -> str:
+    """Return a meaning as a sentence, with null for None, as YAML and JSON have it."""
+    return re.sub(r"\bNone\b", "`null`", meaning[:1].upper() + meaning[1:])
 
 
 def _bounds(notes: Sequence[object]) -> str:
