@@ -2,6 +2,7 @@
 # Create .venv and install the package into it, with the tested versions of constraints.txt; finished steps are skipped.
 #   bash setup_env.sh            the requirements for running studies
 #   bash setup_env.sh test       also the requirements for running the tests
+#   bash setup_env.sh docs       those for building the site of the documentation instead
 # PYTHON is the interpreter (default: python3; 3.10 to 3.13).
 set -euo pipefail
 cd "$(dirname "$0")"

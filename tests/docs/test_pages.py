@@ -118,6 +118,12 @@ def test_the_python_page_has_all_that_the_package_exports() -> None:
     assert [name for name in hf_peft_compare.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
+def test_the_file_map_has_every_folder_of_the_package() -> None:
+    page = PAGES["docs/explanation/architecture.md"]
+    folders = [path for path in (ROOT / "hf_peft_compare").iterdir() if path.is_dir() and path.name[0] not in "_."]
+    assert [path.name for path in folders if not re.search(rf"^  (\S+  )*{path.name}/", page, re.MULTILINE)] == []
+
+
 def test_studies_that_pages_name_in_commands_exist() -> None:
     named = {
         words[1] for _, code in blocks("bash") for words in commands(code) if words[0] in ("run", "plan", "doctor")

@@ -9,7 +9,7 @@ from tiny import reviews
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.records.run_folder import read_predictions
 
-# As in the README, but for the numbers and the model.
+# As in docs/tutorials/own-data.md, but for the numbers and the model.
 STUDY = """\
 title: Our support tickets
 task:
