@@ -32,6 +32,7 @@ UNTESTED = {
     "core.method": "tests/core/test_registry.py and tests/methods/test_contract.py hold every method to it",
     "core.metric": TYPES,
     "core.task": "tests/core/test_registry.py and tests/tasks hold every task to it",
+    "core.training_rule": "tests/training/callbacks/test_rule.py follows one",
     "data.columns": "tests/data/test_splits.py names columns that are missing",
     "data.completions": "tests/tasks/test_summarization.py encodes with it",
     "data.formats": TYPES,

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass as typed_dataclass
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import AnyTask, Example, Format
+from hf_peft_compare.core.training_rule import TrainingRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,6 +166,10 @@ class Method(ABC, Generic[S]):
         self, settings: S, task: AnyTask, task_settings: object, train: Sequence[Example], seed: int
     ) -> Format | None:
         """Return how examples become model input; None: the task's format."""
+        return None
+
+    def training_rule(self, settings: S) -> TrainingRule | None:
+        """Return what training needs beside the gradients of the loss; None: nothing."""
         return None
 
     def other_models(self, settings: S) -> Sequence[str]:

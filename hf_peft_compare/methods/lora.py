@@ -9,7 +9,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Choices, Range
-from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.core.settings import STRICT, PositiveFloat, PositiveInt
+from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.lora_optimizers import LoraOptimizer, OwnOptimizer, freeze_down_projections
 from hf_peft_compare.methods.peft_method import PeftBased, PeftSettings, build_peft
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class LoraSettings:
         use_dora: train the length of each weight vector apart from its direction (DoRA).
         target_modules: names of the adapted layers, or a pattern; "all-linear": every linear layer but the head;
             "auto": peft's own choice for the architecture, for most the query and value projections of attention.
+        optimizer: null: that of the training settings; "loraplus": B has a higher learning rate than A (Hayou et al.
+            2024); "lorafa": A is frozen, and B's gradient is corrected for it (Zhang et al. 2023); "riemannian": both
+            gradients are preconditioned by the other factor (Zhang and Pilanci 2024).
+        loraplus_lr_ratio: the rate of B over that of A in LoRA+.
     """
 
     r: PositiveInt = 8
@@ -44,11 +50,25 @@ class LoraSettings:
     bias: Literal["none", "all", "lora_only"] = "none"
     use_rslora: bool = False
     use_dora: bool = False
+    optimizer: LoraOptimizer | None = None
+    loraplus_lr_ratio: PositiveFloat = 16.0
 
 
 def build_lora(base: PreTrainedModel, settings: LoraSettings) -> PeftModel:
     """Return the frozen base with low-rank adapters."""
-    return build_peft(base, PeftSettings(peft_type="LORA", **asdict(settings)))
+    values = asdict(settings)
+    optimizer, _ = values.pop("optimizer"), values.pop("loraplus_lr_ratio")
+    model = build_peft(base, PeftSettings(peft_type="LORA", **values))
+    if optimizer == "lorafa":
+        freeze_down_projections(model)
+    return model
+
+
+def lora_rule(settings: LoraSettings) -> TrainingRule | None:
+    """Return the rule of an optimizer of LoRA's own; None: the one of the training settings is used."""
+    if settings.optimizer is None:
+        return None
+    return OwnOptimizer(settings.optimizer, loraplus_lr_ratio=settings.loraplus_lr_ratio)
 
 
 class Lora(PeftBased[LoraSettings]):
@@ -90,3 +110,7 @@ class Lora(PeftBased[LoraSettings]):
     def build(self, base: PreTrainedModel, settings: LoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
         """Return the frozen base with low-rank adapters."""
         return build_lora(base, settings)
+
+    def training_rule(self, settings: LoraSettings) -> TrainingRule | None:
+        """Return the rule of the optimizer, if it is one of LoRA's own."""
+        return lora_rule(settings)

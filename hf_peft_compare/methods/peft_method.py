@@ -14,7 +14,10 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import parse
+from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.peft_adjustments import adjust, with_values
 from hf_peft_compare.methods.peft_cards import CARDS
+from hf_peft_compare.methods.peft_rules import LATER, NEEDS_VALUES, check_supported, rule_of
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -56,13 +59,16 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise unknown("peft_type", settings.peft_type, PeftType.__members__)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
     values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
+    check_supported(peft_type, values)
     valid = {f.name for f in fields(config_class) if f.init} - {"task_type", "peft_type"} - IMPORTING
+    later = LATER.get(peft_type, {})
+    valid -= set(later)
     for key in values:
         if key not in valid:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
     values |= _typed(values, get_type_hints(config_class))
     try:
-        config: Any = config_class(task_type=task_type, **values)
+        config: Any = config_class(task_type=task_type, **later, **values)
     except Exception as error:  # each class checks its settings in its own way
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
     if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
@@ -96,11 +102,12 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     _check_targets(config, base)
     linear = _linear_layers(base)
     try:
-        model = get_peft_model(base, config)
+        adapt = with_values(get_peft_model) if config.peft_type.value in NEEDS_VALUES else get_peft_model
+        model = adapt(base, config)
     except Exception as error:  # each type refuses what it does not support in its own way
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"peft cannot adapt this model with these settings: {reason} {linear}") from None
-    return _with_wide_labels(model)
+    return adjust(model)
 
 
 def _check_targets(config: object, base: PreTrainedModel) -> None:
@@ -141,36 +148,20 @@ def _peft_fields(settings: PeftSettings) -> dict[str, Any]:
     return {key: value for key, value in vars(settings).items() if key != "peft_type" and not key.startswith("__")}
 
 
-def _with_wide_labels(model: Any) -> Any:
-    """Patch a model that prepends embeddings to accept labels of the last K columns, as all other models do."""
-    config = model.active_peft_config
-    prepends = config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
-    if prepends and config.task_type == "CAUSAL_LM":
-        model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
-    return model
-
-
-def _widen_labels(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Pad labels [B, K] to [B, T], since peft prepends -100 for virtual tokens to labels of length T."""
-    from torch.nn.functional import pad
-
-    labels, tokens = kwargs.get("labels"), kwargs.get("input_ids")
-    if labels is not None and tokens is not None:
-        kwargs["labels"] = pad(labels, (tokens.shape[1] - labels.shape[1], 0), value=-100)
-        kwargs.pop("logits_to_keep", None)
-    return args, kwargs
-
-
 def merge_peft(model: PeftModel) -> PreTrainedModel:
     """Return a plain transformers model with the adapter merged.
 
     Raises:
-        UserError: the peft type cannot be merged.
+        UserError: the peft type, or this model's, cannot be merged.
     """
+    name = model.active_peft_config.peft_type.value
+    refused = f"{name} cannot be merged into a plain model; export it as an adapter (without --merge)."
     if model.active_peft_config.is_prompt_learning or not hasattr(model.base_model, "merge_and_unload"):
-        name = model.active_peft_config.peft_type.value
-        raise UserError(f"{name} cannot be merged into a plain model; export it as an adapter (without --merge).")
-    return model.merge_and_unload()
+        raise UserError(refused)
+    try:
+        return model.merge_and_unload()
+    except (NotImplementedError, ValueError) as error:  # some types say so when asked
+        raise UserError(f"{refused} {error}") from None
 
 
 class PeftBased(Method[S]):
@@ -191,7 +182,7 @@ class PeftBased(Method[S]):
             raise UserError(f"the adapter in {folder} sets {', '.join(imported)}, which imports a module. Remove it.")
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*missing adapter keys")  # which would stay random
-            return _with_wide_labels(PeftModel.from_pretrained(base, folder))
+            return adjust(PeftModel.from_pretrained(base, folder))
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
         """Return a plain transformers model with the adapter merged; raise UserError if its type cannot be merged."""
@@ -228,6 +219,10 @@ class Peft(PeftBased[PeftSettings]):
     def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
         """Return the base as a `PeftModel`; raise UserError as `build_peft` does."""
         return build_peft(base, settings)
+
+    def training_rule(self, settings: PeftSettings) -> TrainingRule | None:
+        """Return what the peft type's training needs beside gradients."""
+        return rule_of(settings.peft_type.upper(), _peft_fields(settings))
 
     def num_virtual_tokens(self, settings: PeftSettings) -> int:
         """Return the number of virtual tokens of prompt learning; 0 for other types."""

@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Choices, Range, Value
 from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.methods.lora import LoraSettings, build_lora
+from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.lora import LoraSettings, build_lora, lora_rule
 from hf_peft_compare.methods.peft_method import PeftBased, merge_peft
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ class QLora(PeftBased[QLoraSettings]):
 
         check_packable(base)
         return build_lora(base, LoraSettings(**{f.name: getattr(settings, f.name) for f in fields(LoraSettings)}))
+
+    def training_rule(self, settings: QLoraSettings) -> TrainingRule | None:
+        """Return the rule of the optimizer, if it is one of LoRA's own."""
+        return lora_rule(settings)
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
         """Return a plain float32 model: the base is dequantized, then the adapter is merged into it.

@@ -238,6 +238,7 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
     trainer = make_trainer(run, built, encoded, extra=[progress, sink], trunk_states=states)
     if checkpoint is not None and trained:
         trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        trainer.rule.start(built.model, trainer.state.max_steps)
         trainer._load_callback_state()
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -249,6 +250,8 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, run.checkpoints / BEST_FILE)
+    if (note := trainer.rule.finish(built.model)) is not None:
+        run.note(note)
     measured, steps = run.measured, trainer.state.global_step
     measured.initial_trainables_sha256 = find_callback(trainer, TrainableParameters).initial_sha256
     measured.final_trainables_sha256 = hash_trainables(built.model)

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer import SCHEDULER_NAME
 
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
+from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.tokenization import TokenizedSplits
@@ -27,6 +29,7 @@ from hf_peft_compare.training.callbacks import (
     BestState,
     CheckpointMarker,
     FiniteLoss,
+    FollowRule,
     MedianStopping,
     MemoryBreakdown,
     TrainableParameters,
@@ -39,13 +42,20 @@ from hf_peft_compare.training.preemption import Preemption
 from hf_peft_compare.training.run_state import Run
 
 TRAINABLES_FILE = "trainables.safetensors"
+RULE_FILE = "training_rule.pt"
 C = TypeVar("C", bound=TrainerCallback)
 
 
 class ComparisonTrainer(Trainer):
-    """The standard Trainer except for the order of examples, packing, and checkpoints of trainable parameters only."""
+    """The standard Trainer except for the order of examples, packing, and checkpoints of trainable parameters only.
+
+    Attributes:
+        packs: whether the texts of a micro-batch are packed into one row.
+        rule: what the method's training needs beside gradients.
+    """
 
     packs = False
+    rule: TrainingRule = TrainingRule()
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Run one micro-batch, packed if the run packs, and measure its FLOPs and activation memory."""
@@ -55,6 +65,31 @@ class ComparisonTrainer(Trainer):
         flops = nullcontext() if compiled else find_callback(self, TrainFlops).watching(inputs)
         with flops, find_callback(self, MemoryBreakdown).watching(model, inputs):
             return super().training_step(model, inputs, num_items_in_batch)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Compute the loss with the term of the rule, whose parts add up to one mean over the effective batch."""
+        loss, outputs = super().compute_loss(model, dict(inputs), True, num_items_in_batch)
+        if model.training and (term := self.rule.loss_term(_module(self), inputs)) is not None:
+            share: Any = 1.0
+            if num_items_in_batch is not None:
+                share = (inputs["labels"] != -100).sum() / num_items_in_batch * self.accelerator.num_processes
+            loss = loss + share * term
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create the optimizer of the training settings, unless the rule has its own."""
+        if self.optimizer is None:
+            trained: Any = self.model if model is None else model
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            settings = {**settings, "weight_decay": self.args.weight_decay}
+            self.optimizer = self.rule.optimizer(trained, kind, settings)
+        return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: object = None) -> SimilarLengthSampler:
         dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -81,6 +116,8 @@ class ComparisonTrainer(Trainer):
         super()._save_rng_state(output_dir)
         unlogged = {"loss": self._tr_loss.item(), "since": self._globalstep_last_logged}
         self._unlogged_file(output_dir).write_text(json.dumps(unlogged))
+        if self.args.should_save and (state := self.rule.state()):
+            torch.save(state, Path(output_dir) / RULE_FILE)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
@@ -88,6 +125,8 @@ class ComparisonTrainer(Trainer):
             unlogged = json.loads(file.read_text())
             self._tr_loss += unlogged["loss"]
             self._globalstep_last_logged = unlogged["since"]
+        if checkpoint is not None and (file := Path(checkpoint) / RULE_FILE).is_file():
+            self.rule.load_state(torch.load(file, map_location=self.args.device, weights_only=True))
 
     def _unlogged_file(self, checkpoint: str) -> Path:
         return Path(checkpoint) / f"unlogged_{self.args.process_index}.json"
@@ -153,8 +192,22 @@ def make_trainer(
         ],
     )
     trainer.remove_callback(PrinterCallback)  # the log is in the record
+    if (rule := run.config.method_type.training_rule(run.config.method_settings)) is not None:
+        _follow(rule, trainer)
     trainer.packs = _packs(run, built, encoded.splits["train"], keeps_states=bool(states))
     return trainer
+
+
+def _follow(rule: TrainingRule, trainer: ComparisonTrainer) -> None:
+    """Let a training follow a rule, which must not depend on how batches are split, nor change what is drawn later."""
+    if trainer.is_fsdp_enabled:
+        raise UserError("this method's training needs whole parameters and gradients; run it without FSDP.")
+    trainer.rule = rule
+    trainer.add_callback(FollowRule(rule))
+    sampler, examples = trainer._get_train_sampler(), cast(ExampleDataset, trainer.train_dataset)
+    batches = DataLoader(examples, sampler.chunk_size, sampler=sampler, collate_fn=trainer.data_collator)
+    with torch.random.fork_rng():
+        rule.prepare(_module(trainer), batches)
 
 
 def _packs(run: Run, built: RunComponents, rows: Sequence[Features], *, keeps_states: bool) -> bool:

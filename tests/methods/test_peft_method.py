@@ -62,7 +62,7 @@ def test_wrong_settings_are_user_errors(values, message):
         ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": "abc"}, "num_virtual_tokens is 'abc'"),
         ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 0}, "num_virtual_tokens is 0; expected a number above 0"),
         ({"peft_type": "P_TUNING"}, "num_virtual_tokens is None; expected"),
-        ({"peft_type": "ADALORA"}, "rejects the settings: .*total_step"),
+        ({"peft_type": "ADALORA", "total_step": 9}, "unknown setting of peft's AdaLoraConfig 'total_step'"),
         ({"peft_type": "OFT", "target_modules": ["c_attn"]}, "Conv1D.* is not supported"),
         ({"peft_type": "VBLORA", "vector_length": 7}, "must be divisible by `vector_length` 7"),
     ],

@@ -10,6 +10,7 @@ from hf_peft_compare.training.callbacks.median_stopping import MedianStopping
 from hf_peft_compare.training.callbacks.memory_breakdown import MemoryBreakdown
 from hf_peft_compare.training.callbacks.peak_cuda_memory import PeakCudaMemory
 from hf_peft_compare.training.callbacks.progress import ProgressFile
+from hf_peft_compare.training.callbacks.rule import FollowRule
 from hf_peft_compare.training.callbacks.train_flops import TrainFlops
 from hf_peft_compare.training.callbacks.trainable_parameters import TrainableParameters
 from hf_peft_compare.training.callbacks.wall_clock import WallClock
@@ -19,6 +20,7 @@ __all__ = [
     "BestState",
     "CheckpointMarker",
     "FiniteLoss",
+    "FollowRule",
     "MedianStopping",
     "MemoryBreakdown",
     "PeakCudaMemory",

@@ -1,0 +1,172 @@
+"""The rules of peft types act: without them a row would train something else than its name says."""
+
+import json
+
+import pytest
+import torch
+from tiny import NO_DROPOUT, known
+
+from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.methods.peft_method import PeftSettings, peft_config
+from hf_peft_compare.methods.peft_rules import UNSUPPORTED, UNSUPPORTED_INITS, rule_of
+
+LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["c_attn", "c_proj"]}
+LLAMA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"]}  # KaSA does not adapt GPT-2's layers
+ROWS = {
+    "adalora": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "target_modules": ["c_attn", "c_proj"]},
+    "kasa": {**LLAMA, "kasa_config": {"beta": 0.5, "gamma": 0.5}},
+    "shadow": {"peft_type": "SHADOW", "shadow_dropout": 0.0, "auxiliary_loss_weight": 0.5},
+    "eva": {**LORA, "init_lora_weights": "eva"},
+    "lora": LORA,
+}
+CLASSES = {
+    "adalora": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "target_modules": ["query", "value"]},
+    "shadow": ROWS["shadow"],
+}
+FOUR = "training.num_train_epochs=4"  # of three steps each
+FAST = "training.learning_rate=0.01"
+
+
+@pytest.fixture
+def train_row(train, tiny_llama):
+    """`train_row(row, "key=value", …, folder=…, given={…})`: the record of a row above, with further settings."""
+
+    def run(row, *overrides, given=None, **keys):
+        base = [f"model_name_or_path={tiny_llama}"] if row == "kasa" else [NO_DROPOUT]
+        return train(row, *base, *overrides, methods={row: {**ROWS[row], **(given or {})}}, **keys)
+
+    return run
+
+
+@pytest.fixture
+def train_classifier(train, classifying, tiny_llama):
+    """The same with a class head: on a BERT, or for SHADOW, which adapts decoders, on a Llama."""
+
+    def run(row, *overrides, given=None, **keys):
+        study = {**classifying, "methods": {row: {**CLASSES[row], **(given or {})}}}
+        if row == "shadow":
+            study["model_name_or_path"] = str(tiny_llama)
+        return train(row, *overrides, **study, **keys)
+
+    return run
+
+
+def test_adalora_takes_ranks_away_until_the_target_is_left(train_row, tmp_path):
+    record = train_row("adalora", FOUR, FAST, folder="run")
+    assert "AdaLoRA kept 12 of 36 ranks, in 6 matrices; 2 each were aimed at." in record.notes
+    saved = json.loads((tmp_path / "run/model/adapter_config.json").read_text())
+    assert sum(map(sum, saved["rank_pattern"].values())) == 12
+    assert (saved["total_step"], saved["tinit"], saved["tfinal"]) == (12, 1, 6)
+    assert saved["orth_reg_weight"] == 0.5
+
+
+@pytest.mark.parametrize("rate", ["0.01", "10"])  # at the second, the best state is older than the last allocation
+def test_what_adalora_saves_scores_as_its_run(rate, train_row, tmp_path, monkeypatch):
+    from hf_peft_compare.models import trainable_parameters
+    from hf_peft_compare.training import run
+
+    monkeypatch.setattr(run, "load_trainables", lambda model, path: _load(model, path, models))
+    models, _load = (
+        [],
+        lambda model, path, kept: (trainable_parameters.load_trainables(model, path), kept.append(model)),
+    )
+    record = train_row("adalora", FOUR, f"training.learning_rate={rate}", folder="run")
+    assert (record.validation.best_epoch == 4) == (rate == "0.01")
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    with torch.no_grad():
+        expected = models[0].eval()(input_ids=ids).logits
+        torch.testing.assert_close(load_run(tmp_path / "run").model(input_ids=ids).logits, expected)
+
+
+@pytest.mark.parametrize("row", ["adalora", "shadow", "eva"])
+def test_an_interrupted_run_ends_like_an_undisturbed_one(row, train_row, interrupt_at):
+    whole = train_row(row, FOUR, folder="whole")
+    interrupt_at(8)
+    with pytest.raises(KeyboardInterrupt):
+        train_row(row, FOUR, folder="interrupted")
+    resumed = train_row(row, FOUR, folder="interrupted")
+    assert resumed.final_trainables_sha256 == whole.final_trainables_sha256
+    assert (resumed.history, resumed.results, resumed.notes) == (whole.history, whole.results, whole.notes)
+
+
+@pytest.mark.parametrize("row", ["adalora", "kasa", "shadow", "eva"])
+def test_how_a_batch_is_split_changes_no_loss(row, train_row):
+    settings = ("training.num_train_epochs=2", FAST)
+    whole = train_row(row, *settings, folder="8x1")
+    split = train_row(row, *settings, "training.gradient_accumulation_steps=4", folder="2x4")
+    for one, other in zip(whole.history, split.history, strict=True):
+        assert known(one) == pytest.approx(known(other), abs=1e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("row", "without"),
+    [
+        ("adalora", {"orth_reg_weight": 0.0}),
+        ("kasa", {"kasa_config": {"beta": 0.0, "gamma": 0.0}}),
+        ("shadow", {"auxiliary_loss_weight": 0.0}),
+    ],
+)
+def test_the_term_is_trained_and_is_no_part_of_the_validation_loss(row, without, train_row):
+    settings = ("training.num_train_epochs=1", "training.learning_rate=1e-30")  # where nothing moves, losses compare
+    term, none = train_row(row, *settings, folder="with"), train_row(row, *settings, given=without, folder="without")
+    assert term.history[0].loss > none.history[0].loss + 0.1
+    assert term.history[0].grad_norm != pytest.approx(none.history[0].grad_norm, rel=1e-3)
+    assert term.validation.best_loss == pytest.approx(none.validation.best_loss)
+
+
+@pytest.mark.parametrize(
+    ("row", "without"), [("adalora", {"orth_reg_weight": 0.0}), ("shadow", {"auxiliary_loss_weight": 0.0})]
+)
+def test_the_term_is_trained_with_a_class_head_too(row, without, train_classifier):
+    settings = ("training.num_train_epochs=1", "training.learning_rate=1e-30")
+    term = train_classifier(row, *settings, folder="with")
+    none = train_classifier(row, *settings, given=without, folder="without")
+    assert term.history[0].loss > none.history[0].loss + 0.1
+    assert term.validation.best_loss == pytest.approx(none.validation.best_loss)
+
+
+def test_adalora_allocates_ranks_with_a_class_head(train_classifier):
+    (note,) = (note for note in train_classifier("adalora", FOUR, FAST).notes if note.startswith("AdaLoRA"))
+    assert int(note.split()[2]) < 24
+
+
+def test_eva_starts_at_values_that_depend_on_the_data(train_row):
+    one, again, plain = (train_row(row, folder=folder) for row, folder in [("eva", "a"), ("eva", "b"), ("lora", "c")])
+    other = train_row("eva", "num_train_samples=16", folder="d")
+    assert one.initial_trainables_sha256 == again.initial_trainables_sha256
+    assert len({run.initial_trainables_sha256 for run in (one, plain, other)}) == 3
+
+
+def test_a_schedule_without_room_to_allocate_ranks_is_refused(train_row):
+    with pytest.raises(UserError, match="tinit is 3 and tfinal is 5 of 6 training steps"):
+        train_row("adalora", given={"tinit": 3, "tfinal": 5})
+
+
+def test_adamss_allocates_its_subspaces_by_the_end_or_is_refused():
+    assert rule_of("ADAMSS", {}) is None
+    rule = rule_of("ADAMSS", {"use_asa": True})
+
+    class Model:
+        active_peft_config = type("Config", (), {"final_warmup": 100})
+
+    with pytest.raises(UserError, match="final_warmup is 100, but training has 60 steps"):
+        rule.start(Model(), 60)
+    rule.start(Model(), 100)
+
+
+@pytest.mark.parametrize("peft_type", UNSUPPORTED)
+def test_a_type_that_needs_more_than_a_run_has_is_refused_by_name(peft_type):
+    with pytest.raises(UserError, match=f"peft_type {peft_type} is not supported: it "):
+        peft_config(PeftSettings(peft_type=peft_type.lower(), num_virtual_tokens=4))
+
+
+@pytest.mark.parametrize("init", UNSUPPORTED_INITS)
+def test_an_initialization_that_needs_more_is_refused_by_name(init):
+    with pytest.raises(UserError, match=f"init_lora_weights is '{init}', which needs a pass over data"):
+        peft_config(PeftSettings(peft_type="LORA", init_lora_weights=init))
+
+
+def test_monteclora_is_refused_by_name():
+    with pytest.raises(UserError, match="monteclora_config is not supported"):
+        peft_config(PeftSettings(peft_type="LORA", monteclora_config={"num_samples": 2}))
