@@ -29,12 +29,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     pytest.importorskip("mkdocstrings", reason="the site needs the extra `docs`")
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "site"
+    done_before = folder.with_suffix(".done")
     with FileLock(f"{folder}.lock"):
-        if not (folder / "sitemap.xml").is_file():  # which mkdocs writes near the end
+        if not done_before.is_file():
             command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
             environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
+            done_before.touch()
     return folder
 
 
