@@ -224,7 +224,7 @@ def _head(case: Case) -> Any:
 
 
 def _labels(case: Case) -> Tensor:
-    return torch.tensor([1]) if case.architecture == "bert" else _IDS
+    return torch.tensor([1]) if case.architecture == "bert" else _IDS.where(_IDS > 7, -100)  # a prompt of three tokens
 
 
 def _forward(model: nn.Module, **inputs: Tensor) -> Any:

@@ -18,6 +18,7 @@ METHODS = {
     "lora": {"r": 4},
     "dora": {"method": "lora", "r": 4, "use_dora": True},
     "qlora": {"r": 4},
+    "loreft": {"r": 2, "num_first": 2, "num_last": 2},
     "ia3": {"peft_type": "IA3"},
     "prefix_tuning": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4},
     "p_tuning": {"peft_type": "P_TUNING", "num_virtual_tokens": 4, "encoder_hidden_size": 16},

@@ -123,8 +123,10 @@ def cache(context: CheckContext) -> CheckResult:
     assert outputs.tokens is not None
     num_new = outputs.logits.shape[1]
     mask = pad(outputs.inputs["attention_mask"], (0, num_new), value=1)
+    labels = pad(torch.full_like(outputs.tokens[:, :-num_new], -100), (0, num_new), value=0)  # where the prompt ends
     with torch.no_grad():
-        whole = context.adapted(input_ids=outputs.tokens, attention_mask=mask).logits[:, -num_new - 1 : -1]
+        whole = context.adapted(input_ids=outputs.tokens, attention_mask=mask, labels=labels).logits
+    whole = whole[:, -num_new - 1 : -1]
     return _same(
         context,
         outputs.logits,

@@ -107,6 +107,8 @@ def _without_start(row: Features, at: int) -> Features:
 
 def _continues_from_cache(model: Any) -> bool:
     """Whether a model reads a text's second part after its first; peft's prompt learning would add its prompt again."""
+    if not getattr(model, "continues_from_cache", True):
+        return False
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     adds_prompt = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
     return not adds_prompt and "past_key_values" in inspect.signature(base.forward).parameters

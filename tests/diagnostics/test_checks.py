@@ -25,7 +25,7 @@ from hf_peft_compare.planning.planner import configs_of
 from hf_peft_compare.training import factory
 
 MERGED = ("lora", "dora", "ia3", "qlora")  # those that are not a plain model already
-DRAWN = ("lora", "dora", "qlora", "prefix_tuning", "p_tuning", "peft_prompt_tuning")
+DRAWN = ("loreft", "lora", "dora", "qlora", "prefix_tuning", "p_tuning", "peft_prompt_tuning")
 
 
 def replace_set_seed(monkeypatch, set_seed):

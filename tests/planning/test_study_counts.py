@@ -15,6 +15,7 @@ COUNTS = {
         "lora": (4_591_619, None),
         "p_tuning": (1_352_963, None),
     },
+    "roberta-base-loreft-mrpc": {"loreft": (610_574, None), "direft": (610_574, None)},
     "llama3-mnli": {"zero_shot": (0, 8_030_261_248), "one_shot": (0, 8_030_261_248), "qlora": (54_538_240, None)},
     "llama2-imdb": {
         "zero_shot": (0, 6_738_415_616),
