@@ -92,10 +92,14 @@ def test_a_page_opened_as_a_file_can_be_searched(site: Path, browser: Any) -> No
 @pytest.mark.browser
 @pytest.mark.parametrize("name", WIDE)
 def test_a_phone_shows_pages_without_moving_them_sideways(name: str, site: Path, browser: Any) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": PHONE, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     )
     browser.get((site / f"{name}.html").as_uri())
-    width = browser.execute_script("return document.documentElement.scrollWidth")
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert width <= PHONE
+    fits = f"return document.documentElement.scrollWidth <= {PHONE}"
+    try:  # a page may move while it is laid out
+        WebDriverWait(browser, 10).until(lambda b: b.execute_script(fits), f"{name} is wider than {PHONE} pixels")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
