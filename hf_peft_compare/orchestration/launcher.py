@@ -43,9 +43,10 @@ def run_jobs(
         UserError: invalid input of any run; nothing was written.
     """
     waiting = unfinished(jobs)
+    unfinished_runs = {job.config.run for job in waiting}
     outcomes = {job.config.run: "skipped" for job in jobs}
     for job in jobs:
-        if job not in waiting:
+        if job.config.run not in unfinished_runs:
             on_event(job, "skipped")
     if not waiting:
         return outcomes
