@@ -1,6 +1,6 @@
 """A custom method: BitFit trains only the biases.
 
-hf-peft-compare run quickstart --plugin add_a_method --set 'methods={bitfit: {}, lora: {}}'
+hf-peft-compare run quickstart --plugin add_a_method --set methods.bitfit={} --method bitfit --method lora
 """
 
 from dataclasses import dataclass

@@ -16,6 +16,8 @@ from multiprocessing.context import ForkServerContext
 from types import ModuleType
 from typing import Any
 
+from tqdm import tqdm
+
 from hf_peft_compare.core.errors import INTERRUPTED, RunFailed, UserError
 
 # Slow imports of a child process, loaded once in the process from which children are forked.
@@ -81,7 +83,8 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # a sudden end would leave semaphores
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a sudden end would leave behind
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         function(*arguments)

@@ -56,3 +56,18 @@ def test_what_ends_a_call_in_a_child_ends_it_here(function, arguments, error, wo
 def test_a_call_in_a_child_has_this_process_environment_and_returns_its_result(monkeypatch):
     monkeypatch.setenv("ONLY_HERE", "yes")
     assert call_in_child(os.getenv, "ONLY_HERE") == "yes"
+
+
+def count_semaphores():
+    from multiprocessing import resource_tracker
+
+    from tqdm.contrib.concurrent import thread_map
+
+    opened, register = [], resource_tracker.register
+    resource_tracker.register = lambda *args: opened.append(args) or register(*args)
+    thread_map(str, [1, 2], disable=True)  # as `datasets` reads its files
+    return len(opened)
+
+
+def test_a_child_opens_no_semaphore_that_its_sudden_end_would_leave_behind():
+    assert call_in_child(count_semaphores) == 0
