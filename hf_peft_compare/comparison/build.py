@@ -239,13 +239,14 @@ def _make_row(
     columns = {key: [run.figures[key] for run in finished] for key in shared}
     lines = [predictions.get(run.run, ()) for run in finished]
     by_score = {score: collect_scores(lines, score) for score in scores if score in shared}
-    trains = not finished or any(run.figures.get("trainable_params") for run in finished)
+    given = any(map(_is_given, finished))
+    trains = not given and (not finished or any(run.figures.get("trainable_params") for run in finished))
     row = MethodRow(
         row=runs[0].row,
         label=label,
         status=_row_status(runs),
         runs=runs,
-        floor=not trains,
+        floor=not trains and not given,
         seeded=trains or any(map(_draws, finished)) or any(len(set(columns[score])) > 1 for score in by_score),
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},
@@ -253,6 +254,11 @@ def _make_row(
         contradictions=tuple(describe_contradictions(finished, by_score)),
     )
     return replace(row, intervals={score: _interval(row, score, values) for score, values in by_score.items()})
+
+
+def _is_given(run: RunRow) -> bool:
+    """Whether a run scored what was trained elsewhere: it is no floor, and every seed has the same numbers."""
+    return run.record is not None and "checkpoint" in run.record.config.get("method", {})
 
 
 def _draws(run: RunRow) -> bool:

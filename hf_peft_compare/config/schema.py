@@ -277,8 +277,9 @@ def run_key(key: str) -> str:
 
 
 def method_name(row: str, settings: Mapping[str, Any]) -> str:
-    """Return the method of a row: its `method`, or `peft` if only `peft_type` is set, or else the row's name."""
-    return settings.get("method") or ("peft" if "peft_type" in settings else row)
+    """Return the method of a row: its `method`, or what a setting of its own implies, or else the row's name."""
+    implied = {"peft_type": "peft", "checkpoint": "checkpoint"}
+    return settings.get("method") or next((implied[key] for key in implied if key in settings), row)
 
 
 def local_path(dataset: str) -> Path:

@@ -159,8 +159,6 @@ def adapt(run: FinishedRun, base: Base) -> Any:
         UserError: the base has other sizes than that of the run, e.g. because a branch on the Hub has moved on.
         DamagedRun: the saved parameters cannot be loaded.
     """
-    if not run.config.method_type.trains:
-        return base.model.eval()
     saved = run.folder / MODEL_FOLDER
     try:
         with torch.random.fork_rng(devices=[]):  # peft initializes an adapter before it loads the saved one

@@ -94,9 +94,18 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     Raises:
         UserError: peft rejects the settings, e.g. target modules that do not exist.
     """
+    return build_from(base, peft_config(settings, task_type=task_type_of(base)))
+
+
+def task_type_of(base: PreTrainedModel) -> str:
+    """Return peft's name of a base's head."""
+    return "CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS"
+
+
+def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
+    """Return the base in a `PeftModel` by peft's own config; raise UserError as `build_peft` does."""
     from peft import get_peft_model
 
-    config = peft_config(settings, task_type="CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS")
     if getattr(config, "target_modules", None) == ALL_LINEAR:
         config.target_modules = _below_head(base)
     _check_targets(config, base)
@@ -164,6 +173,46 @@ def merge_peft(model: PeftModel) -> PreTrainedModel:
         raise UserError(f"{refused} {error}") from None
 
 
+def adapter_config(name: str) -> Any:
+    """Return peft's config of a saved adapter; None if there is none.
+
+    Args:
+        name: a folder or hub id.
+
+    Raises:
+        UserError: it makes peft import a module.
+    """
+    from peft import PeftConfig
+
+    try:
+        config: Any = PeftConfig.from_pretrained(name)
+    except ValueError:  # peft's error where no config is found
+        return None
+    if imported := sorted(key for key in IMPORTING if getattr(config, key, None) not in (None, "megatron.core")):
+        raise UserError(f"the adapter in {name} sets {', '.join(imported)}, which imports a module. Remove it.")
+    return config
+
+
+def load_adapter(base: PreTrainedModel, name: str, *, is_trainable: bool = False) -> PeftModel:
+    """Return the base with a saved adapter.
+
+    Raises:
+        UserError: there is none, or it imports a module.
+        UserWarning: it lacks tensors.
+    """
+    from peft import PeftModel
+
+    if (config := adapter_config(name)) is None:
+        raise UserError(f"there is no adapter in {name}; expected a folder or hub id that peft can load.")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*missing adapter keys")  # which would stay random
+        if not config.is_prompt_learning:
+            return adjust(PeftModel.from_pretrained(base, name, is_trainable=is_trainable))
+        model = PeftModel.from_pretrained(base, name)  # peft itself refuses to make it trainable
+    model.prompt_encoder.requires_grad_(is_trainable)
+    return adjust(model)
+
+
 class PeftBased(Method[S]):
     """A method whose adapter is saved, loaded and merged by peft."""
 
@@ -175,14 +224,7 @@ class PeftBased(Method[S]):
 
     def load(self, base: PreTrainedModel, folder: Path, settings: S) -> nn.Module:
         """Return the base with the saved adapter; raise UserError if it imports a module, or lacks tensors."""
-        from peft import PeftConfig, PeftModel
-
-        config = PeftConfig.from_pretrained(str(folder))
-        if imported := sorted(key for key in IMPORTING if getattr(config, key, None) not in (None, "megatron.core")):
-            raise UserError(f"the adapter in {folder} sets {', '.join(imported)}, which imports a module. Remove it.")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*missing adapter keys")  # which would stay random
-            return adjust(PeftModel.from_pretrained(base, folder))
+        return load_adapter(base, str(folder))
 
     def merge(self, model: nn.Module) -> PreTrainedModel:
         """Return a plain transformers model with the adapter merged; raise UserError if its type cannot be merged."""

@@ -61,6 +61,14 @@ def test_rows_that_train_nothing_are_floors() -> None:
     assert not compared({"a-seed0": [0.1, 0.2]}).rows[0].floor
 
 
+def test_what_was_trained_elsewhere_is_no_floor_and_has_no_spread_of_seeds() -> None:
+    config = {"method": {"name": "checkpoint", "checkpoint": "there"}}
+    for trainable in (0, 10):  # a whole model, an adapter
+        runs = {"given-seed0": [0.5, 0.4], "given-seed1": [0.5, 0.4]}
+        row = compared(runs, config=config, trainable=trainable).row("given")
+        assert row is not None and not row.floor and not row.seeded
+
+
 def test_rows_that_share_a_title_are_labeled_with_their_names() -> None:
     records = {name: record(name[0], [0.1], card={"title": "LoRA"}) for name in ("a-seed0", "b-seed0")}
     rows = compare(records, {}, expected_runs=[("a", 0), ("b", 0)]).rows
