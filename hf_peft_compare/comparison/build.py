@@ -247,6 +247,7 @@ def _make_row(
         status=_row_status(runs),
         runs=runs,
         floor=not trains and not given,
+        given=given,
         seeded=trains or any(map(_draws, finished)) or any(len(set(columns[score])) > 1 for score in by_score),
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},

@@ -49,6 +49,8 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
     yield from _describe_floors(comparison)
     yield from _describe_rates(comparison)
     yield from _describe_short_training(comparison)
+    if elsewhere := [row.label for row in comparison.finished_rows if row.given]:
+        yield f"Trained elsewhere, perhaps on examples of this test split, which is not known: {join_words(elsewhere)}."
     yield from _describe_data(comparison)
     yield from _describe_numbers(comparison)
     if (number := most_side_by_side(comparison)) > 1:
@@ -57,7 +59,7 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
 
 
 def _trained(comparison: Comparison) -> list[MethodRow]:
-    return [row for row in comparison.finished_rows if not row.floor and row.record is not None]
+    return [row for row in comparison.finished_rows if not row.floor and not row.given and row.record is not None]
 
 
 def _record(row: MethodRow) -> RunRecord:

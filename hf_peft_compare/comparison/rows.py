@@ -44,6 +44,7 @@ class MethodRow:
         label: the method's title, with the row's name added if several rows share the title.
         status: "finished" (all seeds), "partial", "failed" or "missing".
         floor: nothing is trained in this row, e.g. zero-shot or the lead of the text.
+        given: what it scores was trained elsewhere.
         seeded: the scores depend on the seed: the row trains, or it draws examples or tokens.
         figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
         intervals: {score name: interval over seeds and examples}.
@@ -56,6 +57,7 @@ class MethodRow:
     status: str
     runs: tuple[RunRow, ...]
     floor: bool = False
+    given: bool = False
     seeded: bool = True
     figures: dict[str, float] = field(default_factory=dict)
     spreads: dict[str, float] = field(default_factory=dict)

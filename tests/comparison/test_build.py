@@ -66,7 +66,7 @@ def test_what_was_trained_elsewhere_is_no_floor_and_has_no_spread_of_seeds() -> 
     for trainable in (0, 10):  # a whole model, an adapter
         runs = {"given-seed0": [0.5, 0.4], "given-seed1": [0.5, 0.4]}
         row = compared(runs, config=config, trainable=trainable).row("given")
-        assert row is not None and not row.floor and not row.seeded
+        assert row is not None and row.given and not row.floor and not row.seeded
 
 
 def test_rows_that_share_a_title_are_labeled_with_their_names() -> None:

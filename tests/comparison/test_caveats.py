@@ -8,7 +8,7 @@ import pytest
 from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.comparison import Comparison, compare
-from hf_peft_compare.comparison.caveats import describe_caveats, epochs_suggested
+from hf_peft_compare.comparison.caveats import describe_caveats, epochs_suggested, untuned_rows
 from hf_peft_compare.comparison.columns import main_columns
 from hf_peft_compare.records.parts import Provenance
 
@@ -94,6 +94,14 @@ def test_a_seed_far_from_the_others_collapsed_and_usual_ones_did_not() -> None:
 def test_a_trained_row_that_is_no_better_than_the_floor_is_named() -> None:
     values = drawn({"a": 0.6, "b": 0.4, "z": 0.4}, num_seeds=3)
     assert "Not shown to be better than Z, which trains nothing: B." in said(study(values, floors="z"))
+
+
+def test_what_was_trained_elsewhere_may_know_the_test_examples_and_has_no_rate_of_ours() -> None:
+    config = {"method": {"name": "checkpoint", "checkpoint": "there"}}
+    comparison = compared({"given-seed0": [0.5, 0.4], "given-seed1": [0.5, 0.4]}, config=config)
+    (said,) = (caveat for caveat in describe_caveats(comparison) if "elsewhere" in caveat)
+    assert said == "Trained elsewhere, perhaps on examples of this test split, which is not known: GIVEN."
+    assert not untuned_rows(comparison)
 
 
 def test_one_rate_for_several_methods_is_named() -> None:
