@@ -58,6 +58,7 @@ class Tuning:
             suggest for the whole training, which need not be one of theirs.
         at_edge: whether the best learning rate is at the edge of all values tried.
         seconds: of all trials.
+        parallel_trials: how many trials were proposed at a time.
     """
 
     budget: str
@@ -67,3 +68,4 @@ class Tuning:
     at_edge: bool
     seconds: float
     trials: list[Trial]
+    parallel_trials: int = 1
