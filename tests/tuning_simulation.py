@@ -1,6 +1,6 @@
 """How near to the best the settings are that tuning finds, by the number of trials that are proposed at a time.
 
-python tests/tuning_simulation.py 24     # starts of every setting, an hour
+python tests/tuning_simulation.py 24     # starts of every setting, forty minutes
 
 A function of the settings, with noise, stands in for training. "bowl": the loss rises on both sides of the best rate.
 "cliff": it leaps a third of an order of magnitude above it, as LoRA's does. With two settings, the loss depends on the

@@ -12,10 +12,9 @@ from hf_peft_compare.config.identity import identity_of, read_identity, write_id
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.changes import changes_since
-from hf_peft_compare.orchestration.study_folder import supersede
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import read_record, write_record
-from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, RECORD_FILE, DamagedRun, folder_of_study
+from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, RECORD_FILE, DamagedRun, folder_of_study, supersede
 from hf_peft_compare.records.tuning import Tuning
 
 

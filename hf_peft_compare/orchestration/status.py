@@ -17,6 +17,7 @@ from hf_peft_compare.orchestration.executors import make_executor
 from hf_peft_compare.orchestration.executors.executor import Launch, State
 from hf_peft_compare.orchestration.progress_display import read_progress
 from hf_peft_compare.orchestration.supervision import TICKET_FILE, Ticket, read_ticket
+from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.records.run_folder import (
     IDENTITY_FILE,
     OWNER_FILE,
@@ -26,6 +27,8 @@ from hf_peft_compare.records.run_folder import (
     run_name,
 )
 from hf_peft_compare.utils.ownership import Owner, read_owner
+from hf_peft_compare.utils.remote_folder import remote_of, shown
+from hf_peft_compare.utils.remote_ownership import remote_owner
 
 FINISHED, FAILED, RUNNING, WAITING, STOPPED, OPEN = "finished", "failed", "running", "waiting", "stopped", "not started"
 STATES = (FINISHED, FAILED, RUNNING, WAITING, STOPPED, OPEN)
@@ -74,9 +77,10 @@ def folder_with_study(study: str, output_dir: Path) -> Path:
     if study.endswith((".yaml", ".yml")):
         study = load_study(study).config.name
     for folder in (output_dir / study, Path(study)):
+        fetch_results(folder)
         if (folder / STUDY_FILE).is_file():
             return folder
-    raise UserError(f"no study in {output_dir / study} or {study}; pass one that `run` has begun.")
+    raise UserError(f"no study in {shown(output_dir / study)} or {shown(Path(study))}; pass one that `run` has begun.")
 
 
 def status_of(folder: Path) -> StudyStatus:
@@ -87,6 +91,8 @@ def status_of(folder: Path) -> StudyStatus:
     """
     study = load_study(folder / STUDY_FILE)
     owner = read_owner(folder / OWNER_FILE)
+    if owner is None and (remote := remote_of(folder)) is not None:
+        owner = remote_owner(remote)  # on another machine
     names = _names(study)
     tickets = {name: ticket for name in names if (ticket := read_ticket(folder / name)) is not None}
     states = _poll(tickets)
