@@ -19,8 +19,9 @@ from hf_peft_compare.orchestration.progress_display import read_progress
 from hf_peft_compare.orchestration.supervision import TICKET_FILE, Ticket, read_ticket
 from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.records.run_folder import (
-    IDENTITY_FILE,
+    LOG_FILE,
     OWNER_FILE,
+    PROGRESS_FILE,
     RECORD_FILE,
     STUDY_FILE,
     TUNING_FOLDER,
@@ -90,9 +91,9 @@ def status_of(folder: Path) -> StudyStatus:
         UserError: its file cannot be read, or its executor is not installed here.
     """
     study = load_study(folder / STUDY_FILE)
-    owner = read_owner(folder / OWNER_FILE)
+    owner = here = read_owner(folder / OWNER_FILE)
     if owner is None and (remote := remote_of(folder)) is not None:
-        owner = remote_owner(remote)  # on another machine
+        owner = remote_owner(remote)
     names = _names(study)
     tickets = {name: ticket for name in names if (ticket := read_ticket(folder / name)) is not None}
     states = _poll(tickets)
@@ -100,7 +101,7 @@ def status_of(folder: Path) -> StudyStatus:
         study=study.config.name,
         owner=owner,
         num_trials=sum(1 for _ in (folder / TUNING_FOLDER).glob(f"*/{RECORD_FILE}")),
-        runs=[_status(name, folder / name, states.get(name), followed=owner is not None) for name in names],
+        runs=[_status(name, folder / name, states.get(name), followed=here is not None) for name in names],
     )
 
 
@@ -159,7 +160,7 @@ def _status(name: str, folder: Path, queued: State | None, *, followed: bool) ->
     if runs or read_owner(folder / OWNER_FILE) or (followed and queued is None and progress["phase"] not in _IDLE):
         steps = f", step {progress['step']} of {progress['num_steps']}" if progress["num_steps"] else ""
         return RunStatus(run=name, state=RUNNING, detail=progress["phase"] + steps)
-    begun = (folder / IDENTITY_FILE).exists()
+    begun = any((folder / name).exists() for name in (LOG_FILE, PROGRESS_FILE))  # not if it was refused by a queue
     return RunStatus(run=name, state=STOPPED if begun else OPEN, detail=queued.reason if queued else "")
 
 
