@@ -18,9 +18,11 @@ from hf_peft_compare.inputs.datasets import DatasetLike, named_or_splits, save_d
 from hf_peft_compare.inputs.methods import Methods, rows_of
 from hf_peft_compare.inputs.models import ModelLike, save_model
 from hf_peft_compare.inputs.tasks import TaskSettings
+from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.results.result import Result
 from hf_peft_compare.utils.quiet import quiet
 from hf_peft_compare.utils.remote_code import trusting
+from hf_peft_compare.utils.remote_folder import local_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,7 +62,7 @@ def compare(
         tune: "auto": find a learning rate for each trained method that has none given; or the budget of each method,
             e.g. "8 trials" or "30 minutes"; None: the settings are as given.
         training: settings of `hf_peft_compare.config.schema.TrainingConfig`, for all methods.
-        output_dir: the study's folder, whose name is the study's.
+        output_dir: the study's folder, whose name is the study's, or a URL such as s3://bucket/tickets.
         settings: any further key of a study file, e.g. {"num_test_samples": 500, "max_length": 256}.
         trust_remote_code, place: as the options of `hf-peft-compare run`: num_processes, max_parallel,
             accelerate_config, executor, and executor_options, a mapping, see `PlaceOptions`.
@@ -83,7 +85,7 @@ def compare(
     study = make_study(model, dataset, task, methods, **given)
     return run_study(
         study,
-        output_dir=Path(output_dir).parent,
+        output_dir=local_folder(output_dir).parent,
         trust_remote_code=trust_remote_code,
         **place,
     )
@@ -175,7 +177,9 @@ def load(folder: str | Path, *, trust_remote_code: bool = False) -> Result:
         >>> load(result.folder).study.name == result.folder.name
         True
     """
-    return replace(Result.read(Path(folder)), trusts_remote_code=trust_remote_code)
+    here = local_folder(folder)
+    fetch_results(here)
+    return replace(Result.read(here), trusts_remote_code=trust_remote_code)
 
 
 def make_study(
@@ -200,7 +204,7 @@ def make_study(
         >>> study.config.name, study.config.seeds
         ('comparison', [0, 1])
     """
-    folder = Path(output_dir)
+    folder = local_folder(output_dir)
     if not folder.name or folder.name == "..":
         raise UserError(f"output_dir is {str(output_dir)!r}; expected the folder of a study, e.g. runs/tickets.")
     rows, plugins = rows_of(methods, folder)
@@ -260,10 +264,11 @@ def run_study(
     from hf_peft_compare.orchestration.study_run import do_study
     from hf_peft_compare.report.wandb_verdict import log_verdict
 
+    folder = local_folder(output_dir)
     with trusting(trust_remote_code):
         where = place_of(place)
-        outcomes = do_study(study, output_dir=Path(output_dir), rows=rows, seeds=seeds, place=where)
-    result = Result.read(Path(output_dir) / study.config.name, study=study.config, outcomes=outcomes)
+        outcomes = do_study(study, output_dir=folder, rows=rows, seeds=seeds, place=where)
+    result = Result.read(folder / study.config.name, study=study.config, outcomes=outcomes)
     result = replace(result, trusts_remote_code=trust_remote_code)
     log_verdict(study.config.name, result.comparison, result.folder)
     return result

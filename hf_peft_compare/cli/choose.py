@@ -6,12 +6,15 @@ import argparse
 
 from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_output_dir, number, study_folder
 from hf_peft_compare.core.errors import FAILED, OK
+from hf_peft_compare.utils.remote_folder import local_name
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     choose = add_command(commands, "choose", choose_command, "recommend a method under a budget, from finished studies")
-    choose.add_argument("study", metavar="STUDY", nargs="+", help="the name of a finished study, or its folder")
+    choose.add_argument(
+        "study", metavar="STUDY", type=local_name, nargs="+", help="the name of a finished study, or its folder"
+    )
     choose.add_argument(
         "--max-memory",
         metavar="SIZE",

@@ -10,7 +10,9 @@ from typing import TypeAlias
 
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.remote_runs import fetch_results, fetch_run
 from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.utils.remote_folder import local_folder, local_name, shown
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -34,7 +36,7 @@ def add_command(
 
 def add_study(parser: argparse.ArgumentParser, meaning: str = "a name from `list`, or a YAML file") -> None:
     """Add the options for the study, its overrides and the output directory."""
-    parser.add_argument("study", metavar="STUDY", help=meaning)
+    parser.add_argument("study", metavar="STUDY", type=local_name, help=meaning)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )
@@ -57,7 +59,7 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
     """Add the options for a finished run, the output directory, and code of models."""
-    parser.add_argument("run", metavar="RUN", nargs=nargs, help="study/row-seed0, or the run's folder")
+    parser.add_argument("run", metavar="RUN", type=local_name, nargs=nargs, help="study/row-seed0, or the run's folder")
     add_output_dir(parser)
     add_trust(parser)
 
@@ -87,7 +89,13 @@ def key_and_value(text: str) -> tuple[str, str]:
 
 def add_output_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option for the output directory."""
-    parser.add_argument("--output-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="output directory")
+    parser.add_argument(
+        "--output-dir",
+        type=local_folder,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="output directory, or a URL such as s3://bucket/runs",
+    )
 
 
 def positive(text: str) -> int:
@@ -117,11 +125,11 @@ def above_zero(text: str) -> float:
 def run_folder(run: str, output_dir: Path) -> Path:
     """Return the folder of a run, given `study/row-seed0` or the folder itself."""
     for folder in (output_dir / run, Path(run)):
+        fetch_run(folder)
         if folder.is_dir():
             return folder
-    raise UserError(
-        f"no run {run!r}: neither {output_dir / run} nor {run} is a folder; pass study/row-seed0 or a path."
-    )
+    places = f"neither {shown(output_dir / run)} nor {shown(Path(run))} is a folder"
+    raise UserError(f"no run {run!r}: {places}; pass study/row-seed0 or a path.")
 
 
 def study_folder(study: str, output_dir: Path) -> Path:
@@ -129,6 +137,8 @@ def study_folder(study: str, output_dir: Path) -> Path:
     if study.endswith((".yaml", ".yml")):
         study = load_study(study).config.name
     for folder in (output_dir / study, Path(study)):
+        fetch_results(folder)
         if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
             return folder
-    raise UserError(f"no records in {output_dir / study} or {study}; pass a study that has run, or a folder of runs.")
+    places = f"{shown(output_dir / study)} or {shown(Path(study))}"
+    raise UserError(f"no records in {places}; pass a study that has run, or a folder of runs.")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_study, study_folder
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import OK, RunFailed, UserError
+from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.utils.files import describe_full_disk
+from hf_peft_compare.utils.remote_folder import remote_of, shown
 
 if TYPE_CHECKING:
     from hf_peft_compare.results.result import Result
@@ -34,13 +36,14 @@ def report_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.results.result import Result
 
     wanted = {} if options.smallest_difference is None else {"smallest_difference": options.smallest_difference}
-    if Path(options.study).is_dir() and not options.set:
+    if (Path(options.study).is_dir() or remote_of(Path(options.study))) and not options.set:
         found = Result.read(study_folder(options.study, options.output_dir))
     else:
         study = load_study(options.study, options.set).config
         folder = options.output_dir / study.name
+        fetch_results(folder)
         if not folder.is_dir():
-            where = f"no runs of {study.name} in {options.output_dir}"
+            where = f"no runs of {study.name} in {shown(options.output_dir)}"
             raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
         found = Result.read(folder, study=study)
     print_report(replace(found, study=replace(found.study, **wanted)), options.to, pdf=options.pdf)
@@ -60,5 +63,7 @@ def print_report(result: Result, to: Path | None = None, *, pdf: bool = False) -
             raise RunFailed(f"the report was not written: {error}{full}") from None
         raise
     print(f"\nreport: {page}")
+    if (remote := remote_of(page.parent)) is not None:
+        print(f"uploaded to {remote.url}")
     if pdf:
         print(f"pdf: {write_pdf(page.parent)}")

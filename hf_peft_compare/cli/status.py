@@ -8,17 +8,18 @@ from dataclasses import asdict
 
 from hf_peft_compare.cli.options import Commands, add_command, add_output_dir
 from hf_peft_compare.core.errors import OK
+from hf_peft_compare.utils.remote_folder import local_name
 
 
 def add(commands: Commands) -> None:
     """Add both commands."""
     meaning = "the name of a study that has begun, its file or its folder"
     status = add_command(commands, "status", status_command, "show which runs wait, run, are finished or have failed")
-    status.add_argument("study", metavar="STUDY", help=meaning)
+    status.add_argument("study", metavar="STUDY", type=local_name, help=meaning)
     status.add_argument("--json", action="store_true", help="print JSON")
     add_output_dir(status)
     cancel = add_command(commands, "cancel", cancel_command, "stop a study and its runs, here and in a queue")
-    cancel.add_argument("study", metavar="STUDY", help=meaning)
+    cancel.add_argument("study", metavar="STUDY", type=local_name, help=meaning)
     add_output_dir(cancel)
 
 

@@ -12,6 +12,7 @@ from hf_peft_compare.cli.options import Commands, add_command, add_study, add_tr
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.schema import Tune
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.remote_folder import remote_of, shown
 
 if TYPE_CHECKING:
     from hf_peft_compare.orchestration.jobs import Job
@@ -34,6 +35,11 @@ def train_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.orchestration.jobs import jobs_of
     from hf_peft_compare.orchestration.worker import train_one
 
+    if remote_of(options.output_dir) is not None:
+        raise UserError(
+            f"train writes to a folder of this machine, not to {shown(options.output_dir)}; use `hf-peft-compare run "
+            f"STUDY --method {options.method} --seed {options.seed}`, which uploads."
+        )
     study = load_study(options.study, options.set)
     job = jobs_of(study, output_dir=options.output_dir, rows=[options.method], seeds=[options.seed])[0]
     if isinstance(study.config.tune, Tune):  # one run compares nothing, so "auto" searches nothing

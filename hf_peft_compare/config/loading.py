@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -252,6 +253,11 @@ def _check_study(config: StudyConfig) -> None:
     if isinstance(config.tune, Tune) and not re.fullmatch(r"[1-9]\d{0,5} (trial|minute)s?", config.tune.budget):
         raise UserError(
             f"study {config.name}: tune.budget is {config.tune.budget!r}; expected e.g. '8 trials' or '30 minutes'."
+        )
+    if isinstance(config.tune, Tune) and config.tune.parallel_trials > (config.tune.num_trials or math.inf):
+        raise UserError(
+            f"study {config.name}: tune.parallel_trials is {config.tune.parallel_trials}, but a row has "
+            f"{config.tune.budget}; set it to {config.tune.num_trials} or less, best to a quarter of the trials."
         )
     if not config.seeds or len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"study {config.name}: seeds is {config.seeds}; expected at least one seed, and no duplicates.")

@@ -55,12 +55,15 @@ class Tune:
         budget: per row, such as "8 trials" or "30 minutes".
         parameters: {row or method: {setting: [values] or {low, high, log}}}, which override the methods' own ranges; a
             training setting is named `training.…`.
+        parallel_trials: how many trials of a row are proposed at a time, and can run at once; the fewer, the more each
+            proposal knows of the others.
         seed: of the trials and of the sampler that proposes their settings; not one of the study's.
-        prune: stop a trial whose validation loss is above the median of the earlier trials.
+        prune: stop a trial whose validation loss is above the median of those proposed at earlier times.
     """
 
     budget: str
     parameters: dict[str, dict[str, RangeOrChoices]] = field(default_factory=dict)
+    parallel_trials: PositiveInt = 1
     seed: Seed = 20_011
     prune: bool = False
 

@@ -23,9 +23,11 @@ from hf_peft_compare.models.prompt_tuning import class_head
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record
+from hf_peft_compare.records.remote_runs import fetch_run
 from hf_peft_compare.records.run_folder import MODEL_FOLDER, DamagedRun
 from hf_peft_compare.utils.model_files import find_damage
 from hf_peft_compare.utils.remote_code import trusting
+from hf_peft_compare.utils.remote_folder import local_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -106,7 +108,7 @@ def load_run(folder: str | Path, *, trust_remote_code: bool = False) -> LoadedRu
     Raises:
         UserError: the folder has no finished run, its model is missing, or its base model cannot be loaded.
     """
-    run = read_finished(Path(folder))
+    run = read_finished(local_folder(folder))
     if not run.config.method_type.uses_model:
         return LoadedRun(record=run.record, config=run.config, model=None, tokenizer=None)
     with trusting(trust_remote_code):
@@ -116,6 +118,7 @@ def load_run(folder: str | Path, *, trust_remote_code: bool = False) -> LoadedRu
 
 def read_finished(folder: Path) -> FinishedRun:
     """Read a run's record; raise UserError unless it is finished, its model exists and its base is unchanged."""
+    fetch_run(folder)
     record = read_record(folder)
     if not record.finished:
         raise UserError(f"run {record.study}/{record.run} in {folder} failed ({record.error}); run its study again.")

@@ -12,10 +12,9 @@ from hf_peft_compare.config.identity import identity_of, read_identity, write_id
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.changes import changes_since
-from hf_peft_compare.orchestration.study_folder import supersede
 from hf_peft_compare.records.plan import RunPlan
-from hf_peft_compare.records.record import read_record
-from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, RECORD_FILE, DamagedRun, folder_of_study
+from hf_peft_compare.records.record import read_record, write_record
+from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, RECORD_FILE, DamagedRun, folder_of_study, supersede
 from hf_peft_compare.records.tuning import Tuning
 
 
@@ -91,7 +90,8 @@ def unfinished(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs that have to run.
 
     For finished jobs, the current size and time of their input files is stored, so that they need not be hashed again,
-    and checkpoints are removed, which a run leaves that is killed after its record.
+    and checkpoints are removed, which a run leaves that is killed after its record. A record keeps up with a tuning
+    that was done in another way and has found the same settings.
     """
     waiting = []
     for job in jobs:
@@ -99,9 +99,12 @@ def unfinished(jobs: Sequence[Job]) -> list[Job]:
             waiting.append(job)
             continue
         shutil.rmtree(job.folder / CHECKPOINTS_FOLDER, ignore_errors=True)
-        begun = read_identity(job.folder)
-        if (now := identity_of(job.config, begun)) != begun:
+        begun, record = read_identity(job.folder), read_record(job.folder)
+        if job.tuning is not None and record.tuning != job.tuning:
             with contextlib.suppress(OSError):  # a read-only folder
+                write_record(replace(record, tuning=job.tuning), job.folder)
+        if (now := identity_of(job.config, begun)) != begun:
+            with contextlib.suppress(OSError):
                 write_identity(now, job.folder)
     return waiting
 

@@ -17,15 +17,19 @@ from hf_peft_compare.orchestration.executors import make_executor
 from hf_peft_compare.orchestration.executors.executor import Launch, State
 from hf_peft_compare.orchestration.progress_display import read_progress
 from hf_peft_compare.orchestration.supervision import TICKET_FILE, Ticket, read_ticket
+from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.records.run_folder import (
-    IDENTITY_FILE,
+    LOG_FILE,
     OWNER_FILE,
+    PROGRESS_FILE,
     RECORD_FILE,
     STUDY_FILE,
     TUNING_FOLDER,
     run_name,
 )
 from hf_peft_compare.utils.ownership import Owner, read_owner
+from hf_peft_compare.utils.remote_folder import remote_of, shown
+from hf_peft_compare.utils.remote_ownership import remote_owner
 
 FINISHED, FAILED, RUNNING, WAITING, STOPPED, OPEN = "finished", "failed", "running", "waiting", "stopped", "not started"
 STATES = (FINISHED, FAILED, RUNNING, WAITING, STOPPED, OPEN)
@@ -74,9 +78,10 @@ def folder_with_study(study: str, output_dir: Path) -> Path:
     if study.endswith((".yaml", ".yml")):
         study = load_study(study).config.name
     for folder in (output_dir / study, Path(study)):
+        fetch_results(folder)
         if (folder / STUDY_FILE).is_file():
             return folder
-    raise UserError(f"no study in {output_dir / study} or {study}; pass one that `run` has begun.")
+    raise UserError(f"no study in {shown(output_dir / study)} or {shown(Path(study))}; pass one that `run` has begun.")
 
 
 def status_of(folder: Path) -> StudyStatus:
@@ -86,7 +91,9 @@ def status_of(folder: Path) -> StudyStatus:
         UserError: its file cannot be read, or its executor is not installed here.
     """
     study = load_study(folder / STUDY_FILE)
-    owner = read_owner(folder / OWNER_FILE)
+    owner = here = read_owner(folder / OWNER_FILE)
+    if owner is None and (remote := remote_of(folder)) is not None:
+        owner = remote_owner(remote)
     names = _names(study)
     tickets = {name: ticket for name in names if (ticket := read_ticket(folder / name)) is not None}
     states = _poll(tickets)
@@ -94,7 +101,7 @@ def status_of(folder: Path) -> StudyStatus:
         study=study.config.name,
         owner=owner,
         num_trials=sum(1 for _ in (folder / TUNING_FOLDER).glob(f"*/{RECORD_FILE}")),
-        runs=[_status(name, folder / name, states.get(name), followed=owner is not None) for name in names],
+        runs=[_status(name, folder / name, states.get(name), followed=here is not None) for name in names],
     )
 
 
@@ -153,7 +160,7 @@ def _status(name: str, folder: Path, queued: State | None, *, followed: bool) ->
     if runs or read_owner(folder / OWNER_FILE) or (followed and queued is None and progress["phase"] not in _IDLE):
         steps = f", step {progress['step']} of {progress['num_steps']}" if progress["num_steps"] else ""
         return RunStatus(run=name, state=RUNNING, detail=progress["phase"] + steps)
-    begun = (folder / IDENTITY_FILE).exists()
+    begun = any((folder / name).exists() for name in (LOG_FILE, PROGRESS_FILE))  # not if it was refused by a queue
     return RunStatus(run=name, state=STOPPED if begun else OPEN, detail=queued.reason if queued else "")
 
 

@@ -1,10 +1,9 @@
-"""A study's folder: owned by one process; old runs are moved, never deleted."""
+"""A study's folder: owned by one process, written by nobody else."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,18 +11,6 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.run_folder import OWNER_FILE
 from hf_peft_compare.utils.files import check_writable
 from hf_peft_compare.utils.ownership import OwnedByAnother, owned
-
-SUPERSEDED = "superseded"
-
-
-def supersede(folder: Path) -> Path:
-    """Move a run with another config out of the way and keep it; return its new folder."""
-    for number in range(1, sys.maxsize):
-        target = folder.parent / SUPERSEDED / f"{folder.name}-{number}"
-        if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            return folder.rename(target)
-    raise AssertionError
 
 
 def check_folder(folder: Path, runs: Iterable[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in
 from hf_peft_compare.orchestration.place import HERE, Place
 from hf_peft_compare.orchestration.progress_display import ProgressDisplay
 from hf_peft_compare.orchestration.rate_search import rated_jobs
+from hf_peft_compare.records.remote_runs import shared
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.utils.files import remove_leftovers, write_text_atomically
 
@@ -33,7 +34,11 @@ def do_study(
     """
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
+    with shared(file.parent) as upload:
+        return _do_jobs(study, jobs, file, place, upload)
 
+
+def _do_jobs(study: Study, jobs: list[Job], file: Path, place: Place, upload: Callable[[Path], str]) -> dict[str, str]:
     is_written = False
 
     def on_event(job: Job, message: str) -> None:
@@ -42,6 +47,8 @@ def do_study(
             write_text_atomically(file, study.to_yaml())
             is_written = True
         progress(job, message)
+        if message in ("finished", "failed") and (problem := upload(job.folder)):
+            progress(job, problem)
 
     remove_leftovers(file.parent)
     with sigterm_as_ctrl_c(), NotebookProgress(jobs) if in_notebook() else ProgressDisplay() as progress:

@@ -153,6 +153,8 @@ class _Supervisor:
     def _lost(self, job: Job, reason: str) -> None:
         name = job.config.run
         self._num_lost[name] = self._num_lost.get(name, 0) + 1
+        if not (job.folder / LOG_FILE).exists():
+            reason += f", and nothing was written into {job.folder}: is it on a file system that all nodes share?"
         if self._num_lost[name] <= self.executor.num_retries:
             self.on_event(job, f"lost ({reason}); submitted again, to go on from its last checkpoint")
             self._waiting.append(job)

@@ -2,9 +2,13 @@
 
 Trials are runs that train and validate; the test split is not used before all settings are chosen. The first trial has
 the row's own settings, the next ones random settings; from then on Optuna fits a Gaussian process to the results, which
-takes them for noisy, and proposes where it expects the greatest improvement (Jones et al. 1998). It is seeded and
-receives every result in order, so the same study proposes the same trials again, and an interrupted study resumes:
-trials that have a record are not run again.
+takes them for noisy, and proposes where it expects the greatest improvement (Jones et al. 1998).
+
+Trials are proposed in rounds of `parallel_trials`, which can run at once. Within a round each proposal knows the
+settings of those before it, and the greatest improvement is the one expected of all of them together (Ament et al.
+2023); none knows a result of its own round, and pruning compares a trial with those of earlier rounds. The sampler is
+seeded and receives every result in order, whichever trial ended first. So the same study proposes the same trials
+again, and an interrupted study resumes: trials that have a record are not run again.
 
 If the best learning rate of a row lies at an edge of its range, the range is extended tenfold on that side, once, and
 the row gets a quarter more trials.
@@ -31,6 +35,7 @@ EDGE_SHARE = 0.1  # of a range's length on its own scale; an optimum may lie bey
 WIDENED = 10  # factor by which a range is extended, once
 MORE_TRIALS = 0.25  # of the budget, after a range was extended
 TRIALS_BEFORE_PRUNING = 3
+MOST_FAILURES = 5  # trials of a budget in minutes, without one that finished; those of a killed process take no time
 RANDOM_SHARE = 1 / 3  # of the trials; a Gaussian process of one or two settings needs no more to start from
 
 RunJobs = Callable[..., Any]
@@ -65,25 +70,37 @@ class RowTuning:
         return sum(trial.seconds for trial in self.trials)
 
     @property
-    def spent(self) -> bool:
-        """Whether the row has used up its budget."""
-        if self.tune.minutes is not None:
-            return bool(self.trials) and self.seconds >= 60 * self.tune.minutes
-        return len(self.trials) >= (self.tune.num_trials or 0) + (self._num_more if self.beyond else 0)
+    def num_next(self) -> int:
+        """How many trials the next round has; 0: the row has used up its budget.
+
+        Minutes are those of all trials together. A round has no more trials than fit into what is left of them if each
+        takes as long as the longest so far; until one has finished, it has one, and a few failures end it.
+        """
+        if self.tune.minutes is None:
+            left = (self.tune.num_trials or 0) + (self._num_more if self.beyond else 0) - len(self.trials)
+            return min(left, self.tune.parallel_trials)
+        seconds = 60 * self.tune.minutes - self.seconds
+        if self.best is None:
+            return int(seconds > 0 and len(self.trials) < MOST_FAILURES)
+        longest = max(1.0, *(trial.seconds for trial in self.trials))
+        return max(min(math.ceil(seconds / longest), self.tune.parallel_trials), 0)
 
     @property
     def _num_more(self) -> int:
         return math.ceil(MORE_TRIALS * (self.tune.num_trials or 0))
 
-    def propose(self) -> Proposal:
-        """Return the next trial."""
-        asked = self.sampler.ask()
+    def propose(self) -> list[Proposal]:
+        """Return the trials of the next round: at least one, in an extended range too if the minutes are spent."""
         space = {**self.space, LEARNING_RATE: self.beyond} if self.beyond else self.space
-        settings = {key: _suggest(asked, key, choice) for key, choice in space.items()}
-        number = len(self.trials)
-        job = trial_job(self.base, settings, seed=self.tune.seed, number=number)
-        job = replace(job, config=replace(job.config, stop_above=self._losses_to_beat()))
-        return Proposal(row=self, asked=asked, settings=settings, job=job)
+        to_beat, done = self._losses_to_beat(), len(self.trials)
+        proposals = []
+        for number in range(done, done + max(self.num_next, 1)):
+            asked = self.sampler.ask()
+            settings = {key: _suggest(asked, key, choice) for key, choice in space.items()}
+            job = trial_job(self.base, settings, seed=self.tune.seed, number=number)
+            job = replace(job, config=replace(job.config, stop_above=to_beat))
+            proposals.append(Proposal(row=self, asked=asked, settings=settings, job=job))
+        return proposals
 
     def add_result(self, proposal: Proposal) -> None:
         """Add a trial's result; a failed trial is never the best."""
@@ -127,6 +144,7 @@ class RowTuning:
             at_edge=at_edge,
             seconds=self.seconds,
             trials=self.trials,
+            parallel_trials=self.tune.parallel_trials,
         )
 
     def _losses_to_beat(self) -> list[float]:
@@ -141,7 +159,7 @@ class RowTuning:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A row's next trial: Optuna's own trial, the settings tried, and the job that tries them."""
+    """A trial of a row's next round: Optuna's own trial, the settings tried, and the job that tries them."""
 
     row: RowTuning
     asked: Any
@@ -164,7 +182,7 @@ def tuned_jobs(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> list[Job
 
 
 def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str, Tuning]:
-    """Tune every row that trains, one trial of each at a time; return {row: its trials and the best settings}."""
+    """Tune every row that trains, a round of each at a time; return {row: its trials and the best settings}."""
     tune = study.config.tune
     assert isinstance(tune, Tune)
     firsts: dict[str, Job] = {}
@@ -172,8 +190,8 @@ def _tune_rows(study: Study, jobs: Sequence[Job], run_jobs: RunJobs) -> dict[str
         firsts.setdefault(job.config.row, job)
     rows = [_start(job, space, tune) for row, job in firsts.items() if (space := space_of(study, row))]
     check = True
-    while open_rows := [row for row in rows if not row.spent or row.widen()]:
-        proposals = [row.propose() for row in open_rows]
+    while open_rows := [row for row in rows if row.num_next or row.widen()]:
+        proposals = [proposal for row in open_rows for proposal in row.propose()]
         if waiting := unfinished([proposal.job for proposal in proposals]):
             run_jobs(waiting, check=check)
             check = False

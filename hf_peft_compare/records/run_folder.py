@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import partial
@@ -24,6 +25,8 @@ MODEL_FOLDER = "model"
 TUNING_FOLDER = "tuning"  # in the study's folder, next to its runs
 TRUNK_CACHE_FOLDER = "cache/trunk"  # in the study's folder, next to its runs
 CHECKPOINTS_FOLDER = "checkpoints"
+CHECKPOINT_MARKER = "complete"  # in a checkpoint's folder, written last
+SUPERSEDED_FOLDER = "superseded"  # in the study's folder: old runs with other settings, data or code
 LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 IDENTITY_FILE = "identity.json"
@@ -53,6 +56,16 @@ def run_name(*, row: str, seed: int, trial: int | None = None) -> str:
 def folder_of_study(folder: Path, *, trial: int | None) -> Path:
     """Return the study's folder that contains a run's folder; trials are one level deeper."""
     return folder.parent if trial is None else folder.parents[1]
+
+
+def supersede(folder: Path) -> Path:
+    """Move a run with another config out of the way and keep it; return its new folder."""
+    for number in range(1, sys.maxsize):
+        target = folder.parent / SUPERSEDED_FOLDER / f"{folder.name}-{number}"
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            return folder.rename(target)
+    raise AssertionError
 
 
 def write_predictions(rows: Iterable[Mapping[str, object]], folder: Path) -> None:

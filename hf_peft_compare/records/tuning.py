@@ -68,6 +68,7 @@ class Tuning:
         trials: all of them, in order.
         at_edge: whether the best learning rate is at the edge of all values tried.
         seconds: of all trials.
+        parallel_trials: how many trials were proposed at a time.
     """
 
     budget: str
@@ -77,3 +78,4 @@ class Tuning:
     at_edge: bool
     seconds: float
     trials: list[Trial]
+    parallel_trials: int = 1

@@ -17,6 +17,7 @@ from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.records.record import RunRecord, read_runs
+from hf_peft_compare.records.remote_runs import upload_folder
 from hf_peft_compare.records.run_folder import STUDY_FILE
 from hf_peft_compare.report.writing import gather, write_report
 from hf_peft_compare.results import frames
@@ -183,7 +184,9 @@ class Result(Mapping[str, MethodResult]):
         file = self.folder / STUDY_FILE
         text = read_text(file) if file.is_file() else ""
         folder = Path(to or self.folder / REPORT_FOLDER)
-        return write_report(self.study, self.records, self.predictions, folder, study_file=text)
+        page = write_report(self.study, self.records, self.predictions, folder, study_file=text)
+        upload_folder(folder)
+        return page
 
     def __getitem__(self, row: str) -> MethodResult:
         found = self.comparison.row(row)

@@ -7,8 +7,8 @@ import pytest
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.orchestration import jobs
 from hf_peft_compare.orchestration.jobs import jobs_of, unfinished
-from hf_peft_compare.orchestration.study_folder import SUPERSEDED
 from hf_peft_compare.records.record import record_of, write_record
+from hf_peft_compare.records.run_folder import SUPERSEDED_FOLDER
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_run_of_another_config_is_moved_away_and_kept(job):
     for r in (4, 2, 3):
         job(f"methods.lora.r={r}").prepare()
         leave_record(job(f"methods.lora.r={r}"))
-    kept = job().folder.parent / SUPERSEDED
+    kept = job().folder.parent / SUPERSEDED_FOLDER
     assert sorted(path.name for path in kept.iterdir()) == ["lora-seed0-1", "lora-seed0-2"]
     assert job("methods.lora.r=3").state == "finished"
 
@@ -51,7 +51,7 @@ def test_a_damaged_run_is_moved_away_whole_and_trained_again(name, content, job)
     assert job().state == "changed"
     moved = job().prepare()
     assert name in moved and "the old run is kept in superseded/lora-seed0-1" in moved and "delete" not in moved
-    assert (job().folder.parent / SUPERSEDED / "lora-seed0-1" / name).read_bytes() == content
+    assert (job().folder.parent / SUPERSEDED_FOLDER / "lora-seed0-1" / name).read_bytes() == content
     assert job().state == "open"
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process, supersede
+from hf_peft_compare.orchestration.study_folder import check_folder, owned_by_this_process
+from hf_peft_compare.records.run_folder import supersede
 
 
 def test_what_is_superseded_is_kept_beside_what_was_before(tmp_path):

@@ -2,12 +2,14 @@
 
 import pytest
 
+from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.orchestration.executors.executor import Executor, State
 from hf_peft_compare.orchestration.jobs import jobs_of
+from hf_peft_compare.orchestration.status import status_of
 from hf_peft_compare.orchestration.supervision import TICKET_FILE, Ticket, read_ticket, supervise
 from hf_peft_compare.records.record import read_record, record_of, write_record
-from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.records.run_folder import LOG_FILE, RECORD_FILE, STUDY_FILE
 
 GONE = State("gone", "ended by Slurm as NODE_FAIL on n1")
 
@@ -73,6 +75,7 @@ def test_a_lost_run_goes_on_where_it_stopped(jobs):
     (job,) = jobs[:1]
     queue = Queue({"lead-seed0": [["running", GONE], ["waiting", "running", "finished"]]})
     (job.folder / "checkpoints").mkdir(parents=True)
+    (job.folder / LOG_FILE).write_text("said")
     outcomes, events = follow([job], queue)
     assert outcomes == {"lead-seed0": "finished"} and (job.folder / "checkpoints").exists()
     assert (
@@ -83,10 +86,14 @@ def test_a_lost_run_goes_on_where_it_stopped(jobs):
 
 def test_a_run_that_is_always_lost_fails_with_the_queues_reason(jobs):
     queue = Queue({"lead-seed0": [["running", GONE]] * 4})
+    jobs[0].folder.mkdir(parents=True)
+    (jobs[0].folder / LOG_FILE).write_text("said")
     outcomes, _ = follow(jobs[:1], queue)
     assert outcomes == {"lead-seed0": "failed"} and len(queue.submitted) == 4
     error = read_record(jobs[0].folder).error
-    assert error.startswith("the run's process was ended by Slurm as NODE_FAIL on n1, 4 times; see ")
+    assert error.startswith(
+        "the run's process was ended by Slurm as NODE_FAIL on n1, 4 times; see "
+    )  # it wrote its log
 
 
 def test_no_more_jobs_are_submitted_than_the_queue_takes(jobs):
@@ -132,7 +139,7 @@ def test_a_queue_that_does_not_outlive_this_process_is_emptied(jobs):
     assert queue.canceled == ["lead-seed0/1"] and not (jobs[0].folder / TICKET_FILE).exists()
 
 
-def test_a_refusal_is_an_error_and_leaves_no_record(jobs, monkeypatch):
+def test_a_refusal_is_an_error_and_leaves_no_record(jobs, monkeypatch, tmp_path):
     queue = Queue({})
 
     def refuse(jobs):
@@ -142,3 +149,13 @@ def test_a_refusal_is_an_error_and_leaves_no_record(jobs, monkeypatch):
     with pytest.raises(UserError, match="invalid partition"):
         follow(jobs, queue)
     assert not any((job.folder / RECORD_FILE).exists() for job in jobs)
+    (jobs[0].study_folder / STUDY_FILE).write_text(load_study(tmp_path / "tiny.yaml").to_yaml())
+    assert {run.state for run in status_of(jobs[0].study_folder).runs} == {"not started"}
+
+
+def test_a_node_that_writes_nothing_is_named_at_the_first_loss(jobs):
+    queue = Queue({"lead-seed0": [["running", GONE], ["running", GONE], ["running", GONE], ["running", GONE]]})
+    _, events = follow(jobs[:1], queue)
+    said = f"nothing was written into {jobs[0].folder}: is it on a file system that all nodes share?"
+    assert said in next(message for _, message in events if message.startswith("lost"))
+    assert said in read_record(jobs[0].folder).error

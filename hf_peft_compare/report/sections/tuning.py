@@ -22,8 +22,8 @@ def render_tuning(material: Material) -> list[Block]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            text=f"{_who(material, rows)} tuned with a budget of {rows[0][1].budget}, over its own ranges. "
-            f"Settings are selected by validation loss; the test split was scored once, afterwards.{_how(rows)}"
+            text=f"{_who(material, rows)} tuned with a budget of {rows[0][1].budget}{_at_a_time(rows)}, over its own "
+            f"ranges. Settings are selected by validation loss; the test split was scored once, afterwards.{_how(rows)}"
         )
     ]
     points = {row.row: found for row, tuning in rows if (found := _points(tuning))}
@@ -42,6 +42,12 @@ def _who(material: Material, rows: Tuned) -> str:
     tuned = {row.row for row, _ in rows}
     whole = all(row.floor or row.row in tuned for row in material.comparison.rows)
     return "Every trained method was" if whole else f"{', '.join(row.label for row, _ in rows)}: each was"
+
+
+def _at_a_time(rows: Tuned) -> str:
+    """Return how many trials were proposed at a time, if not always one; rows of older runs may differ."""
+    numbers = sorted({tuning.parallel_trials for _, tuning in rows})
+    return "" if numbers == [1] else f", {' or '.join(map(str, numbers))} proposed at a time"
 
 
 def _how(rows: Tuned) -> str:

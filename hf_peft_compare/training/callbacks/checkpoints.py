@@ -9,12 +9,11 @@ from pathlib import Path
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER
 from hf_peft_compare.training.callbacks.best_state import BEST_FILE
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.files import flush_to_disk, write_text_atomically
 from hf_peft_compare.utils.hashing import hash_files
-
-MARKER = "complete"
 
 
 class CheckpointMarker(TrainerCallback):
@@ -28,13 +27,15 @@ class CheckpointMarker(TrainerCallback):
             checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
             _link(folder / BEST_FILE, checkpoint / BEST_FILE)
             flush_to_disk(checkpoint)
-            write_text_atomically(checkpoint / MARKER, _hash(checkpoint))
+            write_text_atomically(checkpoint / CHECKPOINT_MARKER, _hash(checkpoint))
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint of a folder, or None."""
     return max(
-        (marker.parent for marker in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{MARKER}")), key=_step, default=None
+        (marker.parent for marker in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*/{CHECKPOINT_MARKER}")),
+        key=_step,
+        default=None,
     )
 
 
@@ -46,7 +47,7 @@ def mend_checkpoints(folder: Path) -> list[str]:
     """
     notes = []
     for checkpoint in sorted(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=_step):
-        marker = checkpoint / MARKER
+        marker = checkpoint / CHECKPOINT_MARKER
         if not marker.is_file() or marker.read_bytes() != _hash(checkpoint).encode():
             if marker.exists():
                 notes.append(f"The checkpoint of step {_step(checkpoint)} was damaged and could not be resumed from.")
@@ -62,7 +63,7 @@ def _step(checkpoint: Path) -> int:
 
 def _hash(checkpoint: Path) -> str:
     files = {str(path.relative_to(checkpoint)): path for path in checkpoint.rglob("*") if path.is_file()}
-    return hash_files({name: path for name, path in files.items() if name != MARKER})
+    return hash_files({name: path for name, path in files.items() if name != CHECKPOINT_MARKER})
 
 
 def _link(source: Path, target: Path) -> None:

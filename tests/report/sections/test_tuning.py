@@ -79,6 +79,12 @@ def test_trials_of_different_lengths_are_not_connected_and_the_ring_is_around_th
     assert table(lora=tuning(trials=trials)).rows[0][5].text == "2.400"
 
 
+def test_trials_proposed_at_a_time_are_named() -> None:
+    assert "at a time" not in blocks(lora=tuning())[0].text
+    found = blocks(lora=tuning(parallel_trials=4), full=tuning(parallel_trials=4))
+    assert "a budget of 3 trials, 4 proposed at a time, over its own ranges" in found[0].text
+
+
 def test_without_tuning_there_is_no_section() -> None:
     assert blocks(lora=None) == []
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER
 from hf_peft_compare.training.callbacks import CheckpointMarker
 from hf_peft_compare.training.callbacks.best_state import BEST_FILE
-from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint, mend_checkpoints
+from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint, mend_checkpoints
 
 FILES = ("optimizer.pt", "trainer_state.json", "shards/0.distcp")
 
@@ -47,7 +48,9 @@ def test_a_checkpoint_is_marked_after_its_files_are_on_the_disk(tmp_path, monkey
 
     monkeypatch.setattr(os, "fsync", watch)
     save(tmp_path, 5)
-    *files, marker = ((tmp_path / "checkpoint-5" / name).stat().st_ino for name in (*FILES, BEST_FILE, MARKER))
+    *files, marker = (
+        (tmp_path / "checkpoint-5" / name).stat().st_ino for name in (*FILES, BEST_FILE, CHECKPOINT_MARKER)
+    )
     assert set(files) <= set(flushed[:-1]) and flushed[-1] == marker
 
 
@@ -59,7 +62,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", [*FILES, BEST_FILE, MARKER])
+@pytest.mark.parametrize("name", [*FILES, BEST_FILE, CHECKPOINT_MARKER])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_after_damage_to_any_file_the_checkpoint_before_is_the_newest(name, damage, tmp_path):
     save(tmp_path, 4)
@@ -70,7 +73,7 @@ def test_after_damage_to_any_file_the_checkpoint_before_is_the_newest(name, dama
     assert latest_checkpoint(tmp_path).name == "checkpoint-4"
     assert (tmp_path / BEST_FILE).read_text() == "best at 4"
     assert [note.split(" was ")[0] for note in notes] == (
-        [] if (name, damage) == (MARKER, "missing") else ["The checkpoint of step 8"]
+        [] if (name, damage) == (CHECKPOINT_MARKER, "missing") else ["The checkpoint of step 8"]
     )
     assert not (tmp_path / "checkpoint-8").exists()
 
