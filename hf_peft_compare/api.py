@@ -83,8 +83,7 @@ def compare(
     """
     given: Any = {"seeds": seeds, "tune": tune, "training": training, "output_dir": output_dir, "settings": settings}
     study = make_study(model, dataset, task, methods, **given)
-    folder = local_folder(output_dir).parent
-    return run_study(study, output_dir=folder, trust_remote_code=trust_remote_code, **place)
+    return run_study(study, output_dir=local_folder(output_dir).parent, trust_remote_code=trust_remote_code, **place)
 
 
 def plan(
