@@ -86,7 +86,7 @@ def table(peft_types: Iterable[str]) -> str:
     lines = ["| type | " + " | ".join(ARCHITECTURES.values()) + " | |", "|---" * 5 + "|"]
     for peft_type in peft_types:
         outcomes = [outcome(peft_type, architecture) for architecture in ARCHITECTURES]
-        rule = rule_of(peft_type, {"use_asa": True})
+        rule = rule_of(peft_type, {})
         notes = [reason for _, reason in outcomes if reason] + ([(rule.__doc__ or "").split("\n")[0]] if rule else [])
         cells = [f"`{peft_type}`", *(word for word, _ in outcomes), " ".join(dict.fromkeys(notes))]
         lines.append(f"| {' | '.join(cells)} |")

@@ -27,6 +27,11 @@ UNSUPPORTED = {
 # Values of LORA's init_lora_weights that need a pass over data, or a quantized copy of the base, before it is adapted.
 UNSUPPORTED_INITS = ("corda", "lora_ga", "loftq")
 
+# Settings after which an interrupted run would not end as an undisturbed one.
+UNSUPPORTED_SETTINGS = {
+    "monteclora_config": "peft draws samples of each weight's size ahead of training, and saves none",
+    "use_asa": "it takes parameters out of training on the way, which no checkpoint holds",
+}
 # Types that compute their first values from the base's weights, and so cannot be planned without any.
 NEEDS_VALUES = ("ADAMSS", "BOFT", "FROD", "SHIRA", "UNILORA")
 # Settings that a rule gives, when the number of steps is known; until then, a value that peft accepts.
@@ -55,6 +60,8 @@ class AllocatedRanks(PeftRule):
         """Set the schedule; raise UserError if it leaves no step in which ranks are allocated."""
         config = _config(model)
         config.total_step = num_steps
+        if config.target_r >= config.init_r:
+            raise UserError(f"AdaLoRA: target_r is {config.target_r}; expected less than init_r, {config.init_r}.")
         config.tinit = self.given.get("tinit", num_steps // 10)
         config.tfinal = self.given.get("tfinal", num_steps // 2)
         if config.tinit >= num_steps - config.tfinal:
@@ -100,22 +107,6 @@ class AllocatedRanks(PeftRule):
         self.allocator.exp_avg_ipt, self.allocator.exp_avg_unc = state["sensitivity"], state["uncertainty"]
         self.allocator.ipt = {name: torch.zeros_like(average) for name, average in state["sensitivity"].items()}
         self.allocator.peft_config.rank_pattern = state["ranks"]
-
-
-class AllocatedSubspaces(PeftRule):
-    """AdaMSS with `use_asa`: the least important subspaces are no longer trained."""
-
-    def start(self, model: nn.Module, num_steps: int) -> None:
-        """Raise UserError if training ends before the last subspaces are chosen."""
-        if (last := _config(model).final_warmup) > num_steps:
-            raise UserError(
-                f"AdaMSS: final_warmup is {last}, but training has {num_steps} steps, so the subspaces would never be "
-                f"chosen; set it to a third or a half of the steps."
-            )
-
-    def after_step(self, model: nn.Module, step: int) -> None:
-        """Update the importance of each subspace, and freeze those above the budget."""
-        _tuner(model).update_and_allocate(step)
 
 
 class Kasa(PeftRule):
@@ -180,7 +171,6 @@ def rule_of(peft_type: str, settings: Settings) -> TrainingRule | None:
 
 _RULES: tuple[tuple[Any, Any], ...] = (
     (lambda kind, given: kind == "ADALORA", AllocatedRanks),
-    (lambda kind, given: kind == "ADAMSS" and given.get("use_asa"), AllocatedSubspaces),
     (lambda kind, given: kind == "SHADOW", ShadowLoss),
     (lambda kind, given: kind == "LORA" and given.get("kasa_config"), Kasa),
     (lambda kind, given: kind == "LORA" and given.get("init_lora_weights") == "eva", ExplainedVariance),
@@ -196,11 +186,9 @@ def check_supported(peft_type: str, settings: Settings) -> None:
             f"init_lora_weights is {init!r}, which needs a pass over data or a quantized copy before the base is "
             f"adapted, and is not supported; take 'eva', 'pissa', 'olora' or 'orthogonal'."
         )
-    if settings.get("monteclora_config"):
-        raise UserError(
-            "monteclora_config is not supported: peft draws samples of each weight's size ahead and saves none, "
-            "so that an interrupted run would end otherwise than an undisturbed one. Remove it."
-        )
+    for key, reason in UNSUPPORTED_SETTINGS.items():
+        if settings.get(key):
+            raise UserError(f"{key} is not supported: {reason}. Remove it.")
 
 
 def _tuner(model: nn.Module) -> Any:

@@ -9,7 +9,7 @@ from tiny import NO_DROPOUT, known
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.methods.peft_method import PeftSettings, peft_config
-from hf_peft_compare.methods.peft_rules import UNSUPPORTED, UNSUPPORTED_INITS, rule_of
+from hf_peft_compare.methods.peft_rules import UNSUPPORTED, UNSUPPORTED_INITS
 
 LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["c_attn", "c_proj"]}
 LLAMA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"]}  # KaSA does not adapt GPT-2's layers
@@ -143,16 +143,9 @@ def test_a_schedule_without_room_to_allocate_ranks_is_refused(train_row):
         train_row("adalora", given={"tinit": 3, "tfinal": 5})
 
 
-def test_adamss_allocates_its_subspaces_by_the_end_or_is_refused():
-    assert rule_of("ADAMSS", {}) is None
-    rule = rule_of("ADAMSS", {"use_asa": True})
-
-    class Model:
-        active_peft_config = type("Config", (), {"final_warmup": 100})
-
-    with pytest.raises(UserError, match="final_warmup is 100, but training has 60 steps"):
-        rule.start(Model(), 60)
-    rule.start(Model(), 100)
+def test_a_target_that_takes_no_rank_away_is_refused(train_row):
+    with pytest.raises(UserError, match="target_r is 6; expected less than init_r, 6"):
+        train_row("adalora", given={"target_r": 6})
 
 
 @pytest.mark.parametrize("peft_type", UNSUPPORTED)
@@ -167,6 +160,14 @@ def test_an_initialization_that_needs_more_is_refused_by_name(init):
         peft_config(PeftSettings(peft_type="LORA", init_lora_weights=init))
 
 
-def test_monteclora_is_refused_by_name():
-    with pytest.raises(UserError, match="monteclora_config is not supported"):
-        peft_config(PeftSettings(peft_type="LORA", monteclora_config={"num_samples": 2}))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"peft_type": "LORA", "monteclora_config": {"num_samples": 2}},
+        {"peft_type": "ADAMSS", "use_asa": True},
+    ],
+)
+def test_what_no_interrupted_run_could_go_on_with_is_refused_by_name(settings):
+    *_, key = settings
+    with pytest.raises(UserError, match=f"{key} is not supported: "):
+        peft_config(PeftSettings(**settings))
