@@ -51,6 +51,7 @@ UNTESTED = {
     "methods.few_shot": "tests/methods/test_hard_prompt.py asks with examples",
     "methods.full": EVERY_METHOD,
     "methods.majority": "tests/invariant/test_classification.py runs it",
+    "methods.lora_cards": "tests/methods/test_cards.py reads them",
     "methods.peft_cards": "tests/methods/test_cards.py reads them",
     "methods.prompt_tuning": EVERY_METHOD,
     "methods.zero_shot": "tests/methods/test_hard_prompt.py asks without examples",

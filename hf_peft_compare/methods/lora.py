@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.method import Card, Choices, Range
 from hf_peft_compare.core.settings import STRICT, PositiveFloat, PositiveInt
 from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.lora_cards import lora_variant
 from hf_peft_compare.methods.lora_optimizers import LoraOptimizer, OwnOptimizer, freeze_down_projections
 from hf_peft_compare.methods.peft_method import PeftBased, PeftSettings, build_peft
 
@@ -106,6 +107,10 @@ class Lora(PeftBased[LoraSettings]):
     # rates for MiniLM on tweets, 4.6e-4 had the lowest validation loss.
     training_defaults = {"learning_rate": 5e-4}
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
+
+    def variant(self, settings: LoraSettings) -> tuple[str, Card] | None:
+        """Return title and card of the variant that the settings choose; None: plain LoRA."""
+        return lora_variant(asdict(settings))
 
     def build(self, base: PreTrainedModel, settings: LoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
         """Return the frozen base with low-rank adapters."""

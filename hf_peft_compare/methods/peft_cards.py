@@ -118,6 +118,31 @@ CARDS = {
             url="https://arxiv.org/abs/2306.07280",
         ),
     ),
+    "BOFT": (
+        "BOFT",
+        Card(
+            idea=(
+                "OFT whose orthogonal matrix is a product of sparse ones, as in a fast Fourier transform: every input "
+                "can turn into every output, with few parameters."
+            ),
+            formula=r"(R_m \cdots R_1 W) x, \quad R_i \text{ orthogonal, of blocks in a butterfly's order}",
+            parameter_count="m × (d / b) × b × (b − 1) / 2 for m factors of b × b blocks",
+            when_to_use="As OFT, where blocks alone are too narrow; its steps are slower still.",
+            paper="Liu et al. (2024), Parameter-Efficient Orthogonal Finetuning via Butterfly Factorization",
+            url="https://arxiv.org/abs/2311.06243",
+        ),
+    ),
+    "BEFT": (
+        "BEFT",
+        Card(
+            idea="Only biases are trained, of one projection of each attention layer: by default those of the values.",
+            formula=r"W_v x + b, \quad b \text{ trained}",
+            parameter_count="H per layer",
+            when_to_use="With very few examples, as the smallest change that reaches every layer.",
+            paper="Huang et al. (2025), BEFT: Bias-Efficient Fine-Tuning of Language Models",
+            url="https://arxiv.org/abs/2509.15974",
+        ),
+    ),
     "LN_TUNING": (
         "LayerNorm tuning",
         Card(

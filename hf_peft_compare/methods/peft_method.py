@@ -15,6 +15,7 @@ from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Card, Method, Range
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.lora_cards import lora_variant
 from hf_peft_compare.methods.peft_adjustments import adjust, with_values
 from hf_peft_compare.methods.peft_cards import CARDS
 from hf_peft_compare.methods.peft_rules import LATER, NEEDS_VALUES, check_supported, rule_of
@@ -255,7 +256,7 @@ class Peft(PeftBased[PeftSettings]):
         if settings.peft_type.upper() == "LORA":
             from hf_peft_compare.methods.lora import Lora  # which imports this module
 
-            return Lora.title, Lora.card
+            return lora_variant(_peft_fields(settings)) or (Lora.title, Lora.card)
         return CARDS.get(settings.peft_type.upper())
 
     def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:

@@ -22,6 +22,30 @@ def test_a_known_type_of_peft_has_a_card_of_its_own(peft_type):
     assert formula_mathml(card["formula"]) is not None
 
 
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [
+        ({}, "LoRA"),
+        ({"use_dora": True, "optimizer": "loraplus"}, "DoRA"),
+        ({"optimizer": "loraplus"}, "LoRA+"),
+        ({"optimizer": "lorafa"}, "LoRA-FA"),
+        ({"optimizer": "riemannian"}, "LoRA (Riemannian)"),
+        ({"use_rslora": True}, "rsLoRA"),
+    ],
+)
+def test_a_variant_of_lora_has_a_card_of_its_own(settings, title):
+    method = get_method("lora")
+    card = method.describe(method.settings(**settings))
+    assert card["title"] == title
+    assert formula_mathml(card["formula"]) is not None
+
+
+def test_pissa_is_a_lora_that_starts_elsewhere():
+    method = get_method("peft")
+    assert method.describe(method.settings(peft_type="LORA", init_lora_weights="pissa_niter_4"))["title"] == "PiSSA"
+    assert method.describe(method.settings(peft_type="LORA"))["title"] == "LoRA"
+
+
 def test_any_other_type_of_peft_has_the_card_of_the_library():
     method = get_method("peft")
     assert method.describe(method.settings(peft_type="RANDLORA"))["title"] == "peft"

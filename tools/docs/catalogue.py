@@ -11,6 +11,7 @@ from hf_peft_compare.core.method import AnyMethod, Card
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
 from hf_peft_compare.core.task import AnyTask
+from hf_peft_compare.methods.lora_cards import VARIANTS
 from hf_peft_compare.methods.peft_cards import CARDS
 from hf_peft_compare.report.formulas import formula_markdown
 from tools.docs.markdown import code, prose, table
@@ -23,8 +24,9 @@ def method_cards() -> str:
 
 
 def peft_cards() -> str:
-    """Describe the peft types that have a card of their own."""
-    return _joined([f"### `{name}`: {title}", *_card(card)] for name, (title, card) in sorted(CARDS.items()))
+    """Describe the variants of LoRA and the peft types that have a card of their own."""
+    cards = {**VARIANTS, **dict(sorted(CARDS.items()))}
+    return _joined([f"### `{name}`: {title}", *_card(card)] for name, (title, card) in cards.items())
 
 
 def task_cards() -> str:

@@ -1,0 +1,112 @@
+"""Titles and cards of LoRA's variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hf_peft_compare.core.method import Card
+
+DORA = (
+    "DoRA",
+    Card(
+        idea=(
+            "Each column of a weight is a length times a direction: LoRA changes the direction, and the lengths are "
+            "trained beside it, as full fine-tuning changes both."
+        ),
+        formula=r"m \odot \frac{W + B A}{\lVert W + B A \rVert_c} x, \quad m, A, B \text{ trained}",
+        parameter_count="LoRA's, and one number per output of each adapted matrix",
+        when_to_use=(
+            "At small ranks, where LoRA falls behind full fine-tuning; it is merged as LoRA is. Steps take longer and "
+            "more memory, since each needs the lengths of the whole matrix."
+        ),
+        paper="Liu et al. (2024), DoRA: Weight-Decomposed Low-Rank Adaptation",
+        url="https://arxiv.org/abs/2402.09353",
+    ),
+)
+RSLORA = (
+    "rsLoRA",
+    Card(
+        idea="LoRA whose update is scaled by alpha over the root of its rank, so that higher ranks do not learn less.",
+        formula=r"W x + \frac{\alpha}{\sqrt{r}} B A x, \quad A, B \text{ trained}",
+        parameter_count="LoRA's",
+        when_to_use="At ranks of 64 and more, which LoRA's own scaling keeps from learning more than small ones.",
+        paper="Kalajdzievski (2023), A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA",
+        url="https://arxiv.org/abs/2312.03732",
+    ),
+)
+PISSA = (
+    "PiSSA",
+    Card(
+        idea=(
+            "LoRA that starts from the weight's r strongest singular directions instead of zero; what is left of the "
+            "weight is frozen. So what matters most is trained, and not a new direction beside it."
+        ),
+        formula=r"(W - B_0 A_0) x + B A x, \quad B_0 A_0 \text{ the best approximation of rank } r \text{ of } W",
+        parameter_count="LoRA's",
+        when_to_use=(
+            "Short trainings, where LoRA's start at zero costs steps. It takes a rate about ten times lower than "
+            "LoRA's, and a singular value decomposition of each matrix before it starts."
+        ),
+        paper="Meng et al. (2024), PiSSA: Principal Singular Values and Singular Vectors Adaptation",
+        url="https://arxiv.org/abs/2404.02948",
+    ),
+)
+LORAPLUS = (
+    "LoRA+",
+    Card(
+        idea="LoRA whose B, which starts at zero, has a higher rate than A, so that both learn alike in wide models.",
+        formula=r"\eta_B = \lambda \, \eta_A, \quad \lambda \gg 1",
+        parameter_count="LoRA's",
+        when_to_use="On tasks far from pretraining; on easy ones it changes little. It costs nothing.",
+        paper="Hayou et al. (2024), LoRA+: Efficient Low Rank Adaptation of Large Models",
+        url="https://arxiv.org/abs/2402.12354",
+    ),
+)
+LORAFA = (
+    "LoRA-FA",
+    Card(
+        idea=(
+            "Only B is trained; A stays at its random values. B's gradient is corrected so that the step comes nearest "
+            "to that of full fine-tuning which the frozen A allows."
+        ),
+        formula=r"W x + \frac{\alpha}{r} B A x, \quad B \text{ trained}, \ A \text{ frozen}",
+        parameter_count="r × d per adapted d × k matrix: about half of LoRA's",
+        when_to_use="When activations fill the memory: those of the layers' inputs need not be kept for A.",
+        paper="Zhang et al. (2023), LoRA-FA: Memory-Efficient Low-Rank Adaptation for Large Language Models",
+        url="https://arxiv.org/abs/2308.03303",
+    ),
+)
+RIEMANNIAN = (
+    "LoRA (Riemannian)",
+    Card(
+        idea=(
+            "The gradients of A and B are each multiplied by an r × r matrix of the other, so that steps do not depend "
+            "on how the product is split into factors."
+        ),
+        formula=(
+            r"\nabla_A \to (B^\top B + \delta I)^{-1} \nabla_A, \quad \nabla_B \to \nabla_B (A A^\top + \delta I)^{-1}"
+        ),
+        parameter_count="LoRA's",
+        when_to_use="Where LoRA is sensitive to its learning rate; the correction costs next to nothing.",
+        paper="Zhang and Pilanci (2024), Riemannian Preconditioned LoRA for Fine-Tuning Foundation Models",
+        url="https://arxiv.org/abs/2402.02347",
+    ),
+)
+BY_OPTIMIZER = {"loraplus": LORAPLUS, "lorafa": LORAFA, "riemannian": RIEMANNIAN}
+VARIANTS = {
+    "use_dora: true": DORA,
+    "use_rslora: true": RSLORA,
+    "{peft_type: LORA, init_lora_weights: pissa}": PISSA,
+    **{f"optimizer: {name}": card for name, card in BY_OPTIMIZER.items()},
+}
+
+
+def lora_variant(settings: Mapping[str, object]) -> tuple[str, Card] | None:
+    """Return title and card of the variant that LoRA's settings choose, the one that changes most; None: plain LoRA."""
+    if settings.get("use_dora"):
+        return DORA
+    if str(settings.get("init_lora_weights", "")).startswith("pissa"):
+        return PISSA
+    if (optimizer := settings.get("optimizer")) is not None:
+        return BY_OPTIMIZER[str(optimizer)]
+    return RSLORA if settings.get("use_rslora") else None
