@@ -103,7 +103,7 @@ def tokenize_splits(
     texts = splits_read(config, examples) | _queries(form, examples["test"])
     encoders = {name: _encoder(name, config, form, tokenizer) for name in texts}
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
-    with _first_process_first(), _without_progress_bars():
+    with _first_process_first(), _without_progress_bars(), _named(config):
         tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
         _check_answers(config, form, tokens["test"])
         share = config.max_dropped_share
@@ -124,6 +124,15 @@ def tokenize_splits(
         num_dropped=num_dropped,
         num_cut={name: number for name, number in num_cut.items() if number},
     )
+
+
+@contextmanager
+def _named(config: RunConfig) -> Iterator[None]:
+    """Name the row in errors if its method has a format of its own, so that other rows may fit."""
+    try:
+        yield
+    except UserError as error:
+        raise (UserError(f"method {config.row}: {error}") if config.method_type.has_format else error) from None
 
 
 def tokenize_inputs(

@@ -217,3 +217,11 @@ def test_a_record_says_that_tokens_could_not_be_kept(train, tmp_path):
     record = train("full", "training.num_train_epochs=1")
     assert record.finished
     assert [note for note in record.notes if "Tokens could not be cached" in note] == record.notes
+
+
+def test_a_row_with_a_prompt_of_its_own_is_named_where_that_is_too_long(tiny_study):
+    shots = [{"article": "The owl of the old mill. " * 20, "highlights": "An owl."}]
+    study = tiny_study("max_length=60", methods={"asked": {"method": "few_shot", "shots": shots}})
+    config, _ = study.resolve(row="asked", seed=0)
+    with pytest.raises(UserError, match="^method asked: test rows are never left out"):
+        tokenized.tokenize_splits(config, data.load_examples(config), load_tokenizer(config))

@@ -14,6 +14,7 @@ DECLARED = {
     "lora": {"lora_A.default.weight", "lora_B.default.weight"},
     "qlora": {"lora_A.default.weight", "lora_B.default.weight"},
     "dora": {"lora_A.default.weight", "lora_B.default.weight", "lora_magnitude_vector.default.weight"},
+    "loreft": {"edits.first.rotation", "edits.first.source.weight", "edits.first.source.bias"},
     "ia3": {"ia3_l.default"},
     "prefix_tuning": {"prompt_encoder.default.embedding.weight"},
     "peft_prompt_tuning": {"prompt_encoder.default.embedding.weight"},
