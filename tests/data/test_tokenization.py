@@ -220,7 +220,7 @@ def test_a_record_says_that_tokens_could_not_be_kept(train, tmp_path):
 
 
 def test_a_row_with_a_prompt_of_its_own_is_named_where_that_is_too_long(tiny_study):
-    shots = [{"article": "The owl of the old mill. " * 20, "highlights": "An owl."}]
+    shots = [{"article": "The owl of the old mill. " * 20, "answer": "An owl."}]
     study = tiny_study("max_length=60", methods={"asked": {"method": "few_shot", "shots": shots}})
     config, _ = study.resolve(row="asked", seed=0)
     with pytest.raises(UserError, match="^method asked: test rows are never left out"):
