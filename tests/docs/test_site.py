@@ -71,6 +71,14 @@ def test_all_that_the_package_exports_has_an_address(site: Path) -> None:
     assert 'id="hf_peft_compare.core.registry.Registry.register"' in page
 
 
+def test_pages_show_the_files_that_they_include(site: Path) -> None:
+    """A formatter may take the line that includes a file for code."""
+    for page in ("tutorials/adding-a-method", "get-started/python"):
+        text = (site / f"{page}.html").read_text()
+        assert "--8" not in text and "8 &lt;" not in text
+    assert "BitFitSettings" in (site / "tutorials/adding-a-method.html").read_text()
+
+
 def test_formulas_are_mathematics(site: Path) -> None:
     page = (site / "reference" / "methods.html").read_text(encoding="utf-8")
     assert page.count("<math ") >= len(METHODS.entries) and "$<code>" not in page
