@@ -15,6 +15,7 @@ from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.models.loading import check_weights, load_base, load_tokenizer
+from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER
 from hf_peft_compare.training import hidden_state_cache
 from hf_peft_compare.training.callbacks import checkpoints
 
@@ -105,7 +106,7 @@ def test_checkpoints_that_a_run_goes_on_from(plant, train, interrupt_at, tmp_pat
 
 def mark(checkpoint):
     """Mark a checkpoint as whole, as whoever made it would."""
-    (checkpoint / checkpoints.MARKER).write_text(checkpoints._hash(checkpoint))
+    (checkpoint / CHECKPOINT_MARKER).write_text(checkpoints._hash(checkpoint))
 
 
 def test_caches_of_tokens_and_of_hidden_states(plant, tiny_study, tmp_path):

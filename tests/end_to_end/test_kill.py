@@ -6,8 +6,8 @@ import signal
 import time
 
 from hf_peft_compare.records.record import read_records
-from hf_peft_compare.records.run_folder import RECORD_FILE, read_predictions
-from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER, RECORD_FILE, read_predictions
+from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint
 
 ROWS = {"lora": {"r": 4, "lora_dropout": 0.1}, "prompt_tuning": {"num_virtual_tokens": 4}}
 # 20 epochs of three steps, each with a checkpoint, so that there is always something to interrupt.
@@ -36,7 +36,7 @@ def step_of(folder):
 
 
 def is_writing_a_checkpoint(folder):
-    return any(not (path / MARKER).exists() for path in (folder / "checkpoints").glob("checkpoint-*"))
+    return any(not (path / CHECKPOINT_MARKER).exists() for path in (folder / "checkpoints").glob("checkpoint-*"))
 
 
 def wait_for(condition, process, seconds=120):

@@ -5,8 +5,9 @@ from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.evaluation import prediction
+from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER
 from hf_peft_compare.training import trainer
-from hf_peft_compare.training.callbacks.checkpoints import MARKER, latest_checkpoint
+from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint
 from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
 
 EPOCHS = "training.num_train_epochs=3"  # of three steps each
@@ -98,7 +99,7 @@ def test_a_checkpoint_cut_short_is_never_used(train, interrupt, tmp_path):
         train("lora", EPOCHS, folder="interrupted")
     newest = latest_checkpoint(tmp_path / "interrupted/checkpoints")
     assert newest.name == "checkpoint-6"
-    (newest / MARKER).unlink()
+    (newest / CHECKPOINT_MARKER).unlink()
     (newest / TRAINABLES_FILE).write_bytes(b"cut")
     resumed = train("lora", EPOCHS, folder="interrupted")
     assert steps[8] == 3
