@@ -70,6 +70,7 @@ class AllocatedRanks(PeftRule):
                 f"leaves none to allocate ranks in; lower them, or train for longer."
             )
         self.allocator = _tuner(model).rankallocator
+        self.factors = [(name, p) for name, p in model.named_parameters() if "lora_A" in name or "lora_B" in name]
         self.weight, config.orth_reg_weight = config.orth_reg_weight, 0.0  # `loss_term` adds it, for every head alike
 
     def loss_term(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor | None:
@@ -77,10 +78,9 @@ class AllocatedRanks(PeftRule):
         import torch
 
         grams = []
-        for name, factor in model.named_parameters():
-            if "lora_A" in name or "lora_B" in name:
-                gram = factor @ factor.T if "lora_A" in name else factor.T @ factor
-                grams.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=gram.device)))
+        for name, factor in self.factors:
+            gram = factor @ factor.T if "lora_A" in name else factor.T @ factor
+            grams.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=gram.device)))
         return self.weight * torch.stack(grams).mean()
 
     def after_step(self, model: nn.Module, step: int) -> None:

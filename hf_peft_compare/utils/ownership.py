@@ -18,7 +18,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -109,16 +109,30 @@ def owned(path: Path, *, wait: bool = False, lease: float = LEASE_SECONDS) -> It
         if (owner := read_owner(path, lease=lease)) is not None and not wait:
             raise OwnedByAnother(owner)
         time.sleep(SECONDS_BETWEEN_LOOKS if wait else 0)
+    try:
+        with renewed(lambda: _renew(path), lease):
+            yield
+    finally:
+        if _is_mine(path):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def renewed(renew: Callable[[], None], lease: float) -> Iterator[None]:
+    """Renew a lease of so many seconds in a thread, until the block ends."""
     done = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(path, lease / RENEWALS_PER_LEASE, done), daemon=True)
+
+    def renew_until_done() -> None:
+        while not done.wait(lease / RENEWALS_PER_LEASE):
+            renew()
+
+    renewal = threading.Thread(target=renew_until_done, daemon=True)
     renewal.start()
     try:
         yield
     finally:
         done.set()
         renewal.join()
-        if _is_mine(path):
-            path.unlink(missing_ok=True)
 
 
 def _take(path: Path, lease: float) -> bool:
@@ -144,10 +158,9 @@ def _remove(path: Path) -> None:
         aside.unlink()
 
 
-def _renew(path: Path, seconds: float, done: threading.Event) -> None:
-    while not done.wait(seconds):
-        with contextlib.suppress(OSError):
-            os.utime(path)
+def _renew(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def _is_mine(path: Path) -> bool:

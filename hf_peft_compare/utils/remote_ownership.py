@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from hf_peft_compare.utils.ownership import RENEWALS_PER_LEASE, OwnedByAnother, Owner
+from hf_peft_compare.utils.ownership import OwnedByAnother, Owner, renewed
 from hf_peft_compare.utils.remote_folder import RemoteFolder
 
 FILE = ".owner"
@@ -31,22 +30,17 @@ def owned_remotely(remote: RemoteFolder, *, meanwhile: Callable[[], object] = la
         OwnedByAnother: another process owns it.
     """
     _take(remote)
-    done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(LEASE_SECONDS / RENEWALS_PER_LEASE):
-            with contextlib.suppress(Exception):  # a network that is away may be back before the lease ends
-                if is_mine(remote):
-                    remote.write(FILE, _here())
-                    meanwhile()
+        with contextlib.suppress(Exception):  # a network that is away may be back before the lease ends
+            if is_mine(remote):
+                remote.write(FILE, _here())
+                meanwhile()
 
-    renewal = threading.Thread(target=renew, daemon=True)
-    renewal.start()
     try:
-        yield
+        with renewed(renew, LEASE_SECONDS):
+            yield
     finally:
-        done.set()
-        renewal.join()
         with contextlib.suppress(Exception):  # the lease ends by itself
             if is_mine(remote):
                 remote.remove(FILE)

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 from remote_stores import store  # noqa: F401 - a fixture
 
-from hf_peft_compare.utils import remote_ownership
+from hf_peft_compare.utils import ownership, remote_ownership
 from hf_peft_compare.utils.ownership import OwnedByAnother, Owner
 from hf_peft_compare.utils.remote_folder import local_folder, remote_of
 from hf_peft_compare.utils.remote_ownership import is_mine, owned_remotely, remote_owner
@@ -65,7 +65,7 @@ def test_creating_it_is_exclusive(remote):
 def test_it_is_renewed_and_something_done_meanwhile(remote, monkeypatch):
     import threading
 
-    monkeypatch.setattr(remote_ownership, "RENEWALS_PER_LEASE", 1e5)
+    monkeypatch.setattr(ownership, "RENEWALS_PER_LEASE", 1e5)
     called = threading.Event()
     with owned_remotely(remote, meanwhile=called.set):
         assert called.wait(20)
