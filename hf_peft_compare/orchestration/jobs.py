@@ -99,8 +99,8 @@ def unfinished(jobs: Sequence[Job]) -> list[Job]:
             waiting.append(job)
             continue
         shutil.rmtree(job.folder / CHECKPOINTS_FOLDER, ignore_errors=True)
-        begun, record = read_identity(job.folder), read_record(job.folder)
-        if job.tuning is not None and record.tuning != job.tuning:
+        begun = read_identity(job.folder)
+        if job.tuning is not None and (record := read_record(job.folder)).tuning != job.tuning:
             with contextlib.suppress(OSError):  # a read-only folder
                 write_record(replace(record, tuning=job.tuning), job.folder)
         if (now := identity_of(job.config, begun)) != begun:
