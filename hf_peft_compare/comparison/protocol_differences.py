@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_peft_compare.config.schema import ROW_PROTOCOL
+from hf_peft_compare.config.protocol import ROW_PROTOCOL
 from hf_peft_compare.records.record import RunRecord
 
 # Left out: settings that a method may set in its study, and settings derived from those listed here.

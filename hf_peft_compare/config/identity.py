@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
+from hf_peft_compare.config.protocol import EMBEDDED, local_path
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_metric, source_of
 from hf_peft_compare.core.settings import parse

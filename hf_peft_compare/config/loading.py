@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config import grids
 from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested, plain
-from hf_peft_compare.config.schema import BASE, EMBEDDED, ROW_PROTOCOL, StudyConfig, Tune, local_path, method_name
+from hf_peft_compare.config.protocol import BASE, EMBEDDED, ROW_PROTOCOL, local_path
+from hf_peft_compare.config.schema import StudyConfig, Tune, method_name
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.config.yaml_text import read_yaml_text

@@ -12,15 +12,8 @@ from typing import Any
 import yaml
 
 from hf_peft_compare.config.layers import Tree, merge_layers, nested
-from hf_peft_compare.config.schema import (
-    BASE,
-    ROW_PROTOCOL,
-    RunConfig,
-    StudyConfig,
-    StudyProtocol,
-    method_name,
-    run_key,
-)
+from hf_peft_compare.config.protocol import BASE, ROW_PROTOCOL, StudyProtocol
+from hf_peft_compare.config.schema import RunConfig, StudyConfig, method_name, run_key
 from hf_peft_compare.core.errors import unknown
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.settings import defaults_of, parse

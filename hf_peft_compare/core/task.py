@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from hf_peft_compare.config.schema import StudyProtocol
+    from hf_peft_compare.config.protocol import StudyProtocol
 
 S = TypeVar("S")  # the dataclass of a task's settings
 

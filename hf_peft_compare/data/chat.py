@@ -23,7 +23,7 @@ from hf_peft_compare.data.completions import completion_ids, prompt_ids, token_i
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from hf_peft_compare.config.schema import StudyProtocol
+    from hf_peft_compare.config.protocol import StudyProtocol
 
 QUESTION, ANSWER = "\u2060question\u2060", "\u2060answer\u2060"  # placeholders that no template has
 PROMPT_FORMATS = "prompt_format: text, or choose a tokenizer with a chat template"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config.identity import data_files
-from hf_peft_compare.config.schema import StudyProtocol, local_path
+from hf_peft_compare.config.protocol import StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.hashing import hash_files
 

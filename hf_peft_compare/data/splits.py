@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.checks import check_ids, with_clusters

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_peft_compare.config.schema import BASE, RunConfig
+from hf_peft_compare.config.protocol import BASE
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from hf_peft_compare.config.schema import BASE, RunConfig
+from hf_peft_compare.config.protocol import BASE
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.config.schema import EMBEDDED, RunConfig
+from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord

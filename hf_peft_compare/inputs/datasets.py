@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from hf_peft_compare.config.layers import Tree
-from hf_peft_compare.config.schema import EMBEDDED
+from hf_peft_compare.config.protocol import EMBEDDED
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.data.labels import ClassificationTask

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import CONFIG_MAPPING, AutoConfig
 
-from hf_peft_compare.config.schema import EMBEDDED, StudyProtocol
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.models.heads import class_names
 from hf_peft_compare.utils.distributed import on_cpu

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hf_peft_compare.config.schema import StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.formatting import name_some
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
-from hf_peft_compare.config.schema import StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import Batch, ClassificationCollator, CompletionCollator

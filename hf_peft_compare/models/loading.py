@@ -9,7 +9,8 @@ import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel
 
-from hf_peft_compare.config.schema import RunConfig, StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import is_chat, turns_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask

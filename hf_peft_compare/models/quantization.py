@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from hf_peft_compare.config.schema import RunConfig, StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import head_modules
 from hf_peft_compare.utils.distributed import process_state

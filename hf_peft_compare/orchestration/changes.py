@@ -9,7 +9,8 @@ from typing import Any
 
 from hf_peft_compare.config.identity import DATA, Identity, identity_of, read_identity
 from hf_peft_compare.config.layers import merge
-from hf_peft_compare.config.schema import RunConfig, StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method, get_task
 from hf_peft_compare.core.settings import defaults_of, parse

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, NamedTuple, TypeVar
 
-from hf_peft_compare.config.schema import EMBEDDED, RunConfig, local_path
+from hf_peft_compare.config.protocol import EMBEDDED, local_path
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.completions import DoesNotFit
 from hf_peft_compare.data.fitting import MAY_DROP, too_many

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from transformers import Trainer
 
-from hf_peft_compare.config.schema import EMBEDDED, RunConfig, StudyProtocol
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_peft_compare.config.schema import ROW_PROTOCOL, RunConfig
+from hf_peft_compare.config.protocol import ROW_PROTOCOL
+from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import Trunk, find_trunk

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from hf_peft_compare.config.schema import local_path
+from hf_peft_compare.config.protocol import local_path
 from hf_peft_compare.records.record import RunRecord
 
 TASK = "visual_question_answering"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config.loading import load_study
-from hf_peft_compare.config.schema import StudyConfig, StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
+from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.records.record import RunRecord

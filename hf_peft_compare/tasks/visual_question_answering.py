@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.config.schema import StudyProtocol, local_path
+from hf_peft_compare.config.protocol import StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Features, Format, Task

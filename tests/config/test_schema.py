@@ -1,10 +1,6 @@
 """The types of a run and of a study."""
 
-import pytest
-
 from hf_peft_compare.config.loading import load_study
-from hf_peft_compare.config.schema import local_path
-from hf_peft_compare.core.errors import UserError
 
 
 def test_a_local_dataset_drops_what_only_a_hub_has(tiny_dataset):
@@ -22,12 +18,3 @@ def test_the_hash_changes_with_every_setting_and_with_nothing_else(tiny_study):
     hashes = [run_hash(), *(run_hash(change) for change in changes), run_hash(seed=1), run_hash(row="full")]
     assert len(set(hashes)) == len(hashes)
     assert run_hash() == run_hash("methods.full={}", "title=Another") == hashes[0]
-
-
-@pytest.mark.parametrize(
-    "dataset", ["embedded/..", "embedded/../../..", "embedded/statements/../../x", "embedded//etc"]
-)
-def test_an_embedded_dataset_is_in_this_package(dataset):
-    assert local_path("embedded/statements").is_dir()
-    with pytest.raises(UserError, match="is not in this package"):
-        local_path(dataset)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic.fields import FieldInfo
 
+from hf_peft_compare.config.protocol import ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.references import References
-from hf_peft_compare.config.schema import ROW_PROTOCOL, StudyConfig, StudyProtocol, Tune
+from hf_peft_compare.config.schema import StudyConfig, Tune
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.method import Range
 from hf_peft_compare.core.settings import described
