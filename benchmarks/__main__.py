@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    bf16,
     command_line,
     generation,
     learning_rates,
+    sft_trainer,
     short_texts,
     side_by_side,
     steady_state,
@@ -22,6 +24,8 @@ from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, RunFailed, UserEr
 
 MODULES = (
     training_step,
+    sft_trainer,
+    bf16,
     trunk_cache,
     short_texts,
     generation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from hf_peft_compare.training.hidden_states import kept_trunk_states
 from hf_peft_compare.training.run_state import Run
 from hf_peft_compare.training.trainer import make_trainer
 
-STUDY = "gpt2-cnn-dailymail"
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # both sides must compute the same
 SMALL = {
     "vocab_size": 1536,
@@ -31,6 +30,13 @@ SMALL = {
     "n_positions": 128,
     "bos_token_id": 0,
     "eos_token_id": 0,
+}
+SMALL_LLAMA = {
+    "vocab_size": 1536,
+    "num_hidden_layers": 2,
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_attention_heads": 6,
 }
 VOCABULARY_SIZE = 1536  # the embedded tokenizer's; token values do not affect the speed
 
@@ -42,17 +48,31 @@ def gpt2_run(row: str, *overrides: str, quick: bool, dropout: bool = False) -> R
         quick: use a GPT-2 of two blocks instead of GPT-2 small.
     """
     architecture = {"model_type": "gpt2", **({} if dropout else NO_DROPOUT), **(SMALL if quick else {})}
+    settings = [*([] if dropout else ["methods.lora.lora_dropout=0"]), *overrides]
+    return _run("gpt2-cnn-dailymail", row, architecture, settings)
+
+
+def smollm2_run(row: str, *overrides: str, quick: bool) -> RunConfig:
+    """Return a run of the SmolLM2-135M study likewise, LoRA on query and value.
+
+    Args:
+        quick: use a Llama of two blocks instead of SmolLM2-135M.
+    """
+    lora = ["methods.lora.lora_dropout=0", "methods.lora.target_modules=[q_proj, v_proj]"]
+    return _run("smollm2-cnn-dailymail", row, SMALL_LLAMA if quick else {}, [*lora, *overrides])
+
+
+def _run(study: str, row: str, architecture: Mapping[str, object], overrides: Sequence[str]) -> RunConfig:
     settings = [
         "dataset=embedded",
         *(f"num_{split}_samples=64" for split in ("train", "validation", "test")),
         "init=config",
-        f"architecture={architecture}",
+        *(f"architecture.{field}={value}" for field, value in architecture.items()),
         f"tokenizer_name_or_path={BASE_FOLDER}",
         "training.num_train_epochs=1",
-        *([] if dropout else ["methods.lora.lora_dropout=0"]),
         *overrides,
     ]
-    config, _ = load_study(STUDY, settings).resolve(row=row, seed=0)
+    config, _ = load_study(study, settings).resolve(row=row, seed=0)
     return config
 
 

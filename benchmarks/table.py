@@ -91,15 +91,17 @@ def compare_seconds(
     )
 
 
-def same_losses(name: str, ours: Sequence[Any], plain: Sequence[Any]) -> str:
+def same_losses(
+    name: str, ours: Sequence[Any], plain: Sequence[Any], *, max_difference: float = MAX_LOSS_DIFFERENCE
+) -> str:
     """Return a note on the largest difference between both sides' losses; different work must not be compared.
 
     Raises:
-        RunFailed: the losses differ by more than 1e-5, or are missing.
+        RunFailed: the losses differ by more than `max_difference`, or are missing.
     """
     pairs = list(zip(losses_of(ours), losses_of(plain), strict=True))
     differences = [abs(o - p) for o, p in pairs]
-    if not pairs or not all(difference <= MAX_LOSS_DIFFERENCE for difference in differences):
+    if not pairs or not all(difference <= max_difference for difference in differences):
         raise RunFailed(f"{name}: losses (ours, plain) differ: {pairs}; both sides must do the same work.")
     return f"{len(pairs)} losses, at most {max(differences):.0e} apart"
 

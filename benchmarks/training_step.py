@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks import ours, recipes
-from benchmarks.table import Benchmark, Row, compare_seconds, same_losses
+from benchmarks.table import MAX_LOSS_DIFFERENCE, Benchmark, Row, compare_seconds, same_losses
 from benchmarks.turns import Side, TakeTurns, Turns, interleave
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.architecture import load_architecture
@@ -34,6 +34,7 @@ class Size:
     matrix_size: int = 2048
 
 
+Steps = Callable[[RunConfig, Size, str, Turns], None]  # (run, sizes, folder, turns)
 QUICK = Size(repetitions=2, batch_size=2, num_tokens=48, num_completion_tokens=8, matrix_size=64)
 
 
@@ -65,24 +66,40 @@ def run(quick: bool) -> list[Row]:
 
 def _compare(method: str, size: Size, quick: bool) -> list[Row]:
     """Return a method's three rows: seconds, memory, arithmetic."""
-    sides = take_steps(step_run(method, size, quick), size)
-    note = same_losses(method, sides["ours"].results, sides["plain"].results)
+    return compare_steps(method, take_steps(step_run(method, size, quick), size), aim=AIMS.get(method))
+
+
+def compare_steps(
+    name: str, sides: Mapping[str, Side], *, aim: float | None = None, max_difference: float = MAX_LOSS_DIFFERENCE
+) -> list[Row]:
+    """Return three rows: seconds, memory, arithmetic.
+
+    Args:
+        sides: what `take_steps` returns.
+        max_difference: between the losses of the two sides.
+    """
+    note = same_losses(name, sides["ours"].results, sides["plain"].results, max_difference=max_difference)
     seconds = (sides["ours"].seconds, sides["plain"].seconds)
     return [
-        compare_seconds(f"{method}: seconds of a step", *seconds, aim=AIMS.get(method), note=note),
-        _memory_row(method, sides),
-        _arithmetic_row(method, sides),
+        compare_seconds(f"{name}: seconds of a step", *seconds, aim=aim, note=note),
+        _memory_row(name, sides),
+        _arithmetic_row(name, sides),
     ]
 
 
-def take_steps(config: RunConfig, size: Size) -> dict[str, Side]:
-    """Run our step, the plain recipe's and the matrix product in alternating turns."""
+def take_steps(config: RunConfig, size: Size, *, plain: Steps | None = None) -> dict[str, Side]:
+    """Run our step, the other side's and the matrix product, in the precision of ours, in alternating turns.
+
+    Args:
+        plain: the other side; None: the plain recipe.
+    """
+    dtype = torch.bfloat16 if config.training.bf16 else torch.float32
     with tempfile.TemporaryDirectory() as folder:
         return interleave(
             {
                 "ours": partial(our_steps, config, size, folder),
-                "plain": partial(plain_steps, config, size, folder),
-                "matrix": partial(matrix_products, size.matrix_size),
+                "plain": partial(plain or plain_steps, config, size, folder),
+                "matrix": partial(matrix_products, size.matrix_size, dtype=dtype),
             },
             repetitions=size.repetitions,
         )
@@ -105,14 +122,14 @@ def _arithmetic_row(method: str, sides: Mapping[str, Side]) -> Row:
 
 def our_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> None:
     """Train a run of the study on batches of random tokens, one step per turn."""
-    ours.train(config, _rows(config, size), folder, turns, callback=CountFlops(turns))
+    ours.train(config, rows_of(config, size), folder, turns, callback=CountFlops(turns))
 
 
 def plain_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> None:
     """Train the stock model on the same batches, with labels and logits of every column."""
     recipes.make_trainer(
         recipes.random_model(load_architecture(config), config),
-        [recipes.labeled(row) for row in ours.in_our_order(config, _rows(config, size))],
+        [recipes.labeled(row) for row in ours.in_our_order(config, rows_of(config, size))],
         data_collator=recipes.pad_to(config.max_text_length, load_tokenizer(config)),
         callbacks=[CountFlops(turns)],
         output_dir=folder,
@@ -137,16 +154,20 @@ def matrix_products(
 
 def step_run(method: str, size: Size, quick: bool) -> RunConfig:
     """Return a run of the study in this size."""
-    settings = (
+    return ours.gpt2_run(method, *settings_of(size), quick=quick)
+
+
+def settings_of(size: Size) -> list[str]:
+    """Return the overrides of a run in this size."""
+    return [
         f"max_length={size.num_tokens}",
         "training.logging_steps=1",
         f"training.train_batch_size={size.batch_size}",
         "training.trunk_cache=false",  # measured separately
-    )
-    return ours.gpt2_run(method, *settings, quick=quick)
+    ]
 
 
-def _rows(config: RunConfig, size: Size) -> list[dict[str, Any]]:
+def rows_of(config: RunConfig, size: Size) -> list[dict[str, Any]]:
     """Return more batches than there are turns, so that the epoch does not end."""
     num_rows = (size.repetitions + 3) * size.batch_size
     return ours.random_rows(num_rows, length=config.max_text_length, num_completion_tokens=size.num_completion_tokens)

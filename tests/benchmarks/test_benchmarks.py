@@ -24,6 +24,35 @@ def test_training_step_compares_every_method_at_the_same_losses():
     assert [row.aim for row in seconds if row.aim] == ["≥ 1.35"] * 2
 
 
+def test_bf16_is_compared_with_float32():
+    from benchmarks.bf16 import METHODS, run
+
+    rows = run(quick=True)
+    assert sane(rows)
+    seconds = [row for row in rows if row.name.endswith("seconds of a step")]
+    assert [row.name.split(":")[0] for row in seconds] == list(METHODS)
+    assert not any("at most 0e+00 apart" in row.note for row in seconds), "both sides ran in the same precision"
+
+
+def test_trl_learns_the_same():
+    pytest.importorskip("trl", reason="trl is not installed")
+    from benchmarks.sft_trainer import CASES, run
+
+    rows = run(quick=True)
+    assert sane(rows)
+    assert [row.name.split(":")[0] for row in rows if row.name.endswith("seconds of a step")] == [c[0] for c in CASES]
+
+
+def test_trl_is_skipped_where_it_is_not_installed(monkeypatch):
+    import importlib.util
+
+    from benchmarks.sft_trainer import BENCHMARK
+    from benchmarks.table import section
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "Skipped: trl is not installed" in section(BENCHMARK, quick=True)
+
+
 def test_our_step_spares_the_arithmetic_of_the_logits_that_nothing_is_learned_from():
     """The head is a product of [B × columns, H] and [H, V]; with its two gradients it counts three times."""
     from benchmarks.ours import SMALL
