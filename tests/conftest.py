@@ -1,6 +1,7 @@
 """Fixtures of all tests: tiny real models and data, made here, so that every test runs offline and in seconds."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -34,15 +35,31 @@ MARKS_OF_FIXTURES = {
     "minilm": "real_data",
 }
 SLOW_FOLDERS = ("benchmarks", "diagnostics", "end_to_end", "invariant", "tools")
+# Files with the longest tests: begun last, one of them would run alone while other processes have nothing left to do.
+LONGEST = (
+    "end_to_end/test_kill.py",
+    "orchestration/executors/test_slurm.py",
+    "end_to_end/test_two_processes.py",
+    "end_to_end/test_plugins.py",
+    "orchestration/executors/test_ray.py",
+    "test_api.py",
+)
 
 
 def pytest_collection_modifyitems(items):
-    """Mark tests by their fixtures and folders."""
+    """Mark tests by their fixtures and folders, and begin with the longest."""
+    items.sort(key=lambda item: not str(item.path).endswith(LONGEST))
     for item in items:
         marks = {mark for fixture, mark in MARKS_OF_FIXTURES.items() if fixture in item.fixturenames}
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         for mark in marks | ({"slow"} if folder in SLOW_FOLDERS else set()):
             item.add_marker(mark)
+
+
+def pytest_collection_finish():
+    """Spare garbage collections, one or more per run that is trained, from looking through all imports and tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,5 +1,6 @@
 """Object stores for tests: in memory, a folder, and an S3 server on this machine where moto and s3fs are installed."""
 
+import threading
 import uuid
 
 import pytest
@@ -11,6 +12,7 @@ def start_s3(monkeypatch):
     """Start an S3 server with a bucket and let this process use it; return the server."""
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    _answer_in_turn(monkeypatch)
     running = server.ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -26,6 +28,19 @@ def start_s3(monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().makedirs(BUCKET, exist_ok=True)
     return running
+
+
+def _answer_in_turn(monkeypatch):
+    """Let the server look whether a file is there and write it as one, as S3 does; its threads may come in between."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+    answer, lock = DomainDispatcherApplication.__call__, threading.Lock()
+
+    def answer_alone(*arguments):
+        with lock:
+            return answer(*arguments)
+
+    monkeypatch.setattr(DomainDispatcherApplication, "__call__", answer_alone)
 
 
 @pytest.fixture(params=["memory", "file", "s3"])

@@ -186,11 +186,11 @@ def test_a_script_needs_no_guard_and_may_define_a_method():
 @pytest.mark.slow
 def test_an_interrupt_stops_cleanly_and_the_next_call_goes_on():
     free = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    script = SCRIPT.format(n=400, epochs=4, methods='"full"')
+    script = SCRIPT.format(n=240, epochs=3, methods='"full"')
     process = run_script(script, **free)
     progress = Path("runs/outcomes/full-seed0/progress.json")
     deadline = time.monotonic() + 200
-    while not (progress.exists() and json.loads(progress.read_text())["step"] > 60):
+    while not (progress.exists() and json.loads(progress.read_text())["step"] > 40):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)

@@ -20,15 +20,7 @@ from tqdm import tqdm
 
 from hf_peft_compare.core.errors import INTERRUPTED, RunFailed, UserError
 
-# Slow imports of a child process, loaded once in the process from which children are forked.
-PRELOADED = [
-    "hf_peft_compare.orchestration.preflight",
-    "hf_peft_compare.training.run",
-    "peft",
-    "datasets",
-    "evaluate",
-    "rouge_score.rouge_scorer",
-]
+PRELOADED = ["hf_peft_compare.orchestration.preloaded"]
 TERMINATED = 128 + signal.SIGTERM  # the exit status of a child that was ended by it
 
 
@@ -46,7 +38,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def _context() -> ForkServerContext:
-    """Return the start method of children: fork from a server process that has only loaded the heavy imports."""
+    """Return the start method of children: fork from a server process that has only loaded the slow imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context

@@ -4,6 +4,10 @@ The owner creates a file that must not exist yet, which every file system does f
 operating system fail or hang on shared ones. The file names host and process, and its time is renewed while the owner
 lives. A process of the same host is asked whether it lives; one of another host is gone when the file has not been
 renewed for a lease. Ages are differences between times that the file system itself gave, so clocks may differ.
+
+Whoever follows an owner that is gone first owns the right to do so, by a file of the same kind beside the owner file,
+and then renames that file onto it. So a file of an owner that lives is never moved or removed by another process, and
+of all that find the same one gone a single one follows it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import socket
 import stat
 import tempfile
@@ -27,6 +30,7 @@ import psutil
 LEASE_SECONDS = 90.0
 RENEWALS_PER_LEASE = 6
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_OF_A_TAKEOVER = 0.01
 
 
 class OwnedByAnother(Exception):
@@ -72,6 +76,9 @@ class Owner:
             return False
 
 
+UNKNOWN = Owner(host="another host", pid_space="", pid=0, started=0.0)
+
+
 def read_owner(path: Path, *, lease: float = LEASE_SECONDS) -> Owner | None:
     """Return who owns a folder by its owner file; None: nobody, or one who is gone.
 
@@ -80,17 +87,17 @@ def read_owner(path: Path, *, lease: float = LEASE_SECONDS) -> Owner | None:
         OSError: it cannot be read.
     """
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise FileExistsError(errno.EEXIST, "a link or no regular file", str(path))
-        owner = _parse(path.read_text(encoding="utf-8"))
+        return _living_owner(path, lease)
     except FileNotFoundError:
         return None
-    if owner is not None and owner.is_here:
-        return owner if owner.lives else None
-    if _now(path.parent) - found.st_mtime > lease:
+
+
+def parse_owner(text: str | bytes) -> Owner | None:
+    """Return whom the text of an owner file names; None: it is not whole."""
+    try:
+        return Owner(**json.loads(text))
+    except (ValueError, TypeError):
         return None
-    return owner or Owner(host="another host", pid_space="", pid=0, started=0.0)  # it is just being written
 
 
 @contextlib.contextmanager
@@ -108,7 +115,7 @@ def owned(path: Path, *, wait: bool = False, lease: float = LEASE_SECONDS) -> It
     while not _take(path, lease):
         if (owner := read_owner(path, lease=lease)) is not None and not wait:
             raise OwnedByAnother(owner)
-        time.sleep(SECONDS_BETWEEN_LOOKS if wait else 0)
+        time.sleep(SECONDS_BETWEEN_LOOKS if wait else SECONDS_OF_A_TAKEOVER)
     try:
         with renewed(lambda: _renew(path), lease):
             yield
@@ -135,45 +142,60 @@ def renewed(renew: Callable[[], None], lease: float) -> Iterator[None]:
         renewal.join()
 
 
+def _living_owner(path: Path, lease: float) -> Owner | None:
+    """Return who is named by an owner file; None: one who is gone.
+
+    Raises:
+        FileNotFoundError: nobody owns the folder.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise FileExistsError(errno.EEXIST, "a link or no regular file", str(path))
+    with path.open(encoding="utf-8") as file:  # text and time of one file, whatever comes to its place meanwhile
+        owner, renewed_at = parse_owner(file.read()), os.fstat(file.fileno()).st_mtime
+    if owner is not None and owner.is_here:
+        return owner if owner.lives else None
+    if _now(path.parent) - renewed_at > lease:
+        return None
+    return owner or UNKNOWN  # it is just being written
+
+
 def _take(path: Path, lease: float) -> bool:
-    """Create the owner file, after removing that of an owner who is gone; return whether it is this process's now."""
-    if read_owner(path, lease=lease) is None:
-        _remove(path)
+    """Create the owner file, or follow an owner who is gone; return whether it is this process's now."""
     try:
         with path.open("x", encoding="utf-8") as file:
             json.dump(asdict(Owner.here()), file)
+        return True
     except FileExistsError:
+        claim = path.with_name(f"{path.name}.next")
+    if not _is_left_behind(path, lease) or not _take(claim, lease):
         return False
-    return True
+    # Nobody else follows an owner while this process has the claim; who has followed it before is seen now.
+    if not _is_left_behind(path, lease):
+        claim.unlink(missing_ok=True)
+        return False
+    with contextlib.suppress(FileNotFoundError):  # halted for a lease, this process has lost the claim itself
+        claim.replace(path)
+    return _is_mine(path)
 
 
-def _remove(path: Path) -> None:
-    """Remove the file of an owner who is gone, unless another process has just done so and owns the folder."""
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with contextlib.suppress(FileNotFoundError):
-        path.rename(aside)
-        if read_owner(aside) is not None:
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, path)
-        aside.unlink()
+def _is_left_behind(path: Path, lease: float) -> bool:
+    """Whether there is an owner file, and its owner is gone."""
+    try:
+        return _living_owner(path, lease) is None
+    except FileNotFoundError:
+        return False
 
 
 def _renew(path: Path) -> None:
     with contextlib.suppress(OSError):
-        os.utime(path)
+        if _is_mine(path):
+            os.utime(path)
 
 
 def _is_mine(path: Path) -> bool:
     with contextlib.suppress(OSError):
-        return _parse(path.read_text(encoding="utf-8")) == Owner.here()
+        return parse_owner(path.read_text(encoding="utf-8")) == Owner.here()
     return False
-
-
-def _parse(text: str) -> Owner | None:
-    try:
-        return Owner(**json.loads(text))
-    except (ValueError, TypeError):
-        return None
 
 
 def _now(folder: Path) -> float:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -175,18 +176,24 @@ class RemoteFolder:
 
     def write(self, name: str, content: bytes, *, new: bool = False) -> None:
         """Write a remote file; if it has to be new, raise FileExistsError if there is one, as far as the store can."""
-        self._fs.pipe_file(f"{self._root}/{name}", content, mode="create" if new else "overwrite")
+        path = f"{self._root}/{name}"
+        if new and self._root_is_local:  # where fsspec only looks before it writes
+            with self._fs.open(path, "xb") as file:
+                file.write(content)
+        else:
+            self._fs.pipe_file(path, content, mode="create" if new else "overwrite")
 
     def age(self, name: str) -> float:
         """Return the age of a remote file in seconds, by the store's own clock; 0 if the store does not tell."""
-        self.write(PROBE, b"")
+        probe = f"{PROBE}-{secrets.token_hex(4)}"  # several processes may ask at the same moment
+        self.write(probe, b"")
         try:
-            now, then = (self._fs.modified(f"{self._root}/{one}") for one in (PROBE, name))
+            now, then = (self._fs.modified(f"{self._root}/{one}") for one in (probe, name))
             return float((now - then).total_seconds())
         except (NotImplementedError, FileNotFoundError):
             return 0.0
         finally:
-            self.remove(PROBE)
+            self.remove(probe)
 
     @property
     def _root_is_local(self) -> bool:

@@ -1,22 +1,25 @@
 """Ownership of a remote folder by one process, among all machines that reach it: a file with a lease.
 
-Creating the file is exclusive where the store has conditional writes, as S3 has; elsewhere two processes that start at
-the same moment may both succeed. Two that find the same expired lease at the same moment may too. The file names one of
-them, and whoever is not named must not upload: `is_mine` says so. Ages are by the store's own clock.
+Creating the file is exclusive where fsspec has conditional writes for the store, as for S3; elsewhere two processes
+that start at the same moment may both succeed. Whoever follows an owner that is gone first creates a second file, so
+that of all that find the same lease expired a single one follows it, as far as creating is exclusive. The file names
+one process, and whoever is not named must not upload: `is_mine` says so. Ages are by the store's own clock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from hf_peft_compare.utils.ownership import OwnedByAnother, Owner, renewed
+from hf_peft_compare.utils.ownership import UNKNOWN, OwnedByAnother, Owner, parse_owner, renewed
 from hf_peft_compare.utils.remote_folder import RemoteFolder
 
 FILE = ".owner"
 LEASE_SECONDS = 180.0
+SECONDS_OF_A_TAKEOVER = 0.5
 
 
 @contextlib.contextmanager
@@ -29,7 +32,10 @@ def owned_remotely(remote: RemoteFolder, *, meanwhile: Callable[[], object] = la
     Raises:
         OwnedByAnother: another process owns it.
     """
-    _take(remote)
+    while not _take(remote, FILE):
+        if (owner := remote_owner(remote)) is not None:
+            raise OwnedByAnother(owner)
+        time.sleep(SECONDS_OF_A_TAKEOVER)
 
     def renew() -> None:
         with contextlib.suppress(Exception):  # a network that is away may be back before the lease ends
@@ -49,12 +55,9 @@ def owned_remotely(remote: RemoteFolder, *, meanwhile: Callable[[], object] = la
 def remote_owner(remote: RemoteFolder) -> Owner | None:
     """Return the process that owns a remote folder; None: nobody, or one that is gone."""
     try:
-        owner = Owner(**json.loads(remote.read(FILE) or b""))
-    except (ValueError, TypeError):
+        return _living_owner(remote, FILE)
+    except FileNotFoundError:
         return None
-    if owner.is_here:
-        return owner if owner.lives else None
-    return owner if remote.age(FILE) < LEASE_SECONDS else None
 
 
 def is_mine(remote: RemoteFolder) -> bool:
@@ -62,16 +65,43 @@ def is_mine(remote: RemoteFolder) -> bool:
     return remote.read(FILE) == _here()
 
 
-def _take(remote: RemoteFolder) -> None:
-    if (owner := remote_owner(remote)) is not None:
-        raise OwnedByAnother(owner)
-    remote.remove(FILE)
+def _living_owner(remote: RemoteFolder, name: str) -> Owner | None:
+    """Return who is named by an owner file; None: one who is gone.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if (content := remote.read(name)) is None:
+        raise FileNotFoundError(name)
+    owner = parse_owner(content)
+    if owner is not None and owner.is_here:
+        return owner if owner.lives else None
+    return (owner or UNKNOWN) if remote.age(name) < LEASE_SECONDS else None
+
+
+def _take(remote: RemoteFolder, name: str) -> bool:
+    """Create the owner file, or follow an owner who is gone; return whether it is this process's now."""
     try:
-        remote.write(FILE, _here(), new=True)
+        remote.write(name, _here(), new=True)
+        return True
     except FileExistsError:
-        if (owner := remote_owner(remote)) is not None:
-            raise OwnedByAnother(owner) from None
-        raise
+        claim = f"{name}.next"
+    if not _is_left_behind(remote, name) or not _take(remote, claim):
+        return False
+    try:  # Nobody else follows an owner while this process has the claim; who has followed it before is seen now.
+        if followed := _is_left_behind(remote, name):
+            remote.write(name, _here())
+        return followed
+    finally:
+        remote.remove(claim)
+
+
+def _is_left_behind(remote: RemoteFolder, name: str) -> bool:
+    """Whether there is an owner file, and its owner is gone."""
+    try:
+        return _living_owner(remote, name) is None
+    except FileNotFoundError:
+        return False
 
 
 def _here() -> bytes:

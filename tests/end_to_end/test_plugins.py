@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hf_peft_compare.core.registry import PLUGINS_VARIABLE, REGISTRIES
 from hf_peft_compare.records.record import read_records
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +59,24 @@ def plugin_study(study_file):
     return make
 
 
+@pytest.fixture
+def fresh_command(command, monkeypatch):
+    """The command in this process, which forgets before each call what plugins it has loaded, as a new one would."""
+    for registry in REGISTRIES:
+        assert "bitfit" not in registry.entries  # kept, once they are read
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(*arguments):
+        monkeypatch.setenv(PLUGINS_VARIABLE, "")
+        for registry in REGISTRIES:
+            monkeypatch.setattr(registry, "registered", {})
+        sys.modules.pop("mine", None)
+        return command(*arguments)
+
+    yield run
+    sys.modules.pop("mine", None)
+
+
 def install(folder, entry_points):
     """Lay an installed package into a folder, as pip does."""
     package = folder / "tiny_plugin"
@@ -101,7 +121,7 @@ def test_an_entry_point_that_is_broken_is_named_with_the_reason(value, words, pr
     assert words in errors
 
 
-def test_a_module_of_this_folder_works_in_every_command(process, plugin_study, tmp_path):
+def test_a_module_of_this_folder_works_in_every_command(fresh_command, process, plugin_study, tmp_path):
     shutil.copy(EXAMPLE, tmp_path / "mine.py")
     study, plugin = plugin_study(methods={"bitfit": {}}), ("--plugin", "mine")
     for arguments in (
@@ -114,17 +134,18 @@ def test_a_module_of_this_folder_works_in_every_command(process, plugin_study, t
         ("predict", "tiny/bitfit-seed0", "--text", "A fox."),
         ("export", "tiny/bitfit-seed0", "exported", "--merge"),
     ):
-        status, output, errors = process(*arguments, *plugin)
+        status, output, errors = fresh_command(*arguments, *plugin)
         assert status == 0, (arguments, output, errors)
+    assert fresh_command("show", "bitfit")[0] == 2  # nothing is left of a call
     assert (tmp_path / "exported/model.safetensors").exists()
     status, _, errors = process("predict", "tiny/bitfit-seed0", "--text", "A fox.")
     assert status == 2 and "unknown method 'bitfit'" in errors and "load it with --plugin MODULE" in errors
 
 
-def test_processes_of_accelerate_find_the_plugin(process, plugin_study, tmp_path):
+def test_processes_of_accelerate_find_the_plugin(fresh_command, plugin_study, tmp_path):
     shutil.copy(EXAMPLE, tmp_path / "mine.py")
     study = plugin_study(methods={"bitfit": {}})
-    status, output, errors = process("run", study, "--num-processes", 2, "--plugin", "mine")
+    status, output, errors = fresh_command("run", study, "--num-processes", 2, "--plugin", "mine")
     assert status == 0, (output, errors)
     assert read_records(tmp_path / "runs/tiny")["bitfit-seed0"].finished
 

@@ -13,58 +13,59 @@ from hf_peft_compare.records.record import read_record
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.utils.distributed import asks_for_sharding
 
+SHARDED = "Parameters were sharded over 2 processes (FSDP)."
 ODD = {"num_test_samples": 5, "num_validation_samples": 7}  # neither divides by two
-LAUNCH = [
-    sys.executable,
-    "-m",
-    "accelerate.commands.launch",
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "-m",
-    "hf_peft_compare",
-]
+# Rows one after the other in the same two processes, whose start takes longer than all runs.
+TRAIN = """
+import sys
+from hf_peft_compare.cli.main import main
+
+study, setting, *rows = sys.argv[1:]
+for row in rows:
+    assert main(["train", study, "--method", row, "--set", setting, "--output-dir", "two"]) == 0
+"""
 
 
 @pytest.fixture
-def both(study_file, process, tmp_path):
-    """`both(row)`: the run's folder of one process, and of two under `accelerate launch`."""
+def in_two_processes(study_file, process, tmp_path):
+    """`in_two_processes(rows, *options)`: the folder of a study whose rows were run under `accelerate launch`."""
 
-    def run(row):
-        path = study_file(NO_DROPOUT, **ODD)
-        arguments = ["train", path, "--method", row, "--set", NO_DROPOUT]
-        status, _, errors = process(*arguments, "--output-dir", "one")
-        assert status == 0, errors
-        status, _, errors = process(*arguments, "--output-dir", "two", command=LAUNCH)
-        assert status == 0, errors
-        return [tmp_path / place / f"tiny/{row}-seed0" for place in ("one", "two")]
+    def run(rows, *options, **keys):
+        (tmp_path / "train.py").write_text(TRAIN)
+        launch = [sys.executable, "-m", "accelerate.commands.launch", *options, "--num_processes", "2"]
+        command = [*launch, "--main_process_port", "0", "train.py"]
+        status, output, errors = process(study_file(**keys), NO_DROPOUT, *rows, command=command)
+        assert status == 0, output + errors
+        return tmp_path / "two/tiny"
 
     return run
 
 
-@pytest.mark.parametrize("row", ["lora", "prompt_tuning", "last_layers"])  # the last with a cache that both fill
-def test_two_processes_give_the_metrics_of_one_and_score_each_example_once(row, both):
-    folders = both(row)
-    one, two = map(read_record, folders)
-    assert two.provenance.num_processes == 2
-    assert [entry.step for entry in two.history] == [entry.step for entry in one.history]
-    for name in ("loss", "eval_loss"):
-        losses = [[v for e in record.history if (v := getattr(e, name)) is not None] for record in (one, two)]
-        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
-    assert two.results == pytest.approx(one.results, abs=1e-5)
-    assert two.throughput.num_train_tokens == one.throughput.num_train_tokens
+def test_two_processes_give_the_metrics_of_one_and_score_each_example_once(in_two_processes, train, tmp_path):
+    rows = ["lora", "prompt_tuning", "last_layers"]  # the last with a cache that both fill
+    folder = in_two_processes(rows, "--multi_gpu", **ODD)
+    for row in rows:
+        one, two = train(row, NO_DROPOUT, **ODD), read_record(folder / f"{row}-seed0")
+        assert two.provenance.num_processes == 2
+        assert [entry.step for entry in two.history] == [entry.step for entry in one.history]
+        for name in ("loss", "eval_loss"):
+            losses = [[v for e in record.history if (v := getattr(e, name)) is not None] for record in (one, two)]
+            assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+        assert two.results == pytest.approx(one.results, abs=1e-5)
+        assert two.throughput.num_train_tokens == one.throughput.num_train_tokens
 
-    alone, shared = (list(read_predictions(folder)) for folder in folders)
-    assert len(shared) == ODD["num_test_samples"]
-    assert [row["id"] for row in shared] == [row["id"] for row in alone]
-    assert [row["prediction"] for row in shared] == [row["prediction"] for row in alone]
+        alone, shared = (list(read_predictions(place / f"{row}-seed0")) for place in (tmp_path, folder))
+        assert len(shared) == ODD["num_test_samples"]
+        assert [row["id"] for row in shared] == [row["id"] for row in alone]
+        assert [row["prediction"] for row in shared] == [row["prediction"] for row in alone]
 
 
 def test_run_starts_several_processes_itself(study_file, command, tmp_path):
     path = study_file(methods={"lora": {"r": 4}})
-    status, output, errors = command("run", path, "--num-processes", 2)
+    status, output, errors = command("run", path, "--num-processes", 2, "--accelerate-config", "fsdp")
     assert status == 0, errors
-    assert read_record(tmp_path / "runs/tiny/lora-seed0").provenance.num_processes == 2
+    record = read_record(tmp_path / "runs/tiny/lora-seed0")
+    assert record.provenance.num_processes == 2 and record.notes == [SHARDED]
 
 
 FIVE_STEPS = {
@@ -75,16 +76,13 @@ FIVE_STEPS = {
 }
 
 
-def test_sharded_over_two_processes_a_run_is_that_of_one(study_file, command, train, tmp_path):
+def test_sharded_over_two_processes_a_run_is_that_of_one(in_two_processes, train, tmp_path):
     """FSDP as we ship it: each process holds half of every parameter."""
-    path = study_file(NO_DROPOUT, **FIVE_STEPS)
-    options = ["--num-processes", 2, "--accelerate-config", "fsdp"]
-    status, output, errors = command("run", path, *options, "--set", NO_DROPOUT)
-    assert status == 0, output + errors
+    study = in_two_processes(FIVE_STEPS["methods"], "--config_file", str(find_accelerate_config("fsdp")), **FIVE_STEPS)
     for row in FIVE_STEPS["methods"]:
-        folder, alone = tmp_path / f"runs/tiny/{row}-seed0", train(row, NO_DROPOUT, **FIVE_STEPS)
+        folder, alone = study / f"{row}-seed0", train(row, NO_DROPOUT, **FIVE_STEPS)
         sharded = read_record(folder)
-        assert sharded.notes == ["Parameters were sharded over 2 processes (FSDP)."]
+        assert sharded.notes == [SHARDED]
         assert sharded.parameters == alone.parameters
         assert sharded.results == pytest.approx(alone.results, abs=1e-5)
         written, alone_written = map(read_predictions, (folder, tmp_path / folder.name))

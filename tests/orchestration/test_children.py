@@ -1,7 +1,9 @@
 """Child processes end with their parent, and with its interrupts."""
 
+import gc
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -56,6 +58,15 @@ def test_what_ends_a_call_in_a_child_ends_it_here(function, arguments, error, wo
 def test_a_call_in_a_child_has_this_process_environment_and_returns_its_result(monkeypatch):
     monkeypatch.setenv("ONLY_HERE", "yes")
     assert call_in_child(os.getenv, "ONLY_HERE") == "yes"
+
+
+def describe_memory():
+    return {"transformers", "peft", "datasets"} <= sys.modules.keys(), gc.isenabled(), gc.get_freeze_count()
+
+
+def test_slow_imports_are_there_in_a_child_and_no_garbage_collection_looks_through_them():
+    imported, enabled, frozen = call_in_child(describe_memory)
+    assert imported and enabled and frozen > 100_000
 
 
 def count_semaphores():

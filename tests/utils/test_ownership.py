@@ -1,11 +1,13 @@
 """A folder belongs to one process at a time, whatever machine that is on, and to nobody when its owner is gone."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,6 +18,25 @@ from hf_peft_compare.utils.ownership import OwnedByAnother, Owner, owned, read_o
 HOLD = """
 import sys; from pathlib import Path; from hf_peft_compare.utils.ownership import owned
 with owned(Path(sys.argv[1])): print("held", flush=True); sys.stdin.read()
+"""
+
+RACE = """
+import multiprocessing, sys; from pathlib import Path
+from hf_peft_compare.utils.ownership import OwnedByAnother, owned
+
+def race(file, barrier):
+    barrier.wait(60)
+    try:
+        with owned(file): print("won", flush=True); barrier.wait(60)
+    except OwnedByAnother: barrier.wait(60)
+
+fork = multiprocessing.get_context("fork")
+for folder in sys.argv[1:]:
+    barrier = fork.Barrier(6)
+    racers = [fork.Process(target=race, args=(Path(folder, ".owner"), barrier)) for _ in range(6)]
+    for racer in racers: racer.start()
+    for racer in racers: racer.join()
+    print("of", [racer.exitcode for racer in racers], flush=True)
 """
 
 
@@ -101,6 +122,81 @@ def test_of_many_who_follow_one_that_is_gone_one_at_a_time_owns(file: Path) -> N
     for worker in workers:
         worker.join()
     assert most == [1] and list(file.parent.iterdir()) == []
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads that are switched as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_of_many_threads_that_find_an_owner_gone_at_once_one_follows_it(tmp_path: Path, eager_threads: None) -> None:
+    def race(file: Path, begin: threading.Barrier, end: threading.Barrier, winners: list[int]) -> None:
+        begin.wait(60)
+        with contextlib.suppress(OwnedByAnother), owned(file):
+            winners.append(threading.get_ident())
+            end.wait(60)  # the winner keeps it until all others have tried
+            return
+        end.wait(60)
+
+    for number in range(100):
+        file = tmp_path / str(number) / ".owner"
+        file.parent.mkdir()
+        write(replace(Owner.here(), started=1.0), file)
+        begin, end, winners = threading.Barrier(8), threading.Barrier(8), list[int]()
+        racers = [threading.Thread(target=race, args=(file, begin, end, winners)) for _ in range(8)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        assert len(winners) == 1 and list(file.parent.iterdir()) == []
+
+
+def test_of_many_processes_that_find_an_owner_gone_at_once_one_follows_it(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        folder.mkdir()
+        write(replace(Owner.here(), started=1.0), folder / ".owner")
+    done = subprocess.run([sys.executable, "-c", RACE, *folders], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["won", f"of {[0] * 6}"] * len(folders)
+    assert [path for folder in folders for path in folder.iterdir()] == []
+
+
+def test_one_that_died_while_it_followed_another_is_followed_too(file: Path) -> None:
+    gone = replace(Owner.here(), started=1.0)
+    write(gone, file)
+    write(gone, file.with_name(".owner.next"))
+    with owned(file):
+        assert read_owner(file) == Owner.here() and [path.name for path in file.parent.iterdir()] == [".owner"]
+
+
+def test_while_another_process_follows_one_that_is_gone_nobody_else_does(file: Path) -> None:
+    write(replace(Owner.here(), started=1.0), file)
+    write(replace(Owner.here(), host="node7"), file.with_name(".owner.next"))
+    taken = threading.Event()
+
+    def take() -> None:
+        with owned(file, wait=True):
+            taken.set()
+
+    waiting = threading.Thread(target=take)
+    waiting.start()
+    assert not taken.wait(0.3)
+    file.with_name(".owner.next").unlink()
+    waiting.join(60)
+    assert taken.is_set()
+
+
+def test_who_was_followed_does_not_renew_the_lease_of_the_other(file: Path) -> None:
+    with owned(file, lease=0.3):
+        write(replace(Owner.here(), host="node7"), file)
+        os.utime(file, (0, 0))
+        time.sleep(0.2)
+        assert file.stat().st_mtime == 0
+    assert file.exists()
 
 
 def test_a_file_that_is_being_written_belongs_to_somebody(file: Path) -> None:

@@ -1,6 +1,8 @@
 """One process owns a remote folder; one that is gone is followed."""
 
+import contextlib
 import json
+import threading
 from dataclasses import asdict, replace
 
 import pytest
@@ -44,6 +46,39 @@ def test_a_lease_that_has_ended_is_taken_over(remote, monkeypatch):
         assert is_mine(remote)
 
 
+@pytest.mark.parametrize("store", ["file", "s3"], indirect=True)
+def test_of_many_that_find_a_lease_ended_at_once_one_follows_it(store, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(remote_ownership, "SECONDS_OF_A_TAKEOVER", 0.01)
+    for number in range(5):
+        folder = local_folder(f"{store}/{number}")
+        claim(remote_of(folder), replace(Owner.here(), pid=2**22 - 1, started=1.0))
+        begin, end, winners = threading.Barrier(4), threading.Barrier(4), []
+
+        def race(folder=folder, begin=begin, end=end, winners=winners):
+            remote = remote_of(folder)
+            begin.wait(60)
+            with contextlib.suppress(OwnedByAnother), owned_remotely(remote):
+                winners.append(remote)
+                end.wait(60)  # the winner keeps it until all others have tried
+                return
+            end.wait(60)
+
+        racers = [threading.Thread(target=race) for _ in range(4)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        assert len(winners) == 1 and [winners[0].read(name) for name in (".owner", ".owner.next")] == [None, None]
+
+
+def test_a_claim_that_is_not_whole_keeps_others_away_for_a_lease(remote, monkeypatch):
+    remote.write(".owner", b"")
+    with pytest.raises(OwnedByAnother, match="another host"), owned_remotely(remote):
+        pass
+    monkeypatch.setattr(remote_ownership, "LEASE_SECONDS", -1.0)
+    assert remote_owner(remote) is None
+
+
 def test_a_process_of_this_machine_that_has_ended_owns_nothing(remote):
     claim(remote, replace(Owner.here(), pid=2**22 - 1, started=1.0))
     assert remote_owner(remote) is None
@@ -63,8 +98,6 @@ def test_creating_it_is_exclusive(remote):
 
 
 def test_it_is_renewed_and_something_done_meanwhile(remote, monkeypatch):
-    import threading
-
     monkeypatch.setattr(ownership, "RENEWALS_PER_LEASE", 1e5)
     called = threading.Event()
     with owned_remotely(remote, meanwhile=called.set):

@@ -3,11 +3,17 @@
 import pytest
 
 from hf_peft_compare.orchestration.executors import make_executor
+from hf_peft_compare.orchestration.executors.command import CommandExecutor
 from hf_peft_compare.orchestration.executors.executor import Launch
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import run_jobs
 from hf_peft_compare.orchestration.place import place_of
 from hf_peft_compare.records.record import read_record
+
+
+@pytest.fixture(autouse=True)
+def frequent_polls(monkeypatch):
+    monkeypatch.setattr(CommandExecutor, "seconds_between_polls", 0.1)
 
 
 @pytest.fixture

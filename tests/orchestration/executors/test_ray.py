@@ -71,8 +71,9 @@ def test_an_impossible_run_is_refused_before_it_waits_for_ever(cluster):
         make_executor("ray", {"resource": "h200"}, Launch())
 
 
-def test_a_run_whose_node_dies_ends_like_an_undisturbed_one(cluster, tiny_study, tmp_path):
+def test_a_run_whose_node_dies_ends_like_an_undisturbed_one(cluster, tiny_study, tmp_path, monkeypatch):
     """The last test of the cluster, which has one node less from here on."""
+    monkeypatch.setattr(RayExecutor, "seconds_to_appear", 1.0)  # all nodes write to this machine's own disk
     study = tiny_study(methods={"lora": {"r": 2}}, **LONG)
     (job,) = jobs_of(study, output_dir=tmp_path / "cluster")
     messages = []

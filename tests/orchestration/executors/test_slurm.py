@@ -36,6 +36,7 @@ def cluster(tmp_path_factory):
 def place(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(SlurmExecutor, "seconds_between_polls", 0.5)
+    monkeypatch.setattr(SlurmExecutor, "seconds_to_appear", 1.0)  # both nodes write to this machine's own disk
     return place_of({"executor": "slurm", "executor_options": {"partition": "all"}})
 
 
