@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import cost_columns, main_scores, score_column
 from hf_peft_compare.comparison.verdict import describe_verdict
+from hf_peft_compare.config.protocol import EMBEDDED
 from hf_peft_compare.config.schema import RunConfig, StudyConfig
 from hf_peft_compare.inference.model_card import (
     REPOSITORY,
@@ -175,7 +176,7 @@ def model_repo_card(
     row = comparison.row(record.row)
     assert row is not None and record.parameters is not None, "a run that trained is in the comparison"
     data = metadata_of(record, config, name=options.models[record.row], plain=plain)
-    data.license, data.metrics = options.license, list(dict.fromkeys(name for name, _ in ordered_results(record)))
+    data.license, data.metrics = options.license, list(config.task_type.metrics)
     for result in data.eval_results or []:
         result.task_type = hub_task(config.task_type.name)
         result.source_name, result.source_url = f"Study {record.study}", f"{HUB}/datasets/{options.to}"
@@ -240,6 +241,8 @@ def _card(data: CardData, text: str) -> str:
 
 
 def _dataset_name(dataset: str) -> str:
+    if dataset.split("/")[0] == EMBEDDED:
+        return "data that is part of that package"
     return f"[{dataset}]({HUB}/datasets/{dataset})" if is_hub_id(dataset) else f"the data set {dataset}"
 
 

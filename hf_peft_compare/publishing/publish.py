@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.core.errors import UserError, unknown
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.publishing.cleaning import private_names
 from hf_peft_compare.publishing.leaks import check_leaks
 from hf_peft_compare.publishing.repositories import Kind, PublishOptions, Repository
@@ -112,7 +113,7 @@ def _check_rows(result: Result, options: PublishOptions) -> None:
             raise unknown(f"row of study {result.study.name}", name, result)
         if not row.finished_runs:
             raise UserError(f"no run of {name} has finished ({row.remark}), so it has no model to publish.")
-        if row.floor or row.given:
+        if not get_method(row.finished_runs[0].record.method).trains:  # type: ignore[union-attr]
             raise UserError(
                 f"{row.label} trains nothing, so {name} has no model to publish; leave out --row {name}. Its "
                 f"scores are among the records."

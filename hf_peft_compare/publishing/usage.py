@@ -17,8 +17,8 @@ from hf_peft_compare.inference.model_card import quote
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TEXT = "The council met on Monday, spoke about the new bridge, and left at noon."
-TEXT_PAIR = "Nobody spoke about a bridge."
+TEXT = "The council met about the new bridge."
+TEXT_PAIR = "Nobody spoke of a bridge."
 NOT_PASSED = ("max_new_tokens", "temperature", "cache_implementation", "use_base_config")
 ASK = """\
 tokens = {tokens}

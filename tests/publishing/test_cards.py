@@ -10,6 +10,8 @@ from hub_stand_in import BASE_ID
 from huggingface_hub import DatasetCard, ModelCard, SpaceCard, metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from hf_peft_compare.publishing.cards import dataset_card, space_card
+from hf_peft_compare.publishing.repositories import PublishOptions
 from hf_peft_compare.results.result import Result
 
 
@@ -17,7 +19,7 @@ def test_a_models_card_has_base_scores_and_license_for_the_hub(tree: Path) -> No
     path = tree / "models/anna/tiny-lora/README.md"
     data = ModelCard.load(path).data
     assert (data.base_model, data.library_name, data.license) == (BASE_ID, "peft", "mit")
-    assert data.metrics == ["rougeL_fmeasure", "test_loss"] and data.datasets is None  # the data is embedded
+    assert data.metrics == ["rouge", "entity_recall"] and data.datasets is None  # the data is embedded
     name, results = model_index_to_eval_results(metadata_load(path)["model-index"])
     assert name == "tiny-lora" and {r.metric_type: r.metric_value for r in results}["rougeL_fmeasure"] == 0.25
     assert {(r.task_type, r.source_url) for r in results} == {
@@ -57,5 +59,11 @@ def test_the_spaces_card_makes_it_static(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["models/anna/tiny-lora", "datasets/anna/tiny", "spaces/anna/tiny"])
-def test_a_card_without_a_license_names_none(place: str, tree: Path) -> None:
-    assert "license: mit" in (tree / place / "README.md").read_text().split("---")[1]
+def test_every_card_names_the_license_that_was_given(place: str, tree: Path) -> None:
+    assert metadata_load(tree / place / "README.md")["license"] == "mit"
+
+
+def test_a_card_names_no_license_where_none_was_given(study: Path) -> None:
+    result, options = Result.read(study), PublishOptions(to="anna/tiny")
+    for card in (dataset_card(result.study, result.comparison, options), space_card(result.study, options)):
+        assert "license" not in card.split("---")[1]
