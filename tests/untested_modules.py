@@ -21,6 +21,7 @@ UNTESTED = {
     "cli.list": WHOLE_COMMAND,
     "cli.plan": "tests/planning/test_console.py calls it",
     "cli.predict": WHOLE_COMMAND,
+    "cli.publish": "tests/publishing/test_publish.py calls it",
     "cli.run": WHOLE_COMMAND,
     "cli.status": DETACHED,
     "cli.train": WHOLE_COMMAND,
