@@ -79,6 +79,7 @@ UNTESTED = {
     "planning.meta_models": "tests/planning/test_counts.py and test_tracing.py build with it",
     "planning.notes": "tests/planning/test_planner.py reads them in whole plans",
     "planning.plan_types": TYPES,
+    "publishing.templates": "tests/publishing/test_cards.py reads the cards made of them",
     "quickstart": "constants",
     "quickstart.events": "tests/quickstart/test_stories.py reads its stories",
     "quickstart.lexicon": "word lists",

@@ -16,10 +16,11 @@ from hf_peft_compare.core.settings import parse
 from hf_peft_compare.inference.export import ADAPTER_CONFIG, Unmergeable, export_run
 from hf_peft_compare.inference.loading import FinishedRun
 from hf_peft_compare.inference.model_card import is_hub_id, loading_code
-from hf_peft_compare.publishing.cards import HUB, dataset_card, model_repo_card, space_card
+from hf_peft_compare.publishing.cards import dataset_card, model_repo_card, space_card
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, scrubber_of, without_texts
 from hf_peft_compare.publishing.leaks import Scrubber
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository, folder_of, write_marker
+from hf_peft_compare.publishing.templates import HUB
 from hf_peft_compare.publishing.usage import usage_code
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, STUDY_FILE, run_name
