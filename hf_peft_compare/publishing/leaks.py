@@ -15,7 +15,7 @@ HOST, USER = "host name", "user name"
 LOCAL = ("local data set", "local model", "local file")  # which a study names by a relative path too
 SECRETS = {
     "Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}\b",
-    "W&B key": r"(?i)\bwandb_v\d_\w{20,}|(?:wandb|api_?key)\W[^\n]{0,40}\b[0-9a-f]{40}\b",
+    "W&B key": r"(?i)\bwandb_v\d_\w{20,}|\w*(?:wandb|api_?key)\W[^\n]{0,40}\b[0-9a-f]{40}\b",
     "GitHub token": r"\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_\w{22,}",
     "AWS key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     "Google key": r"\bAIza[\w-]{35}\b",
@@ -137,7 +137,7 @@ def _leaks_of(path: Path, name: str, names: Mapping[str, str]) -> list[Leak]:
     found: dict[tuple[int, int], tuple[str, str]] = {}
     for kind, pattern in _patterns_for(path.name, names):
         for match in pattern.finditer(text):
-            if not any(start <= match.start() < end for start, end in found):  # the first kind that names it
+            if not any(start < match.end() and match.start() < end for start, end in found):  # the first kind counts
                 found[match.span()] = kind, match.group()
     return [
         Leak(file=name, line=text.count("\n", 0, start) + 1, kind=kind, text=words)

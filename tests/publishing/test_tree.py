@@ -15,7 +15,7 @@ from huggingface_hub import parse_eval_result_entries
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.publishing.publish import Publication
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository
-from hf_peft_compare.publishing.tree import _write_eval_results, best_seed, source_of, write_tree
+from hf_peft_compare.publishing.tree import _write_eval_results, _write_model, best_seed, source_of, write_tree
 from hf_peft_compare.records.record import read_record
 from hf_peft_compare.results.result import Result
 
@@ -77,7 +77,7 @@ def test_the_seed_is_chosen_by_validation_not_by_test(study: Path) -> None:
 
 def merged(study: Path, options: PublishOptions, tmp_path: Path, row: str) -> Repository:
     wanted = replace(options, rows=[row], merge=True)
-    return write_tree(source_of(Result.read(study), wanted, {}), wanted, tmp_path)[0]
+    return _write_model(source_of(Result.read(study), wanted, {}), wanted, row, tmp_path)
 
 
 def test_what_can_be_merged_is_and_what_cannot_says_so(study: Path, options: PublishOptions, tmp_path: Path) -> None:
