@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import RunFailed, UserError
@@ -51,30 +52,31 @@ def check_account(api: HfApi, namespace: str) -> None:
 
 def check_free(api: HfApi, kind: Kind, repo_id: str, study: str, *, private: bool) -> None:
     """Raise UserError if a repository is there that is of something else, or is public though it should be private."""
+    try:
+        theirs, is_private = _owner(api, kind, repo_id, study)
+    except Exception as error:  # the client's errors of network and server have no common class
+        raise UserError(f"{kind} {repo_id} cannot be looked at ({_one_line(error)}); try again later.") from None
+    if theirs != study:
+        of = "is not of hf-peft-compare" if theirs is None else f"is of study {theirs}"
+        raise UserError(f"{kind} {repo_id} is taken: it {of}. Choose another name (--to), or delete it on the Hub.")
+    if private and not is_private:
+        raise UserError(f"{kind} {repo_id} exists and is public; make it private on the Hub, or leave out --private.")
+
+
+def _owner(api: HfApi, kind: Kind, repo_id: str, study: str) -> tuple[str | None, bool]:
+    """Return the study that a repository is of, this one if it is free, and whether it is, or can be made, private."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         found = api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:
-        return
+        return study, True
     files = set(api.list_repo_files(repo_id, repo_type=kind))
     if MARKER in files:
-        theirs = study_of_marker(read_text(_download(api, repo_id, kind)))
-    elif files <= FRESH and len(api.list_repo_commits(repo_id, repo_type=kind)) <= 1:
-        theirs = study  # new: perhaps an upload that was interrupted
-    else:
-        theirs = None
-    if theirs != study:
-        of = "is not of hf-peft-compare" if theirs is None else f"is of study {theirs}"
-        raise UserError(f"{kind} {repo_id} is taken: it {of}. Choose another name (--to), or delete it on the Hub.")
-    if private and not found.private:
-        raise UserError(f"{kind} {repo_id} exists and is public; make it private on the Hub, or leave out --private.")
-
-
-def _download(api: HfApi, repo_id: str, kind: Kind) -> Any:
-    from pathlib import Path
-
-    return Path(api.hf_hub_download(repo_id, MARKER, repo_type=kind))
+        marker = Path(api.hf_hub_download(repo_id, MARKER, repo_type=kind))
+        return study_of_marker(read_text(marker)), bool(found.private)
+    is_new = files <= FRESH and len(api.list_repo_commits(repo_id, repo_type=kind)) <= 1
+    return study if is_new else None, bool(found.private)  # a new one: perhaps of an upload that was interrupted
 
 
 def upload(api: HfApi, repositories: Sequence[Repository], options: PublishOptions, *, title: str) -> str:

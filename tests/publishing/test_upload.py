@@ -80,6 +80,15 @@ def test_a_repository_of_something_else_is_taken(
         check_free(hub, "dataset", "anna/tiny", "tiny", private=False)
 
 
+def test_a_hub_that_does_not_answer_is_one_error(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise ConnectionError("502")
+
+    monkeypatch.setattr(hub, "repo_info", break_down)
+    with pytest.raises(UserError, match=r"dataset anna/tiny cannot be looked at \(ConnectionError: 502\)"):
+        check_free(hub, "dataset", "anna/tiny", "tiny", private=False)
+
+
 def test_what_should_be_private_does_not_go_into_a_public_repository(hub: FakeHub) -> None:
     hub.add("dataset", "anna/tiny", {MARKER: '{"study": "tiny"}'})
     check_free(hub, "dataset", "anna/tiny", "tiny", private=False)
