@@ -77,12 +77,25 @@ def _keep_traceback() -> str:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line; the function of a command is its `function`."""
     # Imported here, where Ctrl-C in what takes longest to load ends in one line too.
-    from hf_peft_compare.cli import choose, doctor, export, list, plan, predict, report, run, show, status, train
+    from hf_peft_compare.cli import (
+        choose,
+        doctor,
+        export,
+        list,
+        plan,
+        predict,
+        publish,
+        report,
+        run,
+        show,
+        status,
+        train,
+    )
 
     parser = argparse.ArgumentParser(
         prog="hf-peft-compare", description="Compare fine-tuning methods for one pretrained model on one task."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (list, show, run, status, train, plan, doctor, report, choose, predict, export):
+    for command in (list, show, run, status, train, plan, doctor, report, choose, predict, export, publish):
         command.add(commands)
     return parser

@@ -13,7 +13,11 @@ from hf_peft_compare.inference.model_card import REPOSITORY, model_card
 from hf_peft_compare.records.run_folder import MODEL_FOLDER, DamagedRun
 from hf_peft_compare.utils.files import atomic_path, check_writable
 
-ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+class Unmergeable(UserError):
+    """A model that cannot become a plain transformers model."""
 
 
 def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_to_hub: str | None = None) -> Path:
@@ -30,21 +34,30 @@ def export_run(run_folder: str | Path, target: str | Path, *, merge: bool, push_
         The target folder.
 
     Raises:
-        UserError: there is nothing to export, the method cannot be merged, the target exists, or the login is missing.
+        Unmergeable: the method cannot be merged.
+        UserError: there is nothing to export, the target exists, or the login is missing.
     """
     run, target = read_finished(Path(run_folder)), Path(target)
     _check(run, target, push_to_hub)
     is_adapter = (run.folder / MODEL_FOLDER / ADAPTER_CONFIG).is_file()
     plain = merge or not is_adapter
     if not is_adapter and not run.config.method_type.mergeable:
+        if not (run.folder / MODEL_FOLDER / ADAPTER_WEIGHTS).is_file():
+            raise UserError(
+                f"{run.config.method_type.title} is saved in a form of its own, which neither peft nor transformers "
+                f"loads, so it cannot be exported; use it with `hf-peft-compare predict`, or load_run in Python."
+            )
         raise DamagedRun(f"{run.folder / MODEL_FOLDER / ADAPTER_CONFIG} is missing", run.folder)
     if plain and not run.config.method_type.mergeable:
-        raise UserError(
+        raise Unmergeable(
             f"{run.config.method_type.title} cannot be merged into a plain model; export it as an adapter (no --merge)."
         )
     check_writable(target.parent)
     loaded = load_run(run.folder)
-    model = run.config.method_type.merge(loaded.model) if plain else None
+    try:
+        model = run.config.method_type.merge(loaded.model) if plain else None
+    except UserError as error:  # some peft types say so only when asked
+        raise Unmergeable(str(error)) from None
     with atomic_path(target) as folder:
         folder.mkdir()
         if model is not None:

@@ -88,7 +88,7 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
     text = CARD.format(
         title=record.card.title,
         idea=record.card.idea,
-        base=_base_name(config),
+        base=base_name(config),
         study=record.study,
         row=record.row,
         seed=record.seed,
@@ -99,20 +99,20 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         seconds=format_seconds(record.seconds.train),
         device=record.provenance.device or "an unknown device",
         results=_results_table(record),
-        load=_loading(config, name=name, plain=plain),
-        task=_json(config.task),
-        training=_json({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
-        provenance=_json({"config_hash": record.config_hash, **record.provenance.as_json()}),
+        load=loading_code(config, name=name, plain=plain),
+        task=as_json_text(config.task),
+        training=as_json_text({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
+        provenance=as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
-    return f"---\n{_metadata(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
+    return f"---\n{metadata_of(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
 
 
-def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
+def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
     """Return the card's metadata, without models and datasets outside the Hub, since the Hub rejects such cards."""
     from huggingface_hub import EvalResult, ModelCardData
 
     task = config.task_type
-    dataset = config.dataset if _is_hub_id(config.dataset) else None
+    dataset = config.dataset if is_hub_id(config.dataset) else None
     results = [
         EvalResult(
             task_type=task.name,
@@ -123,7 +123,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
             metric_name=record.scores[score].title,
             metric_value=value,
         )
-        for score, value in _ordered(record)
+        for score, value in ordered_results(record)
     ]
     return ModelCardData(
         model_name=name.rsplit("/", 1)[-1],
@@ -136,7 +136,7 @@ def _metadata(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -
     )
 
 
-def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
+def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
     """Return the Python code that loads the export."""
     if plain:
         template = LOAD_PLAIN
@@ -148,32 +148,32 @@ def _loading(config: RunConfig, *, name: str, plain: bool) -> str:
     return template.format(
         auto_class=head.auto_class.__name__,
         classes="" if head.generates else f", num_labels={len(config.task['labels'])}",
-        base=_quote(config.model_name_or_path),
-        name=_quote(name),
+        base=quote(config.model_name_or_path),
+        name=quote(name),
         study=config.study,
         run=config.run,
     )
 
 
 def _results_table(record: RunRecord) -> str:
-    rows = [f"| {record.scores[name].title} | {format_score(value)} |" for name, value in _ordered(record)]
+    rows = [f"| {record.scores[name].title} | {format_score(value)} |" for name, value in ordered_results(record)]
     return "\n".join(["| score | mean |", "|---|---|", *rows])
 
 
-def _ordered(record: RunRecord) -> Iterator[tuple[str, float]]:
+def ordered_results(record: RunRecord) -> Iterator[tuple[str, float]]:
     return ((name, record.results[name]) for name in record.scores if name in record.results)
 
 
-def _json(values: Mapping[str, object]) -> str:
+def as_json_text(values: Mapping[str, object]) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False)
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text as a Python literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _base_name(config: RunConfig) -> str:
+def base_name(config: RunConfig) -> str:
     return (
         config.architecture.get("model_type", config.model_name_or_path)
         if config.init == "config"
@@ -182,8 +182,8 @@ def _base_name(config: RunConfig) -> str:
 
 
 def _is_pretrained_on_hub(config: RunConfig) -> bool:
-    return config.init == "pretrained" and _is_hub_id(config.model_name_or_path)
+    return config.init == "pretrained" and is_hub_id(config.model_name_or_path)
 
 
-def _is_hub_id(name: str) -> bool:
+def is_hub_id(name: str) -> bool:
     return name != EMBEDDED and HUB_ID.fullmatch(name) is not None and not Path(name).exists()

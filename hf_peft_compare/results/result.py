@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,10 @@ from hf_peft_compare.utils.reading import read_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from typing_extensions import Unpack
 
+    from hf_peft_compare.publishing.publish import Publication
+    from hf_peft_compare.publishing.repositories import PublishKeywords
     from hf_peft_compare.report.blocks import Material
     from hf_peft_compare.results.charts import Plot
 
@@ -187,6 +190,32 @@ class Result(Mapping[str, MethodResult]):
         page = write_report(self.study, self.records, self.predictions, folder, study_file=text)
         upload_folder(folder)
         return page
+
+    def publish(
+        self,
+        to: str,
+        *,
+        rows: Sequence[str] = (),
+        dry_run: str | Path | None = None,
+        **options: Unpack[PublishKeywords],
+    ) -> Publication:
+        """Publish the study on the Hub: a repository of its records, a page, models of some rows, a collection.
+
+        Args:
+            to: the repository "NAMESPACE/NAME" of the records and the page; those of models are NAME-ROW.
+            rows: the rows whose models are published, each of the seed with the lowest validation loss.
+            dry_run: write what would be published into this folder, and upload nothing.
+            options: see `PublishOptions`.
+
+        Raises:
+            UserError: something cannot be published, should stay private, or has a name that is taken.
+            RunFailed: not all of it could be uploaded; the next call goes on.
+        """
+        from hf_peft_compare.publishing.publish import publish
+        from hf_peft_compare.publishing.repositories import PublishOptions
+
+        folder = None if dry_run is None else Path(dry_run)
+        return publish(self, PublishOptions(to=to, rows=list(rows), **options), dry_run=folder)
 
     def __getitem__(self, row: str) -> MethodResult:
         found = self.comparison.row(row)

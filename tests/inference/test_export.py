@@ -120,6 +120,14 @@ def test_an_adapter_without_its_config_is_one_error_that_names_it(runs: dict[str
     assert not (tmp_path / "target").exists()
 
 
+def test_a_method_with_a_form_of_its_own_is_said_to_have_one(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run, make_config(runs["lora"].parent / "base", "lora", method={"name": "loreft"}))
+    with pytest.raises(UserError, match="LoReFT is saved in a form of its own"):
+        export_run(run, tmp_path / "target", merge=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_a_target_must_be_new_or_empty(runs: dict[str, Path], tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()

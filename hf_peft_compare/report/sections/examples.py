@@ -52,7 +52,7 @@ def _lines_by_row(material: Material) -> dict[str, dict[str, Mapping[str, Any]]]
     found = {}
     for row in material.comparison.finished_rows:
         lines = material.predictions.get(row.finished_runs[0].run, ())
-        if lines:
+        if lines and "prediction" in lines[0]:  # none in what is published without predictions
             found[row.row] = {str(line["id"]): line for line in lines}
     return found
 

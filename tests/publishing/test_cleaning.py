@@ -1,0 +1,61 @@
+"""Records lose their host, and their local paths get the names that others know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hub_stand_in import HOST, SECRET_TEXT
+
+from hf_peft_compare.publishing.cleaning import clean_record, clean_study, private_names, scrubber_of, without_texts
+from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.results.result import Result
+
+
+@pytest.fixture(scope="module")
+def result(study: Path) -> Result:
+    return Result.read(study)
+
+
+def test_local_inputs_hosts_and_secrets_of_this_machine_are_private(
+    result: Result, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "0123456789abcdefXYZ")
+    monkeypatch.setattr("getpass.getuser", lambda: "annalena")
+    names = private_names(result.records, result.folder, namespace="anna")
+    assert names[str(base)] == "local model" and names[HOST] == "host name"
+    assert names["0123456789abcdefXYZ"] == "secret" and names["annalena"] == "user name"
+    assert "embedded" not in names and "/" not in names
+    assert "annalena" not in private_names(result.records, result.folder, namespace="annalena")
+
+
+def test_a_relative_path_of_a_local_data_set_is_private_and_a_hub_id_is_not(result: Result) -> None:
+    record = result.records["lora-seed0"]
+    for dataset, inputs, kind in (("data/x.csv", {"data set": "1"}, "local data set"), ("stanfordnlp/imdb", {}, None)):
+        made = replace(record.provenance, inputs=inputs)
+        local = replace(record, config={**record.config, "dataset": dataset}, provenance=made)
+        assert private_names({"run": local}, result.folder, namespace="anna").get(dataset) == kind
+
+
+def test_a_clean_record_has_no_host_no_text_and_hub_ids(result: Result, base: Path) -> None:
+    record = result.records["lora-seed0"]
+    scrubber = scrubber_of({}, result.folder, {str(base): "anna/base"}, redact=False)
+    clean = clean_record(record, scrubber, with_texts=False)
+    assert record.provenance.host == HOST and clean.provenance.host is None
+    assert record.provenance.example_input["read"] == SECRET_TEXT and clean.provenance.example_input == {}
+    assert clean.config["model_name_or_path"] == "anna/base" and clean.results == record.results
+    assert clean_study(result.study, scrubber).model_name_or_path == "anna/base"
+    assert clean_record(record, scrubber, with_texts=True).provenance.example_input["read"] == SECRET_TEXT
+
+
+def test_folders_of_the_study_and_of_packages_are_replaced_without_being_asked(result: Result) -> None:
+    scrubber = scrubber_of({}, result.folder, {}, redact=False)
+    traced = 'File "/home/anna/env/lib/python3.11/site-packages/torch/x.py"'
+    said = f"{result.folder}/lora-seed0/log.txt, {BASE_FOLDER}, {traced}"
+    assert scrubber.text(said) == 'runs/tiny/lora-seed0/log.txt, embedded, File "torch/x.py"'
+
+
+def test_scores_without_texts_are_what_intervals_need() -> None:
+    line = {"id": "1", "source": "a", "reference": "b", "prediction": "c", "scores": {"x": 1.0}, "nll": 2.0}
+    assert without_texts([line]) == [{"id": "1", "scores": {"x": 1.0}, "nll": 2.0}]
