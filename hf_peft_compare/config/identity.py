@@ -97,10 +97,18 @@ def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
     method = config.method_type
     if not method.uses_model:
         return {}
-    found = {BASE_MODEL: _model_files(config.model_name_or_path, WEIGHTS if config.init == "config" else ())}
+    found = {BASE_MODEL: _base_files(config)}
     if config.tokenizer_name_or_path is not None:
         found[TOKENIZER] = _model_files(config.tokenizer_name_or_path, WEIGHTS)
     return {**found, **{f"model in {name}": _model_files(name) for name in method.other_models(config.method_settings)}}
+
+
+def _base_files(config: RunConfig) -> dict[str, Path]:
+    """Return the local files that make up a run's base: a GGUF file is all of it."""
+    if config.gguf_file is None:
+        return _model_files(config.model_name_or_path, WEIGHTS if config.init == "config" else ())
+    path = Path(config.model_name_or_path, config.gguf_file)
+    return {config.gguf_file: path} if path.is_file() else {}
 
 
 def data_files(dataset: str) -> dict[str, Path]:
