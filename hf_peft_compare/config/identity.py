@@ -25,7 +25,7 @@ from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
 from hf_peft_compare.utils.reading import read_json, read_text
 
-DATA, BASE_MODEL, TOKENIZER = "data set", "base model", "tokenizer"
+DATA, BASE_MODEL, TOKENIZER, TASK_FILES = "data set", "base model", "tokenizer", "task files of lm_eval"
 PACKAGE = "hf_peft_compare."
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
@@ -53,6 +53,8 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
         known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
     files = {DATA: data_files(config.dataset), **_model_files_by_input(config)}
+    if config.lm_eval and config.lm_eval_include_path is not None:
+        files[TASK_FILES] = data_files(config.lm_eval_include_path)
     contents, stamps = _contents(files, known)
     return Identity(config=config.hash, inputs={**contents, **dict(_code_by_input(config))}, stamps=stamps)
 

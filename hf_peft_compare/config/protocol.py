@@ -58,6 +58,10 @@ class StudyProtocol:
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
+        lm_eval: tasks of lm-evaluation-harness with choices, such as hellaswag, that each run's model and its untouched
+            base answer after scoring: what was forgotten. [] for none.
+        lm_eval_limit: the number of documents of each of these tasks, the first ones; None: all.
+        lm_eval_include_path: a local folder with task files of one's own, as of the harness's `--include_path`.
         training: how rows are trained, of all rows that do not set it themselves.
         generation: how test outputs are generated.
     """
@@ -87,6 +91,9 @@ class StudyProtocol:
     max_length: PositiveInt = 512
     max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
+    lm_eval: list[str] = field(default_factory=list)
+    lm_eval_limit: PositiveInt | None = None
+    lm_eval_include_path: LocalOrHub | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 

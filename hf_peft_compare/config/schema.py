@@ -39,7 +39,7 @@ SCORES_DO_NOT_DEPEND_ON = frozenset(
 
 
 # Settings of later versions, which the hash leaves out where they are not set: runs of before stay finished.
-ADDED = frozenset({"gguf_file"})
+ADDED = frozenset({"gguf_file", "lm_eval", "lm_eval_limit", "lm_eval_include_path"})
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -170,7 +170,7 @@ class RunConfig(StudyProtocol):
     def hash(self) -> str:
         """Hash of the settings that determine the run's scores."""
         settings = flatten(asdict(self))
-        unset = {key for key in ADDED if settings.get(key) is None}
+        unset = {key for key in ADDED if settings.get(key) in (None, [])}
         return hash_json({k: value for k, value in settings.items() if k not in SCORES_DO_NOT_DEPEND_ON | unset})
 
     @property
