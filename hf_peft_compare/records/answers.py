@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
 
-Bits = Annotated[str, Field(pattern="^[01]*$")]
+Bits = Annotated[str, Field(pattern="^[01]+$")]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -22,6 +22,11 @@ class Answers:
 
     tuned: Bits
     untouched: Bits
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the two models did not answer the same number of documents."""
+        if len(self.tuned) != len(self.untouched):
+            raise ValueError(f"tuned has {len(self.tuned)} documents, untouched {len(self.untouched)}")
 
     @property
     def changes(self) -> list[int]:

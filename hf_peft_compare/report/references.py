@@ -11,7 +11,8 @@ from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Material
 
 CHANGING = ("command line", "tuned")  # layers above the study's file
-IRRELEVANT = SCORES_DO_NOT_DEPEND_ON | {"attn_implementation", "training.trunk_cache", "training.compile"}
+LM_EVAL = {"lm_eval", "lm_eval_limit", "lm_eval_include_path"}
+IRRELEVANT = SCORES_DO_NOT_DEPEND_ON | LM_EVAL | {"attn_implementation", "training.trunk_cache", "training.compile"}
 SUBJECTS = {
     "model": (*BASE, "init"),
     "data": ("dataset", "dataset_config", "dataset_revision", "train_split", "validation_split", "test_split"),
