@@ -10,7 +10,7 @@ import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
@@ -20,9 +20,11 @@ from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.heads import head_of
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 CHOICES, SCORE = "multiple_choice", "acc"
+Tokens: TypeAlias = tuple[object, list[int], list[int]]  # what the harness gives: texts, prompt and choice
 
 
 def check_lm_eval(configs: Sequence[RunConfig], *, num_processes: int) -> None:
@@ -51,7 +53,7 @@ def check_lm_eval(configs: Sequence[RunConfig], *, num_processes: int) -> None:
 
 
 def answer_choices(
-    model: Any, tokenizer: PreTrainedTokenizerBase, config: StudyProtocol, *, max_length: int | None
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: StudyProtocol, *, max_length: int | None
 ) -> dict[str, str]:
     """Return for each task which documents a model answers rightly: a 1 or a 0 per document, in the task's order.
 
@@ -118,7 +120,7 @@ def _all_tasks(include_path: str | None) -> Any:
     return TaskManager(include_path=include_path)
 
 
-def _reader(model: Any, tokenizer: Any, *, batch_size: int, max_length: int | None) -> Any:
+def _reader(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, batch_size: int, max_length: int | None) -> Any:
     """Return the model as the harness calls it."""
     from lm_eval.api.model import TemplateLM
 
@@ -128,32 +130,32 @@ def _reader(model: Any, tokenizer: Any, *, batch_size: int, max_length: int | No
         eot_token_id = tokenizer.eos_token_id
         prefix_token_id = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
-        def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: object) -> list[int]:
             ids: list[int] = tokenizer(string, add_special_tokens=add_special_tokens is not False, verbose=False)[
                 "input_ids"
             ]
             return ids
 
-        def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        def loglikelihood(self, requests: Sequence[object], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
             scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=True)
             return scores
 
-        def _loglikelihood_tokens(self, requests: list[Any], **kwargs: Any) -> list[tuple[float, bool]]:
+        def _loglikelihood_tokens(self, requests: Sequence[Tokens], **kwargs: object) -> list[tuple[float, bool]]:
             """Return log-likelihoods, and False: whether a choice is the likeliest text counts for no choice."""
             rows = list(_rows(requests, max_length))
             scored = score_completions(model, rows, pad_token_id=tokenizer.pad_token_id, batch_size=batch_size)
             return [(-nats, False) for nats, _ in scored]
 
-        def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
+        def loglikelihood_rolling(self, requests: object, disable_tqdm: bool = False) -> list[float]:
             raise UserError(f"lm_eval asks for the likelihood of whole texts; expected tasks of type {CHOICES}.")
 
-        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
+        def generate_until(self, requests: object, disable_tqdm: bool = False) -> list[str]:
             raise UserError(f"lm_eval asks for written answers; expected tasks of type {CHOICES}.")
 
     return Reader()
 
 
-def _rows(requests: Sequence[tuple[Any, list[int], list[int]]], max_length: int | None) -> Iterator[Features]:
+def _rows(requests: Sequence[Tokens], max_length: int | None) -> Iterator[Features]:
     """Yield each prompt with its choice; what is too long loses its beginning, but for one token before the choice."""
     for _, prompt, choice in requests:
         ids = [*prompt, *choice]

@@ -29,7 +29,7 @@ def model_path(config: StudyProtocol) -> str:
     return config.model_name_or_path
 
 
-def gguf_argument(config: StudyProtocol) -> dict[str, Any]:
+def gguf_argument(config: StudyProtocol) -> dict[str, str]:
     """Return the argument by which transformers reads a base from its GGUF file; empty if it is in none.
 
     Raises:
