@@ -6,6 +6,7 @@ by `score_completions`, so that methods that treat a prompt unlike its completio
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.core.errors import UserError, unknown
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.evaluation.scoring import score_completions
 from hf_peft_compare.models.heads import head_of
@@ -82,7 +83,8 @@ def _check_task(name: str, include_path: str | None) -> None:
     """Raise UserError if a task is unknown, its documents cannot be loaded, or it is not answered by choices."""
     manager = _manager(name, include_path)
     if name not in manager.task_index:
-        raise unknown("task of lm_eval", name, manager.task_index)
+        nearest = ", ".join(difflib.get_close_matches(name, manager.task_index)) or "none"
+        raise UserError(f"unknown task of lm_eval {name!r}. Near: {nearest}. All: lm-eval ls tasks.")
     try:
         tasks = manager.load([name])["tasks"].values()
     except Exception as error:  # a task may load data from the Hub, and run code of the harness
