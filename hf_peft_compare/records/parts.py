@@ -177,7 +177,8 @@ class Costs:
             adapter was merged into the weights; None if the method cannot be merged.
         merged_latency_1_seconds, merged_latency_32_seconds: the latencies after merging.
         answers: {task of lm-evaluation-harness: which documents were answered rightly}, where the study asks for it.
-        costs_seconds: the time these measurements took, without lm-evaluation-harness; lm_eval_seconds: its time.
+        costs_seconds: the time these measurements took, without lm-evaluation-harness.
+        lm_eval_seconds: the time that lm-evaluation-harness took.
         notes: why a value could not be measured.
     """
 

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 import yaml
+from tiny import TEXTS
 
 from hf_peft_compare.config.identity import TASK_FILES, identity_of
 from hf_peft_compare.core.errors import UserError
@@ -19,8 +20,8 @@ from hf_peft_compare.report.writing import gather
 TASK = "animals"
 WORDS = ("fox", "otter", "heron", "badger", "owl")
 DOCUMENTS = [
-    {"text": f"On Monday Anna found {number} animals. It was a", "choices": list(WORDS), "answer": number % len(WORDS)}
-    for number in range(8)
+    {"text": f"{text} It was a", "choices": list(WORDS), "answer": number % len(WORDS)}
+    for number, text in enumerate(TEXTS[:20])
 ]
 
 
@@ -95,7 +96,7 @@ def test_a_run_has_the_answers_of_both_models_and_the_report_their_difference(as
     change = row.figures[f"lm_eval_{TASK}_change"]
     assert change == pytest.approx((tuned.tuned.count("1") - tuned.untouched.count("1")) / len(DOCUMENTS))
     interval = row.intervals[f"lm_eval_{TASK}_change"]
-    assert interval.low < change < interval.high and "over 8 documents" in interval.scope
+    assert interval.low < change < interval.high and "over 20 documents" in interval.scope
     (table,) = render_costs(material)
     assert table.columns[-1].title == f"Change in {TASK}"
     assert table.rows[0][-1].text == f"{change:+.3f}".replace("-", "−") and table.rows[0][-1].details
@@ -119,11 +120,11 @@ def test_what_cannot_be_scored_is_refused_before_anything_runs(asked, tasks, tin
     with pytest.raises(UserError, match="task writing of lm_eval is of type generate_until .*expected multiple_choice"):
         check(tiny_study("lm_eval=[writing]", included))
     with pytest.raises(UserError, match="row lora has a class head and no LM head. Remove lm_eval"):
-        check(tiny_study(*asked, **classifying, methods={"lora": {}}))
+        check(tiny_study(*asked, **classifying | {"methods": {"lora": {}}}))
     with pytest.raises(UserError, match="lm_eval runs in one process, but a run has 2"):
         check(tiny_study(*asked), num_processes=2)
     with pytest.raises(UserError, match="has a class head"):
-        study = tiny_study(*asked, **classifying, methods={"lora": {}})
+        study = tiny_study(*asked, **classifying | {"methods": {"lora": {}}})
         preflight.check([config for config, _ in study.resolve_all()], num_processes=1)
 
 

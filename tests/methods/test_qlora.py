@@ -220,10 +220,10 @@ def test_a_base_in_8_bits_trains_its_adapters_alone_and_merges_into_a_plain_mode
     assert layers and all(m.weight.dtype == torch.int8 for m in layers) and not packed_layers(model)
     before = torch.cat([m.weight.flatten() for m in layers])
     model = shake_trainables(model)
-    logits, packed = gradients(model.train())
+    logits, packed = gradients(model)
     assert packed and all(gradient.abs().max() > 0 for gradient in packed.values())
     assert torch.equal(before, torch.cat([m.weight.flatten() for m in layers]))
-    merged = get_method("qlora").merge(model.eval())
+    merged = get_method("qlora").merge(model)
     assert not any(isinstance(m, Linear8bitLt) for m in merged.modules())
     kept = merged(input_ids=IDS).logits[:, -logits.shape[1] :]
     # The packed layers round their inputs too, each by up to half a 127th of its largest number.
