@@ -141,7 +141,8 @@ def check_trainables(case: Case) -> None:
     trained = named_trainables(model)
     _expect(case, bool(trained), "no parameter requires gradients; build() must set requires_grad")
     _expect(case, all(p.dtype == torch.float32 for p in trained.values()), "a trainable parameter is not float32")
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    tensors = [*model.named_parameters(), *model.named_buffers()]  # running statistics move without a gradient
+    before = {name: tensor.detach().clone() for name, tensor in tensors}
     optimizer = torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.0)
     loss = _forward(model, labels=_labels(case)).loss
     loss.backward()
@@ -149,8 +150,9 @@ def check_trainables(case: Case) -> None:
     without = [name for name, p in trained.items() if p.grad is None]
     _expect(case, not without, f"the loss gives no gradient to {_some(without)}")
     optimizer.step()
-    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
-    _expect(case, changed <= set(trained), f"a step changed frozen parameters: {_some(changed - set(trained))}")
+    changed = {name for name, tensor in tensors if not torch.equal(tensor, before[name])}
+    frozen = changed - set(trained)
+    _expect(case, not frozen, f"a step changed frozen parameters or buffers: {_some(frozen)}")
     _expect(case, bool(changed), "a step changed no parameter")
 
 

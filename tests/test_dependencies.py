@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "hf_peft_compare"
 # What is installed under another name than it is imported by.
 IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml", "vl-convert-python": "vl_convert"}
-NOT_IMPORTED = {"bitsandbytes": "transformers loads it for 4-bit weights; the package asks only whether it is there"}
+NOT_IMPORTED = {
+    "bitsandbytes": "transformers loads it for quantized weights; the package asks only whether it is there",
+    "gguf": "transformers reads files with it; the package asks only whether it is there",
+}
 
 
 def imported(source: str) -> set[str]:

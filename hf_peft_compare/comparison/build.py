@@ -13,6 +13,7 @@ from hf_peft_compare.comparison.best_set import find_best_set
 from hf_peft_compare.comparison.contradictions import describe_contradictions
 from hf_peft_compare.comparison.crossed_effects import LEVEL
 from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, LOSS, ExampleScores, Predictions, collect_scores
+from hf_peft_compare.comparison.forgetting import change_intervals
 from hf_peft_compare.comparison.intervals import Interval, bounds_of, describe_scope, mean_interval
 from hf_peft_compare.comparison.loss_units import TEST_LOSS, by_unit
 from hf_peft_compare.comparison.pairwise import PairedDifference, compare_pairs
@@ -254,7 +255,8 @@ def _make_row(
         examples=by_score.get(next(iter(scores), "")),
         contradictions=tuple(describe_contradictions(finished, by_score)),
     )
-    return replace(row, intervals={score: _interval(row, score, values) for score, values in by_score.items()})
+    intervals = {score: _interval(row, score, values) for score, values in by_score.items()}
+    return replace(row, intervals={**intervals, **dict(change_intervals(row))})
 
 
 def _is_given(run: RunRow) -> bool:

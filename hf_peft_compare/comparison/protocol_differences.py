@@ -23,6 +23,7 @@ PROTOCOL = (
     "data_seed",
     "model_name_or_path",
     "model_revision",
+    "gguf_file",
     "init",
     "architecture",
     "max_length",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from hf_peft_compare.comparison.example_scores import ExampleScores
@@ -47,7 +48,7 @@ class MethodRow:
         given: what it scores was trained elsewhere.
         seeded: the scores depend on the seed: the row trains, or it draws examples or tokens.
         figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
-        intervals: {score name: interval over seeds and examples}.
+        intervals: {score name, or change in a task of lm_eval: interval over seeds and examples}.
         examples: per-example values of the ranking score, of all seeds; None if no run has finished.
         contradictions: sentences on means in records that the predictions contradict.
     """
@@ -105,7 +106,8 @@ def figures_of(record: RunRecord) -> dict[str, float]:
 
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
-    merged_loss_change, forgetting, and tuned_train_seconds, which includes all tuning trials.
+    merged_loss_change, forgetting, lm_eval_TASK_{tuned,untouched,change}, and tuned_train_seconds, which includes all
+    tuning trials.
     """
     parameters, validation, costs = record.parameters, record.validation, record.costs
     parts: list[dict[str, float | None]] = [
@@ -149,11 +151,25 @@ def _cost_figures(costs: Costs) -> dict[str, float | None]:
     """Return the numbers of a record's costs, and those derived from two of them."""
     batch = costs.latency_32_seconds
     return {
-        **{key: value for key, value in asdict(costs).items() if key != "notes"},
+        **{key: value for key, value in asdict(costs).items() if key not in ("notes", "answers")},
+        **dict(_answer_figures(costs)),
         "merged_loss_change": _difference(costs.merged_loss, costs.unmerged_loss),
         "forgetting": _difference(costs.outside_loss, costs.untouched_outside_loss),
         "examples_per_second_32": 32 / batch if batch else None,
     }
+
+
+def _answer_figures(costs: Costs) -> Iterator[tuple[str, float]]:
+    """Yield the shares of right answers in each task of lm-evaluation-harness, and their change by the run."""
+    for task, answers in costs.answers.items():
+        for key, bits in (("tuned", answers.tuned), ("untouched", answers.untouched)):
+            yield f"lm_eval_{task}_{key}", bits.count("1") / len(bits)
+        yield change_of(task), sum(answers.changes) / len(answers.changes)
+
+
+def change_of(task: str) -> str:
+    """Return the figure's key of the change of the share of right answers in a task of lm-evaluation-harness."""
+    return f"lm_eval_{task}_change"
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

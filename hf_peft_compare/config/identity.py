@@ -25,7 +25,7 @@ from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
 from hf_peft_compare.utils.reading import read_json, read_text
 
-DATA, BASE_MODEL, TOKENIZER = "data set", "base model", "tokenizer"
+DATA, BASE_MODEL, TOKENIZER, TASK_FILES = "data set", "base model", "tokenizer", "task files of lm_eval"
 PACKAGE = "hf_peft_compare."
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
@@ -53,6 +53,8 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
         known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
     files = {DATA: data_files(config.dataset), **_model_files_by_input(config)}
+    if config.lm_eval and config.lm_eval_include_path is not None:
+        files[TASK_FILES] = data_files(config.lm_eval_include_path)
     contents, stamps = _contents(files, known)
     return Identity(config=config.hash, inputs={**contents, **dict(_code_by_input(config))}, stamps=stamps)
 
@@ -97,10 +99,18 @@ def _model_files_by_input(config: RunConfig) -> dict[str, dict[str, Path]]:
     method = config.method_type
     if not method.uses_model:
         return {}
-    found = {BASE_MODEL: _model_files(config.model_name_or_path, WEIGHTS if config.init == "config" else ())}
+    found = {BASE_MODEL: _base_files(config)}
     if config.tokenizer_name_or_path is not None:
         found[TOKENIZER] = _model_files(config.tokenizer_name_or_path, WEIGHTS)
     return {**found, **{f"model in {name}": _model_files(name) for name in method.other_models(config.method_settings)}}
+
+
+def _base_files(config: RunConfig) -> dict[str, Path]:
+    """Return the local files that make up a run's base: a GGUF file is all of it."""
+    if config.gguf_file is None:
+        return _model_files(config.model_name_or_path, WEIGHTS if config.init == "config" else ())
+    path = Path(config.model_name_or_path, config.gguf_file)
+    return {config.gguf_file: path} if path.is_file() else {}
 
 
 def data_files(dataset: str) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from hf_peft_compare.core.settings import STRICT, LocalOrHub, NonNegativeInt, Po
 from hf_peft_compare.core.task import AnyTask
 
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
-BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
+BASE = ("model_name_or_path", "model_revision", "gguf_file", "tokenizer_name_or_path", "architecture")
 # The study settings that a row may override.
 ROW_PROTOCOL = ("num_train_samples", "max_length", "prompt_format", "system_prompt", *BASE)
 
@@ -42,6 +42,8 @@ class StudyProtocol:
             questions on one text.
         data_seed: seed for choosing the examples, the same for every run of the study.
         model_name_or_path: a Hub id, a local folder, or "embedded".
+        gguf_file: a file in the folder or repository of `model_name_or_path` that has config, weights and tokenizer in
+            the format of llama.cpp; the weights are dequantized. None: the base is in transformers' own files.
         init: "pretrained", or "config": the architecture with random weights.
         architecture: fields that override the config of `model_name_or_path`; with `model_type` among them,
             `init: config` needs no download.
@@ -56,6 +58,10 @@ class StudyProtocol:
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
+        lm_eval: tasks of lm-evaluation-harness with choices, such as hellaswag, that each run's model and its untouched
+            base answer after scoring: what was forgotten. [] for none.
+        lm_eval_limit: the number of documents of each of these tasks, the first ones; None: all.
+        lm_eval_include_path: a local folder with task files of one's own, as of the harness's `--include_path`.
         training: how rows are trained, of all rows that do not set it themselves.
         generation: how test outputs are generated.
     """
@@ -75,6 +81,7 @@ class StudyProtocol:
     data_seed: Seed = 0
     model_name_or_path: LocalOrHub
     model_revision: str | None = None
+    gguf_file: str | None = None
     init: Literal["pretrained", "config"] = "pretrained"
     architecture: Tree = field(default_factory=dict)
     attn_implementation: str | None = None
@@ -84,6 +91,9 @@ class StudyProtocol:
     max_length: PositiveInt = 512
     max_dropped_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     costs: bool = True
+    lm_eval: list[str] = field(default_factory=list)
+    lm_eval_limit: PositiveInt | None = None
+    lm_eval_include_path: LocalOrHub | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
 

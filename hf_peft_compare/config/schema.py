@@ -38,6 +38,10 @@ SCORES_DO_NOT_DEPEND_ON = frozenset(
 )
 
 
+# Settings of later versions, which the hash leaves out where they are not set: runs of before stay finished.
+ADDED = frozenset({"gguf_file", "lm_eval", "lm_eval_limit", "lm_eval_include_path"})
+
+
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tune:
     """How the settings of every method are tuned before its runs; each row has the same budget.
@@ -81,8 +85,8 @@ class StudyConfig(StudyProtocol):
         description: what follows it.
         methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
             `training` overrides the study's training settings, `num_train_samples`, `max_length`, `prompt_format`,
-            `system_prompt` and `model_name_or_path` (with its revision, tokenizer and architecture) the study's own,
-            and all other keys are the method's own settings. A row's `grid` varies any of these over lists, e.g.
+            `system_prompt` and `model_name_or_path` (with revision, GGUF file, tokenizer and architecture) the study's
+            own, and all other keys are the method's own settings. A row's `grid` varies any of these over lists, e.g.
             {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
             row per combination, named by its values, which override any other layer that sets these keys.
         seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.
@@ -166,7 +170,8 @@ class RunConfig(StudyProtocol):
     def hash(self) -> str:
         """Hash of the settings that determine the run's scores."""
         settings = flatten(asdict(self))
-        return hash_json({key: value for key, value in settings.items() if key not in SCORES_DO_NOT_DEPEND_ON})
+        unset = {key for key in ADDED if settings.get(key) in (None, [])}
+        return hash_json({k: value for k, value in settings.items() if k not in SCORES_DO_NOT_DEPEND_ON | unset})
 
     @property
     def hash_of_all(self) -> str:

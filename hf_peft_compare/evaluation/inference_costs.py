@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from hf_peft_compare.config.identity import data_files
 from hf_peft_compare.config.protocol import BASE
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.training import GenerationConfig
@@ -23,15 +25,17 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.evaluation.generation import generate_tokens
+from hf_peft_compare.evaluation.lm_eval_tasks import answer_choices
 from hf_peft_compare.evaluation.prediction import score_losses
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.quickstart import OUTSIDE_TEXT
+from hf_peft_compare.records.answers import Answers
 from hf_peft_compare.records.parts import Costs
 from hf_peft_compare.utils.distributed import process_state
 from hf_peft_compare.utils.files import write_text_atomically
-from hf_peft_compare.utils.hashing import hash_json
+from hf_peft_compare.utils.hashing import hash_files, hash_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,6 +94,39 @@ Figures: TypeAlias = Mapping[str, float | int]  # fields of `Costs`
 Part = Callable[[Measuring], Figures]
 
 
+def measure_answers(measuring: Measuring) -> Costs:
+    """Let the adapted model and its untouched base answer the study's tasks of lm-evaluation-harness.
+
+    What goes wrong leaves them out, with a note; the run itself is finished.
+    """
+    config, started = measuring.config, perf_counter()
+    context = getattr(measuring.model.config, "max_position_embeddings", None)
+    room = context and context - (config.max_length - config.max_text_length)  # the same texts for both
+
+    def answer(model: Any) -> dict[str, str]:
+        return answer_choices(model, measuring.tokenizer, config, max_length=room)
+
+    try:
+        tuned = answer(measuring.model)
+        key = [config.lm_eval, config.lm_eval_limit, _task_files(config), version("lm_eval"), room]
+        path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, key)}.json"
+        untouched = _remembered(path, lambda: answer(_untouched(measuring)), tuned if _is_untouched(config) else None)
+    except Exception as error:
+        return Costs(notes=[f"lm_eval: {type(error).__name__}: {error}"])
+    answers = {task: Answers(tuned=bits, untouched=untouched[task]) for task, bits in tuned.items()}
+    return Costs(answers=answers, lm_eval_seconds=perf_counter() - started)
+
+
+def _task_files(config: RunConfig) -> str | None:
+    """Return the hash of the study's own task files; None if there are none."""
+    return config.lm_eval_include_path and hash_files(data_files(config.lm_eval_include_path))
+
+
+def _is_untouched(config: RunConfig) -> bool:
+    """Whether a run's model is its base as it is: nothing was trained, here or elsewhere."""
+    return not (config.method_type.trains or config.method_type.other_models(config.method_settings))
+
+
 def measure_costs(measuring: Measuring) -> Costs:
     """Measure all costs of a finished run; costs that cannot be measured, or in time, are left out, with a note.
 
@@ -133,8 +170,10 @@ def forgetting(measuring: Measuring) -> Figures:
     if not head_of(measuring.config).generates:
         return {}
     loss = _mean_loss(measuring, measuring.model)
-    untouched = _untouched_loss(measuring, loss if not measuring.config.method_type.trains else None)
-    return {"outside_loss": loss, "untouched_outside_loss": untouched}
+    path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, measuring.outside_rows)}.json"
+    found = {"outside_loss": loss} if _is_untouched(measuring.config) else None
+    untouched = _remembered(path, lambda: {"outside_loss": _mean_loss(measuring, _untouched(measuring))}, found)
+    return {"outside_loss": loss, "untouched_outside_loss": untouched["outside_loss"]}
 
 
 def merging(measuring: Measuring) -> Figures:
@@ -210,23 +249,23 @@ def _mean_loss(measuring: Measuring, model: PreTrainedModel) -> float:
     return nats / num_tokens
 
 
-def _untouched_loss(measuring: Measuring, measured: float | None) -> float:
-    """Return the untouched base's loss on the same text: as measured, from the cache, or with a newly loaded base."""
-    path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring)}.json"
+def _remembered(path: Path, measure: Callable[[], dict[str, T]], measured: dict[str, T] | None) -> dict[str, T]:
+    """Return what an untouched base gives: as measured, from the cache, or measured now."""
     if measured is None and path.is_file():
-        return float(json.loads(path.read_text())["outside_loss"])
-    loss = _mean_loss(measuring, _untouched(measuring)) if measured is None else measured
-    write_text_atomically(path, json.dumps({"outside_loss": loss}))
-    return loss
+        cached: dict[str, T] = json.loads(path.read_text())
+        return cached
+    found = measure() if measured is None else measured
+    write_text_atomically(path, json.dumps(found))
+    return found
 
 
-def _key(measuring: Measuring) -> str:
-    """Hash everything that determines an untouched base's loss."""
+def _key(measuring: Measuring, read: object) -> str:
+    """Hash everything that determines what an untouched base gives; `read` is what it reads."""
     config = measuring.config
     seed = config.seed if config.init == "config" else None
     names = ("init", "attn_implementation", *BASE)
     base = [*(getattr(config, name) for name in names), quantization_of(config), seed]
-    return hash_json([base, measuring.outside_rows, measuring.model.device.type, torch.__version__])
+    return hash_json([base, read, measuring.model.device.type, torch.__version__])
 
 
 def _untouched(measuring: Measuring) -> Any:

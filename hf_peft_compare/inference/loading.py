@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hf_peft_compare.config.identity import BASE_MODEL, TOKENIZER, Identity, changed_models, read_identity
+from hf_peft_compare.config.protocol import BASE
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Method
@@ -72,7 +73,7 @@ class FinishedRun:
         """
         config = self.config
         seed = config.seed if config.init == "config" else None  # random weights depend on the run's seed
-        names = (config.model_name_or_path, config.model_revision, config.tokenizer_name_or_path, config.init)
+        names = (*(getattr(config, key) for key in BASE if key != "architecture"), config.init)
         num_labels = None if self.labels is None else len(self.labels)
         loaded_as = (repr(quantization_of(config)), repr(sorted(config.architecture.items())), seed)
         return (*names, *loaded_as, head_of(config).name, num_labels)

@@ -27,6 +27,9 @@ tokenizer = AutoTokenizer.from_pretrained({name})"""
 LOAD_EMBEDDED = LOAD_ADAPTER.replace("{base}", "BASE_FOLDER").replace(
     "from peft", "from hf_peft_compare.quickstart import BASE_FOLDER\nfrom peft"
 )
+LOAD_GGUF = LOAD_ADAPTER.replace("AutoTokenizer\n", "AutoTokenizer, GgufConfig\n").replace(
+    "{base}{classes}", "{base}, gguf_file={gguf}{classes}, quantization_config=GgufConfig(dequantize=True)"
+)
 LOAD_UNTRAINED = """\
 from hf_peft_compare import load_run  # draws the random weights of the base again
 
@@ -142,6 +145,8 @@ def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
         template = LOAD_PLAIN
     elif config.init == "config":
         template = LOAD_UNTRAINED
+    elif config.gguf_file is not None:
+        template = LOAD_GGUF
     else:
         template = LOAD_EMBEDDED if config.model_name_or_path == EMBEDDED else LOAD_ADAPTER
     head = head_of(config)
@@ -150,6 +155,7 @@ def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
         classes="" if head.generates else f", num_labels={len(config.task['labels'])}",
         base=quote(config.model_name_or_path),
         name=quote(name),
+        gguf=quote(config.gguf_file or ""),
         study=config.study,
         run=config.run,
     )
@@ -174,11 +180,9 @@ def quote(text: str) -> str:
 
 
 def base_name(config: RunConfig) -> str:
-    return (
-        config.architecture.get("model_type", config.model_name_or_path)
-        if config.init == "config"
-        else config.model_name_or_path
-    )
+    if config.init == "config":
+        return str(config.architecture.get("model_type", config.model_name_or_path))
+    return "/".join(filter(None, (config.model_name_or_path, config.gguf_file)))
 
 
 def _is_pretrained_on_hub(config: RunConfig) -> bool:

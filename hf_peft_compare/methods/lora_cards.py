@@ -92,8 +92,28 @@ RIEMANNIAN = (
         url="https://arxiv.org/abs/2402.02347",
     ),
 )
+INT8 = (
+    "LoRA on 8 bits",
+    Card(
+        idea=(
+            "QLoRA on a base whose weights are stored in 8 bits, as integers times a scale per output. Inputs are "
+            "rounded to 8 bits too, token by token, but for the few columns with large numbers, which are multiplied "
+            "in 16 bits (LLM.int8())."
+        ),
+        formula=r"s_x s_W \odot (W_8 x_8) + \frac{\alpha}{r} B A x, \quad W_8, x_8 \in \{-127, \dots, 127\}",
+        parameter_count="LoRA's; the base takes 8 bits per weight",
+        when_to_use=(
+            "When a base fits in 8 bits and must stay nearer to the plain model than 4 bits keep it: twice QLoRA's "
+            "memory for the weights, at slower steps. A score may depend a little on the other texts of its batch. "
+            "Rates are LoRA's, mostly from 1e-4 to 1e-3."
+        ),
+        paper="Dettmers et al. (2022), LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale",
+        url="https://arxiv.org/abs/2208.07339",
+    ),
+)
 BY_OPTIMIZER = {"loraplus": LORAPLUS, "lorafa": LORAFA, "riemannian": RIEMANNIAN}
 VARIANTS = {
+    "{method: qlora, bits: 8}": INT8,
     "use_dora: true": DORA,
     "use_rslora: true": RSLORA,
     "{peft_type: LORA, init_lora_weights: pissa}": PISSA,

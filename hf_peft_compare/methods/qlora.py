@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.method import Card, Choices, Range, Value
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.methods.lora import LoraSettings, build_lora, lora_rule
+from hf_peft_compare.methods.lora_cards import INT8
 from hf_peft_compare.methods.peft_method import PeftBased, merge_peft
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ class QLoraSettings(LoraSettings):
     """Settings of LoRA and of the quantized base, which are fields of `BitsAndBytesConfig`.
 
     Args:
+        bits: 4, or 8: LLM.int8(), for which the `bnb_4bit_` settings do not count.
+        llm_int8_threshold: in 8 bits, inputs that exceed this anywhere in a batch are multiplied in 16 bits, so that a
+            score may depend on the other texts of the batch; 0: none are.
         bias: "none", since 4-bit layers cast their biases to the compute dtype.
         bnb_4bit_quant_type: the sixteen values that a weight can have, times the scale of its block; nf4: quantiles of
             a normal distribution.
@@ -32,6 +37,8 @@ class QLoraSettings(LoraSettings):
             supports it, otherwise float32.
     """
 
+    bits: Literal[4, 8] = 4
+    llm_int8_threshold: Annotated[float, Field(ge=0)] = 6.0
     bias: Literal["none"] = "none"
     bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
     bnb_4bit_use_double_quant: bool = True
@@ -77,20 +84,28 @@ class QLora(PeftBased[QLoraSettings]):
     training_defaults = {"learning_rate": 2e-4}
     tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
 
+    def variant(self, settings: QLoraSettings) -> tuple[str, Card] | None:
+        """Return title and card of a base in 8 bits; None: in 4."""
+        return INT8 if settings.bits == 8 else None
+
     def quantization(self, settings: QLoraSettings) -> dict[str, Value]:
         """Return the fields of the base's quantization config, without an "auto" dtype (chosen on loading)."""
+        if settings.bits == 8:
+            threshold = settings.llm_int8_threshold
+            return {"quant_method": "bitsandbytes", "load_in_8bit": True, "llm_int8_threshold": threshold}
         own = {key: value for key, value in asdict(settings).items() if key.startswith("bnb_") and value != "auto"}
         return {"quant_method": "bitsandbytes", "load_in_4bit": True, **own}
 
     def build(self, base: PreTrainedModel, settings: QLoraSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
-        """Return the frozen base, whose linear layers are already in 4 bits, with low-rank adapters.
+        """Return the frozen base, whose linear layers are already quantized, with low-rank adapters.
 
         Raises:
             UserError: no layer of the base can be quantized.
         """
         from hf_peft_compare.models.quantization import check_packable
 
-        check_packable(base)
+        if settings.bits == 4:
+            check_packable(base)
         return build_lora(base, LoraSettings(**{f.name: getattr(settings, f.name) for f in fields(LoraSettings)}))
 
     def training_rule(self, settings: QLoraSettings) -> TrainingRule | None:

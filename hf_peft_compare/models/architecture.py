@@ -7,29 +7,20 @@ from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from transformers import CONFIG_MAPPING, AutoConfig
+from transformers import CONFIG_MAPPING
 
-from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
+from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError, unknown
+from hf_peft_compare.models.gguf import load_config, unreadable_base
 from hf_peft_compare.models.heads import class_names
 from hf_peft_compare.utils.distributed import on_cpu
-from hf_peft_compare.utils.hub_errors import explain
-from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, load_auto, needs_remote_code
+from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, needs_remote_code
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 # What a new config may say of weights that are not there, so that `plan` counts them.
 PLANNED = ("quantization_config",)
-
-
-def model_path(config: StudyProtocol) -> str:
-    """Return the Hub id or folder of the base model."""
-    if config.model_name_or_path == EMBEDDED:
-        from hf_peft_compare.quickstart import BASE_FOLDER
-
-        return str(BASE_FOLDER)
-    return config.model_name_or_path
 
 
 def load_architecture(config: StudyProtocol) -> Any:
@@ -41,11 +32,12 @@ def load_architecture(config: StudyProtocol) -> Any:
     """
     if config.init == "config" and "model_type" in config.architecture:
         return new_architecture(config)
-    name, revision = model_path(config), config.model_revision
     try:
-        saved = load_auto(AutoConfig.from_pretrained, name, revision=revision)
+        saved = load_config(config)
+    except UserError:
+        raise
     except Exception as error:
-        raise UserError(explain("model", name, error)) from None
+        raise unreadable_base(config, error) from None
     model_type = config.architecture.get("model_type", saved.model_type)
     if model_type != saved.model_type:
         raise UserError(
@@ -54,7 +46,7 @@ def load_architecture(config: StudyProtocol) -> Any:
         )
     fields = _own_fields(config, type(saved))
     try:
-        architecture = load_auto(AutoConfig.from_pretrained, name, revision=revision, **fields)
+        architecture = load_config(config, **fields)
     except Exception as error:  # every config class validates its fields differently
         raise unbuildable(saved.model_type, error) from None
     if "id2label" in fields and config.init == "pretrained":

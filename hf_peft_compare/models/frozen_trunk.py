@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_peft_compare.core.task import Features
 
@@ -114,8 +115,19 @@ def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
 def keep_in_evaluation(trunk: Trunk) -> None:
     """Turn off dropout in the trunk permanently, so that its states are always the same, cached or recomputed."""
     for module in trunk.modules:
-        module.eval()
-        module.train = functools.partial(_ignore, module)  # type: ignore[method-assign]
+        _keep_in_evaluation(module)
+
+
+def keep_statistics(model: nn.Module) -> None:
+    """Keep batch normalization that is frozen in evaluation, since training would move its running statistics."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters()):
+            _keep_in_evaluation(module)
+
+
+def _keep_in_evaluation(module: nn.Module) -> None:
+    module.eval()
+    module.train = functools.partial(_ignore, module)  # type: ignore[method-assign]
 
 
 def _ignore(module: nn.Module, mode: bool = True) -> nn.Module:

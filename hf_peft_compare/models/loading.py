@@ -14,8 +14,9 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import is_chat, turns_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
-from hf_peft_compare.models.architecture import attention_setting, load_architecture, model_path, unbuildable
+from hf_peft_compare.models.architecture import attention_setting, load_architecture, unbuildable
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
+from hf_peft_compare.models.gguf import dequantized, gguf_argument, model_path, unreadable_base
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.quantization import check_installed, keep_layout, loading_arguments, quantization_of
 from hf_peft_compare.utils.hub_errors import explain
@@ -63,10 +64,11 @@ def load_tokenizer(config: StudyProtocol) -> Any:
             template that the study asks for.
     """
     name = tokenizer_path(config)
+    within = {} if config.tokenizer_name_or_path else gguf_argument(config)
     try:
-        tokenizer = load_auto(AutoTokenizer.from_pretrained, name, revision=config.model_revision)
+        tokenizer = load_auto(AutoTokenizer.from_pretrained, name, revision=config.model_revision, **within)
     except Exception as error:  # transformers raises many types of errors; each is caused by the input
-        raise UserError(explain("model", name, error)) from None
+        raise (unreadable_base(config, error) if within else UserError(explain("model", name, error))) from None
     check_vocabulary(name, tokenizer)
     head = head_of(config)
     if tokenizer.eos_token_id is None and (head.generates or tokenizer.pad_token_id is None):
@@ -97,6 +99,8 @@ def load_base(config: StudyProtocol) -> PreTrainedModel:
     architecture = load_architecture(config)
     if config.init == "config":
         return random_base(config, architecture)
+    if config.gguf_file is not None:
+        return _quantized(config, _from_pretrained(config, architecture, dtype=torch.float32, **dequantized(config)))
     base = _from_pretrained(config, architecture, **_loading(config, architecture))
     keep_layout(base)
     return base
@@ -109,6 +113,9 @@ def check_weights(config: StudyProtocol) -> None:
         UserError: there are none, or they cannot be read; Misfit: they do not fit.
     """
     folder = Path(model_path(config))
+    if config.gguf_file is not None:
+        load_architecture(config)  # reads the whole header; a file that is cut short has none
+        return
     if config.init == "pretrained" and folder.is_dir():
         if not has_weights(config):
             raise UserError(
@@ -122,6 +129,8 @@ def check_weights(config: StudyProtocol) -> None:
 
 def has_weights(config: StudyProtocol) -> bool:
     """Whether the base model is a local folder with weights."""
+    if config.gguf_file is not None:
+        return Path(model_path(config), config.gguf_file).is_file()
     return any(any(Path(model_path(config)).glob(pattern)) for pattern in WEIGHT_FILES)
 
 
@@ -141,7 +150,7 @@ def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **lo
     except UserError:
         raise
     except Exception as error:
-        raise UserError(explain("model", name, error)) from None
+        raise unreadable_base(config, error) from None
     check_tensors(config, name, base, info)
     loaded: PreTrainedModel = base
     return loaded
@@ -149,10 +158,14 @@ def _from_pretrained(config: StudyProtocol, architecture: PretrainedConfig, **lo
 
 def random_base(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     """Build a base model with random weights, quantized if the run's method requires it."""
-    base = _from_config(config, architecture)
+    return _quantized(config, _from_config(config, architecture))
+
+
+def _quantized(config: StudyProtocol, base: PreTrainedModel) -> PreTrainedModel:
+    """Return a base in float32 quantized if the run's method requires it, else as it is."""
     if quantization_of(config) is not None:
-        weights, loading = base.state_dict(), _loading(config, architecture)
-        base = type(base).from_pretrained(None, config=architecture, state_dict=weights, **loading)
+        weights, loading = base.state_dict(), _loading(config, base.config)
+        base = type(base).from_pretrained(None, config=base.config, state_dict=weights, **loading)
         keep_layout(base)
     return base
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def check_installed(config: StudyProtocol) -> None:
     """Raise UserError if a run needs bitsandbytes and it is not installed."""
     if quantization_of(config) is not None and importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
-            'a base in 4 bits needs bitsandbytes, which is not installed; run pip install "hf_peft_compare[qlora]".'
+            'a quantized base needs bitsandbytes, which is not installed; run pip install "hf_peft_compare[qlora]".'
         )
 
 
@@ -40,15 +41,18 @@ def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str
     """Return the arguments of `from_pretrained` that load a quantized base on this process's device.
 
     Args:
-        on_meta: the base on the meta device; its head and layers without whole blocks are not quantized.
+        on_meta: the base on the meta device; its head is not quantized nor, in 4 bits, layers without whole blocks.
     """
     from transformers import BitsAndBytesConfig
 
     heads = head_modules(on_meta)
     kept = [name for name, module in on_meta.named_modules() if module in heads]
-    kept += [name for name, layer in linear_layers(on_meta) if not has_whole_blocks(layer)]
-    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    fields = {"bnb_4bit_compute_dtype": "bfloat16" if half else "float32", **quantization}
+    if quantization.get("load_in_8bit"):
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of float32 inputs at every product
+        fields = dict(quantization)
+    else:
+        kept += [name for name, layer in linear_layers(on_meta) if not has_whole_blocks(layer)]
+        fields = {"bnb_4bit_compute_dtype": _compute_dtype(), **quantization}
     return {
         "quantization_config": BitsAndBytesConfig(
             **{key: value for key, value in fields.items() if key != "quant_method"},
@@ -56,6 +60,11 @@ def loading_arguments(quantization: Mapping[str, Any], on_meta: Any) -> dict[str
         ),
         "device_map": {"": process_state().device},
     }
+
+
+def _compute_dtype() -> str:
+    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if half else "float32"
 
 
 def linear_layers(base: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -74,8 +83,12 @@ def has_whole_blocks(layer: Any) -> bool:
     On a CPU with AVX-512, bitsandbytes dequantizes a block that spans two rows incorrectly (0.50: rows of 32 or
     96 weights, not of 64 or 128).
     """
-    num_inputs = layer.nx if hasattr(layer, "nx") else layer.in_features
-    return num_inputs % BLOCK == 0
+    return num_inputs(layer) % BLOCK == 0
+
+
+def num_inputs(layer: Any) -> int:
+    """Return the number of inputs of a linear layer, or of GPT-2's kind of it."""
+    return int(layer.nx if hasattr(layer, "nx") else layer.in_features)
 
 
 def check_packable(base: PreTrainedModel) -> None:
@@ -98,7 +111,7 @@ def keep_layout(base: nn.Module) -> None:
 
 
 def unpack(base: Any) -> Any:
-    """Return a 4-bit base dequantized, with each layer of the class it had before quantization."""
+    """Return a quantized base dequantized, with each layer of the class it had before quantization."""
     from transformers.pytorch_utils import Conv1D
 
     kinds = {name: getattr(module, "source_cls", None) for name, module in base.named_modules()}

@@ -12,6 +12,7 @@ from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
+from hf_peft_compare.evaluation.lm_eval_tasks import check_lm_eval
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
 from hf_peft_compare.models.loading import base_on_meta, check_weights, load_tokenizer, tokenizer_path
 from hf_peft_compare.planning.calibration import measure_rates
@@ -37,6 +38,7 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
         The plan of each row with a model on this machine's device.
     """
     rows = {config.row: config for config in configs}
+    check_lm_eval(list(rows.values()), num_processes=num_processes)
     # Rows share their data except for the size of the train split.
     data = {config.num_train_samples: config for config in reversed(rows.values())}
     examples = {size: load_examples(config) for size, config in data.items()}

@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_peft_compare.models.quantization import BLOCK, has_whole_blocks, linear_layers
+from hf_peft_compare.models.quantization import BLOCK, has_whole_blocks, linear_layers, num_inputs
 
-# bitsandbytes stores a float32 scale per block of weights; double quantization reduces it to a byte, plus a float32 per
-# 256 scales, their offset, and a table of the 256 values of a byte. Every layer has its own table of the 4-bit values.
+# bitsandbytes stores a float32 scale per output in 8 bits, and in 4 bits one per block of weights; double quantization
+# reduces that to a byte, plus a float32 per 256 scales, their offset, and a table of the 256 values of a byte. Every
+# layer has its own table of the 4-bit values.
 NESTED_BLOCK = 256
 TABLE_BYTES, NESTED_TABLE_BYTES = 4 * 16, 4 * (256 + 1)
 
@@ -29,7 +30,8 @@ def quantized_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
     for _, layer in linear_layers(base):
         weight: Any = layer.weight
         if not weight.requires_grad and (has_whole_blocks(layer) or not settings.get("load_in_4bit")):
-            yield weight, packed_bytes(weight.numel(), settings)
+            num_outputs = weight.numel() // num_inputs(layer)
+            yield weight, packed_bytes(weight.numel(), settings) + 4 * num_outputs * bool(settings.get("load_in_8bit"))
 
 
 def packed_bytes(num_weights: int, settings: Mapping[str, Any]) -> int:

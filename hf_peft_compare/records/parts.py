@@ -8,6 +8,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
+from hf_peft_compare.records.answers import Answers
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -175,7 +176,9 @@ class Costs:
         unmerged_loss, merged_loss, num_merge_examples: nats per label of the first test examples, before and after the
             adapter was merged into the weights; None if the method cannot be merged.
         merged_latency_1_seconds, merged_latency_32_seconds: the latencies after merging.
-        costs_seconds: the time these measurements took.
+        answers: {task of lm-evaluation-harness: which documents were answered rightly}, where the study asks for it.
+        costs_seconds: the time these measurements took, without lm-evaluation-harness.
+        lm_eval_seconds: the time that lm-evaluation-harness took.
         notes: why a value could not be measured.
     """
 
@@ -189,7 +192,9 @@ class Costs:
     num_merge_examples: int | None = None
     merged_latency_1_seconds: float | None = None
     merged_latency_32_seconds: float | None = None
+    answers: dict[str, Answers] = field(default_factory=dict)
     costs_seconds: float | None = None
+    lm_eval_seconds: float | None = None
     notes: list[str] = field(default_factory=list)
 
 

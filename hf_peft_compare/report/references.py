@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.config.protocol import BASE
 from hf_peft_compare.config.schema import SCORES_DO_NOT_DEPEND_ON
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.blocks import Material
 
 CHANGING = ("command line", "tuned")  # layers above the study's file
-IRRELEVANT = SCORES_DO_NOT_DEPEND_ON | {"attn_implementation", "training.trunk_cache", "training.compile"}
+LM_EVAL = {"lm_eval", "lm_eval_limit", "lm_eval_include_path"}
+IRRELEVANT = SCORES_DO_NOT_DEPEND_ON | LM_EVAL | {"attn_implementation", "training.trunk_cache", "training.compile"}
 SUBJECTS = {
-    "model": ("model_name_or_path", "model_revision", "init", "architecture", "tokenizer_name_or_path"),
+    "model": (*BASE, "init"),
     "data": ("dataset", "dataset_config", "dataset_revision", "train_split", "validation_split", "test_split"),
     "task": ("task",),
     "sizes": ("num_train_samples", "num_validation_samples", "num_test_samples", "balanced_train_samples", "data_seed"),

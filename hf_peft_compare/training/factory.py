@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation
+from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation, keep_statistics
 from hf_peft_compare.models.loading import load_tokenizer, seeded_base
 from hf_peft_compare.training.arguments import NON_REENTRANT, training_arguments, use_bf16
 
@@ -68,6 +68,7 @@ def apply_method(base: PreTrainedModel, config: RunConfig, tokenizer: PreTrained
         raise UserError(f"method {config.row}: {error}") from None
     if not any(parameter.requires_grad and parameter.numel() for parameter in model.parameters()):
         raise UserError(f"method {config.row}: its settings leave nothing to train; every parameter is frozen.")
+    keep_statistics(model)
     if (trunk := find_trunk(model)) is not None:
         keep_in_evaluation(trunk)
         accept_trunk_states(trunk)

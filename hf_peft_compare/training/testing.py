@@ -8,12 +8,12 @@ from typing import Any, cast
 
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.tokenization import TokenizedSplits
-from hf_peft_compare.evaluation.inference_costs import Measuring, measure_costs
+from hf_peft_compare.evaluation.inference_costs import Measuring, measure_answers, measure_costs
 from hf_peft_compare.evaluation.prediction import Prediction, predict
 from hf_peft_compare.evaluation.scoring import score_texts
 from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.records import provenance
-from hf_peft_compare.records.parts import Parameters
+from hf_peft_compare.records.parts import Costs, Parameters
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
 from hf_peft_compare.training.callbacks import ProgressFile, WallClock
 from hf_peft_compare.training.callbacks.phases import EVALUATION
@@ -50,22 +50,37 @@ def evaluate_run(
         run.measured.num_prompt_tokens = sum(map(len, encoded.prompts))
     progress.update("scoring")
     predictions = score_predictions(run, examples, predicted)
-    if run.config.costs:
+    if run.config.costs or run.config.lm_eval:
         progress.update("costs")
         run.measured.resident_peak_bytes = provenance.resident_peak_bytes()  # before a second model may be loaded
-        run.measured.costs = measure_costs(
-            Measuring(
-                run.config,
-                built.model,
-                built.tokenizer,
-                encoded,
-                [prediction.loss for prediction in predicted if prediction.loss is not None],
-                run.folder / MODEL_FOLDER,
-                cache=run.study_folder,
-                max_seconds=max(COSTS_SHARE * sum(run.clock.seconds.values()), COSTS_SECONDS),
-            )
-        )
+        losses = [prediction.loss for prediction in predicted if prediction.loss is not None]
+        run.measured.costs = _measure_costs(run, built, encoded, losses)
     return predictions
+
+
+def _measure_costs(
+    run: Run, built: RunComponents, encoded: TokenizedSplits, losses: Sequence[tuple[float, int]]
+) -> Costs:
+    """Measure what was forgotten, as far as the study asks for it, then costs, which destroy the model."""
+
+    def measuring() -> Measuring:
+        return Measuring(
+            run.config,
+            built.model,
+            built.tokenizer,
+            encoded,
+            losses,
+            run.folder / MODEL_FOLDER,
+            cache=run.study_folder,
+            max_seconds=max(COSTS_SHARE * sum(run.clock.seconds.values()), COSTS_SECONDS),
+        )
+
+    forgotten = measure_answers(measuring()) if run.config.lm_eval else Costs()
+    if not run.config.costs:
+        return forgotten
+    costs = measure_costs(measuring())
+    notes = [*forgotten.notes, *costs.notes]
+    return replace(costs, answers=forgotten.answers, lm_eval_seconds=forgotten.lm_eval_seconds, notes=notes)
 
 
 class Stages:

@@ -17,7 +17,7 @@ def find_damage(folder: Path) -> str | None:
             try:
                 read(path)
             except Exception as error:  # each reader has its own
-                return f"{path.name} is {_what_it_is(path) or _unreadable(path, error)}"
+                return f"{path.name} is {what_it_is(path) or _unreadable(path, error)}"
     return None
 
 
@@ -51,7 +51,7 @@ READERS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _what_it_is(path: Path) -> str | None:
+def what_it_is(path: Path) -> str | None:
     """Return what a file is in place of a part of a model; None: something else."""
     with path.open("rb") as file:
         start = file.read(FIRST_BYTES)

@@ -143,7 +143,12 @@ def test_a_list_of_methods_is_short_for_methods_without_settings(tiny_study):
     assert tiny_study("methods=[lora, full]", methods={}).config.methods == {"lora": {}, "full": {}}
 
 
-FIELDS = {"model_revision": "old", "tokenizer_name_or_path": "theirs", "architecture": {"n_layer": 3}}
+FIELDS = {
+    "model_revision": "old",
+    "gguf_file": "old.gguf",
+    "tokenizer_name_or_path": "theirs",
+    "architecture": {"n_layer": 3},
+}
 
 
 @pytest.mark.parametrize(
@@ -162,4 +167,5 @@ def test_another_base_has_nothing_of_the_one_that_it_stands_for(overrides, metho
     run, _ = tiny_study(*overrides, methods=methods, **FIELDS).resolve(row="lora", seed=0)
     assert run.architecture == expected
     same = expected == FIELDS["architecture"]
-    assert (run.model_revision, run.tokenizer_name_or_path) == (("old", "theirs") if same else (None, None))
+    others = (run.model_revision, run.gguf_file, run.tokenizer_name_or_path)
+    assert others == (("old", "old.gguf", "theirs") if same else (None, None, None))

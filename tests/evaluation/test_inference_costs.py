@@ -104,6 +104,14 @@ def test_an_untouched_base_is_loaded_once_for_all_runs_of_a_study(measuring, mon
     assert again["untouched_outside_loss"] == first["untouched_outside_loss"]
 
 
+def test_what_was_trained_elsewhere_is_not_taken_for_the_untouched_base(measuring, train, tmp_path):
+    train("lora", "training.learning_rate=0.05", folder="other", methods={"lora": {"r": 4}})
+    given = {"given": {"checkpoint": str(tmp_path / "other" / "model")}, "lora": {"r": 4}}
+    found = costs.forgetting(measuring("given", methods=given))
+    assert abs(found["outside_loss"] - found["untouched_outside_loss"]) > 1e-3
+    assert costs.forgetting(measuring("lora", methods=given))["outside_loss"] == found["untouched_outside_loss"]
+
+
 @pytest.mark.parametrize("row", ["lora", "dora"])
 def test_exact_merging_costs_no_quality(row, measuring):
     mine = measuring(row)

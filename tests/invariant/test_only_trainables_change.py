@@ -21,23 +21,27 @@ DECLARED = {
 }
 
 
+def tensors(model):
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
 @pytest.fixture
 def before_and_after(train, monkeypatch):
-    """The model's parameters before and after training: `(names of trainables, before, after)`."""
+    """Parameters and buffers before and after training: `(names of trainables, before, after)`."""
 
-    def run(row):
+    def run(row, *overrides, **keys):
         seen = {}
 
         def remember(*args, **kwargs):
             built = build(*args, **kwargs)
             seen["model"] = built.model
-            seen["before"] = {name: p.detach().clone() for name, p in built.model.named_parameters()}
+            seen["before"] = {name: t.detach().clone() for name, t in tensors(built.model).items()}
             return built
 
         monkeypatch.setattr(training, "build", remember)
-        train(row, "training.num_train_epochs=1", "training.learning_rate=0.01")
-        parameters = dict(seen["model"].named_parameters())
-        return {name for name, p in parameters.items() if p.requires_grad}, seen["before"], parameters
+        train(row, "training.num_train_epochs=1", "training.learning_rate=0.01", *overrides, **keys)
+        after = tensors(seen["model"])
+        return {name for name, t in after.items() if t.requires_grad}, seen["before"], after
 
     return run
 
@@ -52,3 +56,11 @@ def test_only_the_trainables_are_updated_and_the_base_stays_bit_identical(row, b
     assert hash_tensors({n: before[n] for n in frozen}) == hash_tensors({n: after[n] for n in frozen})
     if row in DECLARED:
         assert {next(end for end in DECLARED[row] if name.endswith(end)) for name in trainables} == DECLARED[row]
+
+
+@pytest.mark.parametrize("cached", ["true", "false"])
+def test_the_running_statistics_of_a_frozen_image_encoder_stay(cached, before_and_after, asking):
+    trainables, before, after = before_and_after("fused", f"training.trunk_cache={cached}", **asking)
+    statistics = [name for name in before if name.endswith(("running_mean", "running_var"))]
+    assert statistics and all(before[name].equal(after[name]) for name in statistics)
+    assert trainables and not any(before[name].equal(after[name]) for name in trainables)

@@ -31,10 +31,12 @@ def test_a_known_type_of_peft_has_a_card_of_its_own(peft_type):
         ({"optimizer": "lorafa"}, "LoRA-FA"),
         ({"optimizer": "riemannian"}, "LoRA (Riemannian)"),
         ({"use_rslora": True}, "rsLoRA"),
+        ({"bits": 8}, "LoRA on 8 bits"),
+        ({"bits": 4}, "QLoRA"),
     ],
 )
 def test_a_variant_of_lora_has_a_card_of_its_own(settings, title):
-    method = get_method("lora")
+    method = get_method("qlora" if "bits" in settings else "lora")
     card = method.describe(method.settings(**settings))
     assert card["title"] == title
     assert formula_mathml(card["formula"]) is not None

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from bitsandbytes.nn import Linear4bit
+from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from tiny import shake_trainables, tiny_config, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.inference.prediction import predict_texts
 from hf_peft_compare.models.loading import load_base
 from hf_peft_compare.models.quantization import unpack
@@ -208,3 +209,34 @@ def test_layers_without_whole_blocks_are_left_as_they_are(name, build, request):
 def test_biases_cannot_be_trained_over_layers_that_cast_them(tiny_study):
     with pytest.raises(UserError, match="bias"):
         _ = tiny_study(methods={"qlora": {"bias": "all"}}).resolve(row="qlora", seed=0)[0].method_settings
+
+
+INT8 = {"qlora": {"r": 4, "bits": 8}, "lora": {"r": 4}}
+
+
+def test_a_base_in_8_bits_trains_its_adapters_alone_and_merges_into_a_plain_model(base, build):
+    model = build("qlora", base, methods=INT8).model
+    layers = [m for m in model.modules() if isinstance(m, Linear8bitLt)]
+    assert layers and all(m.weight.dtype == torch.int8 for m in layers) and not packed_layers(model)
+    before = torch.cat([m.weight.flatten() for m in layers])
+    model = shake_trainables(model)
+    logits, packed = gradients(model)
+    assert packed and all(gradient.abs().max() > 0 for gradient in packed.values())
+    assert torch.equal(before, torch.cat([m.weight.flatten() for m in layers]))
+    merged = get_method("qlora").merge(model)
+    assert not any(isinstance(m, Linear8bitLt) for m in merged.modules())
+    kept = merged(input_ids=IDS).logits[:, -logits.shape[1] :]
+    # The packed layers round their inputs too, each by up to half a 127th of its largest number.
+    assert (kept - logits).abs().max() < 0.15 * logits.abs().max()
+
+
+def test_a_run_in_8_bits_learns_and_is_planned_at_its_size(base, train, tiny_study, tmp_path):
+    record = train("qlora", base, "training.learning_rate=0.05", folder="run", methods=INT8)
+    losses = [entry.eval_loss for entry in record.history if entry.eval_loss is not None]
+    assert losses[-1] < losses[0] and record.card.title == "LoRA on 8 bits"
+    plans = plan_study(configs_of(tiny_study(base, methods=INT8))).runs
+    packed, plain = (next(run for run in plans if run.row == row) for row in ("qlora", "lora"))
+    assert packed.total_params == plain.total_params == record.parameters.total_params
+    assert record.memory.weights_bytes == packed.memory.weights_bytes < plain.memory.weights_bytes
+    texts = ["The fox of Anna"]
+    assert [p["prediction"] for p in predict_texts([tmp_path / "run"], texts)]

@@ -6,7 +6,13 @@ from tiny import NO_DROPOUT, shake_trainables, tiny_model, token_rows
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from hf_peft_compare.data.collators import CompletionCollator
-from hf_peft_compare.models.frozen_trunk import accept_trunk_states, find_trunk, keep_in_evaluation, trunk_states
+from hf_peft_compare.models.frozen_trunk import (
+    accept_trunk_states,
+    find_trunk,
+    keep_in_evaluation,
+    keep_statistics,
+    trunk_states,
+)
 
 WITHOUT_TRUNK = ["prompt_tuning", "lora", "ia3", "prefix_tuning", "p_tuning", "full"]
 TOP_LORA = {"top_lora": {"method": "peft", "peft_type": "LORA", "layers_to_transform": [1], "layers_pattern": "h"}}
@@ -100,3 +106,16 @@ def _check_equal(model, trunk):
         if p.requires_grad:
             torch.testing.assert_close(p.grad, gradients[name], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model(**inputs).logits, expected.logits)  # and nothing of it stays behind
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_batch_normalization_keeps_its_statistics_in_training(frozen):
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3), torch.nn.Dropout(), torch.nn.Linear(3, 2)
+    )
+    model[1].requires_grad_(not frozen)
+    keep_statistics(model)
+    before = model[1].running_mean.clone()
+    model.train()(torch.randn(8, 3) + 5)
+    assert torch.equal(before, model[1].running_mean) is frozen
+    assert model[2].training  # dropout is part of training

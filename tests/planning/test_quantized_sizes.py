@@ -5,7 +5,8 @@ import pytest
 from hf_peft_compare.planning.planner import configs_of, plan_study
 
 LLAMA = "model_type: llama, num_hidden_layers: 2, hidden_size: 64, num_attention_heads: 4, intermediate_size: 128"
-LAYERS = [64 * 64] * 8 + [64 * 128] * 6  # weights of the blocks; norms, embedding and head are not packed
+# Weights of each layer of the blocks, and its outputs; norms, embedding and head are not packed.
+LAYERS = [(64 * 64, 64)] * 8 + [(64 * 128, 128)] * 4 + [(64 * 128, 64)] * 2
 
 
 @pytest.fixture
@@ -24,20 +25,20 @@ def plan(tiny_study):
     ("settings", "bytes_of"),
     [
         # 4 bits; per 64 weights a scale of 4 bytes, or of 1 byte and 4 more per 256; tables of 16 and 256 values.
-        ("{quant_method: bitsandbytes, load_in_4bit: true}", lambda n: n / 2 + 4 * n / 64 + 64),
+        ("{quant_method: bitsandbytes, load_in_4bit: true}", lambda n, outputs: n / 2 + 4 * n / 64 + 64),
         (
             "{quant_method: bitsandbytes, load_in_4bit: true, bnb_4bit_use_double_quant: true}",
-            lambda n: n / 2 + n / 64 + 4 + 64 + 4 * 256 + 4,
+            lambda n, outputs: n / 2 + n / 64 + 4 + 64 + 4 * 256 + 4,
         ),
-        ("{quant_method: bitsandbytes, load_in_8bit: true}", lambda n: n),
-        ("{quant_method: gptq, bits: 4}", lambda n: n / 2),
+        ("{quant_method: bitsandbytes, load_in_8bit: true}", lambda n, outputs: n + 4 * outputs),
+        ("{quant_method: gptq, bits: 4}", lambda n, outputs: n / 2),
     ],
 )
 def test_packed_weights_take_fewer_bytes_and_are_as_many(settings, bytes_of, plan):
     packed, plain = plan("lora", settings), plan("lora")
     assert (packed.trainable_params, packed.total_params) == (plain.trainable_params, plain.total_params)
     saved = plain.memory.weights_bytes - packed.memory.weights_bytes
-    assert saved == sum(4 * n - bytes_of(n) for n in LAYERS)
+    assert saved == sum(4 * n - bytes_of(n, outputs) for n, outputs in LAYERS)
     assert packed.memory.peak_bytes < plain.memory.peak_bytes
 
 

@@ -9,7 +9,14 @@ from hf_peft_compare.comparison.columns import CUDA_PEAK, PARAMETERS, FigureColu
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
 from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
-from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_interval, format_percent, format_score
+from hf_peft_compare.utils.formatting import (
+    UNKNOWN,
+    format_count,
+    format_difference,
+    format_interval,
+    format_percent,
+    format_score,
+)
 
 REFERENCE_KEYS = {CUDA_PEAK: "peak_allocated_bytes"}  # ours is named after its phase
 
@@ -107,7 +114,7 @@ def _reference(material: Material, row: MethodRow, column: FigureColumn) -> list
 def _details(row: MethodRow, column: FigureColumn) -> Iterator[str]:
     interval = row.intervals.get(column.key)
     if interval is not None and interval.known:
-        yield f"{format_interval(interval)}"
+        yield format_interval(interval, signed=column.write is format_difference)
     if column.is_score and column.key in row.spreads:
         yield f"± {format_score(row.spreads[column.key])}"
     if column == PARAMETERS and row.figures.get("trainable_ratio"):
@@ -118,7 +125,9 @@ def _notes(material: Material) -> Iterator[str]:
     """Yield how to read the table, what its intervals cover, and how the reference differs."""
     comparison, references = material.comparison, material.study.references
     yield "↑: higher is better; ↓: lower is better. The best value of a column is marked. 1 MB = 10⁶ bytes."
-    scopes = {row.intervals[score].scope for row in comparison.rows for score in row.intervals}
+    scopes = {
+        row.intervals[score].scope for row in comparison.rows for score in row.intervals if score in comparison.scores
+    }
     longest = [scope for scope in scopes if not any(other != scope and other.startswith(scope) for other in scopes)]
     if longest:  # where a row without seeds is among others, its scope is the beginning of theirs
         yield f"Small figures below a score: 95 % interval {'; '.join(sorted(longest))}."

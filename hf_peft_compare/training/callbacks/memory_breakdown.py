@@ -122,6 +122,8 @@ def _weights(model: nn.Module) -> Iterator[Tensor]:
     for parameter in model.parameters():  # bitsandbytes: the scales of packed weights and the tables of values
         if (state := getattr(parameter, "quant_state", None)) is not None:
             yield from _tensors([vars(state), vars(state.state2) if state.state2 else {}])
+        if (scales := getattr(parameter, "SCB", None)) is not None:  # of 8 bits, one per output
+            yield scales
 
 
 def _tensors(values: Iterable[object]) -> Iterator[Tensor]:
