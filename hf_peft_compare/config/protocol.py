@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree
+from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
@@ -58,6 +59,7 @@ class StudyProtocol:
         costs: measure latency, merging and forgetting of each run's model after scoring.
         training: how rows are trained, of all rows that do not set it themselves.
         generation: how test outputs are generated.
+        tracking: what runs are logged to.
     """
 
     task: Tree
@@ -86,6 +88,7 @@ class StudyProtocol:
     costs: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @cached_property
     def task_type(self) -> AnyTask:
