@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -61,7 +62,10 @@ class TrackedRun:
 
     def forget_id(self, tracker: str) -> None:
         """Forget the id of a finished run: whatever follows is another run."""
-        self._id_path(tracker).unlink(missing_ok=True)
+        path = self._id_path(tracker)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # the tracker keeps more in it
+            path.parent.rmdir()
 
     def _id_path(self, tracker: str) -> Path:
         return self.folder / tracker / "run_id"
