@@ -16,6 +16,8 @@ from hf_peft_compare.core.tracker import TrackedRun, TrackedTable, Tracker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Of transformers' integrations, the one that measures energy: into a folder that goes with the checkpoints.
+NO_TRACKER = "codecarbon"
 logger = logging.getLogger(__name__)
 
 
@@ -101,9 +103,9 @@ def _check_integration(name: str) -> None:
     from transformers.integrations import integration_utils as integrations
 
     available: list[str] = integrations.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
-    installed = _listed({*_installed(), *available})
-    if name not in integrations.INTEGRATION_TO_CALLBACK:
-        known = {*TRACKERS.entries, *integrations.INTEGRATION_TO_CALLBACK}
+    installed = _listed({*_installed(), *available} - {NO_TRACKER})
+    known = {*TRACKERS.entries, *integrations.INTEGRATION_TO_CALLBACK} - {NO_TRACKER}
+    if name not in known:
         raise UserError(
             f"{unknown('tracker', name, known)} Installed: {installed}. Set tracking.report_to; a tracker of your own "
             f"needs --plugin MODULE."

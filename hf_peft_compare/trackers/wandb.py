@@ -43,8 +43,9 @@ class WandbTracker(Tracker):
         """Open the W&B run; an interrupted run continues under its id, as does a study's verdict."""
         self._about = run
         self._run = _open(run)
-        self._run.define_metric("train/*", step_metric=STEP)
-        self._run.define_metric("eval/*", step_metric=STEP)
+        if not run.is_verdict:
+            self._run.define_metric("train/*", step_metric=STEP)
+            self._run.define_metric("eval/*", step_metric=STEP)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log values against train/global_step."""

@@ -31,6 +31,11 @@ def test_one_that_is_not_installed_says_how_to(monkeypatch: pytest.MonkeyPatch) 
         check_trackers(["mlflow"])
 
 
+def test_what_leaves_nothing_behind_is_no_tracker() -> None:
+    with pytest.raises(UserError, match="unknown tracker 'codecarbon'"):
+        check_trackers(["codecarbon"])
+
+
 def test_one_that_transformers_knows_but_does_not_find_is_refused() -> None:
     with pytest.raises(UserError, match="clearml, which transformers finds not installed.*wandb"):
         check_trackers(["clearml"])

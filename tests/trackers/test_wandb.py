@@ -247,7 +247,10 @@ def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 class BrokenRun:
-    """A W&B run whose service has died."""
+    """A W&B run whose service dies once it has started."""
+
+    def define_metric(self, *_: object, **about: object) -> None:
+        """Take it."""
 
     def __getattr__(self, name: str) -> Any:
         raise BrokenPipeError("the service is gone")
@@ -271,9 +274,9 @@ def test_a_broken_wandb_is_noted_once_and_never_raises(
     assert len(tracking.notes) == 1 and "no space left" in tracking.notes[0]
     assert tracking.notes == caplog.messages
 
+    monkeypatch.setattr(wandb, "init", lambda **_: BrokenRun())
     dying = Tracking(config=make_config(), folder=tmp_path)
     dying.start()
-    dying._trackers._started[0]._run = BrokenRun()
     log_steps(dying, 1, 2)
     dying.finish(make_record(make_config()), PREDICTIONS)
     dying.close()
