@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tracked_runs import PREDICTIONS, make_config, make_record, track
 
 from hf_peft_compare.config.tracking import TrackingConfig
-from hf_peft_compare.core.registry import TRACKERS, register_tracker
+from hf_peft_compare.core.registry import register_tracker
 from hf_peft_compare.core.tracker import TrackedRun, TrackedTable, Tracker
 from hf_peft_compare.training.callbacks.tracking import summarize
 
@@ -45,13 +45,12 @@ class Torn(Notebook):
 
 
 @pytest.fixture(autouse=True)
-def notebook() -> Iterator[list[object]]:
+def notebook() -> list[object]:
     """What the notebook holds; both trackers are registered for one test."""
     register_tracker(Notebook)
     register_tracker(Torn)
     Notebook.pages.clear()
-    yield Notebook.pages
-    del TRACKERS.registered["notebook"], TRACKERS.registered["torn"]
+    return Notebook.pages
 
 
 def test_a_tracker_of_a_plugin_gets_each_value_once(tmp_path: Path, notebook: list[object]) -> None:
