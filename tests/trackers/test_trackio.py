@@ -33,6 +33,7 @@ interrupted.close(failed=True)
 notes = list(interrupted.notes)
 goes_on = Tracking(config=config, folder=study / config.run)
 goes_on.start()
+log_steps(goes_on, 2)
 goes_on.close(failed=True)
 notes += goes_on.notes
 other = make_config(tracking=TrackingConfig(report_to=["trackio"]), seed=4)
@@ -74,7 +75,8 @@ def test_a_study_is_a_project_with_its_runs_and_its_verdict(tmp_path: Path) -> N
     assert run(LOGGING, tmp_path, str(tmp_path / "study")) == "notes []\n"  # and nothing else is printed
     found: dict[str, list[Any]] = json.loads(run(READING, tmp_path).partition("FOUND")[2])
     assert {name: len(runs) for name, runs in found.items()} == {"lora-seed3": 1, "lora-seed4": 1, "verdict": 1}
-    whole, verdict = found["lora-seed4"][0], found["verdict"][0]
+    whole, verdict, resumed = found["lora-seed4"][0], found["verdict"][0], found["lora-seed3"][0]
+    assert [entry["step"] for entry in resumed["logs"] if "train/loss" in entry] == [1, 2]
     assert whole["config"]["training"]["learning_rate"] == 2e-4
     steps = [(entry["step"], entry["train/loss"]) for entry in whole["logs"] if "train/loss" in entry]
     assert steps == [(1, 1.0), (2, 0.5)]
