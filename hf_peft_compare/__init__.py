@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from hf_peft_compare.core.registry import register_method as register_method
     from hf_peft_compare.core.registry import register_metric as register_metric
     from hf_peft_compare.core.registry import register_task as register_task
+    from hf_peft_compare.core.registry import register_tracker as register_tracker
     from hf_peft_compare.core.task import Example as Example
     from hf_peft_compare.core.task import Format as Format
     from hf_peft_compare.core.task import Task as Task
+    from hf_peft_compare.core.tracker import TrackedRun as TrackedRun
+    from hf_peft_compare.core.tracker import TrackedTable as TrackedTable
+    from hf_peft_compare.core.tracker import Tracker as Tracker
     from hf_peft_compare.inference.loading import load_run as load_run
     from hf_peft_compare.inputs.tasks import classification as classification
     from hf_peft_compare.inputs.tasks import instructed_classification as instructed_classification
@@ -55,8 +59,9 @@ _EXPORTS = {
     "core.errors": ("RunFailed", "UserError"),
     "core.method": ("Card", "Choices", "Floor", "Method", "PromptingMethod", "Range"),
     "core.metric": ("Metric", "Score"),
-    "core.registry": ("load_plugin", "register_method", "register_metric", "register_task"),
+    "core.registry": ("load_plugin", "register_method", "register_metric", "register_task", "register_tracker"),
     "core.task": ("Example", "Format", "Task"),
+    "core.tracker": ("TrackedRun", "TrackedTable", "Tracker"),
     "inference.loading": ("load_run",),
     "inputs.tasks": (
         "classification",

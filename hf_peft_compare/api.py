@@ -257,7 +257,7 @@ def run_study(
     """
     from hf_peft_compare.orchestration.place import place_of
     from hf_peft_compare.orchestration.study_run import do_study
-    from hf_peft_compare.report.wandb_verdict import log_verdict
+    from hf_peft_compare.report.tracked_verdict import log_verdict
 
     folder = local_folder(output_dir)
     with trusting(trust_remote_code):
@@ -265,7 +265,7 @@ def run_study(
         outcomes = do_study(study, output_dir=folder, rows=rows, seeds=seeds, place=where)
     result = Result.read(folder / study.config.name, study=study.config, outcomes=outcomes)
     result = replace(result, trusts_remote_code=trust_remote_code)
-    log_verdict(study.config.name, result.comparison, result.folder)
+    log_verdict(study.config.name, result.comparison, result.folder, study.config.tracking.report_to)
     return result
 
 

@@ -14,7 +14,8 @@ from untested_modules import UNTESTED
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hf_peft_compare"
 LAB = ("config", "data", "models", "training", "evaluation", "orchestration", "inference", "planning", "diagnostics")
-READERS = ("records", "comparison", "report", "core", "config", "methods", "tasks", "metrics")  # they need no torch
+# They need no torch.
+READERS = ("records", "comparison", "report", "core", "config", "methods", "tasks", "metrics", "trackers")
 HEAVY = ("torch", "transformers", "peft", "datasets")
 MAX_LOOSE_MODULES, MAX_LINES_OF_FILE, MAX_LINES_OF_FUNCTION, MAX_SHARE_OF_ANY = 6, 300, 60, 0.07
 

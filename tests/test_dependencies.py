@@ -15,10 +15,17 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = "hf_peft_compare"
 # What is installed under another name than it is imported by.
-IMPORTED_AS = {"ipython": "IPython", "pillow": "PIL", "pyyaml": "yaml", "vl-convert-python": "vl_convert"}
+IMPORTED_AS = {
+    "ipython": "IPython",
+    "mlflow-skinny": "mlflow",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "vl-convert-python": "vl_convert",
+}
 NOT_IMPORTED = {
     "bitsandbytes": "transformers loads it for quantized weights; the package asks only whether it is there",
     "gguf": "transformers reads files with it; the package asks only whether it is there",
+    "tensorboard": "torch's SummaryWriter writes with it; the package asks only whether it is there",
 }
 
 

@@ -29,7 +29,7 @@ def add_command(
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module with methods, tasks, metrics or sections of your own; repeatable",
+        help="a module with methods, tasks, metrics, trackers or sections of your own; repeatable",
     )
     return parser
 

@@ -160,7 +160,7 @@ def _normalize(layer: Mapping[str, Any]) -> Tree:
             )
         grids.check_names(methods)
         layer["methods"] = dict.fromkeys(methods)
-    for key in ("task", "methods", "training", "references"):
+    for key in ("task", "methods", "training", "tracking", "references"):
         if key in layer:
             layer[key] = _mapping(layer[key], key)
     rows: Tree = layer.get("methods", {})

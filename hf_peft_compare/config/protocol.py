@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree
+from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
@@ -64,6 +65,7 @@ class StudyProtocol:
         lm_eval_include_path: a local folder with task files of one's own, as of the harness's `--include_path`.
         training: how rows are trained, of all rows that do not set it themselves.
         generation: how test outputs are generated.
+        tracking: what runs are logged to.
     """
 
     task: Tree
@@ -96,6 +98,7 @@ class StudyProtocol:
     lm_eval_include_path: LocalOrHub | None = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @cached_property
     def task_type(self) -> AnyTask:

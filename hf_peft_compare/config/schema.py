@@ -30,6 +30,7 @@ from hf_peft_compare.utils.hashing import hash_json
 SCORES_DO_NOT_DEPEND_ON = frozenset(
     {
         "costs",
+        "tracking.report_to",
         "training.dataloader_num_workers",
         "training.eval_batch_size",
         "training.logging_steps",
@@ -94,7 +95,8 @@ class StudyConfig(StudyProtocol):
             study's size by; None: .02, and for a loss 2 % of the best row's.
         tune: "auto": find a learning rate for each trained row for which the study sets none; a budget and ranges: tune
             every row by them; None: no tuning.
-        plugins: modules with custom methods, tasks or metrics, which must be loaded before the study (`--plugin`).
+        plugins: modules with custom methods, tasks, metrics or trackers, which must be loaded before the study
+            (`--plugin`).
         references: published results, which the report sets beside the study's own.
     """
 

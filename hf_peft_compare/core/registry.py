@@ -1,7 +1,8 @@
-"""The registries of methods, tasks, metrics and report sections, which look up an entry by its name.
+"""The registries of methods, tasks, metrics, trackers and report sections, which look up an entry by its name.
 
 Entries of this package are found in its folders. Others are added by entry points of installed packages, by modules
-given with `--plugin`, and by `register_method`, `register_task`, `register_metric` and `register_section`.
+given with `--plugin`, and by `register_method`, `register_task`, `register_metric`, `register_tracker` and
+`register_section`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hf_peft_compare.core.method import AnyMethod, Method
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import AnyTask, Task
+from hf_peft_compare.core.tracker import Tracker
 
 E = TypeVar("E")
 
@@ -202,9 +204,13 @@ def _import_plugin(module: str) -> ModuleType:
 METHODS = Registry[AnyMethod](Method, what="method", package="hf_peft_compare.methods", group="hf_peft_compare.methods")
 TASKS = Registry[AnyTask](Task, what="task", package="hf_peft_compare.tasks", group="hf_peft_compare.tasks")
 METRICS = Registry[Metric](Metric, what="metric", package="hf_peft_compare.metrics", group="hf_peft_compare.metrics")
+TRACKERS = Registry[Tracker](
+    Tracker, what="tracker", package="hf_peft_compare.trackers", group="hf_peft_compare.trackers"
+)
 
 get_method, get_task, get_metric = METHODS.get, TASKS.get, METRICS.get
 register_method, register_task, register_metric = METHODS.register, TASKS.register, METRICS.register
+register_tracker = TRACKERS.register
 
 
 def plugins() -> list[str]:
@@ -222,7 +228,7 @@ def _resolved(module: str) -> str:
 
 
 def load_plugin(module: str) -> None:
-    """Register the methods, tasks, metrics and sections of a module, in this process and in its child processes.
+    """Register what a module adds to any registry, in this process and in its child processes.
 
     Raises:
         UserError: the module cannot be imported, or one of its classes lacks a required attribute or method.

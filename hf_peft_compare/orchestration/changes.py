@@ -85,7 +85,7 @@ def _fingerprint(config: RunConfig, content: str) -> dict[str, str]:
     """Return the fingerprint of a run's examples, which are loaded once for all runs that share them."""
     from hf_peft_compare.data.splits import fingerprint, load_examples
 
-    shared = [f.name for f in fields(StudyProtocol) if f.name not in ("training", "generation")]
+    shared = [f.name for f in fields(StudyProtocol) if f.name not in ("training", "generation", "tracking")]
     key = hash_json([content, {name: getattr(config, name) for name in shared}])
     if key not in _FINGERPRINTS:
         _FINGERPRINTS[key] = fingerprint(load_examples(config))

@@ -9,7 +9,7 @@ A run's folder is `<output dir>/<study>/<row>-seed<seed>/` with
     log.txt            the output of the run
     progress.json      the current state of the run
     identity.json      hashes of the settings, data, model and code at the start of the run
-    wandb/             the W&B run
+    wandb/             the W&B run, if it is logged there
 """
 
 from __future__ import annotations

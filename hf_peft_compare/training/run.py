@@ -40,10 +40,10 @@ from hf_peft_compare.training.callbacks import (
     MemoryBreakdown,
     PeakCudaMemory,
     ProgressFile,
+    Tracking,
     TrainableParameters,
     TrainFlops,
     WallClock,
-    WandbSink,
 )
 from hf_peft_compare.training.callbacks.best_state import BEST_FILE
 from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint, mend_checkpoints
@@ -85,22 +85,22 @@ def train_run(
     run = Run(config=config, origins=origins, folder=folder, plan=plan, tuning=tuning)
     main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
-    sink = WandbSink(config=config, folder=folder)
+    tracking = Tracking(config=config, folder=folder)
     try:
         with run.clock.measure(LOAD):
             examples = data.load_examples(config)
         folder.mkdir(parents=True, exist_ok=True)
         progress.update("loading")
-        sink.start()
-        predictions = _execute(run, examples, progress, sink)
-        run.notes += sink.notes
+        tracking.start()
+        predictions = _execute(run, examples, progress, tracking)
+        run.notes += tracking.notes
         record = make_record(run)
         if main_process:
             write_predictions(predictions, folder)
             write_record(record, folder)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
-        sink.finish(record, predictions)
-        sink.close()
+        tracking.finish(record, predictions)
+        tracking.close()
         return record
     except UserError:
         raise
@@ -112,14 +112,14 @@ def train_run(
                 mend_checkpoints(run.checkpoints)  # makes room by removing an incomplete one
             with suppress(OSError):  # the process that started this one says so too
                 write_record(record, folder)
-        sink.finish(record, [])
+        tracking.finish(record, [])
         raise RunFailed(f"run {config.study}/{config.run} failed: {record.error}") from error
     finally:
-        sink.close(exit_code=1)
+        tracking.close(failed=True)
         progress.update("done")
 
 
-def _execute(run: Run, examples: data.Examples, progress: ProgressFile, sink: WandbSink) -> list[dict[str, Any]]:
+def _execute(run: Run, examples: data.Examples, progress: ProgressFile, tracking: Tracking) -> list[dict[str, Any]]:
     """Train the model, save its tuned parameters, score the test split; return one prediction per test example."""
     precision = "bf16" if use_bf16(run.config) else "fp32"
     made = provenance.collect(precision=precision, num_processes=process_state().num_processes)
@@ -136,7 +136,7 @@ def _execute(run: Run, examples: data.Examples, progress: ProgressFile, sink: Wa
         answer = method.predictor(run.config.method_settings, examples["train"])
         answers = [Prediction(text=answer(example.source)) for example in examples["test"]]
         return score_predictions(run, examples["test"], answers)
-    built, encoded = _adapt(run, examples, progress, sink)
+    built, encoded = _adapt(run, examples, progress, tracking)
     if run.config.trial is not None:
         return []
     if run.config.method_type.trains:
@@ -164,7 +164,7 @@ def _unsharded(run: Run, built: RunComponents) -> Any:
 
 
 def _adapt(
-    run: Run, examples: dict[str, list[Example]], progress: ProgressFile, sink: WandbSink
+    run: Run, examples: dict[str, list[Example]], progress: ProgressFile, tracking: Tracking
 ) -> tuple[RunComponents, TokenizedSplits]:
     """Build and train the run's model; after CUDA out of memory, retry with half the micro-batch."""
     divisor = 1
@@ -185,7 +185,7 @@ def _adapt(
             _place(run, built)
         try:
             if run.config.method_type.trains:
-                _train(run, built, encoded, progress, sink)
+                _train(run, built, encoded, progress, tracking)
             return built, encoded
         except torch.OutOfMemoryError:
             size = built.arguments.per_device_train_batch_size
@@ -226,7 +226,9 @@ def _place(run: Run, built: RunComponents) -> None:
         run.note("Sharded parameters are gathered in bf16, so the test split was scored in bf16 too.")
 
 
-def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: ProgressFile, sink: WandbSink) -> None:
+def _train(
+    run: Run, built: RunComponents, encoded: TokenizedSplits, progress: ProgressFile, tracking: Tracking
+) -> None:
     """Train with the standard Trainer, from the last complete checkpoint if any, and restore the best state."""
     forward = built.model.forward
     if process_state().is_main_process:
@@ -235,7 +237,7 @@ def _train(run: Run, built: RunComponents, encoded: TokenizedSplits, progress: P
     checkpoint = latest_checkpoint(run.checkpoints)
     trained = checkpoint is not None and _is_trained(checkpoint, run.config)
     states = {} if trained else kept_trunk_states(run, built, encoded)
-    trainer = make_trainer(run, built, encoded, extra=[progress, sink], trunk_states=states)
+    trainer = make_trainer(run, built, encoded, extra=[progress, tracking, tracking.reporting], trunk_states=states)
     if checkpoint is not None and trained:
         trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         trainer.rule.start(built.model, trainer.state.max_steps)

@@ -31,6 +31,7 @@ STUDY = {
     "tune": {"budget": "2 trials", "parameters": {"lora": {"lora_alpha": [8, 16], "weight": {"low": 0.1, "high": 1}}}},
     "training": {"max_steps": 5, "eval_strategy": "steps", "bf16": True},
     "generation": {"max_new_tokens": 8, "temperature": 0.5},
+    "tracking": {"report_to": ["wandb", "mlflow"]},
     "references": {"source": "x", "rows": {"few": {"rougeL": 0.1}}, "grids": {"lora": [0.1, None]}},
 }
 SCALARS = st.one_of(

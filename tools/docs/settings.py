@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from hf_peft_compare.config.protocol import ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.references import References
 from hf_peft_compare.config.schema import StudyConfig, Tune
+from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.method import Range
 from hf_peft_compare.core.settings import described
@@ -29,6 +30,7 @@ NOUN = re.compile("^(text|whole number|number|mapping)")
 SECTIONS = {
     "training": TrainingConfig,
     "generation": GenerationConfig,
+    "tracking": TrackingConfig,
     "tune": Tune,
     "tune.parameters.ROW.SETTING": Range,
     "references": References,

@@ -1,4 +1,4 @@
-"""Callbacks for the standard `transformers.Trainer`: clocks, memory, the best state, progress, Weights & Biases.
+"""Callbacks for the standard `transformers.Trainer`: clocks, memory, the best state, progress, trackers.
 
 Callbacks that measure are saved in checkpoints, so that a resumed run continues its counts.
 """
@@ -11,10 +11,10 @@ from hf_peft_compare.training.callbacks.memory_breakdown import MemoryBreakdown
 from hf_peft_compare.training.callbacks.peak_cuda_memory import PeakCudaMemory
 from hf_peft_compare.training.callbacks.progress import ProgressFile
 from hf_peft_compare.training.callbacks.rule import FollowRule
+from hf_peft_compare.training.callbacks.tracking import Tracking
 from hf_peft_compare.training.callbacks.train_flops import TrainFlops
 from hf_peft_compare.training.callbacks.trainable_parameters import TrainableParameters
 from hf_peft_compare.training.callbacks.wall_clock import WallClock
-from hf_peft_compare.training.callbacks.wandb import WandbSink
 
 __all__ = [
     "BestState",
@@ -25,8 +25,8 @@ __all__ = [
     "MemoryBreakdown",
     "PeakCudaMemory",
     "ProgressFile",
+    "Tracking",
     "TrainFlops",
     "TrainableParameters",
     "WallClock",
-    "WandbSink",
 ]

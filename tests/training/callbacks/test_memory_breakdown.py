@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from hf_peft_compare.training.callbacks import MemoryBreakdown
 from hf_peft_compare.training.callbacks.memory_breakdown import ENOUGH, KEYS
-from hf_peft_compare.training.callbacks.wandb import summarize
+from hf_peft_compare.training.callbacks.tracking import summarize
 
 FLOAT = 4  # bytes
 B, I, H, O = 5, 7, 11, 3  # noqa: E741  rows, and the widths of input, hidden layer and output

@@ -1,4 +1,4 @@
-"""The W&B sink: an offline run is read back with wandb's own reader; no failure of W&B ends a run."""
+"""W&B: an offline run is read back with wandb's own reader; no failure of W&B ends a run."""
 
 from __future__ import annotations
 
@@ -12,36 +12,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from offline_wandb import inspect, log_steps, make_config, make_record, read_history
+from tracked_runs import PREDICTIONS, inspect, log_steps, make_config, make_record, read_history
 
-from hf_peft_compare.training.callbacks import wandb as wandb_callback
-from hf_peft_compare.training.callbacks.wandb import WandbSink, summarize
-from hf_peft_compare.utils import wandb_run
-from hf_peft_compare.utils.wandb_run import PROJECT, has_account
+from hf_peft_compare.core.tracker import PROJECT
+from hf_peft_compare.trackers import wandb as wandb_tracker
+from hf_peft_compare.trackers.wandb import has_account
+from hf_peft_compare.training.callbacks import tracking as tracking_callback
+from hf_peft_compare.training.callbacks.tracking import Tracking
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
-PREDICTIONS = [
-    {
-        "id": str(i),
-        "source": f"A long text {i}.",
-        "reference": "Short.",
-        "prediction": "Shorter.",
-        "scores": {"rougeL_fmeasure": 0.25 * i, "entity_recall": 1.0},
-        "nll": 3.5,
-        "num_tokens": 2,
-    }
-    for i in range(3)
-]
 
 
 def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Path) -> None:
     config = make_config()
-    sink = WandbSink(config=config, folder=tmp_path)
-    sink.start()
-    log_steps(sink, 1, 2)
-    sink.finish(make_record(config), PREDICTIONS)
-    sink.close()
-    assert sink.notes == []
+    tracking = Tracking(config=config, folder=tmp_path)
+    tracking.start()
+    log_steps(tracking, 1, 2)
+    tracking.finish(make_record(config), PREDICTIONS)
+    tracking.close()
+    assert tracking.notes == []
 
     run = json.loads(inspect(tmp_path, "--summary"))
     assert (run["project"], run["state"], run["exit_code"]) == (PROJECT, "finished", 0)
@@ -63,48 +52,53 @@ def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Pa
 
 
 def test_a_run_has_its_name_group_and_job_type(tmp_path: Path) -> None:
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    sink.close(exit_code=1)
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    tracking.close(failed=True)
     run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("lora-seed3", "tiny-study", "lora")
     assert json.loads(inspect(tmp_path, "--summary"))["exit_code"] == 1
 
 
-def run_id(sink: WandbSink) -> str:
-    sink.start()
-    identity = sink._run.id
-    sink.close(exit_code=1)
+def running(tracking: Tracking) -> Any:
+    """The run that W&B has open."""
+    return tracking._trackers._started[0]._run
+
+
+def run_id(tracking: Tracking) -> str:
+    tracking.start()
+    identity = running(tracking).id
+    tracking.close(failed=True)
     return identity
 
 
 def test_only_an_interrupted_run_goes_on_under_its_id(tmp_path: Path) -> None:
     config = make_config()
-    first = run_id(WandbSink(config=config, folder=tmp_path))
-    assert run_id(WandbSink(config=config, folder=tmp_path)) == first
-    assert run_id(WandbSink(config=make_config(max_length=64), folder=tmp_path)) != first
+    first = run_id(Tracking(config=config, folder=tmp_path))
+    assert run_id(Tracking(config=config, folder=tmp_path)) == first
+    assert run_id(Tracking(config=make_config(max_length=64), folder=tmp_path)) != first
 
-    finished = WandbSink(config=config, folder=tmp_path / "other")
+    finished = Tracking(config=config, folder=tmp_path / "other")
     finished.start()
-    identity = finished._run.id
+    identity = running(finished).id
     finished.finish(make_record(config), [])
     finished.close()
-    assert run_id(WandbSink(config=config, folder=tmp_path / "other")) != identity
+    assert run_id(Tracking(config=config, folder=tmp_path / "other")) != identity
 
 
 def test_the_users_project_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_PROJECT", "mine")
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    sink.close()
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    tracking.close()
     assert json.loads(inspect(tmp_path, "--summary"))["project"] == "mine"
 
 
 def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
     Trainer(
         model=GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=64, n_positions=8)),
         args=TrainingArguments(
@@ -117,9 +111,9 @@ def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
             use_cpu=True,
         ),
         train_dataset=[{"input_ids": [1, 2, 3, 4], "labels": [1, 2, 3, 4]}] * 16,
-        callbacks=[sink],
+        callbacks=[tracking],
     ).train()
-    sink.close()
+    tracking.close()
     first, second = [entry for entry in read_history(tmp_path) if "train/loss" in entry]
     assert (first["train/global_step"], second["train/global_step"]) == (1, 2)
     assert {"train/learning_rate", "train/grad_norm", "train/epoch"} <= set(first)
@@ -128,15 +122,15 @@ def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from offline_wandb import log_steps, make_config, make_record
-from hf_peft_compare.training.callbacks.wandb import WandbSink
+from tracked_runs import log_steps, make_config, make_record
+from hf_peft_compare.training.callbacks.tracking import Tracking
 
-sink = WandbSink(config=make_config(), folder=Path(sys.argv[1]))
-sink.start()
-log_steps(sink, 1, 2)
-sink.finish(make_record(make_config()), [])
-sink.close()
-print("notes", sink.notes)
+tracking = Tracking(config=make_config(), folder=Path(sys.argv[1]))
+tracking.start()
+log_steps(tracking, 1, 2)
+tracking.finish(make_record(make_config()), [])
+tracking.close()
+print("notes", tracking.notes)
 """
 
 
@@ -160,21 +154,21 @@ def test_without_an_account_it_neither_asks_nor_chatters(tmp_path: Path) -> None
 def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise, and be noted
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    log_steps(sink, 1)
-    sink.finish(make_record(make_config()), PREDICTIONS)
-    sink.close()
-    assert sink.notes == []
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    log_steps(tracking, 1)
+    tracking.finish(make_record(make_config()), PREDICTIONS)
+    tracking.close()
+    assert tracking.notes == []
     assert not (tmp_path / "wandb").exists()
 
 
 def test_other_processes_open_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb_callback, "process_state", lambda: SimpleNamespace(is_main_process=False))
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    log_steps(sink, 1)
-    sink.close()
+    monkeypatch.setattr(tracking_callback, "process_state", lambda: SimpleNamespace(is_main_process=False))
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    log_steps(tracking, 1)
+    tracking.close()
     assert list(tmp_path.glob("wandb")) == []
 
 
@@ -191,12 +185,12 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb, "init", unreachable)
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    log_steps(sink, 1)
-    sink.close()
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    log_steps(tracking, 1)
+    tracking.close()
     assert modes == [None, "offline"]  # None: as configured by the user
-    assert "no network" in sink.notes[0] and "offline" in sink.notes[0]
+    assert "no network" in tracking.notes[0] and "offline" in tracking.notes[0]
     assert len(read_history(tmp_path)) == 2
 
 
@@ -218,19 +212,19 @@ def test_a_server_that_does_not_answer_is_waited_for_once_per_study(
 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb, "init", hang)
-    monkeypatch.setattr(wandb_run, "SLOW_SECONDS", -1)
+    monkeypatch.setattr(wandb_tracker, "SLOW_SECONDS", -1)
     folders = [tmp_path / "study" / name for name in ("first", "second")]
     for folder in folders:
-        sink = WandbSink(config=make_config(), folder=folder)
-        sink.start()
-        log_steps(sink, 1)
-        sink.close()
-        assert sink.notes == ["W&B could not start, so the run is logged offline (no answer)."]
+        tracking = Tracking(config=make_config(), folder=folder)
+        tracking.start()
+        log_steps(tracking, 1)
+        tracking.close()
+        assert tracking.notes == ["W&B could not start, so the run is logged offline (no answer)."]
         assert len(read_history(folder)) == 2
     assert len(tried) == 1
-    unreachable = tmp_path / "study" / wandb_run.UNREACHABLE_FILE
+    unreachable = tmp_path / "study" / wandb_tracker.UNREACHABLE_FILE
     os.utime(unreachable, (0, 0))  # long ago
-    run_id(WandbSink(config=make_config(), folder=folders[0]))
+    run_id(Tracking(config=make_config(), folder=folders[0]))
     assert len(tried) == 2
 
 
@@ -245,15 +239,18 @@ def test_credentials_are_found_without_asking() -> None:
 
 def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "nonsense")
-    sink = WandbSink(config=make_config(), folder=tmp_path)
-    sink.start()
-    sink.close()
-    assert len(sink.notes) == 1
+    tracking = Tracking(config=make_config(), folder=tmp_path)
+    tracking.start()
+    tracking.close()
+    assert len(tracking.notes) == 1
     assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
 class BrokenRun:
-    """A W&B run whose service has died."""
+    """A W&B run whose service dies once it has started."""
+
+    def define_metric(self, *_: object, **about: object) -> None:
+        """Take it."""
 
     def __getattr__(self, name: str) -> Any:
         raise BrokenPipeError("the service is gone")
@@ -268,25 +265,20 @@ def test_a_broken_wandb_is_noted_once_and_never_raises(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(wandb, "init", fail)
-    sink = WandbSink(config=make_config(), folder=tmp_path)
+    tracking = Tracking(config=make_config(), folder=tmp_path)
     with caplog.at_level(logging.WARNING):
-        sink.start()
-        log_steps(sink, 1, 2)
-        sink.finish(make_record(make_config()), PREDICTIONS)
-        sink.close()
-    assert len(sink.notes) == 1 and "no space left" in sink.notes[0]
-    assert sink.notes == caplog.messages
+        tracking.start()
+        log_steps(tracking, 1, 2)
+        tracking.finish(make_record(make_config()), PREDICTIONS)
+        tracking.close()
+    assert len(tracking.notes) == 1 and "no space left" in tracking.notes[0]
+    assert tracking.notes == caplog.messages
 
-    dying = WandbSink(config=make_config(), folder=tmp_path)
-    dying._run, dying._logs = BrokenRun(), True
+    monkeypatch.setattr(wandb, "init", lambda **_: BrokenRun())
+    dying = Tracking(config=make_config(), folder=tmp_path)
+    dying.start()
     log_steps(dying, 1, 2)
     dying.finish(make_record(make_config()), PREDICTIONS)
     dying.close()
     dying.close()
     assert [note.split(",")[0] for note in dying.notes] == ["W&B failed while logging", "W&B failed while finishing"]
-
-
-def test_the_summary_leaves_out_what_is_unknown() -> None:
-    lead = make_record(make_config(), parameters=None, validation=None, memory={"baseline_bytes": None})
-    assert not any(name.startswith(("parameters/", "validation/", "memory/")) for name in summarize(lead))
-    assert summarize(lead)["test/test_loss"] == 2.5

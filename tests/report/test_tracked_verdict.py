@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offline_wandb import inspect
 from synthetic import make_study_runs
+from tracked_runs import inspect
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.comparison.verdict import describe_verdict
 from hf_peft_compare.orchestration import study_run
-from hf_peft_compare.report import wandb_verdict
-from hf_peft_compare.report.wandb_verdict import log_verdict, make_report
+from hf_peft_compare.report.tracked_verdict import log_verdict
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
@@ -39,7 +38,7 @@ def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_the_verdict_is_a_run_of_the_studys_group(tmp_path: Path, comparison: Comparison) -> None:
-    log_verdict("tiny study/é", comparison, tmp_path)
+    log_verdict("tiny study/é", comparison, tmp_path, ["wandb"])
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
     run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("verdict", "tiny study/é", "verdict")
@@ -50,7 +49,7 @@ def test_the_verdict_is_a_run_of_the_studys_group(tmp_path: Path, comparison: Co
 
 
 def test_its_tables_hold_scores_with_intervals_and_the_fronts(tmp_path: Path, comparison: Comparison) -> None:
-    log_verdict("tiny-study", comparison, tmp_path)
+    log_verdict("tiny-study", comparison, tmp_path, ["wandb"])
     tables = read_tables(tmp_path)
     rows = [dict(zip(tables["label"]["columns"], row, strict=True)) for row in tables["label"]["data"]]
     lora = next(row for row in rows if row["row"] == "lora")
@@ -65,7 +64,7 @@ def test_its_tables_hold_scores_with_intervals_and_the_fronts(tmp_path: Path, co
 
 
 def test_a_study_without_scores_opens_no_run(tmp_path: Path) -> None:
-    log_verdict("tiny-study", compare({}, {}, expected_runs=[("lora", 0)]), tmp_path)
+    log_verdict("tiny-study", compare({}, {}, expected_runs=[("lora", 0)]), tmp_path, ["wandb"])
     assert not (tmp_path / "wandb").exists()
 
 
@@ -74,7 +73,7 @@ def test_disabled_imports_no_wandb_and_leaves_no_file(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise, and be warned of
-    log_verdict("tiny-study", comparison, tmp_path)
+    log_verdict("tiny-study", comparison, tmp_path, ["wandb"])
     assert caplog.messages == [] and not (tmp_path / "wandb").exists()
 
 
@@ -93,7 +92,7 @@ def test_a_broken_wandb_is_a_warning(
 
     monkeypatch.setattr(wandb, broken, fail)
     with caplog.at_level(logging.WARNING):
-        log_verdict("tiny-study", comparison, tmp_path)
+        log_verdict("tiny-study", comparison, tmp_path, ["wandb"])
     assert ["no space left" in message for message in caplog.messages] == [True]
 
 
@@ -112,10 +111,11 @@ import sys
 from pathlib import Path
 from synthetic import make_study_runs
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.report.wandb_verdict import log_verdict
+from hf_peft_compare.report.tracked_verdict import log_verdict
 
 records, predictions = make_study_runs(rows=("lead", "lora"))
-log_verdict("tiny-study", compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)]), Path(sys.argv[1]))
+comparison = compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)])
+log_verdict("tiny-study", comparison, Path(sys.argv[1]), ["wandb"])
 print("heavy", {"torch", "transformers"} & set(sys.modules))
 """
 
@@ -134,44 +134,3 @@ def test_without_an_account_it_neither_asks_nor_chatters_nor_needs_torch(tmp_pat
     assert process.returncode == 0, process.stdout
     assert process.stdout == "heavy set()\n"
     assert json.loads(inspect(tmp_path, "--summary"))["summary"]["verdict/best_row"] == "lora"
-
-
-def test_the_report_has_the_verdict_and_the_runs_of_the_study_alone(comparison: Comparison) -> None:
-    """Built with W&B's own package, whose classes check what they are given; to save it needs an account."""
-    blocks = pytest.importorskip("wandb_workspaces.reports.v2")
-    report = make_report(comparison, study="it's tiny", entity="someone", project="hf-peft-compare")
-    (sentences,) = (block for block in report.blocks if isinstance(block, blocks.UnorderedList))
-    assert list(sentences.items) == describe_verdict(comparison)
-    (grid,) = (block for block in report.blocks if isinstance(block, blocks.PanelGrid))
-    assert "it's tiny" in str(grid.runsets[0].filters) and "study" in str(grid.runsets[0].filters)
-    assert {type(panel) for panel in grid.panels} == {blocks.BarPlot, blocks.ScatterPlot, blocks.LinePlot}
-
-
-def test_an_online_verdict_makes_its_report_once(
-    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    blocks = pytest.importorskip("wandb_workspaces.reports.v2")
-    saved: list[str] = []
-    monkeypatch.setattr(blocks.Report, "save", lambda report: saved.append(report.title))
-    monkeypatch.setattr(blocks.Report, "url", "https://example.test/report")
-    run = OnlineRun()
-    monkeypatch.setattr(wandb_verdict, "open_run", lambda **about: run)
-    for _ in range(2):
-        log_verdict("tiny-study", comparison, tmp_path)
-    assert saved == ["tiny-study: comparison of methods"]
-    assert run.summary["verdict/report"] == "https://example.test/report"
-
-
-class OnlineRun:
-    """A W&B run as it is online, which goes on under its id and keeps its summary."""
-
-    offline, entity, project = False, "someone", "hf-peft-compare"
-
-    def __init__(self) -> None:
-        self.summary: dict[str, Any] = {}
-
-    def log(self, values: dict[str, Any]) -> None:
-        """Take the tables."""
-
-    def finish(self) -> None:
-        """End, to be gone on with."""

@@ -1,4 +1,4 @@
-"""Runs of W&B without network, read back with wandb's own reader of its transaction log."""
+"""Runs as trackers see them, and those of W&B read back without network by wandb's own reader of its log."""
 
 from __future__ import annotations
 
@@ -13,9 +13,21 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.training.callbacks.wandb import WandbSink
+from hf_peft_compare.training.callbacks.tracking import Tracking
 
 WANDB = Path(sys.executable).with_name("wandb")
+PREDICTIONS = [
+    {
+        "id": str(i),
+        "source": f"A long text {i}.",
+        "reference": "Short.",
+        "prediction": "Shorter.",
+        "scores": {"rougeL_fmeasure": 0.25 * i, "entity_recall": 1.0},
+        "nll": 3.5,
+        "num_tokens": 2,
+    }
+    for i in range(3)
+]
 
 
 def make_config(**changes: Any) -> RunConfig:
@@ -66,9 +78,19 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     return [record["history"]["item"] for record in records if record["type"] == "history"]
 
 
-def log_steps(sink: WandbSink, *steps: int) -> None:
+def log_steps(tracking: Tracking, *steps: int) -> None:
     for step in steps:
         state = SimpleNamespace(global_step=step)
-        sink.on_log(None, state, None, logs={"loss": 1 / step, "learning_rate": 0.1, "epoch": step / 4})
-        sink.on_log(None, state, None, logs={"eval_loss": 9.0, "eval_runtime": 0.1})
-        sink.on_evaluate(None, state, None, metrics={"eval_nats_per_label": 3.0 / step, "eval_loss": 9.0})
+        tracking.on_log(None, state, None, logs={"loss": 1 / step, "learning_rate": 0.1, "epoch": step / 4})
+        tracking.on_log(None, state, None, logs={"eval_loss": 9.0, "eval_runtime": 0.1})
+        tracking.on_evaluate(None, state, None, metrics={"eval_nats_per_label": 3.0 / step, "eval_loss": 9.0})
+
+
+def track(config: RunConfig, folder: Path) -> Tracking:
+    """Log a whole run of two steps to the trackers of its config."""
+    tracking = Tracking(config=config, folder=folder)
+    tracking.start()
+    log_steps(tracking, 1, 2)
+    tracking.finish(make_record(config), PREDICTIONS)
+    tracking.close()
+    return tracking
