@@ -4,7 +4,7 @@ import pytest
 from tiny import tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.data.chat import turns_of
+from hf_peft_compare.data.chat import layout_of
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.models.loading import load_tokenizer
@@ -107,7 +107,7 @@ def test_a_persona_is_in_the_users_message(chatting):
 
 
 @pytest.mark.parametrize("system", [None, "You summarize."])
-def test_solved_examples_are_turns_of_their_own(chatting, system):
+def test_solved_examples_are_layout_of_their_own(chatting, system):
     shots = [{"article": "A fox ran.", "answer": "Fox."}, {"article": "An owl <end> flew.", "answer": "Owl."}]
     keys = {"methods": {"few_shot": {"shots": shots}}, "max_length": 400, "system_prompt": system}
     tokenizer, form, _, examples = chatting(row="few_shot", **keys)
@@ -156,18 +156,18 @@ def test_a_chat_without_template_is_refused(tiny_study, asked):
 )
 def test_a_template_that_cannot_be_used_is_refused(template, problem):
     with pytest.raises(UserError, match=f"the chat template of .* {problem}.*; set prompt_format: text"):
-        turns_of(chat_tokenizer(template), None)
+        layout_of(chat_tokenizer(template))
 
 
 def test_a_template_whose_question_ends_with_the_generation_prompt_is_a_chat():
-    turns = turns_of(chat_tokenizer(BRACKETS), None)
+    turns = layout_of(chat_tokenizer(BRACKETS))
     assert (turns.before, turns.between, turns.opening, turns.end) == ("[INST] ", " [/INST]", "", "<end>")
 
 
 def test_what_the_template_puts_before_any_answer_is_learned():
-    assert turns_of(chat_tokenizer(THINKING), None).opening == "<think></think>"
+    assert layout_of(chat_tokenizer(THINKING)).opening == "<think></think>"
 
 
 def test_a_template_that_ends_a_turn_with_nothing_ends_with_eos():
     bare = BARE + "{% if add_generation_prompt %}assistant: {% endif %}"
-    assert turns_of(chat_tokenizer(bare), None).end == "<|endoftext|>"
+    assert layout_of(chat_tokenizer(bare)).end == "<|endoftext|>"
