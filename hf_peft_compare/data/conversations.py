@@ -41,13 +41,11 @@ def read_conversations(
     names = dataset.column_names
     given = [column for column in (messages_column, prompt_column) if column is not None and column in names]
     if len(given) != 1:
-        problem = (
-            f"both {given[0]!r} and {given[1]!r}" if given else f"neither {messages_column!r} nor {prompt_column!r}"
-        )
+        both = "both {!r} and {!r}" if given else "neither {!r} nor {!r}"
         advice = "the one that is not to be read to null" if given else "one of them to the column that has them"
         raise UserError(
-            f"the dataset has the columns {', '.join(names)}: {problem}. Expected one column of conversations; set "
-            f"task.messages_column or task.prompt_column: {advice}."
+            f"the dataset has {both.format(messages_column, prompt_column)}; its columns are {', '.join(names)}. "
+            f"Expected one column of conversations: set task.messages_column or task.prompt_column, {advice}."
         )
     ids = row_ids(dataset, id_column)
     if given[0] == messages_column:
