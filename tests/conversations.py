@@ -5,9 +5,14 @@ import random
 
 from tiny import tiny_tokenizer
 
-TEMPLATE = (
-    "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
-    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+# Chat templates: of turns that each begin with a role, of a thought before each answer, and of questions in brackets.
+TURNS = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
+PROMPT = "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+TEMPLATE = TURNS + PROMPT
+THINKING = TEMPLATE.replace("{{ m.content }}", "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}")
+BRACKETS = (
+    "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else m.content + '<end>' }}"
+    "{% endfor %}"
 )
 
 

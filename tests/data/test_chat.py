@@ -1,7 +1,8 @@
 """Chats: the model reads what its tokenizer's own template says, and learns the assistant's turn alone."""
 
 import pytest
-from tiny import tiny_tokenizer
+from conversations import BRACKETS, PROMPT, THINKING, TURNS
+from conversations import chat_tokenizer as tokenizer_with
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import layout_of
@@ -9,22 +10,12 @@ from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.models.loading import load_tokenizer
 
-TURNS = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
-PROMPT = "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
 POLITE = "{% if messages[0].role != 'system' %}<s>system\nBe brief.<end>\n{% endif %}"
-BRACKETS = (
-    "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else m.content + '<end>' }}"
-    "{% endfor %}"
-)
 BARE = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}"
-THINKING = TURNS.replace("{{ m.content }}", "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}") + PROMPT
 
 
 def chat_tokenizer(template=POLITE + TURNS + PROMPT):
-    tokenizer = tiny_tokenizer()
-    tokenizer.add_tokens(["<end>"], special_tokens=True)
-    tokenizer.chat_template = template
-    return tokenizer
+    return tokenizer_with(template)
 
 
 @pytest.fixture

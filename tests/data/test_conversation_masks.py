@@ -1,8 +1,7 @@
 """Conversations of several turns: rendered as the template has them, with a loss on the assistant's turns alone."""
 
 import pytest
-from conversations import TEMPLATE, chat_tokenizer, conversations, targets
-from test_chat import BRACKETS, THINKING
+from conversations import BRACKETS, TEMPLATE, THINKING, chat_tokenizer, conversations, targets
 from tiny import tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
