@@ -124,11 +124,13 @@ def test_a_broken_conversation_ends_a_command_before_anything_is_written(
 
 def small(study, folder, model, *overrides):
     """A study of the package on a folder with the hub's columns, with a model of two blocks."""
-    architecture = json.dumps({"model_type": "llama", **ARCHITECTURES["llama"], "max_position_embeddings": 2000})
+    sizes = {**ARCHITECTURES["llama"], "num_key_value_heads": 2, "max_position_embeddings": 2000}
+    architecture = json.dumps({"model_type": "llama", **sizes})
     own = [f"dataset={folder}", f"tokenizer_name_or_path={model}", "init=config", f"architecture={architecture}"]
     return load_study(study, [*own, "costs=false", "tune=null", "training.max_steps=1", *overrides])
 
 
+@pytest.mark.slow
 def test_the_study_of_gsm8k_runs_on_rows_like_its_own(tiny_llama, tmp_path):
     folder = tmp_path / "gsm8k"
     folder.mkdir()
@@ -146,6 +148,7 @@ def test_the_study_of_gsm8k_runs_on_rows_like_its_own(tiny_llama, tmp_path):
         assert next(iter(record.scores)) == "numeric_answer"
 
 
+@pytest.mark.slow
 def test_the_study_of_squad_runs_on_rows_like_its_own(tiny_llama, tmp_path):
     folder = tmp_path / "squad"
     folder.mkdir()
