@@ -25,6 +25,9 @@ METHODS = {
     "few_shot": {"shots": 2},
     "prompt_tuning": {"num_virtual_tokens": 4},
     "lora": {"r": 4},
+    "packed": {"method": "lora", "r": 4, "training": {"packing": True}},
+    "last_layer_head": {"method": "last_layers", "num_layers": 0},
+    "loreft": {"r": 2},
     "full": {},
     "majority": {},
 }

@@ -81,14 +81,12 @@ def test_hard_prompts_ask_with_solved_examples(train, tmp_path):
     datasets.Dataset.from_list(rows).to_json(tmp_path / "owls.jsonl")
     shot = {"context": "Bert saw 3 owls.", "question": "How many?", "answer": "3"}
     keys = {
-        "task": {"name": "question_answering"},
+        "task": {"name": "question_answering", "template": "{context} {question}"},
         "dataset": str(tmp_path / "owls.jsonl"),
         "methods": {"few_shot": {"shots": [shot]}, "zero_shot": {}},
         "num_train_samples": 10,
     }
     record = train("few_shot", folder="run", **keys)
-    read_input = record.provenance.example_input["read"]
-    assert read_input.startswith(
-        "Bert saw 3 owls.\n\nQuestion: How many?\nAnswer with a few words of the text: 3\n\nAnn"
-    )
+    asked = "Bert saw 3 owls. How many? 3\n\nAnn saw "
+    assert record.provenance.example_input["read"].startswith(asked)
     assert [*record.scores] == ["f1", "exact_match", "test_loss"]
