@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from hf_peft_compare.core.task import Example as Example
     from hf_peft_compare.core.task import Format as Format
     from hf_peft_compare.core.task import Task as Task
+    from hf_peft_compare.core.task import Turn as Turn
     from hf_peft_compare.core.tracker import TrackedRun as TrackedRun
     from hf_peft_compare.core.tracker import TrackedTable as TrackedTable
     from hf_peft_compare.core.tracker import Tracker as Tracker
     from hf_peft_compare.inference.loading import load_run as load_run
     from hf_peft_compare.inputs.tasks import classification as classification
     from hf_peft_compare.inputs.tasks import instructed_classification as instructed_classification
+    from hf_peft_compare.inputs.tasks import instruction_tuning as instruction_tuning
+    from hf_peft_compare.inputs.tasks import question_answering as question_answering
     from hf_peft_compare.inputs.tasks import statement_checking as statement_checking
     from hf_peft_compare.inputs.tasks import summarization as summarization
     from hf_peft_compare.inputs.tasks import visual_question_answering as visual_question_answering
@@ -60,12 +63,14 @@ _EXPORTS = {
     "core.method": ("Card", "Choices", "Floor", "Method", "PromptingMethod", "Range"),
     "core.metric": ("Metric", "Score"),
     "core.registry": ("load_plugin", "register_method", "register_metric", "register_task", "register_tracker"),
-    "core.task": ("Example", "Format", "Task"),
+    "core.task": ("Example", "Format", "Task", "Turn"),
     "core.tracker": ("TrackedRun", "TrackedTable", "Tracker"),
     "inference.loading": ("load_run",),
     "inputs.tasks": (
         "classification",
         "instructed_classification",
+        "instruction_tuning",
+        "question_answering",
         "statement_checking",
         "summarization",
         "visual_question_answering",

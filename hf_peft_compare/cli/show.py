@@ -6,7 +6,7 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import yaml
@@ -76,6 +76,8 @@ def _metric(metric: Metric) -> Iterator[str]:
     yield from _item("about", summary_of(type(metric)))
     yield "scores of each example, the ranking one first"
     yield from (line for score in metric.scores for line in _item(score.name, words_of_score(score)))
+    if is_dataclass(metric):
+        yield from _settings(type(metric))
 
 
 def _study(name: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from hf_peft_compare.config.protocol import EMBEDDED, local_path
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_metric, source_of
+from hf_peft_compare.core.registry import source_of
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE, DamagedRun
@@ -142,7 +142,7 @@ def _code_by_input(config: RunConfig) -> Iterator[tuple[str, str]]:
     entries: dict[str, object] = {
         f"method {config.method_type.name}": config.method_type,
         f"task {config.task_type.name}": config.task_type,
-        **{f"metric {name}": get_metric(name) for name in config.task_type.metrics},
+        **{f"metric {metric.name}": metric for metric in config.metrics},
     }
     for name, entry in entries.items():
         if not type(entry).__module__.startswith(PACKAGE):

@@ -18,7 +18,7 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.config.yaml_text import read_yaml_text
 from hf_peft_compare.core.errors import UserError, unknown
-from hf_peft_compare.core.registry import get_method, get_metric, get_task, is_loaded
+from hf_peft_compare.core.registry import choose_metrics, get_method, get_task, is_loaded
 from hf_peft_compare.core.settings import parse
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _with_reference_rows(layer: Tree) -> Tree:
     references, task = layer.get("references", {}), layer.get("task", {})
     if not isinstance(references.get("grids"), Mapping) or "name" not in task:
         return layer
-    score = get_metric(get_task(task["name"]).metrics[0]).scores[0].name
+    score = choose_metrics(task.get("metrics") or get_task(task["name"]).metrics)[0].scores[0].name
     found, rows = grids.find_grids(layer.get("methods", {})), _mapping(references.get("rows"), "references.rows")
     for row, values in references["grids"].items():
         if row not in found:

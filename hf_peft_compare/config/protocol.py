@@ -14,7 +14,8 @@ from hf_peft_compare.config.layers import Tree
 from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import get_task
+from hf_peft_compare.core.metric import Metric
+from hf_peft_compare.core.registry import choose_metrics, get_task
 from hf_peft_compare.core.settings import STRICT, LocalOrHub, NonNegativeInt, PositiveInt, Seed, parse_settings
 from hf_peft_compare.core.task import AnyTask
 
@@ -116,6 +117,11 @@ class StudyProtocol:
                     raise UserError(f"task.{columns[column]} and task.{key} are both {column!r}; expected two columns.")
                 columns[column] = key
         return settings
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """The metrics of the task, the one used for ranking first; raise UserError as `choose_metrics` does."""
+        return choose_metrics(self.task_type.chosen_metrics(self.task_settings))
 
     @property
     def head_name(self) -> str:

@@ -13,7 +13,7 @@ import os
 import pickle
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -24,8 +24,8 @@ from typing import Any, Generic, TypeVar, cast
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import AnyMethod, Method
 from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.core.settings import STRICT
-from hf_peft_compare.core.task import AnyTask, Task
+from hf_peft_compare.core.settings import STRICT, parse
+from hf_peft_compare.core.task import AnyTask, MetricChoice, Task
 from hf_peft_compare.core.tracker import Tracker
 
 E = TypeVar("E")
@@ -144,6 +144,9 @@ def _instance(cls: type, where: str) -> object:
 def _refuse_unknown_keys(entry: object, where: str) -> None:
     """Configure a plain dataclass of settings to reject unknown keys, as this package's settings classes do."""
     settings = getattr(entry, "settings", None)
+    if isinstance(entry, Metric) or (isinstance(entry, type) and issubclass(entry, Metric)):
+        cls = entry if isinstance(entry, type) else type(entry)
+        settings = cls if is_dataclass(cls) else None  # a metric is its own dataclass of settings
     if settings is None:
         return
     if not (isinstance(settings, type) and is_dataclass(settings)):
@@ -211,6 +214,29 @@ TRACKERS = Registry[Tracker](
 get_method, get_task, get_metric = METHODS.get, TASKS.get, METRICS.get
 register_method, register_task, register_metric = METHODS.register, TASKS.register, METRICS.register
 register_tracker = TRACKERS.register
+
+
+def choose_metrics(choices: Sequence[MetricChoice]) -> list[Metric]:
+    """Return the metrics that a study names, each with its settings.
+
+    Raises:
+        UserError: one is unknown, or has no such setting; two have a score of the same name.
+    """
+    metrics: list[Metric] = []
+    for choice in choices:
+        for name, settings in choice.items() if isinstance(choice, Mapping) else [(choice, {})]:
+            metric, where = get_metric(name), f"metric {name}"
+            if settings and not is_dataclass(metric):
+                raise UserError(f"{where} has no settings, but the study sets {', '.join(settings)}; name it alone.")
+            metrics.append(parse(type(metric), settings, where=where) if settings else metric)
+    owners: dict[str, str] = {}
+    for metric in metrics:
+        for score in metric.scores:
+            if score.name in owners:
+                both = f"{owners[score.name]} and {metric.name}"
+                raise UserError(f"metrics {both} both have the score {score.name}; name one of them, once.")
+            owners[score.name] = metric.name
+    return metrics
 
 
 def plugins() -> list[str]:

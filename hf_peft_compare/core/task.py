@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from typing_extensions import Required, TypedDict
@@ -18,8 +18,25 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")  # the dataclass of a task's settings
 
+# A metric's name, or {its name: its settings}.
+MetricChoice: TypeAlias = str | dict[str, dict[str, Any]]
+
 # The prompt's text before the part that may be truncated, that part, and the text after it.
 PromptParts: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One message of a conversation.
+
+    Args:
+        role: "system", "user" or "assistant".
+        learned: whether the loss covers it; only an assistant's turn can be learned.
+    """
+
+    role: str
+    text: str
+    learned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +47,8 @@ class Example:
         source_pair: the second text, or the path of the image that the text refers to.
         group: the kind of example; scores are also reported per group.
         cluster: examples with the same value are not independent, such as several questions on one image.
+        earlier: the turns of a conversation before the source, which is the user's last turn; None: there are none.
+        references: all correct texts if there are several; `reference` is the one that is learned.
     """
 
     id: str
@@ -38,17 +57,33 @@ class Example:
     source_pair: str | None = None
     group: str | None = None
     cluster: str | None = None
+    earlier: tuple[Turn, ...] | None = None
+    references: tuple[str, ...] | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that a model reads before the reference."""
+        return (*(turn.text for turn in self.earlier or ()), self.source, self.source_pair or "")
+
+    @property
+    def scored(self) -> Example:
+        """The example as it is tested: of a conversation, only the last turn has a loss."""
+        if self.earlier is None:
+            return self
+        return replace(self, earlier=tuple(replace(turn, learned=False) for turn in self.earlier))
 
 
 class Features(TypedDict, total=False):
     """An example as model input, before batching.
 
-    The targets are either the last `num_completion_tokens` of `input_ids`, or the class `label`. Encoders may also take
-    `token_type_ids`, image models the file `image`, and the layers above a frozen trunk its `trunk_states`.
+    The targets are either the last `num_completion_tokens` of `input_ids`, or the class `label`. A `loss_mask` has a 1
+    for each of these tokens that is a target; without one, all are. Encoders may also take `token_type_ids`, image
+    models the file `image`, and the layers above a frozen trunk its `trunk_states`.
     """
 
     input_ids: Required[list[int]]
     num_completion_tokens: int
+    loss_mask: list[int]
     label: int
     token_type_ids: list[int]
     image: str | None
@@ -69,8 +104,10 @@ class Format:
         labels: the class names, if they are derived from the examples; empty: the task's.
         metrics: names of additional metrics for outputs in this format.
         prompt: `prompt(example)` returns the parts of the prompt, without solved examples; None: there is no prompt.
-        solved: prompt and answer of each solved example before the prompt; in a chat these are turns of their own.
+        solved: the turns of solved examples before the prompt, in a chat.
         completion: `completion(example)` returns the target text after the prompt.
+        conversation: whether examples are conversations, which are rendered as turns even without a chat template; the
+            features then have a `loss_mask`.
     """
 
     key: object
@@ -81,8 +118,9 @@ class Format:
     labels: Sequence[str] = ()
     metrics: Sequence[str] = ()
     prompt: Callable[[Example], PromptParts] | None = None
-    solved: Sequence[tuple[str, str]] = ()
+    solved: Sequence[Turn] = ()
     completion: Callable[[Example], str] | None = None
+    conversation: bool = False
 
 
 class Task(ABC, Generic[S]):
@@ -132,6 +170,10 @@ class Task(ABC, Generic[S]):
     def load(self, config: StudyProtocol) -> Mapping[str, Dataset] | None:
         """Return the splits of a dataset in the task's own layout; None: it is loaded with `datasets`."""
         return None
+
+    def chosen_metrics(self, settings: S) -> Sequence[MetricChoice]:
+        """Return the names of the metrics, or {name: settings}: those of the settings' `metrics`, if it has any."""
+        return getattr(settings, "metrics", None) or self.metrics
 
     def complete(self, settings: S, train: Sequence[Example]) -> S:
         """Return the settings, completed from the train examples, e.g. with the classes."""

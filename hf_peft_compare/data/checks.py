@@ -1,4 +1,4 @@
-"""Checks of examples: unique ids, texts that are in two splits; and the clusters that examples belong to."""
+"""Checks of examples: unique ids, references that metrics can score, texts in two splits; and examples' clusters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.errors import UserError, shorten
 from hf_peft_compare.core.task import Example
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from hf_peft_compare.config.protocol import StudyProtocol
+
+NUM_TRIED = 8  # examples that each metric scores before anything runs
 
 
 def check_ids(examples: Sequence[Example], split: str) -> None:
@@ -25,6 +29,35 @@ def check_ids(examples: Sequence[Example], split: str) -> None:
             f"but ids must be unique within a split. Set task.id_column to a column of unique ids, or to null to "
             f"number the rows; if rows are repeated, remove them."
         )
+
+
+def check_metrics(test: Sequence[Example], config: StudyProtocol) -> None:
+    """Check that every metric of a study can score its test examples.
+
+    Raises:
+        UserError: a metric compares classes, but the task has none; it cannot score a reference; or its code fails.
+    """
+    for metric in config.metrics:
+        if metric.of_classes and config.task_type.labels(config.task_settings) is None:
+            raise UserError(
+                f"metric {metric.name} compares classes, but task {config.task_type.name} has free texts; name metrics "
+                f"of texts in task.metrics, such as exact_match, rouge or squad (whose scores are f1 and exact_match)."
+            )
+        for example in test:
+            for reference in example.references or (example.reference,):
+                if (problem := metric.refusal(reference)) is not None:
+                    raise UserError(
+                        f"metric {metric.name} cannot score test row {example.id}: its reference {problem}: "
+                        f"{shorten(reference, 200)!r}. Remove such rows, or the metric from task.metrics."
+                    )
+        tried = [example.reference for example in test[:NUM_TRIED]]
+        try:
+            metric.checked_scores(tried, tried)
+        except Exception as error:  # a plugin's code may raise anything
+            raise UserError(
+                f"metric {metric.name} fails on the first {len(tried)} references as predictions: "
+                f"{type(error).__name__}: {error}. Fix the metric, or leave it out of task.metrics."
+            ) from None
 
 
 def with_clusters(examples: list[Example], split: Dataset, column: str | None) -> list[Example]:
@@ -57,5 +90,4 @@ def count_test_in_train(examples: Mapping[str, Sequence[Example]]) -> int:
 
 
 def _texts(example: Example) -> tuple[str, ...]:
-    texts = (example.source, example.source_pair or "")
-    return tuple(" ".join(text.lower().split()) for text in texts)
+    return tuple(" ".join(text.lower().split()) for text in example.texts)

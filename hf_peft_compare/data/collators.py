@@ -18,6 +18,7 @@ class CompletionCollator:
 
     The completion is at the right end of every row, so labels and logits are kept for the last K columns only: the LM
     head is computed only for columns with labels. The first kept column has no label; it predicts the first label.
+    Tokens that a row's `loss_mask` leaves out, such as the user's turns between the assistant's, have none either.
 
     Returns:
         input_ids, attention_mask [B, T]; labels [B, K], -100 where nothing is scored; logits_to_keep = K; and
@@ -34,6 +35,9 @@ class CompletionCollator:
         labels = input_ids[:, width - kept :].clone()
         for row, f in enumerate(features):
             labels[row, : kept - f["num_completion_tokens"]] = -100
+            if "loss_mask" in f:
+                mask = torch.tensor(f["loss_mask"][-f["num_completion_tokens"] :], dtype=torch.bool)
+                labels[row, kept - f["num_completion_tokens"] :][~mask] = -100
         batch: Batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,

@@ -32,7 +32,8 @@ def completion_format(
     """
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
-        ids = [*token_ids(tokenizer, f" {completion(example)}"), tokenizer.eos_token_id]
+        text = completion(example)
+        ids = [*token_ids(tokenizer, f" {text}" if text else ""), tokenizer.eos_token_id]
         return completion_ids(ids, example, lambda room: encode_prompt(example, tokenizer, room), max_length)
 
     def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
@@ -81,7 +82,7 @@ def prompt_ids(
     Raises:
         UserError: there is no room for even one token of the middle part.
     """
-    prefix = [*before, *(_beginning(tokenizer) if special else []), *token_ids(tokenizer, parts[0])]
+    prefix = [*before, *(beginning(tokenizer) if special else []), *token_ids(tokenizer, parts[0])]
     suffix = token_ids(tokenizer, parts[2])
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
@@ -105,7 +106,7 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = 
     return tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"]
 
 
-def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the bos token if the tokenizer adds one itself (Llama does, GPT-2 does not)."""
     first = tokenizer("a", verbose=False)["input_ids"][:1]
     return first if first == [tokenizer.bos_token_id] else []

@@ -24,12 +24,14 @@ class Encoder:
         encode: `encode(example, max_length)` returns the features.
         may_drop: whether a row that does not fit is left out instead of refused.
         split: the name of the split, for errors.
+        masked: whether features have a loss mask.
     """
 
     encode: Callable[[Example, int], Features]
     max_length: int
     may_drop: bool
     split: str
+    masked: bool = False
 
     def __call__(self, example: Example) -> dict[str, object]:
         """Return the features of an example, and whether its text was truncated."""
@@ -37,7 +39,8 @@ class Encoder:
             row = self.features(example)
         except DoesNotFit as error:
             if self.may_drop:
-                return {"input_ids": [], "num_completion_tokens": 0, CUT: False, LEFT_OUT: True}
+                mask: dict[str, list[int]] = {"loss_mask": []} if self.masked else {}
+                return {"input_ids": [], "num_completion_tokens": 0, **mask, CUT: False, LEFT_OUT: True}
             raise UserError(f"{self.split} rows are never left out: {error}") from None
         full = len(row["input_ids"]) >= self.max_length
         cut = full and len(self.encode(example, self.max_length + 1)["input_ids"]) > self.max_length

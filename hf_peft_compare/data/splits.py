@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
-from hf_peft_compare.data.checks import check_ids, with_clusters
+from hf_peft_compare.data.checks import check_ids, check_metrics, with_clusters
 from hf_peft_compare.data.reading import load_raw
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ def load_examples(config: StudyProtocol) -> Examples:
     for name in SPLITS:
         examples[name] = with_clusters(task.examples(splits[name], settings), splits[name], config.cluster_column)
         check_ids(examples[name], name)
+    examples["test"] = [example.scored for example in examples["test"]]
     examples.sources = sources
     task.check(examples, settings)
+    check_metrics(examples["test"], config)
     return examples
 
 
@@ -135,8 +137,9 @@ def count_groups(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[st
 def _hash_examples(examples: Sequence[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
-        pair = () if example.source_pair is None else (example.source_pair,)
-        digest.update(repr((example.id, example.source, example.reference, *pair)).encode())
+        others = (example.source_pair, example.earlier, example.references)
+        given = (other for other in others if other is not None)
+        digest.update(repr((example.id, example.source, example.reference, *given)).encode())
     return digest.hexdigest()[:16]
 
 

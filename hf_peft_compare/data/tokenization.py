@@ -165,6 +165,7 @@ def _encoder(name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTo
             max_length=config.max_text_length,
             may_drop=may_drop,
             split="test" if name == CANDIDATES else name,
+            masked=form.conversation,
         )
     encode_prompt = form.encode_prompt
     assert encode_prompt is not None, "only formats that generate have prompts"

@@ -6,12 +6,13 @@ import copy
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import torch
 
 from hf_peft_compare.core.metric import Metric
-from hf_peft_compare.core.task import Features
+from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.collators import Batch, CompletionCollator, pad_left, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
 from hf_peft_compare.models.heads import class_nll, completion_nll
@@ -155,10 +156,20 @@ def _lengths(model: object, rows: Sequence[Features]) -> list[int]:
 
 
 def score_texts(
-    predictions: Sequence[str], references: Sequence[str], metrics: Sequence[Metric]
+    predictions: Sequence[str], examples: Sequence[Example], metrics: Sequence[Metric]
 ) -> dict[str, list[float]]:
-    """Score predictions against references with every metric; return one float per score and example."""
+    """Score predictions against the examples' references with every metric; return one float per score and example.
+
+    If an example has several references, its score is the best over them.
+    """
+    references = [example.references or (example.reference,) for example in examples]
+    repeated = [p for p, several in zip(predictions, references, strict=True) for _ in several]
+    ends = list(accumulate(map(len, references)))
+    spans = list(zip([0, *ends], ends, strict=False))
     scores: dict[str, list[float]] = {}
     for metric in metrics:
-        scores |= metric.compute(predictions, references)
+        found = metric.checked_scores(repeated, list(chain.from_iterable(references)))
+        for score in metric.scores:
+            best, values = max if score.greater_is_better else min, found[score.name]
+            scores[score.name] = [best(values[start:end]) for start, end in spans]
     return scores

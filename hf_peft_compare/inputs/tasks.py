@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from hf_peft_compare.core.task import MetricChoice
+
 TaskSettings: TypeAlias = Mapping[str, Any]
 
 
@@ -97,6 +99,55 @@ def summarization(
     """
     prompt = {"prompt_prefix": prompt_prefix, "prompt_suffix": prompt_suffix}
     return _task("summarization", article_column=article, summary_column=summary, id_column=id, **prompt)
+
+
+def instruction_tuning(
+    prompt: str = "prompt",
+    completion: str = "completion",
+    *,
+    messages: str | None = None,
+    metrics: Sequence[MetricChoice] = (),
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of answering instructions, in conversations of one or several turns.
+
+    Args:
+        prompt, completion: names of the data set's columns, of texts or lists of messages.
+        messages: the column of whole conversations, which is read in their place; None: "messages" if there is one.
+        metrics: names, or {name: settings}, the one used for ranking first; empty: ROUGE and exact match.
+
+    Examples:
+        >>> instruction_tuning("question", "answer", metrics=["numeric_answer"])["metrics"]
+        ['numeric_answer']
+    """
+    columns = {"prompt_column": prompt, "completion_column": completion, "id_column": id}
+    if messages is not None:
+        columns = {"messages_column": messages, "id_column": id}
+    return _task("instruction_tuning", **columns, metrics=list(metrics))
+
+
+def question_answering(
+    context: str = "context",
+    question: str = "question",
+    answers: str = "answers",
+    *,
+    template: str | None = None,
+    metrics: Sequence[MetricChoice] = (),
+    id: str | None = None,
+) -> TaskSettings:
+    """Return the task of answering questions about a passage in words.
+
+    Args:
+        answers: SQuAD's {"text": [...]}, lists of texts, or texts.
+        template: the prompt, with a {column} for the passage and for the question.
+        metrics: names, or {name: settings}, the one used for ranking first; empty: SQuAD's F1 and exact match.
+
+    Examples:
+        >>> question_answering(answers="answer")["answers_column"]
+        'answer'
+    """
+    columns = {"context_column": context, "question_column": question, "answers_column": answers, "id_column": id}
+    return _task("question_answering", **columns, template=template, metrics=list(metrics))
 
 
 def visual_question_answering(

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT, PositiveInt
-from hf_peft_compare.core.task import AnyTask, Example, Format
+from hf_peft_compare.core.task import AnyTask, Example, Format, Turn
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.completions import completion_format
 from hf_peft_compare.data.templates import answer_format, template_parts
@@ -64,7 +64,9 @@ def prompt_format(settings: HardPromptSettings, task: AnyTask, task_settings: An
         return _own_prompt(settings, task, task_settings)
     columns, key = task.text_columns(task_settings), [asdict(task_settings), settings.template, settings.answers]
     if labels is None:
-        return completion_format(template_parts(settings.template, columns, key="method.template"), key=key)
+        parts = template_parts(settings.template, columns, key="method.template")
+        own = task.format(task_settings)
+        return replace(completion_format(parts, key=key), conversation=own.conversation)
     return answer_format(
         settings.template,
         columns=columns,
@@ -104,8 +106,12 @@ def format_with_shots(
     else:
         solved = list(_given_shots(settings.shots, task, task_settings, form))
     assert form.prompt is not None
-    turns = [("".join(form.prompt(example)), answer) for example, answer in solved]
-    text = "".join(f"{prompt} {answer}{settings.separator}" for prompt, answer in turns)
+    shown = [("".join(form.prompt(example)), answer) for example, answer in solved]
+    text = "".join(f"{prompt} {answer}{settings.separator}" for prompt, answer in shown)
+    turns: list[Turn] = []
+    for (example, _), (prompt, answer) in zip(solved, shown, strict=True):
+        turns += [turn for turn in example.scored.earlier or () if turn.role != "system"]  # a chat has one, its own
+        turns += [Turn(role="user", text=prompt), Turn(role="assistant", text=answer)]
     return replace(prepend(form, text), prompt=form.prompt, solved=turns)
 
 
@@ -125,6 +131,7 @@ def prepend(form: Format, text: str) -> Format:
         read=form.read,
         candidates=form.candidates,
         metrics=form.metrics,
+        conversation=form.conversation,
     )
 
 
@@ -134,7 +141,7 @@ def draw_shots(train: Sequence[Example], num_shots: int, *, seed: int) -> list[E
     Raises:
         UserError: there are fewer distinct examples.
     """
-    different = list({(example.source, example.source_pair): example for example in train}.values())
+    different = list({example.texts: example for example in train}.values())
     if num_shots > len(different):
         raise UserError(
             f"method.shots is {num_shots}, but train has {len(different)} different examples; set fewer, or raise "

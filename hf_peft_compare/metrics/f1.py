@@ -63,6 +63,7 @@ class F1(Metric):
     """F1, macro and weighted."""
 
     name = "f1"
+    of_classes = True
     scores = [
         Score(name="f1_macro", title="Macro F1", unit="ratio", greater_is_better=True),
         Score(name="f1_weighted", title="Weighted F1", unit="ratio", greater_is_better=True),

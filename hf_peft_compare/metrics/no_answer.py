@@ -17,6 +17,7 @@ class NoAnswer(Metric):
     """The share of outputs that could not be parsed as an answer."""
 
     name = "no_answer"
+    of_classes = True
     scores = [
         Score(
             name="no_answer",

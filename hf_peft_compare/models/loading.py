@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.data.chat import is_chat, turns_of
+from hf_peft_compare.data.chat import is_chat, layout_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.models.architecture import attention_setting, load_architecture, unbuildable
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
@@ -78,7 +78,7 @@ def load_tokenizer(config: StudyProtocol) -> Any:
             f"tokenizer_config.json, or choose another tokenizer_name_or_path."
         )
     if head.generates and is_chat(config, tokenizer):
-        tokenizer.eos_token = turns_of(tokenizer, config.system_prompt).end
+        tokenizer.eos_token = layout_of(tokenizer, () if config.system_prompt is None else ("system",)).end
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     decoder = head.generates or tokenizer.cls_token_id is None

@@ -130,7 +130,7 @@ def _execute(run: Run, examples: data.Examples, progress: ProgressFile, tracking
     run.measured.provenance = made
     form = format_of(run.config, examples["train"])
     run.measured.provenance = replace(made, labels=list(form.labels))
-    run.metrics = [get_metric(name) for name in (*run.config.task_type.metrics, *form.metrics)]
+    run.metrics = [*run.config.metrics, *map(get_metric, form.metrics)]
     run.measured.scores = describe_scores(run)
     if isinstance(method := run.config.method_type, Floor):
         answer = method.predictor(run.config.method_settings, examples["train"])

@@ -106,7 +106,7 @@ class Stages:
 def score_predictions(run: Run, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
     """Score the predictions and store the mean scores in the run's measurements; return one row per example."""
     answers = [p.text if p.answer is None else p.answer for p in predictions]
-    scores = score_texts(answers, [example.reference for example in examples], run.metrics)
+    scores = score_texts(answers, examples, run.metrics)
     run.measured.results = {name: sum(values) / len(values) for name, values in scores.items()}
     losses = [p.loss for p in predictions if p.loss is not None]
     if losses:

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import hf_peft_compare
+from hf_peft_compare.config.identity import identity_of
+from hf_peft_compare.core import registry
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.method import Method
 from hf_peft_compare.core.metric import Metric
@@ -14,6 +17,7 @@ from hf_peft_compare.core.registry import (
     METHODS,
     METRICS,
     TASKS,
+    choose_metrics,
     get_method,
     get_metric,
     get_task,
@@ -139,3 +143,69 @@ def test_every_export_is_there_and_none_but_two_needs_torch():
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert all(getattr(hf_peft_compare, name) for name in hf_peft_compare.__all__)
+
+
+def test_a_study_chooses_metrics_with_their_settings():
+    plain, strict = choose_metrics(["rouge", {"exact_match": {"ignore_case": False}}])
+    assert plain is get_metric("rouge")
+    assert strict.compute(["A"], ["a"]) == {"exact_match": [0.0]}
+    assert get_metric("exact_match").compute(["A"], ["a"]) == {"exact_match": [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (["rogue"], "Did you mean 'rouge'"),
+        ([{"rouge": {"stem": True}}], "metric rouge has no settings, but the study sets stem"),
+        ([{"exact_match": {"ignore_cases": True}}], "metric exact_match: unknown key 'ignore_cases'. Did you mean"),
+        ([{"exact_match": {"ignore_case": "maybe"}}], "metric exact_match: ignore_case is 'maybe'"),
+        (["squad", "exact_match"], "metrics squad and exact_match both have the score exact_match; name one"),
+        (["rouge", "rouge"], "metrics rouge and rouge both have"),
+    ],
+)
+def test_metrics_that_cannot_be_chosen_are_named_with_the_reason(choices, words):
+    with pytest.raises(UserError) as caught:
+        choose_metrics(choices)
+    assert words in str(caught.value)
+
+
+ENTRY_POINTS = "[hf_peft_compare.metrics]\nbrief_answer = my_metrics:BriefAnswer\n"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """An installed distribution with a metric, laid out as pip does, in a path of modules of its own."""
+    example = Path(__file__).parents[2] / "examples/add_a_metric.py"
+    (tmp_path / "my_metrics.py").write_text(example.read_text())
+    info = tmp_path / "my_metrics-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-metrics\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def forget():
+        registry._entry_points.cache_clear()
+        vars(METRICS).pop("_found", None)
+
+    forget()
+    yield
+    monkeypatch.undo()
+    forget()
+
+
+def test_a_metric_of_an_installed_package_is_named_in_a_study(installed, tiny_study):
+    task = {"name": "instruction_tuning", "prompt_column": "article", "completion_column": "highlights"}
+    task["metrics"] = [{"brief_answer": {"max_words": 2}}, "exact_match"]
+    study = tiny_study(task=task, methods={"lora": {}})
+    config, _ = study.resolve(row="lora", seed=0)
+    brief, exact = config.metrics
+    assert brief.compute(["It is 5", "5 it", "6"], ["5", "5", "5"]) == {"brief_answer": [0, 1, 0]}
+    assert exact is get_metric("exact_match")
+    assert "code of metric brief_answer" in identity_of(config).inputs
+    with pytest.raises(UserError, match="metric brief_answer: unknown key 'words'"):
+        _ = tiny_study(task={**task, "metrics": [{"brief_answer": {"words": 2}}]}).config.metrics
+
+
+def test_without_the_package_its_metric_is_unknown(tiny_study):
+    with pytest.raises(UserError, match="unknown metric 'brief_answer'.*load it with --plugin MODULE"):
+        choose_metrics(["brief_answer"])

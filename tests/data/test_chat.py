@@ -1,30 +1,21 @@
 """Chats: the model reads what its tokenizer's own template says, and learns the assistant's turn alone."""
 
 import pytest
-from tiny import tiny_tokenizer
+from conversations import BRACKETS, PROMPT, THINKING, TURNS
+from conversations import chat_tokenizer as tokenizer_with
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.data.chat import turns_of
+from hf_peft_compare.data.chat import layout_of
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.models.loading import load_tokenizer
 
-TURNS = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
-PROMPT = "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
 POLITE = "{% if messages[0].role != 'system' %}<s>system\nBe brief.<end>\n{% endif %}"
-BRACKETS = (
-    "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else m.content + '<end>' }}"
-    "{% endfor %}"
-)
 BARE = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}"
-THINKING = TURNS.replace("{{ m.content }}", "{{ '<think></think>' if m.role == 'assistant' }}{{ m.content }}") + PROMPT
 
 
 def chat_tokenizer(template=POLITE + TURNS + PROMPT):
-    tokenizer = tiny_tokenizer()
-    tokenizer.add_tokens(["<end>"], special_tokens=True)
-    tokenizer.chat_template = template
-    return tokenizer
+    return tokenizer_with(template)
 
 
 @pytest.fixture
@@ -107,7 +98,7 @@ def test_a_persona_is_in_the_users_message(chatting):
 
 
 @pytest.mark.parametrize("system", [None, "You summarize."])
-def test_solved_examples_are_turns_of_their_own(chatting, system):
+def test_solved_examples_are_layout_of_their_own(chatting, system):
     shots = [{"article": "A fox ran.", "answer": "Fox."}, {"article": "An owl <end> flew.", "answer": "Owl."}]
     keys = {"methods": {"few_shot": {"shots": shots}}, "max_length": 400, "system_prompt": system}
     tokenizer, form, _, examples = chatting(row="few_shot", **keys)
@@ -156,18 +147,18 @@ def test_a_chat_without_template_is_refused(tiny_study, asked):
 )
 def test_a_template_that_cannot_be_used_is_refused(template, problem):
     with pytest.raises(UserError, match=f"the chat template of .* {problem}.*; set prompt_format: text"):
-        turns_of(chat_tokenizer(template), None)
+        layout_of(chat_tokenizer(template))
 
 
 def test_a_template_whose_question_ends_with_the_generation_prompt_is_a_chat():
-    turns = turns_of(chat_tokenizer(BRACKETS), None)
+    turns = layout_of(chat_tokenizer(BRACKETS))
     assert (turns.before, turns.between, turns.opening, turns.end) == ("[INST] ", " [/INST]", "", "<end>")
 
 
 def test_what_the_template_puts_before_any_answer_is_learned():
-    assert turns_of(chat_tokenizer(THINKING), None).opening == "<think></think>"
+    assert layout_of(chat_tokenizer(THINKING)).opening == "<think></think>"
 
 
 def test_a_template_that_ends_a_turn_with_nothing_ends_with_eos():
     bare = BARE + "{% if add_generation_prompt %}assistant: {% endif %}"
-    assert turns_of(chat_tokenizer(bare), None).end == "<|endoftext|>"
+    assert layout_of(chat_tokenizer(bare)).end == "<|endoftext|>"

@@ -6,7 +6,9 @@ import pytest
 from tiny import stories
 
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.task import Example
+from hf_peft_compare.core.metric import Metric, Score
+from hf_peft_compare.core.registry import METRICS
+from hf_peft_compare.core.task import Example, Turn
 from hf_peft_compare.data.checks import count_test_in_train
 from hf_peft_compare.data.splits import load_examples
 
@@ -51,3 +53,44 @@ def test_test_texts_that_are_in_train_are_counted_whatever_their_case_and_spaces
 
     examples = {"train": split("A fox.", "An owl."), "test": split("a  FOX. ", "An otter.", "An owl.", "A fox.")}
     assert count_test_in_train(examples) == 3
+
+
+CONVERSING = {"name": "instruction_tuning", "prompt_column": "article", "completion_column": "highlights"}
+
+
+def test_a_reference_that_a_metric_cannot_score_is_refused_with_its_row(load):
+    task = "task={{name: instruction_tuning, prompt_column: article, completion_column: highlights, metrics: [{}]}}"
+    examples = load(lambda number, row: {}, task.format("numeric_answer"))
+    assert examples["test"]
+    with pytest.raises(UserError, match=r"metric numeric_answer cannot score test row .*: its reference has no number"):
+        load(lambda number, row: {"highlights": "Some owls."}, task.format("numeric_answer"))
+    assert load(lambda number, row: {"highlights": "Some owls."}, task.format("rouge"))
+
+
+def test_a_metric_of_classes_is_refused_for_texts(tiny_study):
+    with pytest.raises(UserError, match="metric f1 compares classes, but task instruction_tuning has free texts"):
+        load_examples(tiny_study(task={**CONVERSING, "metrics": ["f1"]}).config)
+
+
+class Broken(Metric):
+    """A metric whose code fails."""
+
+    name = "broken"
+    scores = [Score(name="broken", title="Broken", unit="ratio", greater_is_better=True)]
+
+    def compute(self, predictions, references):
+        return {"broken": [1 / 0 for _ in predictions]}
+
+
+def test_a_metric_that_fails_is_found_before_anything_runs(tiny_study, monkeypatch):
+    monkeypatch.setitem(METRICS.registered, "broken", Broken())
+    with pytest.raises(UserError, match="metric broken fails on the first 6 references .*ZeroDivisionError"):
+        load_examples(tiny_study(task={**CONVERSING, "metrics": ["broken"]}).config)
+
+
+def test_conversations_that_end_alike_are_different_texts():
+    def asked(earlier):
+        return Example(id="0", source="Why?", reference="r", earlier=(Turn(role="user", text=earlier),))
+
+    assert count_test_in_train({"train": [asked("A fox ran.")], "test": [asked("An owl flew.")]}) == 0
+    assert count_test_in_train({"train": [asked("A fox ran.")], "test": [asked("a fox  ran.")]}) == 1

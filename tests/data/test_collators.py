@@ -28,3 +28,14 @@ def test_only_the_completion_is_labelled():
     assert batch["labels"].tolist() == [[-100, 4, 5, PAD], [-100, -100, -100, 8]]
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, PAD], [PAD, PAD, PAD, 6, 7, 8]]
     assert batch["attention_mask"].tolist() == [[1] * 6, [0, 0, 0, 1, 1, 1]]
+
+
+def test_what_a_loss_mask_leaves_out_is_not_labelled():
+    batch = CompletionCollator(pad_token_id=PAD)(
+        [
+            {"input_ids": [1, 2, 3, 4, 5, 6], "num_completion_tokens": 4, "loss_mask": [1, 0, 0, 1]},
+            {"input_ids": [7, 8, 9], "num_completion_tokens": 2, "loss_mask": [1, 1]},
+        ]
+    )
+    assert batch["labels"].tolist() == [[-100, 3, -100, -100, 6], [-100, -100, -100, 8, 9]]
+    assert batch["logits_to_keep"] == 5

@@ -29,3 +29,13 @@ def test_long_texts_are_shown_by_their_ends(tokenizer):
     text = "a" * 5000 + "b" * 5000
     read = render_input({"input_ids": tokenizer(text)["input_ids"], "label": 0}, tokenizer, ["x"], trains=False)["read"]
     assert read == f"{'a' * MOST_CHARACTERS} […] {'b' * MOST_CHARACTERS}"
+
+
+def test_of_a_conversation_every_part_is_shown_in_its_order(tokenizer):
+    parts = ["Anna?", "An owl.", "Bert?", "A fox."]
+    tokens = [tokenizer(part)["input_ids"] for part in parts]
+    mask = [int(place % 2 == 1) for place, part in enumerate(tokens) for _ in part][len(tokens[0]) :]
+    row = {"input_ids": sum(tokens, []), "num_completion_tokens": len(mask), "loss_mask": mask}
+    shown = dict(zip(["read (1)", "learned (1)", "read (2)", "learned (2)"], parts, strict=True))
+    assert render_input(row, tokenizer, [], trains=True) == shown
+    assert [*render_input(row, tokenizer, [], trains=False)][1::2] == ["scored (1)", "scored (2)"]

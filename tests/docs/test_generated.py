@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -28,6 +28,7 @@ KINDS: Mapping[str, Any] = {
     **{name: method.settings for name, method in METHODS.entries.items()},
     **{name: task.settings for name, task in TASKS.entries.items()},
     **{name: executor.options for name, executor in DISTANT.items()},
+    **{f"metric {name}": type(metric) for name, metric in METRICS.entries.items() if is_dataclass(metric)},
     "record": RunRecord,
     **{f"record {key}": kind for key, kind in parts_of(RunRecord).items()},
 }

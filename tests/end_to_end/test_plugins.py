@@ -174,3 +174,19 @@ def test_a_plugin_that_is_broken_is_named_with_the_reason(text, words, process, 
     assert status == 2 and "Traceback" not in errors
     assert words in errors
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_study_names_a_metric_of_an_installed_package_and_one_of_this_folder(process, plugin_study, tmp_path):
+    environment = install(tmp_path / "site", "[hf_peft_compare.metrics]\nbrevity = tiny_plugin.metrics:Brevity\n")
+    shutil.copy(ROOT / "examples/add_a_metric.py", tmp_path / "mine.py")
+    columns = {"prompt_column": "article", "completion_column": "highlights"}
+    metrics = ["brevity", {"brief_answer": {"max_words": 3}}]
+    task = {"name": "instruction_tuning", **columns, "metrics": metrics}
+    study = plugin_study(methods={"lora": {"r": 4}}, task=task, plugins=["mine"])
+    status, output, errors = process("run", study, "--plugin", "mine", env=environment)
+    assert status == 0, errors
+    assert "Brevity" in output
+    record = read_records(tmp_path / "runs/tiny")["lora-seed0"]
+    assert [*record.scores] == ["brevity", "brief_answer", "test_loss"]
+    status, _, errors = process("run", study, "--plugin", "mine")
+    assert status == 2 and "unknown metric 'brevity'" in errors

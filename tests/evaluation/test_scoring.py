@@ -4,7 +4,9 @@ import pytest
 import torch
 from tiny import METHODS, shake_trainables, tiny_model, token_rows
 
+from hf_peft_compare.core.metric import Metric, Score
 from hf_peft_compare.core.registry import get_metric
+from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.evaluation.scoring import completion_nll, score_candidates, score_completions, score_texts
 
@@ -95,6 +97,41 @@ def test_the_models_own_loss_is_the_mean_over_the_labelled_tokens(row, build):
 
 
 def test_every_metric_scores_every_example():
-    scores = score_texts(["a b", "c"], ["a b", "d"], [get_metric("rouge"), get_metric("entity_recall")])
+    examples = [Example(id=r, source="x", reference=r) for r in ("a b", "d")]
+    scores = score_texts(["a b", "c"], examples, [get_metric("rouge"), get_metric("entity_recall")])
     assert scores["rouge1_fmeasure"] == [1.0, 0.0]
     assert scores["entity_recall"] == [1.0, 1.0]
+
+
+class Lengths(Metric):
+    """The difference in length, of which less is better, and the reference's length, of which more is."""
+
+    name = "lengths"
+    scores = [
+        Score(name="difference", title="Difference", unit="characters", greater_is_better=False),
+        Score(name="length", title="Length", unit="characters", greater_is_better=True),
+    ]
+
+    def compute(self, predictions, references):
+        pairs = list(zip(predictions, references, strict=True))
+        return {"length": [len(r) for _, r in pairs], "difference": [abs(len(p) - len(r)) for p, r in pairs]}
+
+
+def test_of_several_references_the_best_counts_for_each_score():
+    one = Example(id="1", source="x", reference="abcd")
+    several = Example(id="2", source="x", reference="a", references=("a", "abc", "abcde"))
+    assert score_texts(["ab", "abcd"], [one, several], [Lengths()]) == {"difference": [2, 1], "length": [4, 5]}
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ({"difference": [1]}, "returned the scores difference, but declared are difference, length"),
+        ({"difference": [1], "length": [1, 2]}, "as length; expected 1 finite numbers"),
+        ({"difference": [float("nan")], "length": [1]}, "as difference; expected 1 finite numbers"),
+    ],
+)
+def test_a_metric_that_returns_something_else_is_an_error(returned, words, monkeypatch):
+    monkeypatch.setattr(Lengths, "compute", lambda *args: returned)
+    with pytest.raises(ValueError, match=words):
+        score_texts(["ab"], [Example(id="1", source="x", reference="abcd")], [Lengths()])

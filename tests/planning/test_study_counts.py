@@ -79,3 +79,15 @@ def test_references_state_the_same_counts():
         for row, figures in load_study(name).config.references.rows.items():
             if "trainable_params" in figures:
                 assert figures["trainable_params"] == expected[row][0]
+
+
+@pytest.mark.parametrize("name", ["smollm2-gsm8k", "smollm2-squad"])
+def test_studies_of_texts_are_planned_without_network(name, counts):
+    found = counts(name, ["zero_shot", "prompt_tuning", "lora"])
+    smollm2 = 134_515_008
+    lora = 30 * 8 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536))  # r (in + out) of every linear layer
+    assert found == {
+        "zero_shot": (0, smollm2),
+        "prompt_tuning": (16 * 576, smollm2 + 16 * 576),
+        "lora": (lora, smollm2 + lora),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
 
 from hf_peft_compare.cli.show import summary_of, words_of_score, words_of_space
 from hf_peft_compare.config.grids import describe_rows
@@ -42,6 +43,11 @@ def metric_table() -> str:
         for score in metric.scores
     ]
     return table(("metric", "score of each example", "how to read it"), rows)
+
+
+def metric_settings() -> str:
+    """Describe the settings of the metrics that have any."""
+    return _joined(keys_of(type(m), prefix=f"{m.name}.", titled=f"{m.name}.") for m in _metrics() if is_dataclass(m))
 
 
 def study_table() -> str:

@@ -16,6 +16,7 @@ FRAGMENTS: Mapping[str, Callable[[], str]] = {
     "peft_cards": catalogue.peft_cards,
     "task_cards": catalogue.task_cards,
     "metric_table": catalogue.metric_table,
+    "metric_settings": catalogue.metric_settings,
     "study_table": catalogue.study_table,
     "record_schema": record.record_schema,
     "command_line": command_line.command_line,

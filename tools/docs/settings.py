@@ -54,17 +54,18 @@ def executor_options(name: str) -> str:
     return "\n\n".join(keys_of(DISTANT[name].options, prefix=f"{name}."))
 
 
-def keys_of(kind: Any, *, prefix: str = "", only: Sequence[str] | None = None) -> Iterator[str]:
+def keys_of(kind: Any, *, prefix: str = "", titled: str = "", only: Sequence[str] | None = None) -> Iterator[str]:
     """Describe the fields of a dataclass, each under a heading of its own.
 
     Args:
         prefix: what stands before a name in the address of its heading.
+        titled: what stands before it in the heading itself.
         only: the names to describe; None: all.
     """
     hints = get_type_hints(kind, include_extras=True)
     for setting in described(kind):
         if only is None or setting.name in only:
-            yield f"#### `{setting.name}` {{ #{prefix}{setting.name} }}"
+            yield f"#### `{titled}{setting.name}` {{ #{prefix}{setting.name} }}"
             needed = GIVEN.get(kind, {}).get(setting.name, "required")
             yield f"{in_words(hints[setting.name])}; {needed if setting.required else default(setting.default)}"
             yield prose(in_yaml(setting.meaning))

@@ -11,6 +11,7 @@ from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Mater
 from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
 from hf_peft_compare.report.pictures import embed_picture
+from hf_peft_compare.report.sources import source_text
 from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -69,13 +70,13 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
         for row in material.comparison.rows
         if row.row in lines
     ]
-    first = next(iter(lines.values()))[key]
+    first, record = next(iter(lines.values()))[key], material.comparison.finished_rows[0].record
     return Example(
         title=f"Example {key}",
-        source=str(first.get("source") or ""),
+        source=source_text(record, first),
         reference=str(first.get("reference") or ""),
         answers=answers,
-        picture=embed_picture(material.comparison.finished_rows[0].record, first),
+        picture=embed_picture(record, first),
     )
 
 
@@ -94,7 +95,7 @@ def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, o
         "examples": {
             "in_all": len(by_id),
             "ids": [_clean(key, 200) for key in ids],
-            "sources": [_clean(by_id[key].get("source"), LONGEST_SOURCE) for key in ids],
+            "sources": [_clean(source_text(shown[0].record, by_id[key]), LONGEST_SOURCE) for key in ids],
             "references": [_clean(by_id[key].get("reference"), LONGEST_ANSWER) for key in ids],
             "pictures": [embed_picture(shown[0].record, by_id[key]) for key in ids[:MOST_PICTURES]],
         },

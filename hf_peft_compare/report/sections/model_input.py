@@ -15,7 +15,7 @@ def render_model_input(material: Material) -> list[Block]:
             rows.setdefault(tuple(example.items()), []).append(row.label)
     if not rows:
         return []
-    what = "The first example as the model reads it, special tokens included; the loss is that of the last part."
+    what = "The first example as the model reads it, special tokens included; what is only read has no loss."
     shown = [
         Folded(title=join_words(labels), text="\n\n".join(f"{part}:\n{text}" for part, text in example))
         for example, labels in rows.items()

@@ -8,6 +8,7 @@ from typing import Any
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.report.blocks import Answer, Block, Cell, Column, Example, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
+from hf_peft_compare.report.sources import source_text
 
 MOST_EXAMPLES = 20  # shown side by side; the section of examples has a search over more
 
@@ -76,7 +77,7 @@ def _answer(line: Mapping[str, object]) -> str:
 
 
 def _source(line: Mapping[str, object]) -> str:
-    return "\n".join(str(line[name]) for name in ("source", "source_pair") if line.get(name))
+    return source_text(None, line)
 
 
 SECTION = Section(name="outputs", title="Outputs side by side", order=55, render=render_outputs)

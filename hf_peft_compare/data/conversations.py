@@ -1,0 +1,118 @@
+"""Conversations: rows of messages, or of a prompt and its completion, as examples.
+
+The columns are those that TRL reads. The last assistant's turn is the reference, the user's before it the source, and
+whatever comes before these the earlier turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hf_peft_compare.core.errors import UserError, shorten
+from hf_peft_compare.core.task import Example, Turn
+from hf_peft_compare.data.columns import row_ids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
+ROLES = (SYSTEM, USER, ASSISTANT)
+REMOVE = "Mend or remove such rows."
+
+
+def read_conversations(
+    dataset: Dataset,
+    *,
+    messages_column: str | None,
+    prompt_column: str | None,
+    completion_column: str,
+    id_column: str | None,
+) -> list[Example]:
+    """Read the conversations of a split.
+
+    All of the assistant's turns of `messages` are learned; of a prompt and its completion, those of the completion.
+
+    Raises:
+        UserError: the columns do not say where the conversations are, or a row is no conversation that ends with the
+            user's and the assistant's turn.
+    """
+    names = dataset.column_names
+    given = [column for column in (messages_column, prompt_column) if column is not None and column in names]
+    if len(given) != 1:
+        both = "both {!r} and {!r}" if given else "neither {!r} nor {!r}"
+        advice = "the one that is not to be read to null" if given else "one of them to the column that has them"
+        raise UserError(
+            f"the dataset has {both.format(messages_column, prompt_column)}; its columns are {', '.join(names)}. "
+            f"Expected one column of conversations: set task.messages_column or task.prompt_column, {advice}."
+        )
+    ids = row_ids(dataset, id_column)
+    if given[0] == messages_column:
+        rows = zip(ids, dataset[messages_column], strict=True)
+        return [_example(i, _learned(_turns(value, messages_column, i))) for i, value in rows]
+    if completion_column not in names:
+        raise UserError(
+            f"the dataset has no column {completion_column!r}; it has {', '.join(names)}. Set task.completion_column."
+        )
+    examples = []
+    for i, prompt, completion in zip(ids, dataset[given[0]], dataset[completion_column], strict=True):
+        asked = _turns(prompt, given[0], i, role=USER)
+        answered = _turns(completion, completion_column, i, role=ASSISTANT)
+        examples.append(_example(i, [*asked, *_learned(answered)]))
+    return examples
+
+
+def _turns(value: object, column: str, row: str, *, role: str | None = None) -> list[Turn]:
+    """Return the messages of a row.
+
+    Args:
+        role: of a plain text; None: it must be a list of messages.
+    """
+    where = f"column {column!r} of row {row}"
+    if isinstance(value, str) and role is not None:
+        return [Turn(role=role, text=_text(value, where))]
+    expected = "a list of messages {role, content}" + (" or a text" if role else "")
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        found = "empty" if not value else f"{shorten(repr(value), 100)}"
+        raise UserError(f"{where} is {found}; expected {expected}. {REMOVE}")
+    return [_turn(message, f"message {number} of {where}", expected) for number, message in enumerate(value, start=1)]
+
+
+def _turn(message: object, where: str, expected: str) -> Turn:
+    if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
+        raise UserError(f"{where} is {shorten(repr(message), 100)}; expected {expected}. {REMOVE}")
+    role = message["role"]
+    if role not in ROLES:
+        raise UserError(f"{where} has the role {role!r}; expected {', '.join(ROLES[:-1])} or {ROLES[-1]}. {REMOVE}")
+    return Turn(role=str(role), text=_text(message["content"], where))
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        found = "empty" if not value or isinstance(value, str) else shorten(repr(value), 100)
+        raise UserError(f"{where} is {found}; expected text. {REMOVE}")
+    return value.strip()
+
+
+def _learned(turns: Sequence[Turn]) -> list[Turn]:
+    return [replace(turn, learned=turn.role == ASSISTANT) for turn in turns]
+
+
+def _example(row: str, turns: Sequence[Turn]) -> Example:
+    """Return a conversation as an example; raise UserError unless it ends with the user's and the assistant's turn."""
+    roles = [turn.role for turn in turns]
+    problem = None
+    if ASSISTANT not in roles:
+        problem = "has no assistant's turn, so there is nothing to learn or to score"
+    elif roles[-1] != ASSISTANT:
+        problem = f"ends with the {roles[-1]}'s turn; expected the assistant's, which is what is scored"
+    elif roles[-2:-1] != [USER]:
+        found = f"the {roles[-2]}'s" if len(roles) > 1 else "no"
+        problem = f"has {found} turn before its last; expected the user's, which it answers"
+    elif SYSTEM in roles[1:]:
+        problem = f"has a system message as its message {roles.index(SYSTEM, 1) + 1}; expected it first or not at all"
+    if problem is not None:
+        raise UserError(f"the conversation of row {row} ({', '.join(roles)}) {problem}. {REMOVE}")
+    *earlier, asked, answered = turns
+    return Example(id=row, source=asked.text, reference=answered.text, earlier=tuple(earlier) or None)
