@@ -84,7 +84,8 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
     methods = tree.get("methods") or {}
     kept, shared = set(command_line.get("methods") or {}), set(command_line) & set(ROW_PROTOCOL)
     shared |= set(BASE) if "model_name_or_path" in command_line else set()
-    parts = {key: set(command_line.get(key) or {}) for key in ("training", "labels_from")}  # which rows set in part
+    given = {key: command_line.get(key) for key in ("training", "labels_from")}  # which rows may set in part
+    parts = {key: set(value) for key, value in given.items() if isinstance(value, Mapping)}
     rows = {}
     for row, settings in methods.items():
         own = {} if row not in kept else command_line["methods"][row]

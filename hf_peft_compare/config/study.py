@@ -93,7 +93,7 @@ class Study:
     def _refuse_own_teacher(self, row: str) -> None:
         """Raise UserError if a row that trains nothing sets a teacher of its own; the study's is not for it."""
         own = self.config.methods[row].get("labels_from")
-        if own and own.get("use") != GOLD:
+        if own and not (isinstance(own, Mapping) and own.get("use") == GOLD):
             method = get_method(method_name(row, self.config.methods[row]))
             raise UserError(
                 f"study {self.config.name}, method {row}: labels_from is {own}, but {method.name} trains nothing that "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,6 +172,7 @@ def _labels(path: Path, values: Sequence[object], known: Sequence[str] | None) -
     unread = [value in (None, "", NO_ANSWER) or value != value for value in values]
     if known is None:
         return [None if missing else str(value) for value, missing in zip(values, unread, strict=True)]
+    values = [_without_point(value) for value in values]
     names = [None if no else name_of_label(value, known) for value, no in zip(values, unread, strict=True)]
     strange = Counter(str(v) for v, name, no in zip(values, names, unread, strict=True) if name is None and not no)
     if strange:
@@ -180,3 +182,8 @@ def _labels(path: Path, values: Sequence[object], known: Sequence[str] | None) -
             f"nothing where an answer could not be read."
         )
     return names
+
+
+def _without_point(value: object) -> object:
+    """Return an index as a CSV has it without the point that an empty cell elsewhere in its column gives it."""
+    return value.removesuffix(".0") if isinstance(value, str) and re.fullmatch(r"\d+\.0", value) else value
