@@ -110,6 +110,8 @@ def figures_of(record: RunRecord) -> dict[str, float]:
     merged_loss_change, forgetting, label_accuracy of a teacher's labels, and tuned_train_seconds, which includes all
     tuning trials.
     """
+    if "predictions_from" in record.config.get("method", {}):
+        return dict(record.results)  # what reading a file takes says nothing of the model that ran elsewhere
     parameters, validation, costs = record.parameters, record.validation, record.costs
     labels = record.provenance.train_labels
     parts: list[dict[str, float | None]] = [

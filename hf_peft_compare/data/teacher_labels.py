@@ -64,15 +64,16 @@ def with_teacher_labels(
     if not teacher.exists:
         raise UserError(_missing(teacher))
     file = read_label_file(teacher.path, task, settings, column=teacher.column, id_column=teacher.id_column)
-    made = dict(splits)
-    made["train"], facts = _train(config, teacher, file, made["train"], made.pop(EXTRA, None))
+    made = {name: split for name, split in splits.items() if name != EXTRA}
+    made["train"], facts = _train(config, teacher, file, splits)
     if teacher.validation == "teacher":
         if sources["validation"] != sources["train"]:
             raise UserError(
                 f"labels_from.validation is teacher, but the validation split is {sources['validation']!r}; only one "
                 f"that is cut from train (validation_split: {sources['train']}) can have the teacher's labels."
             )
-        found = _found(config, teacher, file, made["validation"], "validation texts")
+        gold = known_labels(made["validation"], settings)
+        found = _found(config, teacher, file, made["validation"], gold, "validation texts")
         made["validation"] = _labeled(made["validation"], found, settings.label_column)
     return made, facts
 
@@ -86,49 +87,59 @@ def _missing(teacher: LabelsFrom) -> str:
     )
 
 
+def keeps_label(config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str, Dataset]) -> list[bool]:
+    """Return for each row of train, and of EXTRA after it, whether it keeps the dataset's label.
+
+    Raises:
+        UserError: more labels are to be kept than train has rows.
+    """
+    train, more = splits["train"], EXTRA in splits
+    num_kept = teacher.gold_samples if teacher.gold_samples is not None else len(train) if more else 0
+    if num_kept > len(train):
+        raise UserError(f"labels_from.gold_samples is {num_kept}, but train has {len(train)} rows; set fewer.")
+    known = known_labels(train, config.task_settings)
+    kept = [place < num_kept and label is not None for place, label in enumerate(known)]
+    return kept + [False] * (len(splits[EXTRA]) if more else 0)
+
+
 def _train(
-    config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, train: Dataset, extra: Dataset | None
+    config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, splits: Mapping[str, Dataset]
 ) -> tuple[Dataset, TrainLabels]:
+    """Return the train split with the labels that a row trains on."""
     from datasets import concatenate_datasets
 
-    settings, column = config.task_settings, config.task_settings.label_column
-    gold = known_labels(train, settings)
-    found = _found(config, teacher, file, train, "train texts")
-    num_gold = teacher.gold_samples if teacher.gold_samples is not None else 0 if extra is None else len(train)
-    if num_gold > len(train):
-        raise UserError(f"labels_from.gold_samples is {num_gold}, but train has {len(train)} rows; set fewer.")
-    if extra is not None:
-        gold += known_labels(extra, settings)
-        found += _found(config, teacher, file, extra, f"texts of {teacher.extra_split}")
-        train = concatenate_datasets([train.remove_columns(column), extra.remove_columns(column)])
-    keeps = [place < num_gold and name is not None for place, name in enumerate(gold)]
-    replaced = [place for place, kept in enumerate(keeps) if not kept and found[place] is not None]
-    compared = [place for place in replaced if gold[place] is not None]
-    right = sum(gold[place] == found[place] for place in compared)
-    told = found
-    if teacher.use == NOISE:
-        if len(compared) < len(replaced):
-            raise UserError(
-                f"labels_from.use is noise, but {len(replaced) - len(compared):,} train texts have no label in the "
-                f"dataset that could be flipped; use teacher, or train texts with labels."
-            )
-        told = _flipped(gold, compared, len(compared) - right, config)
-    read = set(replaced)
-    chosen = [gold[place] if kept else told[place] if place in read else None for place, kept in enumerate(keeps)]
+    column = config.task_settings.label_column
+    kept = keeps_label(config, teacher, splits)
+    parts = [splits[name] for name in ("train", EXTRA) if name in splits]
+    gold = [label for part in parts for label in known_labels(part, config.task_settings)]
+    whole = concatenate_datasets([part.remove_columns(column) for part in parts])
+    asked = [place for place, keeps in enumerate(kept) if not keeps]
+    found = _found(config, teacher, file, whole.select(asked), [gold[place] for place in asked], "train texts")
+    told: dict[int, str | None] = {p: label for p, label in zip(asked, found, strict=True) if label is not None}
+    compared = [place for place in told if gold[place] is not None]
     facts = TrainLabels(
         teacher=str(teacher.run or teacher.file),
         use="noise" if teacher.use == NOISE else "teacher",
-        num_gold=sum(keeps),
-        num_teacher=len(replaced),
-        num_unread=len(chosen) - sum(keeps) - len(replaced),
+        num_gold=sum(kept),
+        num_teacher=len(told),
+        num_unread=len(asked) - len(told),
         num_compared=len(compared),
-        num_right=right,
+        num_right=sum(gold[place] == told[place] for place in compared),
         validation=teacher.validation,
     )
-    return _labeled(train, chosen, column), facts
+    if teacher.use == NOISE:
+        told = _with_mistakes({place: gold[place] for place in told}, facts.num_compared - facts.num_right, config)
+    return _labeled(whole, [gold[p] if keeps else told.get(p) for p, keeps in enumerate(kept)], column), facts
 
 
-def _found(config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, split: Dataset, what: str) -> list[str | None]:
+def _found(
+    config: StudyProtocol,
+    teacher: LabelsFrom,
+    file: LabelFile,
+    split: Dataset,
+    gold: Sequence[str | None],
+    what: str,
+) -> list[str | None]:
     """Return the teacher's labels of the rows of a split; None where its answer could not be read."""
     task, settings = config.task_type, config.task_settings
     ids = Ids(split, settings)
@@ -136,7 +147,7 @@ def _found(config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, split: D
     found = file.find(
         [tuple(map(str, row)) for row in zip(*columns, strict=True)],
         ids.read(),
-        known_labels(split, settings),
+        gold,
         what=what,
         are_places=ids.are_places,
     )
@@ -148,14 +159,21 @@ def _found(config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, split: D
     return found
 
 
-def _flipped(gold: Sequence[str | None], places: Sequence[int], number: int, config: StudyProtocol) -> list[str | None]:
-    """Return the labels with so many random mistakes, the same in all runs."""
+def _with_mistakes(gold: Mapping[int, str | None], number: int, config: StudyProtocol) -> dict[int, str | None]:
+    """Return the labels with so many random mistakes, the same in all runs.
+
+    Raises:
+        UserError: a label is not known.
+    """
+    if unknown := sum(label is None for label in gold.values()):
+        raise UserError(
+            f"labels_from.use is noise, but {unknown:,} train texts have no label in the dataset that could be "
+            f"replaced; set use to teacher, or take texts with labels."
+        )
     rng = random.Random(f"noise {config.data_seed}")
-    labels = list(config.task_type.labels(config.task_settings) or ())
-    noisy = list(gold)
-    for place in rng.sample(list(places), number):
-        noisy[place] = rng.choice([label for label in labels if label != gold[place]])
-    return noisy
+    classes = config.task_type.labels(config.task_settings) or ()
+    wrong = rng.sample(list(gold), number)
+    return {**gold, **{place: rng.choice([name for name in classes if name != gold[place]]) for place in wrong}}
 
 
 def _labeled(split: Dataset, labels: Sequence[str | None], column: str) -> Dataset:

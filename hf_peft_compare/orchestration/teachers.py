@@ -11,7 +11,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.label_file import PREDICTION, SOURCES, key_of
 from hf_peft_compare.data.splits import load_splits
-from hf_peft_compare.data.teacher_labels import EXTRA
+from hf_peft_compare.data.teacher_labels import EXTRA, keeps_label
 from hf_peft_compare.utils.files import write_text_atomically
 
 if TYPE_CHECKING:
@@ -42,11 +42,16 @@ def _texts(config: RunConfig) -> dict[tuple[str, ...], Text]:
     """Return the texts of a run that its teacher labels, by their keys in a file of labels."""
     splits, _ = load_splits(config)
     assert config.labels_from is not None
-    names = ["train", *([EXTRA] if EXTRA in splits else [])]
-    names += ["validation"] if config.labels_from.validation == "teacher" else []
     columns = config.task_type.text_columns(config.task_settings)
-    rows = [row for name in names for row in zip(*(splits[name][c][:] for c in columns), strict=True)]
-    return {key_of(row): row[0] if len(row) == 1 else row for row in rows}
+
+    def read(*names: str) -> list[tuple[str, ...]]:
+        parts = [splits[name] for name in names if name in splits]
+        return [row for part in parts for row in zip(*(part[column][:] for column in columns), strict=True)]
+
+    kept = keeps_label(config, config.labels_from, splits)
+    rows = [row for row, keeps in zip(read("train", EXTRA), kept, strict=True) if not keeps]
+    rows += read("validation") if config.labels_from.validation == "teacher" else []
+    return {key_of(row): row[0] if len(row) == 1 else (row[0], row[1]) for row in rows}
 
 
 def _check_teacher(folder: Path, config: RunConfig) -> None:

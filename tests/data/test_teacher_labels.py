@@ -105,7 +105,7 @@ def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, l
         write_reviews(folder / f"{split}.jsonl", 12, seed=seed)
     extra = [row | {"label": -1} for row in reviews(48, seed=0)]
     (folder / "unsupervised.jsonl").write_text("".join(json.dumps(row) + "\n" for row in extra))
-    told = [{"text": row["text"], "prediction": "found"} for row in (*reviews(48, seed=0), *reviews(12, seed=5))]
+    told = [{"text": row["text"], "prediction": "found"} for row in extra]  # of these alone
     labels.write_text("".join(json.dumps(row) + "\n" for row in told))
     more = (f"dataset={folder}", "labels_from.extra_split=unsupervised")
     examples = load(*more, "labels_from.num_extra_samples=30")
@@ -114,7 +114,7 @@ def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, l
     assert {e.id: e.reference for e in examples["train"] if e.id in own} == own
     assert {e.reference for e in examples["train"] if e.id not in own} == {"found"}
     assert (examples.train_labels.num_teacher, examples.train_labels.accuracy) == (30, None)
-    with pytest.raises(UserError, match="48 train texts have no label in the dataset that could be flipped"):
+    with pytest.raises(UserError, match="48 train texts have no label in the dataset that could be replaced"):
         load(*more, "labels_from.use=noise")
     with pytest.raises(UserError, match="num_extra_samples is 49, but unsupervised has 48 rows"):
         load(*more, "labels_from.num_extra_samples=49")

@@ -44,6 +44,7 @@ def test_they_are_scored_like_any_other_and_an_unread_one_is_wrong(stored, tmp_p
     (row,) = compare({"teacher-seed0": record}, {"teacher-seed0": lines}, expected_runs=[("teacher", 0)]).rows
     assert row.given and not row.floor and not row.seeded
     assert row.remark == "ran elsewhere: no costs measured"
+    assert row.figures.keys() == record.results.keys()  # neither time nor memory, by which it would seem free
     assert row.intervals["accuracy"].known
     with pytest.raises(UserError, match="no model that could predict for other texts"):
         list(predict_texts([tmp_path / "teacher-seed0"], ["A fox."]))
