@@ -47,7 +47,9 @@ def test_a_label_is_a_name_or_an_index_and_may_be_missing(read, suffix):
 
 
 def test_texts_match_before_ids_in_any_order(read):
-    file = read(rows(id=["0", "1", "2"], text=["A heron. ", "A fox.", "An owl."], prediction=[0, 1, "no answer"]))
+    file = read(
+        rows(id=["0", "1", "2"], text=["A heron. ", "A fox.", "An owl."], prediction=["lost", "unclear", "no answer"])
+    )
     assert file.find(TEXTS, ["0", "1", "2"], [None] * 3, **FOUND) == ["unclear", None, "lost"]
 
 
