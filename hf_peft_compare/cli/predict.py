@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,22 @@ def predict_command(options: argparse.Namespace) -> int:
         check_writable(options.output.parent)
     folders = [run_folder(run, options.output_dir) for run in runs]
     asked = [(folder, _texts_of(folder, options)) for folder in folders]
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in predict_each(asked, batch_size=options.batch_size))
+    read = chain.from_iterable(_by_column(folder, texts) for folder, texts in asked)
+    rows = zip(predict_each(asked, batch_size=options.batch_size), read, strict=True)
+    lines = (json.dumps(row | texts | row, ensure_ascii=False) + "\n" for row, texts in rows)
     if options.output is None:
         sys.stdout.writelines(lines)
     else:
         write_text_atomically(options.output, "".join(lines))
     return OK
+
+
+def _by_column(folder: Path, texts: list[Text]) -> list[dict[str, str]]:
+    """Return each text by the column that the run's dataset has it in, so that predictions can be used as labels."""
+    from hf_peft_compare.inference.prediction import text_columns
+
+    columns = text_columns(folder)
+    return [dict(zip(columns, [text] if isinstance(text, str) else text, strict=True)) for text in texts]
 
 
 def _texts_of(folder: Path, options: argparse.Namespace) -> list[Text]:

@@ -23,6 +23,7 @@ from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
 
+GIVEN = frozenset({"checkpoint", "predictions_from"})  # settings of rows that score what was trained elsewhere
 SMALLEST_DIFFERENCE = 0.02  # of scores from 0 to 1; of others, the share of the best mean
 
 
@@ -261,7 +262,7 @@ def _make_row(
 
 def _is_given(run: RunRow) -> bool:
     """Whether a run scored what was trained elsewhere: it is no floor, and every seed has the same numbers."""
-    return run.record is not None and "checkpoint" in run.record.config.get("method", {})
+    return run.record is not None and not GIVEN.isdisjoint(run.record.config.get("method", {}))
 
 
 def _draws(run: RunRow) -> bool:

@@ -18,7 +18,7 @@ from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, RunRow, 
 from hf_peft_compare.config.shared_rates import is_far
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.utils.formatting import format_percent, format_score, join_words, name_some
+from hf_peft_compare.utils.formatting import format_percent, format_rate, format_score, join_words, name_some
 
 RATE = "training.learning_rate"
 STILL_FALLING = (
@@ -51,6 +51,7 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
     yield from _describe_short_training(comparison)
     if elsewhere := [row.label for row in comparison.finished_rows if row.given]:
         yield f"Trained elsewhere, perhaps on examples of this test split, which is not known: {join_words(elsewhere)}."
+    yield from _describe_labels(comparison)
     yield from _describe_data(comparison)
     yield from _describe_numbers(comparison)
     if (number := most_side_by_side(comparison)) > 1:
@@ -205,6 +206,22 @@ def epochs_suggested(record: RunRecord) -> float | None:
     most = (MOST_MORE_EPOCHS - 1) * len(losses)
     more = most if ratio >= 1 else min(math.ceil(math.log(wanted / drop) / math.log(ratio)), most)
     return math.ceil(epochs * (1 + more / len(losses)))
+
+
+def _describe_labels(comparison: Comparison) -> Iterator[str]:
+    """Yield what the train labels are where they are not the dataset's, and who chose by validation on which."""
+    told = {row.label: _record(row).provenance.train_labels for row in _trained(comparison)}
+    labels = {label: facts for label, facts in told.items() if facts is not None}
+    if not labels:
+        return
+    rows = []
+    for label, facts in labels.items():
+        known = "label accuracy unknown" if facts.accuracy is None else f"label accuracy {format_rate(facts.accuracy)}"
+        rows.append(f"{label} ({known}{', random mistakes' if facts.use == 'noise' else ''})")
+    yield f"Trained on labels that are not the dataset's: {join_words(rows)}."
+    by_gold = [label for label, facts in labels.items() if facts.validation == "gold" and facts.use == "teacher"]
+    if by_gold:
+        yield f"Rates and states were chosen on validation labels of the dataset's own: {join_words(by_gold)}."
 
 
 def _describe_data(comparison: Comparison) -> Iterator[str]:

@@ -49,8 +49,10 @@ def describe_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
 def _facts(record: RunRecord) -> dict[str, Any]:
     provenance, own = record.provenance, _own_settings(record)
     data = _named("data", provenance.data_fingerprint)
-    if "num_train_samples" in own and "data train" in data:
-        data[f"data train of {own['num_train_samples']} samples"] = data.pop("data train")
+    chosen = [f"of {own['num_train_samples']} samples"] if "num_train_samples" in own else []
+    chosen += [f"with labels_from {own['labels_from']}"] if own.get("labels_from") else []
+    if chosen and "data train" in data:
+        data[f"data train {' '.join(chosen)}"] = data.pop("data train")
     return {
         **{key: record.config.get(key) for key in PROTOCOL if key not in own},
         **data,

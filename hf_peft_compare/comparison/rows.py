@@ -91,9 +91,11 @@ class MethodRow:
 
     @property
     def remark(self) -> str:
-        """What is missing or has failed; empty for a finished row."""
+        """What is missing or has failed, or was not measured; empty for any other finished row."""
         if self.status == MISSING:
             return "not run yet"
+        if self.status == FINISHED and self.given and "total_params" not in self.figures:
+            return "ran elsewhere: no costs measured"
         errors = [first_line(run.error) for run in self.runs if run.status == FAILED]
         failed = f"failed: {errors[0]}" if errors else ""
         if self.status == PARTIAL:
@@ -106,12 +108,17 @@ def figures_of(record: RunRecord) -> dict[str, float]:
 
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
-    merged_loss_change, forgetting, lm_eval_TASK_{tuned,untouched,change}, and tuned_train_seconds, which includes all
+    merged_loss_change, forgetting, lm_eval_TASK_{tuned,untouched,change}, label_accuracy of a teacher's labels, and
+    tuned_train_seconds, which includes all
     tuning trials.
     """
+    if "predictions_from" in record.config.get("method", {}):
+        return dict(record.results)  # what reading a file takes says nothing of the model that ran elsewhere
     parameters, validation, costs = record.parameters, record.validation, record.costs
+    labels = record.provenance.train_labels
     parts: list[dict[str, float | None]] = [
         dict(record.results),
+        {"label_accuracy": labels.accuracy} if labels else {},
         {**asdict(parameters), "trainable_ratio": parameters.trainable_ratio} if parameters else {},
         {f"{clock}_seconds": value for clock, value in asdict(record.seconds).items()},
         {"tuned_train_seconds": _tuned_train_seconds(record)},

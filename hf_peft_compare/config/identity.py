@@ -1,8 +1,8 @@
 """A run's identity, which determines its scores: its settings, and the content of the local inputs they name.
 
-Local inputs, whose content may change while their name stays the same, are a local dataset, a local base model with its
-tokenizer, and the code of plugins. Anything from the Hub is identified by its name and revision alone, so that no
-network is needed to find out whether a run is finished.
+Local inputs, whose content may change while their name stays the same, are a local dataset, a teacher's labels, a local
+base model with its tokenizer, and the code of plugins. Anything from the Hub is identified by its name and revision
+alone, so that no network is needed to find out whether a run is finished.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from hf_peft_compare.utils.files import write_text_atomically
 from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
 from hf_peft_compare.utils.reading import read_json, read_text
 
-DATA, BASE_MODEL, TOKENIZER, TASK_FILES = "data set", "base model", "tokenizer", "task files of lm_eval"
+DATA, LABELS, BASE_MODEL, TOKENIZER = "data set", "teacher's labels", "base model", "tokenizer"
+TASK_FILES = "task files of lm_eval"
 PACKAGE = "hf_peft_compare."
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
@@ -52,7 +53,7 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
     Args:
         known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
-    files = {DATA: data_files(config.dataset), **_model_files_by_input(config)}
+    files = {DATA: data_files(config.dataset), LABELS: _label_files(config), **_model_files_by_input(config)}
     if config.lm_eval and config.lm_eval_include_path is not None:
         files[TASK_FILES] = data_files(config.lm_eval_include_path)
     contents, stamps = _contents(files, known)
@@ -126,6 +127,12 @@ def data_files(dataset: str) -> dict[str, Path]:
         paths = [Path(folder, name) for name in names if not name.startswith((".", CACHED_INDICES))]
         found.update({str(path.relative_to(root)): path for path in paths if path.is_file()})
     return found
+
+
+def _label_files(config: RunConfig) -> dict[str, Path]:
+    """Return the file of a teacher's labels, if it is there."""
+    teacher = config.labels_from
+    return {teacher.path.name: teacher.path} if teacher is not None and teacher.exists else {}
 
 
 def _model_files(name: str, skipped: tuple[str, ...] = ()) -> dict[str, Path]:

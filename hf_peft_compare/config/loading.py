@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config import grids
+from hf_peft_compare.config.labels_from import LabelsFrom
 from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested, plain
 from hf_peft_compare.config.protocol import BASE, EMBEDDED, ROW_PROTOCOL, local_path
 from hf_peft_compare.config.schema import StudyConfig, Tune, method_name
@@ -83,14 +84,17 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
     methods = tree.get("methods") or {}
     kept, shared = set(command_line.get("methods") or {}), set(command_line) & set(ROW_PROTOCOL)
     shared |= set(BASE) if "model_name_or_path" in command_line else set()
-    training = set(command_line.get("training") or {})
+    given = {key: command_line.get(key) for key in ("training", "labels_from")}  # which rows may set in part
+    parts = {key: set(value) for key, value in given.items() if isinstance(value, Mapping)}
     rows = {}
     for row, settings in methods.items():
         own = {} if row not in kept else command_line["methods"][row]
-        rows[row] = {key: value for key, value in settings.items() if key not in shared or key in own}
-        if "training" in settings:
-            chosen = own.get("training") or {}
-            rows[row]["training"] = {k: v for k, v in settings["training"].items() if k not in training or k in chosen}
+        rows[row] = {key: value for key, value in settings.items() if key not in shared - set(parts) or key in own}
+        for key in parts.keys() & settings.keys():
+            chosen = own.get(key) or {}
+            rows[row][key] = settings[key] and {
+                k: v for k, v in settings[key].items() if k not in parts[key] or k in chosen
+            }
     return {**tree, "methods": rows}
 
 
@@ -204,7 +208,8 @@ def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
     own = [*(f.name for f in fields(settings)), *(key for key in ROW_PROTOCOL if key not in BASE)]
     if settings.__pydantic_config__.get("extra") == "allow":
         own += [key for key in grid if "." not in key]
-    return [*own, *(f"training.{f.name}" for f in fields(TrainingConfig))]
+    nested_in = {"training": TrainingConfig, "labels_from": LabelsFrom}
+    return [*own, *(f"{key}.{f.name}" for key, kind in nested_in.items() for f in fields(kind))]
 
 
 def _with_reference_rows(layer: Tree) -> Tree:

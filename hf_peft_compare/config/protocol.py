@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass as typed_dataclass
 
+from hf_peft_compare.config.labels_from import LabelsFrom
 from hf_peft_compare.config.layers import Tree
 from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import GenerationConfig, TrainingConfig
@@ -22,7 +23,7 @@ from hf_peft_compare.core.task import AnyTask
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "gguf_file", "tokenizer_name_or_path", "architecture")
 # The study settings that a row may override.
-ROW_PROTOCOL = ("num_train_samples", "max_length", "prompt_format", "system_prompt", *BASE)
+ROW_PROTOCOL = ("num_train_samples", "labels_from", "max_length", "prompt_format", "system_prompt", *BASE)
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -40,6 +41,7 @@ class StudyProtocol:
         num_train_samples, num_validation_samples, num_test_samples: split sizes; None: the whole split. 0 validation
             examples are enough if no method of the study trains.
         balanced_train_samples: choose the train examples so that their labels are as balanced as the data allows.
+        labels_from: a teacher whose labels the train texts get in place of the dataset's; None: the dataset's.
         cluster_column: a column of the dataset; rows with the same value in it are not independent, such as several
             questions on one text.
         data_seed: seed for choosing the examples, the same for every run of the study.
@@ -80,6 +82,7 @@ class StudyProtocol:
     num_validation_samples: NonNegativeInt | None = None
     num_test_samples: PositiveInt | None = None
     balanced_train_samples: bool = False
+    labels_from: LabelsFrom | None = None
     cluster_column: str | None = None
     data_seed: Seed = 0
     model_name_or_path: LocalOrHub
@@ -122,6 +125,11 @@ class StudyProtocol:
     def metrics(self) -> list[Metric]:
         """The metrics of the task, the one used for ranking first; raise UserError as `choose_metrics` does."""
         return choose_metrics(self.task_type.chosen_metrics(self.task_settings))
+
+    @property
+    def train_choice(self) -> tuple[int | None, LabelsFrom | None]:
+        """What rows of a study may choose of their data: the size and the labels of train; they share all else."""
+        return self.num_train_samples, self.labels_from
 
     @property
     def head_name(self) -> str:

@@ -85,11 +85,12 @@ class StudyConfig(StudyProtocol):
         title: the report's first line.
         description: what follows it.
         methods: {row name: settings}. A row's `method` is the name of its method (default: the row's name), its
-            `training` overrides the study's training settings, `num_train_samples`, `max_length`, `prompt_format`,
-            `system_prompt` and `model_name_or_path` (with revision, GGUF file, tokenizer and architecture) the study's
-            own, and all other keys are the method's own settings. A row's `grid` varies any of these over lists, e.g.
-            {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study` replaces the row by one
-            row per combination, named by its values, which override any other layer that sets these keys.
+            `training` overrides the study's training settings, `num_train_samples`, `labels_from`, `max_length`,
+            `prompt_format`, `system_prompt` and `model_name_or_path` (with revision, GGUF file, tokenizer and
+            architecture) the study's own, and all other keys are the method's own settings. A row's `grid` varies any
+            of these over lists, e.g. {num_train_samples: [50, 150], training.learning_rate: [1e-4, 1e-3]}: `load_study`
+            replaces the row by one row per combination, named by its values, which override any other layer that sets
+            these keys.
         seeds: of which every run of a row is one. With one, the verdict speaks of these runs only.
         smallest_difference: the smallest difference in the ranking score that matters, which the verdict judges the
             study's size by; None: .02, and for a loss 2 % of the best row's.
@@ -183,10 +184,10 @@ class RunConfig(StudyProtocol):
 
 def run_key(key: str) -> str:
     """Return the dotted key of a row's setting in the run's config."""
-    return key if key in ROW_PROTOCOL or key.startswith("training.") else f"method.{key}"
+    return key if key in ROW_PROTOCOL or key.startswith(("training.", "labels_from.")) else f"method.{key}"
 
 
 def method_name(row: str, settings: Mapping[str, Any]) -> str:
     """Return the method of a row: its `method`, or what a setting of its own implies, or else the row's name."""
-    implied = {"peft_type": "peft", "checkpoint": "checkpoint"}
+    implied = {"peft_type": "peft", "checkpoint": "checkpoint", "predictions_from": "predictions"}
     return settings.get("method") or next((implied[key] for key in implied if key in settings), row)

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from hf_peft_compare.config.labels_from import GOLD
 from hf_peft_compare.config.layers import Tree, merge_layers, nested
 from hf_peft_compare.config.protocol import BASE, ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig, StudyConfig, method_name, run_key
-from hf_peft_compare.core.errors import unknown
+from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.settings import defaults_of, parse
 
@@ -68,6 +69,10 @@ class Study:
         merged, origins = merge_layers(self._run_layers(row))
         grid = self.config.methods[row].get("grid") or {}
         merged |= {"study": self.config.name, "row": row, "seed": seed, "grid": grid}
+        if not get_method(method_name(row, self.config.methods[row])).trains:
+            self._refuse_own_teacher(row)
+            merged["labels_from"] = None
+        merged, origins = _without_unused_teacher(merged, origins)
         run = parse(RunConfig, merged, where=f"study {self.config.name}, method {row}")
         return run, origins
 
@@ -84,6 +89,16 @@ class Study:
             for row, config, origins in resolved
             if config.method_type.trains and origins["training.learning_rate"] in ("default", "method")
         ]
+
+    def _refuse_own_teacher(self, row: str) -> None:
+        """Raise UserError if a row that trains nothing sets a teacher of its own; the study's is not for it."""
+        own = self.config.methods[row].get("labels_from")
+        if own and not (isinstance(own, Mapping) and own.get("use") == GOLD):
+            method = get_method(method_name(row, self.config.methods[row]))
+            raise UserError(
+                f"study {self.config.name}, method {row}: labels_from is {own}, but {method.name} trains nothing that "
+                f"labels could change. Remove it, or set it for a method that trains."
+            )
 
     def _run_layers(self, row: str) -> list[tuple[str, Tree]]:
         method = get_method(method_name(row, self.config.methods[row]))
@@ -105,6 +120,15 @@ class Study:
             layers.append((name, {key: value for key, value in layer.items() if key in shared}))
             layers.append((own_name, _own(settings)))
         return _with_one_base(layers) + varied
+
+
+def _without_unused_teacher(merged: Tree, origins: dict[str, str]) -> tuple[Tree, dict[str, str]]:
+    """Return a run's settings without a teacher whose labels it does not use, so that it does not depend on it."""
+    teacher = merged["labels_from"]
+    if isinstance(teacher, Mapping) and teacher.get("use") != GOLD:
+        return merged, origins
+    kept = {key: origin for key, origin in origins.items() if not key.startswith("labels_from.")}
+    return merged | {"labels_from": None}, kept | {"labels_from": origins.get("labels_from.use", "default")}
 
 
 def _own(settings: Mapping[str, object]) -> Tree:

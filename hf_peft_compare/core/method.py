@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from hf_peft_compare.config.schema import RunConfig
+    from hf_peft_compare.data.splits import Examples
+
 S = TypeVar("S")  # the dataclass of a method's settings
 
 # A value of a setting, as YAML represents it.
@@ -216,6 +219,11 @@ class Floor(PromptingMethod[S]):
     @abstractmethod
     def predictor(self, settings: S, train: Sequence[Example]) -> Callable[[str], str]:
         """Return a function from a source text to its prediction."""
+
+    def answers(self, config: RunConfig, examples: Examples) -> list[str]:
+        """Return the prediction for each test example of a run."""
+        answer = self.predictor(config.method_settings, examples["train"])
+        return [answer(example.source) for example in examples["test"]]
 
 
 AnyMethod: TypeAlias = "Method[Any]"  # with any settings

@@ -104,19 +104,47 @@ def _are_numbers(labels: Sequence[str]) -> bool:
     return bool(labels) and all(label.isdecimal() for label in labels)
 
 
-def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # integers are floats in a column with empty cells
-    if value in (None, "") or value != value:
-        raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
+def name_of_label(value: object, labels: Sequence[str], known: Collection[str] = ()) -> str | None:
+    """Return the class that a value is the name or the index of; None: neither.
+
+    Args:
+        known: the labels as a set, for speed.
+    """
+    value = _as_integer(value)
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
-    if name in known:
+    if name in (known or labels):
         return name
     # In a file of texts, such as a CSV, an index is a text too; but "01" is a name, and numbers among numbers are.
     is_index = name.isdecimal() and name == str(int(name)) and not isinstance(value, bool)
-    if is_index and not _are_numbers(labels) and int(name) < len(labels):
-        return labels[int(name)]
-    hidden = " (the labels of this split are hidden; choose another split)" if name == "-1" else ""
+    return labels[int(name)] if is_index and not _are_numbers(labels) and int(name) < len(labels) else None
+
+
+def _as_integer(value: object) -> object:
+    """Return the integer that a float is in a column with empty cells."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def known_labels(dataset: Dataset, settings: ClassificationSettings) -> list[str | None]:
+    """Return the label of every row of a split; None where it is missing, or hidden behind a -1.
+
+    Raises:
+        UserError: a column is missing, or a label is none of the task's.
+    """
+    check_columns(dataset, settings, ("label_column",))
+    labels = labels_of(settings)
+    values = _label_values(dataset, settings)
+    missing = [value in (None, "", -1) or value != value for value in values]
+    rows = enumerate(zip(values, missing, strict=True))
+    return [None if no else _label(value, labels, labels, row) for row, (value, no) in rows]
+
+
+def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
+    if value in (None, "") or value != value:
+        raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
+    if (name := name_of_label(value, labels, known)) is not None:
+        return name
+    value = _as_integer(value)
+    hidden = " (the labels of this split are hidden; choose another split)" if str(value) == "-1" else ""
     indices = "" if _are_numbers(labels) else f", or its index in this list, 0 to {len(labels) - 1}"
     raise UserError(
         f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set "

@@ -7,12 +7,15 @@ import glob
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.identity import data_files
 from hf_peft_compare.config.protocol import StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.utils.hashing import hash_files
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 FILE_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"]  # values in columns that are not texts
@@ -44,6 +47,30 @@ def load_raw(config: StudyProtocol) -> Any:
         for file in read if path.is_dir() else []:  # the libraries do not say which one it is
             _load_files(replace(config, dataset=str(file)), file, options)
         raise
+
+
+def read_table(path: Path) -> Dataset:
+    """Read a file of rows; every cell of a CSV is text.
+
+    Raises:
+        UserError: the file is missing, has an unknown suffix, or cannot be read.
+    """
+    import datasets
+
+    if not path.is_file():
+        raise UserError(f"file {path} does not exist; expected {', '.join(FILE_FORMATS)}.")
+    if path.suffix not in FILE_FORMATS:
+        raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}.")
+    _check_text(path)
+    cells: dict[str, object] = {}
+    if path.suffix == ".csv":
+        cells = {"converters": dict.fromkeys(_header(path), str), "keep_default_na": False}
+    content = Path(datasets.config.HF_DATASETS_CACHE) / "by_content" / hash_files({path.name: path})
+    try:
+        files = {"data_files": glob.escape(str(path)), "cache_dir": str(content)}
+        return datasets.load_dataset(FILE_FORMATS[path.suffix], split="train", **files, **cells)
+    except Exception as error:  # datasets raises many types of errors; each is caused by the file
+        raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
 
 
 def _load_files(config: StudyProtocol, path: Path, options: Mapping[str, object]) -> Any:

@@ -14,18 +14,29 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.checks import check_ids, check_metrics, with_clusters
 from hf_peft_compare.data.reading import load_raw
+from hf_peft_compare.data.teacher_labels import EXTRA, PLACE, Ids, with_places, with_teacher_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from hf_peft_compare.records.train_labels import TrainLabels
 
 SPLITS = ("train", "validation", "test")
 DEFAULT_NAMES = {f.name: f.default for f in fields(StudyProtocol) if f.name.endswith("_split")}
 
 
 class Examples(dict[str, list[Example]]):
-    """The examples of each split, and the dataset's split that they come from; one cut from train comes from train."""
+    """The examples of each split, and what is known of them.
+
+    Attributes:
+        sources: the dataset's split that each split comes from; one cut from train comes from train.
+        test_ids: the ids by which files made elsewhere name the test examples.
+        train_labels: where the labels of train come from, if not from the dataset.
+    """
 
     sources: dict[str, str]
+    test_ids: Ids
+    train_labels: TrainLabels | None = None
 
 
 def load_examples(config: StudyProtocol) -> Examples:
@@ -37,11 +48,15 @@ def load_examples(config: StudyProtocol) -> Examples:
     task, settings = config.task_type, config.task_settings
     splits, sources = load_splits(config)
     examples = Examples()
+    if config.labels_from is not None:
+        splits, examples.train_labels = with_teacher_labels(config, config.labels_from, splits, sources)
     for name in SPLITS:
-        examples[name] = with_clusters(task.examples(splits[name], settings), splits[name], config.cluster_column)
+        split = splits[name].remove_columns(PLACE)
+        examples[name] = with_clusters(task.examples(split, settings), split, config.cluster_column)
         check_ids(examples[name], name)
     examples["test"] = [example.scored for example in examples["test"]]
     examples.sources = sources
+    examples.test_ids = Ids(splits["test"], settings)
     task.check(examples, settings)
     check_metrics(examples["test"], config)
     return examples
@@ -61,9 +76,11 @@ def load_splits(config: StudyProtocol) -> tuple[Any, dict[str, str]]:
     """
     sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
     label_column = _label_column(config)
+    teacher = config.labels_from
     if config.dataset == EMBEDDED:
-        return _embedded(config, sizes), {name: name for name in SPLITS}
-    raw = load_raw(config)
+        made = {name: with_places(split) for name, split in _embedded(config, sizes).items()}
+        return made, {name: name for name in SPLITS}
+    raw = {name: with_places(split) for name, split in load_raw(config).items()}
     sources = split_sources(config, list(raw))
     splits = {"train": raw[sources["train"]].shuffle(seed=config.data_seed)}
     for name in ("test", "validation"):
@@ -75,7 +92,21 @@ def load_splits(config: StudyProtocol) -> tuple[Any, dict[str, str]]:
         splits["train"] = splits["train"].select(_evenly(_labels(splits["train"], label_column)))
     for name in SPLITS:
         splits[name] = _resize(config, splits[name], name, sizes[name])
+    if teacher is not None and teacher.extra_split is not None:
+        splits[EXTRA] = _extra(config, teacher.extra_split, teacher.num_extra_samples, raw)
     return splits, sources
+
+
+def _extra(config: StudyProtocol, name: str, size: int | None, raw: Mapping[str, Dataset]) -> Dataset:
+    """Return the texts that only the teacher labels."""
+    if name not in raw:
+        raise UserError(f"labels_from.extra_split is {name!r}; dataset {config.dataset} has {', '.join(raw)}.")
+    if name in (config.train_split, config.validation_split, config.test_split):
+        raise UserError(f"labels_from.extra_split is {name!r}, which the study uses already; choose another split.")
+    split = raw[name].shuffle(seed=config.data_seed)
+    if size is not None and size > len(split):
+        raise UserError(f"labels_from.num_extra_samples is {size}, but {name} has {len(split)} rows; set fewer.")
+    return split if size is None else split.select(range(size))
 
 
 def split_sources(config: StudyProtocol, found: Collection[str]) -> dict[str, str]:

@@ -32,13 +32,13 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
         if config.row not in rows and config.method_type.uses_model:
             check_settings(config, base_on_meta(config))
         rows.setdefault(config.row, for_examination(config))
-    loaded: dict[int | None, Examples] = {}
+    loaded: dict[object, Examples] = {}
     untouched: dict[str, ModelOutput] = {}
     for config in rows.values():
-        size = config.num_train_samples
-        if size not in loaded:
-            loaded[size] = load_examples(config)
-        yield _examine_row(config, loaded[size], untouched)
+        choice = config.train_choice
+        if choice not in loaded:
+            loaded[choice] = load_examples(config)
+        yield _examine_row(config, loaded[choice], untouched)
 
 
 def _examine_row(config: RunConfig, examples: Examples, untouched: dict[str, ModelOutput]) -> Examination:

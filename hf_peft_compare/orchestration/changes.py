@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.config.identity import DATA, Identity, identity_of, read_identity
+from hf_peft_compare.config.identity import DATA, LABELS, Identity, identity_of, read_identity
 from hf_peft_compare.config.layers import merge
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
@@ -39,9 +39,11 @@ def changes_since(config: RunConfig, folder: Path) -> list[str]:
         before = record.provenance.inputs
     now = identity_of(config, begun).inputs or {}
     changed = [name for name, content in now.items() if before is not None and before.get(name) != content]
-    if record is not None and DATA in now and (before is None or DATA in changed):
-        changed = [name for name in changed if name != DATA]
-        changed += [DATA] if _has_other_examples(config, record, now[DATA], files_changed=before is not None) else []
+    if record is not None and DATA in now and (before is None or {DATA, LABELS} & set(changed)):
+        files = [name for name in (DATA, LABELS) if name in changed] or [DATA]
+        changed = [name for name in changed if name not in files]
+        content = hash_json([now.get(DATA), now.get(LABELS)])
+        changed += files if _has_other_examples(config, record, content, files_changed=before is not None) else []
     return changed
 
 
@@ -86,7 +88,8 @@ def _fingerprint(config: RunConfig, content: str) -> dict[str, str]:
     from hf_peft_compare.data.splits import fingerprint, load_examples
 
     shared = [f.name for f in fields(StudyProtocol) if f.name not in ("training", "generation", "tracking")]
-    key = hash_json([content, {name: getattr(config, name) for name in shared}])
+    settings = asdict(config)
+    key = hash_json([content, {name: settings[name] for name in shared}])
     if key not in _FINGERPRINTS:
         _FINGERPRINTS[key] = fingerprint(load_examples(config))
     return _FINGERPRINTS[key]

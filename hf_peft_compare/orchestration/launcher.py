@@ -93,6 +93,7 @@ def _check_in_child(
     import torch
 
     from hf_peft_compare.orchestration import preflight
+    from hf_peft_compare.orchestration.teachers import label_train_texts
 
     num_gpus, num_processes = torch.cuda.device_count(), place.num_processes
     if place.executor != LOCAL or place.max_parallel not in (None, 1):
@@ -108,6 +109,7 @@ def _check_in_child(
             f"{place.accelerate_config.name} requires several processes, but a run has one here: found {num_gpus} "
             f"GPU(s). Set --num-processes to 2 or more, without --max-parallel."
         )
+    label_train_texts(configs)
     plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if study_folder else {}
     return num_gpus, num_processes, plans
 
@@ -124,11 +126,13 @@ def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
 @quiet()
 def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
     from hf_peft_compare.data.splits import load_examples
+    from hf_peft_compare.orchestration.teachers import label_train_texts
 
-    by_size = {config.num_train_samples: config for config in configs}  # rows share their data except for this
-    splits = {size: load_examples(config) for size, config in by_size.items()}
-    counts = {size: {name: len(split) for name, split in found.items()} for size, found in splits.items()}
-    found = {config.row: counts[config.num_train_samples] for config in configs}
+    label_train_texts(configs)
+    by_choice = {config.train_choice: config for config in configs}
+    splits = {choice: load_examples(config) for choice, config in by_choice.items()}
+    counts = {choice: {name: len(split) for name, split in found.items()} for choice, found in splits.items()}
+    found = {config.row: counts[config.train_choice] for config in configs}
     return {row: Sizes(train=count["train"], validation=count["validation"]) for row, count in found.items()}
 
 

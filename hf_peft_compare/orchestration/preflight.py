@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
-from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.splits import Examples, load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.evaluation.lm_eval_tasks import check_lm_eval
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
@@ -39,11 +40,10 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     """
     rows = {config.row: config for config in configs}
     check_lm_eval(list(rows.values()), num_processes=num_processes)
-    # Rows share their data except for the size of the train split.
-    data = {config.num_train_samples: config for config in reversed(rows.values())}
-    examples = {size: load_examples(config) for size, config in data.items()}
+    data = {config.train_choice: config for config in reversed(rows.values())}
+    examples = {choice: load_examples(config) for choice, config in data.items()}
     groups = [
-        _check_group(group, examples[group[0].num_train_samples], num_processes=num_processes)
+        _check_group(group, examples[group[0].train_choice], num_processes=num_processes)
         for group in grouped(rows.values())
     ]
     cache = study_folder / TOKEN_CACHE_FOLDER if study_folder else None
@@ -81,8 +81,11 @@ class _Group:
         )
 
 
-def _check_group(configs: Sequence[RunConfig], examples: dict[str, list[Example]], *, num_processes: int) -> _Group:
+def _check_group(configs: Sequence[RunConfig], examples: Examples, *, num_processes: int) -> _Group:
     first = configs[0]
+    for config in configs:
+        if isinstance(method := config.method_type, Floor):
+            method.answers(config, examples)  # fails here if there are none for some
     modelled = [config for config in configs if config.method_type.uses_model]
     if not modelled:
         return _Group(configs=[], examples=examples)

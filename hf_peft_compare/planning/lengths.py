@@ -94,6 +94,8 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
+    if config.labels_from is not None and not config.labels_from.exists:
+        config = replace(config, labels_from=None)  # labels hardly change lengths
     examples = load_examples(config)
     form = format_of(config, examples["train"])
     rows = {
@@ -134,11 +136,11 @@ def assumed_lengths(config: RunConfig) -> Lengths:
     if head_of(config).generates:
         assumed = Length(config.max_length, config.generation.max_new_tokens)
         basis += f", every completion max_new_tokens ({assumed.num_completion_tokens})"
-    return Lengths(
-        basis=basis,
-        splits={name: [assumed] for name in SPLITS},
-        num_examples={name: getattr(config, f"num_{name}_samples") for name in SPLITS},
-    )
+    sizes = {name: getattr(config, f"num_{name}_samples") for name in SPLITS}
+    if (teacher := config.labels_from) is not None and teacher.extra_split is not None:
+        known = sizes["train"] is not None and teacher.num_extra_samples is not None
+        sizes["train"] = sizes["train"] + teacher.num_extra_samples if known else None
+    return Lengths(basis=basis, splits={name: [assumed] for name in SPLITS}, num_examples=sizes)
 
 
 def count_lengths(splits: Mapping[str, Sequence[Mapping[str, Any]]], *, max_length: int, cut_at: int) -> Lengths:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,8 @@ def grouped(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     for config in configs:
         asks = config.method_type.has_format
         own = config.method if asks else None
-        shared = [head_of(config).name, own, *(getattr(config, key) for key in ROW_PROTOCOL)]
+        settings = asdict(config)
+        shared = [head_of(config).name, own, *(settings[key] for key in ROW_PROTOCOL)]
         groups.setdefault(hash_json(shared), []).append(config)
     return list(groups.values())
 

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.records.answers import Answers
+from hf_peft_compare.records.train_labels import TrainLabels
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -244,6 +245,7 @@ class Provenance:
         num_test_in_train: test examples whose texts are in train as well; None: not counted.
         groups: {split: {group: number of examples}}, if examples have groups.
         labels: the class names, if they are derived from the data.
+        train_labels: where the labels of train come from, if not from the dataset.
         example_input: the first train example, or test example if nothing is trained, as the model reads it: the text
             that is "read" without a loss, and the text or class that is "learned", or only "scored".
         trusts_remote_code: true if a model could run code of its own; None otherwise.
@@ -274,6 +276,7 @@ class Provenance:
     num_test_in_train: int | None = None
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
+    train_labels: TrainLabels | None = None
     example_input: dict[str, str] = field(default_factory=dict)
     trusts_remote_code: bool | None = None
 

@@ -127,14 +127,14 @@ def _execute(run: Run, examples: data.Examples, progress: ProgressFile, tracking
     made = replace(made, split_sources=examples.sources, num_examples={k: len(v) for k, v in examples.items()})
     made = replace(made, num_test_in_train=count_test_in_train(examples))
     made = replace(made, inputs=identity_of(run.config, read_identity(run.folder)).inputs)
+    made = replace(made, train_labels=examples.train_labels)
     run.measured.provenance = made
     form = format_of(run.config, examples["train"])
     run.measured.provenance = replace(made, labels=list(form.labels))
     run.metrics = [*run.config.metrics, *map(get_metric, form.metrics)]
     run.measured.scores = describe_scores(run)
     if isinstance(method := run.config.method_type, Floor):
-        answer = method.predictor(run.config.method_settings, examples["train"])
-        answers = [Prediction(text=answer(example.source)) for example in examples["test"]]
+        answers = [Prediction(text=answer) for answer in method.answers(run.config, examples)]
         return score_predictions(run, examples["test"], answers)
     built, encoded = _adapt(run, examples, progress, tracking)
     if run.config.trial is not None:

@@ -23,6 +23,11 @@ def format_score(value: float | None) -> str:
     return UNKNOWN if value is None else "not finite" if not math.isfinite(value) else f"{value:.3f}"
 
 
+def format_rate(value: float | None) -> str:
+    """Round a share that is near 1 to four decimals."""
+    return UNKNOWN if value is None else f"{value:.4f}"
+
+
 def format_difference(value: float | None) -> str:
     """Round a difference of scores to three decimals, with its sign unless it rounds to 0."""
     if value is None or not math.isfinite(value):

@@ -33,6 +33,20 @@ COUNTS = {
         "zero_shot": (0, 68_976_648_192),
         "best_lora": (80 * 8 * (8192 + 8192 + 8192 + 1024), None),  # 8 of 64 heads have keys and values of their own
     },
+    "llama3-imdb": {
+        "zero_shot": (0, 8_030_261_248),
+        "prompt_tuning-50-8": (8 * 4096, None),
+        "prompt_tuning-50-25": (25 * 4096, None),
+        "prompt_tuning-2500-80": (80 * 4096, None),
+        "lora-500-0.2": (32 * 8 * (4096 + 4096 + 4096 + 1024), None),  # 8 of 32 heads have keys and values of their own
+        "best_lora": (3_407_872, None),
+    },
+    "llambert-imdb": {
+        "bert_teacher": (109_483_778, 109_483_778),
+        "bert_combined": (109_483_778, 109_483_778),
+        "roberta_gold": (355_361_794, 355_361_794),  # of roberta-large-mnli, with two classes in place of three
+    },
+    "llambert-imdb-minilm": {"teacher_10k": (22_713_986, 22_713_986)},
     "roberta-base-tweeteval": {
         "full": (124_647_939, 124_647_939),
         "lora": (887_811, 125_535_750),

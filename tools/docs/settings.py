@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic.fields import FieldInfo
 
+from hf_peft_compare.config.labels_from import LabelsFrom
 from hf_peft_compare.config.protocol import ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.references import References
 from hf_peft_compare.config.schema import StudyConfig, Tune
@@ -31,6 +32,7 @@ SECTIONS = {
     "training": TrainingConfig,
     "generation": GenerationConfig,
     "tracking": TrackingConfig,
+    "labels_from": LabelsFrom,
     "tune": Tune,
     "tune.parameters.ROW.SETTING": Range,
     "references": References,
