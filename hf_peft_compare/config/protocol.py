@@ -16,6 +16,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.core.settings import STRICT, LocalOrHub, NonNegativeInt, PositiveInt, Seed, parse_settings
 from hf_peft_compare.core.task import AnyTask
+from hf_peft_compare.utils.base_kinds import is_encoder_decoder, saved_fields
 
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "tokenizer_name_or_path", "architecture")
@@ -104,10 +105,23 @@ class StudyProtocol:
                 columns[column] = key
         return settings
 
+    @cached_property
+    def is_encoder_decoder(self) -> bool:
+        """Whether the base has an encoder, which reads the prompt, and a decoder, which writes the completion."""
+        if "model_type" in self.architecture:
+            return is_encoder_decoder(self.architecture)
+        if self.model_name_or_path == EMBEDDED:
+            return False
+        return is_encoder_decoder(saved_fields(self.model_name_or_path, self.model_revision))
+
     @property
     def head_name(self) -> str:
         """The head on top of the base, a key of `models.heads.HEADS`: the task's head."""
-        return self.task_type.head
+        return self.head_of_base(self.task_type.head)
+
+    def head_of_base(self, head: str) -> str:
+        """Return a head as this base has it: an encoder-decoder writes with a head of its own."""
+        return "seq2seq_lm" if head == "causal_lm" and self.is_encoder_decoder else head
 
     def __getstate__(self) -> Tree:
         """Return the fields only; cached properties are computed again after unpickling."""

@@ -69,6 +69,7 @@ class Format:
         labels: the class names, if they are derived from the examples; empty: the task's.
         metrics: names of additional metrics for outputs in this format.
         prompt: `prompt(example)` returns the parts of the prompt, without solved examples; None: there is no prompt.
+        whole_prompt: `whole_prompt(example)` returns the parts of the prompt with solved examples before it.
         solved: prompt and answer of each solved example before the prompt; in a chat these are turns of their own.
         completion: `completion(example)` returns the target text after the prompt.
     """
@@ -81,6 +82,7 @@ class Format:
     labels: Sequence[str] = ()
     metrics: Sequence[str] = ()
     prompt: Callable[[Example], PromptParts] | None = None
+    whole_prompt: Callable[[Example], PromptParts] | None = None
     solved: Sequence[tuple[str, str]] = ()
     completion: Callable[[Example], str] | None = None
 

@@ -95,12 +95,9 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     Raises:
         UserError: peft rejects the settings, e.g. target modules that do not exist.
     """
-    return build_from(base, peft_config(settings, task_type=task_type_of(base)))
+    from hf_peft_compare.models.heads import peft_task_type
 
-
-def task_type_of(base: PreTrainedModel) -> str:
-    """Return peft's name of a base's head."""
-    return "CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS"
+    return build_from(base, peft_config(settings, task_type=peft_task_type(base)))
 
 
 def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
