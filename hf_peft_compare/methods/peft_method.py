@@ -107,6 +107,7 @@ def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
     if getattr(config, "target_modules", None) == ALL_LINEAR:
         config.target_modules = _below_head(base)
     _check_targets(config, base)
+    _check_widths(config, base)
     linear = _linear_layers(base)
     try:
         adapt = with_values(get_peft_model) if config.peft_type.value in NEEDS_VALUES else get_peft_model
@@ -128,6 +129,18 @@ def _check_targets(config: object, base: PreTrainedModel) -> None:
         if missing:
             listed = ", ".join(map(repr, sorted(missing)))
             raise UserError(f"{key} {listed} not found in the model. {_linear_layers(base)}")
+
+
+def _check_widths(config: Any, base: PreTrainedModel) -> None:
+    """Raise UserError if peft would prepend keys and values of another width than a T5's attention has."""
+    kind, own = config.peft_type.value, base.config
+    if kind not in ("PREFIX_TUNING", "CARTRIDGE") or not own.is_encoder_decoder or not hasattr(own, "d_kv"):
+        return
+    if own.d_kv * own.num_heads != own.d_model:
+        raise UserError(
+            f"{kind} prepends keys and values of d_model / num_heads numbers, {own.d_model} / {own.num_heads}, but the "
+            f"base's have d_kv, {own.d_kv}; choose another peft type, or a base in which they agree."
+        )
 
 
 def _below_head(base: PreTrainedModel) -> set[str]:

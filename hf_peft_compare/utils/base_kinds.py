@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 
@@ -22,13 +23,16 @@ def is_encoder_decoder(fields: Mapping[str, Any]) -> bool:
     return bool(fields.get("is_encoder_decoder", getattr(CONFIG_MAPPING[model_type], "is_encoder_decoder", False)))
 
 
-@lru_cache(maxsize=32)
 def saved_fields(name: str, revision: str | None) -> Mapping[str, Any]:
     """Return the fields of a saved config; empty if it cannot be read, which loading explains.
 
     Args:
         name: a Hub id or folder.
     """
+    return _read(name, revision) if Path(name).is_dir() else _read_once(name, revision)
+
+
+def _read(name: str, revision: str | None) -> Mapping[str, Any]:
     from transformers import PreTrainedConfig
 
     try:
@@ -36,3 +40,6 @@ def saved_fields(name: str, revision: str | None) -> Mapping[str, Any]:
     except Exception:  # transformers raises many types of errors
         return {}
     return dict(fields)
+
+
+_read_once = lru_cache(maxsize=32)(_read)  # each reading of a Hub id is a request
