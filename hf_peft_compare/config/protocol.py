@@ -53,7 +53,8 @@ class StudyProtocol:
         prompt_format: how a base that writes reads its prompts: "chat", as messages in its tokenizer's own template,
             with the loss on the assistant's turn; "text", as they are; "auto": as messages if there is a template.
         system_prompt: the system's message of a chat; None: the template's own, if it has one.
-        max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
+        max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens; of an
+            encoder-decoder too, so that it reads as much as a causal LM.
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.

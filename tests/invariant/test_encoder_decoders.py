@@ -5,6 +5,7 @@ import torch
 from tiny import ENCODER_DECODERS, WRITERS, known, shake_trainables, token_rows
 
 from hf_peft_compare.config.training import GenerationConfig
+from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import EncoderDecoderCollator
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.evaluation.scoring import score_candidates, score_completions
@@ -110,3 +111,25 @@ def test_eight_times_one_equals_two_times_four(row, base, train):
     for one, other in zip(whole.history, split.history, strict=True):
         assert known(one) == pytest.approx(known(other), abs=1e-5, rel=1e-5)
     assert whole.history[0].loss != pytest.approx(whole.history[1].loss, abs=1e-3)
+
+
+def test_a_run_says_what_an_encoder_decoder_does_without(tiny_t5, train):
+    settings = ("training.packing=true", "training.trunk_cache=true", "costs=true", "training.num_train_epochs=1")
+    record = train("last_layers", f"model_name_or_path={tiny_t5}", *settings)
+    notes = " ".join(record.notes)
+    assert "Texts were not packed: an encoder-decoder reads one prompt per row" in notes
+    assert "No states were cached" in notes
+    assert record.costs.outside_loss != record.costs.untouched_outside_loss
+    assert record.costs.notes == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("task={name: sequence_classification, labels: [lost, found]}",), "answers by writing"),
+        (("prompt_format=chat",), "has no chat template"),
+    ],
+)
+def test_what_does_not_suit_an_encoder_decoder_is_one_error(overrides, message, tiny_t5, build):
+    with pytest.raises(UserError, match=message):
+        build("lora", f"model_name_or_path={tiny_t5}", *overrides)
