@@ -72,6 +72,8 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         config: Any = config_class(task_type=task_type, **later, **values)
     except Exception as error:  # each class checks its settings in its own way
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
+    if task_type == "SEQ_2_SEQ_LM" and peft_type in ("PROMPT_TUNING", "P_TUNING"):
+        config.num_transformer_submodules = 1  # the encoder alone reads the prompt; peft would train one more, unread
     if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
         raise UserError(f"num_virtual_tokens is {config.num_virtual_tokens}; expected a number above 0, such as 20.")
     return config

@@ -107,6 +107,12 @@ def test_peft_reads_what_a_soft_prompt_saves(base, tmp_path):
     torch.testing.assert_close(logits(ours), expected)
 
 
+def test_peft_trains_no_virtual_token_that_nothing_reads(base):
+    model = build_peft(base, PeftSettings(peft_type="PROMPT_TUNING", num_virtual_tokens=P))
+    (prompt,) = named_trainables(model).values()
+    assert prompt.shape == (P, base.get_input_embeddings().embedding_dim)
+
+
 def test_lora_adapts_encoder_and_decoder_but_not_the_head(base):
     names = set(named_trainables(build_lora(base, LoraSettings(r=2))))
     for part in ("encoder", "decoder"):
