@@ -26,6 +26,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod, Value
 from hf_peft_compare.core.registry import get_method, register_method
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.planning.meta_models import build_on_meta, plan_architecture, trace_base
@@ -45,12 +46,9 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     | {"dropout_rate": 0.0},
     "bart": {"vocab_size": VOCABULARY_SIZE, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "init_std": 0.2}
     | {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
-    | {"max_position_embeddings": 128, "pad_token_id": 1, "bos_token_id": 1, "eos_token_id": 0}
-    | {"decoder_start_token_id": 0},
+    | {"max_position_embeddings": 128, "pad_token_id": 1, "decoder_start_token_id": 0},
 }
-_TASKS: Mapping[str, dict[str, Any]] = {
-    "bert": {"name": "sequence_classification", "labels": ["no", "yes"]},
-}
+_TASKS: Mapping[str, dict[str, Any]] = {"bert": {"name": "sequence_classification", "labels": ["no", "yes"]}}
 _IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 
 
@@ -61,8 +59,7 @@ class Case:
     Args:
         method: the name of a registered method.
         settings: the method's settings, as in a row of a study.
-        architecture: a key of `ARCHITECTURES`; "bert" has a class head, the others generate text, of which "t5" and
-            "bart" are encoder-decoders.
+        architecture: a key of `ARCHITECTURES`; "bert" has a class head, the others generate text.
     """
 
     method: str
@@ -93,8 +90,7 @@ class Case:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """A tokenizer with the model's vocabulary, with padding as in a run."""
-        ends = self.architecture in ("t5", "bart")
-        tokenizer = tiny_encoder_tokenizer() if self.architecture == "bert" else tiny_tokenizer(ends_with_eos=ends)
+        tokenizer = tiny_encoder_tokenizer() if self.architecture == "bert" else tiny_tokenizer()
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         tokenizer.padding_side = "left" if self.architecture in ("gpt2", "llama") else "right"
         tokenizer.name_or_path = self.config.model_name_or_path  # as for a loaded tokenizer; peft's configs store it
@@ -212,8 +208,7 @@ def check_merging(case: Case) -> None:
 
 def check_on_meta(case: Case) -> None:
     """Check that it builds with the same trainable parameters on the meta device, where studies are planned."""
-    architecture = plan_architecture(case.config)
-    base = trace_base(architecture, _head(case))
+    base = trace_base(plan_architecture(case.config), head_of(case.config))
     traced = named_trainables(build_on_meta(case.config, base, case.tokenizer))
     real = named_trainables(case.model())
     _expect(case, all(p.is_meta for p in traced.values()), "build() creates real tensors for a base on the meta device")
@@ -226,20 +221,13 @@ def check_on_meta(case: Case) -> None:
 CHECKS = (check_trainables, check_saving, check_size, check_merging, check_on_meta)
 
 
-def _head(case: Case) -> Any:
-    from hf_peft_compare.models.heads import head_of
-
-    return head_of(case.config)
-
-
 def _labels(case: Case) -> Tensor:
     return torch.tensor([1]) if case.architecture == "bert" else _IDS.where(_IDS > 7, -100)  # a prompt of three tokens
 
 
 def _forward(model: Any, **inputs: Tensor) -> Any:
-    if model.config.is_encoder_decoder:  # its decoder reads the labels
-        inputs = {"labels": _IDS, **inputs}
-    return model(input_ids=_IDS, attention_mask=torch.ones_like(_IDS), **inputs)
+    own = {"labels": _IDS} if model.config.is_encoder_decoder else {}  # which its decoder reads
+    return model(input_ids=_IDS, attention_mask=torch.ones_like(_IDS), **{**own, **inputs})
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ class ClassificationCollator:
         return batch
 
 
-def count_columns(batch: Mapping[str, Any]) -> int:
+def count_columns(batch: Mapping[str, Tensor]) -> int:
     """Return the number of columns of all rows that a model computes, padding included.
 
     Above a frozen trunk these are its states; an encoder-decoder computes those of prompts and of completions.

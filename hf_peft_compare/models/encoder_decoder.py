@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
 from hf_peft_compare.core.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def prepare_encoder_decoder(base: Any, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -57,13 +57,12 @@ def _average_over_step(base: Any) -> None:
     base.forward = averaging
 
 
-def untie_second_t5(base: Any) -> Any:
+def untie_second_t5(base: PreTrainedModel) -> PreTrainedModel:
     """Untie the LM head of a newly built T5 of version 1.1, as it is in every checkpoint; return the model.
 
     transformers ties it in each new T5, and unties it while it loads weights that differ.
     """
-    config: PretrainedConfig = base.config
-    if not getattr(config, "scale_decoder_outputs", True) and base.get_output_embeddings() is not None:
-        head = base.get_output_embeddings()
-        head.weight = nn.Parameter(head.weight.detach().clone())
+    head = base.get_output_embeddings()
+    if head is not None and not getattr(base.config, "scale_decoder_outputs", True):
+        head.weight = nn.Parameter(cast("Tensor", head.weight).detach().clone())
     return base

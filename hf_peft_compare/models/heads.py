@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -157,7 +158,7 @@ def class_head(base: Any) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in base.named_parameters() if id(parameter) not in backbone}
 
 
-def peft_task_type(base: Any) -> str:
+def peft_task_type(base: PreTrainedModel) -> str:
     """Return peft's name of a base's head."""
     if base.get_output_embeddings() is None:
         return "SEQ_CLS"

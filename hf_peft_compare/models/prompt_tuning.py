@@ -33,9 +33,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
     parameters outside the backbone: a pooler within the backbone was pretrained with it and stays frozen, as in peft.
     In an encoder, the prompt follows the first token, [CLS] or <s>, whose state represents the text, as in pretraining.
     peft puts the prompt before that token, so that its head reads a virtual token: it loads the files saved for an
-    encoder, but predicts other classes.
-
-    Of an encoder-decoder the encoder alone reads the prompt, as in the paper.
+    encoder, but predicts other classes. Of an encoder-decoder the encoder alone reads the prompt, as in the paper.
 
     Args:
         base: a causal LM, an encoder-decoder, or a model with a class head; its other parameters are frozen.
@@ -207,8 +205,8 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         """
         input_ids = inputs if input_ids is None else input_ids
         if self.base.config.is_encoder_decoder:
-            tokens: Any = input_ids if inputs_embeds is None else inputs_embeds
-            return self.base.generate(**self._arranged(tokens, attention_mask, padding_last=True)[0], **settings)
+            inputs_embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
+            return self.base.generate(**self._arranged(inputs_embeds, attention_mask, padding_last=True)[0], **settings)
         embeds = self._with_prompt(input_ids, inputs_embeds)  # [B, P + T, H]
         if attention_mask is None:
             attention_mask = embeds.new_ones(len(embeds), embeds.shape[1] - self.num_virtual_tokens, dtype=torch.long)

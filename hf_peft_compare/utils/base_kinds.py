@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 
-def is_encoder_decoder(fields: Mapping[str, Any]) -> bool:
+def is_encoder_decoder(fields: Mapping[str, object]) -> bool:
     """Whether fields of a config are those of a model whose encoder reads a text and whose decoder writes one.
 
     Args:
@@ -23,7 +22,7 @@ def is_encoder_decoder(fields: Mapping[str, Any]) -> bool:
     return bool(fields.get("is_encoder_decoder", getattr(CONFIG_MAPPING[model_type], "is_encoder_decoder", False)))
 
 
-def saved_fields(name: str, revision: str | None) -> Mapping[str, Any]:
+def saved_fields(name: str, revision: str | None) -> Mapping[str, object]:
     """Return the fields of a saved config; empty if it cannot be read, which loading explains.
 
     Args:
@@ -32,7 +31,7 @@ def saved_fields(name: str, revision: str | None) -> Mapping[str, Any]:
     return _read(name, revision) if Path(name).is_dir() else _read_once(name, revision)
 
 
-def _read(name: str, revision: str | None) -> Mapping[str, Any]:
+def _read(name: str, revision: str | None) -> Mapping[str, object]:
     from transformers import PreTrainedConfig
 
     try:
