@@ -117,6 +117,22 @@ def tiny_llama(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory):
+    """The same of an encoder-decoder, whose tokenizer ends every text with an eos token."""
+    from tiny import save_tiny_model
+
+    return save_tiny_model("t5", tmp_path_factory.mktemp("tiny-t5"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bart(tmp_path_factory):
+    """The same in BART's architecture, whose tokenizer begins every text with a bos token too."""
+    from tiny import save_tiny_model
+
+    return save_tiny_model("bart", tmp_path_factory.mktemp("tiny-bart"))
+
+
+@pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 40, 12 and 8 articles with highlights."""
     from tiny import write_stories

@@ -4,7 +4,7 @@ import json
 import random
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from hf_peft_compare import testing
 from hf_peft_compare.testing import ARCHITECTURES, VOCABULARY_SIZE, shake_trainables  # noqa: F401
@@ -25,6 +25,9 @@ METHODS = {
     "peft_prompt_tuning": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4},
     "full": {},
 }
+# Those of them that encoder-decoders have; LoReFT refuses them.
+WRITERS = {row: settings for row, settings in METHODS.items() if row != "loreft"}
+ENCODER_DECODERS = ("t5", "bart")
 NO_DROPOUT = "architecture={resid_pdrop: 0.0, embd_pdrop: 0.0, attn_pdrop: 0.0}"
 NAMES = ("Anna", "Bert", "Clara", "David", "Emil", "Frida")
 ANIMALS = ("fox", "otter", "heron", "badger", "owl")
@@ -70,9 +73,9 @@ def write_long_stories(folder, long):
     return [f"dataset={folder}", *(f"num_{split}_samples=null" for split in splits)]
 
 
-def tiny_tokenizer(*, begins_with_bos=False):
+def tiny_tokenizer(**settings):
     """A byte-level BPE with an end-of-text token and no pad token, trained on a few stories."""
-    return testing.tiny_tokenizer(TEXTS, begins_with_bos=begins_with_bos)
+    return testing.tiny_tokenizer(TEXTS, **settings)
 
 
 def tiny_config(architecture):
@@ -81,15 +84,17 @@ def tiny_config(architecture):
 
 
 def tiny_model(architecture="gpt2", *, seed=0):
-    """A causal LM with random weights, in evaluation mode."""
+    """A causal LM, or an encoder-decoder, with random weights, in evaluation mode."""
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(tiny_config(architecture)).eval()
+    auto_class = AutoModelForSeq2SeqLM if architecture in ENCODER_DECODERS else AutoModelForCausalLM
+    return auto_class.from_config(tiny_config(architecture)).eval()
 
 
 def save_tiny_model(architecture, folder):
     """Save model and tokenizer as a user would find them on the hub."""
     tiny_model(architecture).save_pretrained(folder)
-    tiny_tokenizer(begins_with_bos=architecture == "llama").save_pretrained(folder)
+    begins, ends = architecture in ("llama", "bart"), architecture in ENCODER_DECODERS
+    tiny_tokenizer(begins_with_bos=begins, ends_with_eos=ends).save_pretrained(folder)
     return folder
 
 

@@ -36,7 +36,6 @@ UNTESTED = {
     "core.tracker": "tests/trackers hold every tracker to it",
     "core.training_rule": "tests/training/callbacks/test_rule.py follows one",
     "data.columns": "tests/data/test_splits.py names columns that are missing",
-    "data.completions": "tests/tasks/test_summarization.py encodes with it",
     "data.formats": TYPES,
     "data.templates": "tests/methods/test_hard_prompt.py fills templates",
     "diagnostics.console": WHOLE_DOCTOR,

@@ -21,7 +21,7 @@ from hf_peft_compare.core.method import Value
 from hf_peft_compare.methods.peft_rules import rule_of
 from hf_peft_compare.testing import Case, check_merging, check_on_meta, check_saving, check_trainables
 
-ARCHITECTURES = {"gpt2": "GPT-2", "llama": "Llama", "bert": "BERT, class head"}
+ARCHITECTURES = {"gpt2": "GPT-2", "llama": "Llama", "bert": "BERT, class head", "t5": "T5"}
 # What a type must be told, or is too large for a model of width 32.
 SETTINGS: Mapping[str, dict[str, Value]] = {
     "ADAPTION_PROMPT": {"adapter_len": 4, "adapter_layers": 1},
@@ -83,7 +83,7 @@ def _reason(message: str) -> str:
 
 def table(peft_types: Iterable[str]) -> str:
     """Return the table in Markdown: one row per type, one column per architecture."""
-    lines = ["| type | " + " | ".join(ARCHITECTURES.values()) + " | |", "|---" * 5 + "|"]
+    lines = ["| type | " + " | ".join(ARCHITECTURES.values()) + " | |", "|---" * (len(ARCHITECTURES) + 2) + "|"]
     for peft_type in peft_types:
         outcomes = [outcome(peft_type, architecture) for architecture in ARCHITECTURES]
         rule = rule_of(peft_type, {})

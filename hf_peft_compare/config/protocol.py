@@ -19,6 +19,7 @@ from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.registry import choose_metrics, get_task
 from hf_peft_compare.core.settings import STRICT, LocalOrHub, NonNegativeInt, PositiveInt, Seed, parse_settings
 from hf_peft_compare.core.task import AnyTask
+from hf_peft_compare.utils.base_kinds import is_encoder_decoder, saved_fields
 
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "gguf_file", "tokenizer_name_or_path", "architecture")
@@ -58,7 +59,8 @@ class StudyProtocol:
         prompt_format: how a base that writes reads its prompts: "chat", as messages in its tokenizer's own template,
             with the loss on the assistant's turn; "text", as they are; "auto": as messages if there is a template.
         system_prompt: the system's message of a chat; None: the template's own, if it has one.
-        max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens.
+        max_length: maximum number of tokens of prompt, text and completion together, including virtual tokens; of an
+            encoder-decoder too, so that it reads as much as a causal LM.
         max_dropped_share: largest share of the train and validation rows, each, that are left out because their
             completion does not fit into `max_length`; test rows are never left out.
         costs: measure latency, merging and forgetting of each run's model after scoring.
@@ -131,10 +133,23 @@ class StudyProtocol:
         """What rows of a study may choose of their data: the size and the labels of train; they share all else."""
         return self.num_train_samples, self.labels_from
 
+    @cached_property
+    def is_encoder_decoder(self) -> bool:
+        """Whether the base has an encoder, which reads the prompt, and a decoder, which writes the completion."""
+        if "model_type" in self.architecture:
+            return is_encoder_decoder(self.architecture)
+        if self.model_name_or_path == EMBEDDED:
+            return False
+        return is_encoder_decoder(saved_fields(self.model_name_or_path, self.model_revision))
+
     @property
     def head_name(self) -> str:
         """The head on top of the base, a key of `models.heads.HEADS`: the task's head."""
-        return self.task_type.head
+        return self.head_of_base(self.task_type.head)
+
+    def head_of_base(self, head: str) -> str:
+        """Return a head as this base has it: an encoder-decoder writes with a head of its own."""
+        return "seq2seq_lm" if head == "causal_lm" and self.is_encoder_decoder else head
 
     def __getstate__(self) -> Tree:
         """Return the fields only; cached properties are computed again after unpickling."""

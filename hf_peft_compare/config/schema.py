@@ -154,7 +154,7 @@ class RunConfig(StudyProtocol):
     @cached_property
     def head_name(self) -> str:
         """The head on top of the base: the one the method needs, otherwise the task's."""
-        return self.method_type.head(self.method_settings) or self.task_type.head
+        return self.head_of_base(self.method_type.head(self.method_settings) or self.task_type.head)
 
     @cached_property
     def max_text_length(self) -> int:

@@ -104,6 +104,7 @@ class Format:
         labels: the class names, if they are derived from the examples; empty: the task's.
         metrics: names of additional metrics for outputs in this format.
         prompt: `prompt(example)` returns the parts of the prompt, without solved examples; None: there is no prompt.
+        whole_prompt: `whole_prompt(example)` returns the parts of the prompt with solved examples before it.
         solved: the turns of solved examples before the prompt, in a chat.
         completion: `completion(example)` returns the target text after the prompt.
         conversation: whether examples are conversations, which are rendered as turns even without a chat template; the
@@ -118,6 +119,7 @@ class Format:
     labels: Sequence[str] = ()
     metrics: Sequence[str] = ()
     prompt: Callable[[Example], PromptParts] | None = None
+    whole_prompt: Callable[[Example], PromptParts] | None = None
     solved: Sequence[Turn] = ()
     completion: Callable[[Example], str] | None = None
     conversation: bool = False

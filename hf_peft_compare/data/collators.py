@@ -49,6 +49,27 @@ class CompletionCollator:
         return batch
 
 
+class EncoderDecoderCollator:
+    """Pad encoded examples to one batch for an encoder-decoder: prompts for the encoder, completions as labels.
+
+    The model makes the decoder's input of the labels: each token is predicted from the ones before it.
+
+    Returns:
+        input_ids, attention_mask [B, T] of the prompts; labels [B, K], -100 where nothing is scored.
+    """
+
+    def __init__(self, *, pad_token_id: int):
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, features: Sequence[Features]) -> Batch:
+        ends = [len(f["input_ids"]) - f["num_completion_tokens"] for f in features]
+        prompts = [f["input_ids"][:end] for f, end in zip(features, ends, strict=True)]
+        completions = [f["input_ids"][end:] for f, end in zip(features, ends, strict=True)]
+        input_ids, attention_mask = pad(prompts, pad_token_id=self.pad_token_id, side="right")
+        labels, _ = pad(completions, pad_token_id=-100, side="right")
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
 class ClassificationCollator:
     """Pad encoded examples to one batch, with one class label per example.
 
@@ -76,6 +97,16 @@ class ClassificationCollator:
         if "trunk_states" in features[0]:
             batch["trunk_states"] = pad_states([f["trunk_states"] for f in features], side=side)
         return batch
+
+
+def count_columns(batch: Mapping[str, Tensor]) -> int:
+    """Return the number of columns of all rows that a model computes, padding included.
+
+    Above a frozen trunk these are its states; an encoder-decoder computes those of prompts and of completions.
+    """
+    read = batch.get("trunk_states", batch["input_ids"])
+    written = batch["labels"].numel() if "logits_to_keep" not in batch and batch["labels"].ndim > 1 else 0
+    return int(read.shape[0] * read.shape[1] + written)
 
 
 def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:

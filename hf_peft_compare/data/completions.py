@@ -1,8 +1,13 @@
-"""Completions: tokenize prompt and completion of a causal LM within a maximum length."""
+"""Completions: tokenize prompt and completion within a maximum length, as one text or as two.
+
+A causal LM reads one text. An encoder-decoder reads the prompt and writes the completion as two texts of their own; its
+features hold one after the other all the same, so that a maximum length means the same for both kinds of base.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
@@ -39,7 +44,36 @@ def completion_format(
     def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
         return prompt_ids(tokenizer, parts(example), max_length)
 
-    return Format(key=key, encode=encode, encode_prompt=encode_prompt, prompt=parts, completion=completion, **others)
+    return Format(
+        key=key,
+        encode=encode,
+        encode_prompt=encode_prompt,
+        prompt=parts,
+        whole_prompt=parts,
+        completion=completion,
+        **others,
+    )
+
+
+def as_two_texts(form: Format) -> Format:
+    """Return the format of an encoder-decoder: prompt and completion are texts with the tokenizer's special tokens.
+
+    A format without prompts stays as it is.
+    """
+    parts, completion = form.whole_prompt, form.completion
+    if parts is None or completion is None:
+        return form
+
+    def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
+        before, after = special_tokens(tokenizer)
+        ids = [*before, *token_ids(tokenizer, completion(example)), *(after or [tokenizer.eos_token_id])]
+        return completion_ids(ids, example, lambda room: encode_prompt(example, tokenizer, room), max_length)
+
+    def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
+        before, after = special_tokens(tokenizer)
+        return prompt_ids(tokenizer, parts(example), max_length, before=before, after=after)
+
+    return replace(form, key=[form.key, "two texts"], encode=encode, encode_prompt=encode_prompt)
 
 
 def completion_ids(
@@ -70,20 +104,21 @@ def prompt_ids(
     max_length: int,
     *,
     special: bool = True,
-    before: Sequence[int] = (),
+    before: Sequence[int] | None = None,
+    after: Sequence[int] = (),
 ) -> list[int]:
     """Tokenize a prompt to at most `max_length` tokens; only its middle part is truncated, at its end.
 
     Args:
-        special: whether the middle part may have special tokens; if not, the parts around it name all of them, bos
-            included.
-        before: tokens before the first part, such as turns of a chat.
+        special: whether the middle part may have special tokens; if not, the parts around it name all of them.
+        before: tokens before the first part, such as turns of a chat; None: bos if the tokenizer adds one itself.
+        after: tokens after the last part.
 
     Raises:
         UserError: there is no room for even one token of the middle part.
     """
-    prefix = [*before, *(beginning(tokenizer) if special else []), *token_ids(tokenizer, parts[0])]
-    suffix = token_ids(tokenizer, parts[2])
+    prefix = [*(beginning(tokenizer) if before is None else before), *token_ids(tokenizer, parts[0])]
+    suffix = [*token_ids(tokenizer, parts[2]), *after]
     room = max_length - len(prefix) - len(suffix)
     if room < 1:
         raise UserError(
@@ -104,6 +139,13 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = 
         return []
     split = None if special else True  # None: the tokenizer's own choice
     return tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"]
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the tokens that the tokenizer itself puts before and after a text: T5 an eos, BART a bos and an eos."""
+    inner, whole = token_ids(tokenizer, "a"), list(tokenizer("a", verbose=False)["input_ids"])
+    start = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+    return whole[:start], whole[start + len(inner) :]
 
 
 def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -10,6 +10,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Format
 from hf_peft_compare.data.chat import as_chat
+from hf_peft_compare.data.completions import as_two_texts
 
 
 def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
@@ -27,7 +28,8 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
         own = config.method_type.format(config.method_settings, task, settings, train, config.seed)
     except UserError as error:
         raise UserError(f"{config.row}: {error}") from None
-    return as_chat(own or task.format(settings), config)
+    form = own or task.format(settings)
+    return as_chat(as_two_texts(form) if config.is_encoder_decoder else form, config)
 
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:

@@ -122,15 +122,10 @@ def cache(context: CheckContext) -> CheckResult:
     outputs = context.outputs
     assert outputs.tokens is not None
     num_new = outputs.logits.shape[1]
-    mask = pad(outputs.inputs["attention_mask"], (0, num_new), value=1)
-    labels = pad(torch.full_like(outputs.tokens[:, :-num_new], -100), (0, num_new), value=0)  # where the prompt ends
-    with torch.no_grad():
-        whole = context.adapted(input_ids=outputs.tokens, attention_mask=mask, labels=labels).logits
-    whole = whole[:, -num_new - 1 : -1]
     return _same(
         context,
         outputs.logits,
-        whole,
+        _at_once(context, outputs, num_new),
         expected=f"{num_new} tokens generated with a cache, with the logits of a pass over the whole text without one",
     )
 
@@ -215,6 +210,19 @@ def _nats(context: CheckContext, rows: Sequence[Features], *, num_padding: int =
     inputs = to_device(batch, context.model.device)
     nats, num_labels = head_of(context.config).nll(context.adapted(**inputs).logits, inputs["labels"])
     return nats / num_labels.clamp(min=1)  # the class of an example may be unknown
+
+
+@torch.no_grad()
+def _at_once(context: CheckContext, outputs: ModelOutput, num_new: int) -> Tensor:
+    """Return the logits [B, N, V] of generated tokens, computed in one pass without a cache."""
+    assert outputs.tokens is not None
+    if head_of(context.config).reads_apart:
+        logits: Tensor = context.adapted(**outputs.inputs, labels=outputs.tokens[:, 1:]).logits
+        return logits
+    mask = pad(outputs.inputs["attention_mask"], (0, num_new), value=1)
+    labels = pad(torch.full_like(outputs.tokens[:, :-num_new], -100), (0, num_new), value=0)  # where the prompt ends
+    whole: Tensor = context.adapted(input_ids=outputs.tokens, attention_mask=mask, labels=labels).logits
+    return whole[:, -num_new - 1 : -1]
 
 
 def _same(context: CheckContext, actual: Tensor, reference: Tensor, *, expected: str) -> CheckResult:

@@ -20,7 +20,8 @@ class ModelOutput:
     Args:
         inputs: the model's inputs, including input_ids and attention_mask [B, T].
         logits: of the classes [B, C], or of each generated token [B, N, V].
-        tokens: prompt and generated tokens [B, T + N]; None for classes.
+        tokens: prompt and generated tokens [B, T + N], of a decoder of its own its first token and these [B, 1 + N];
+            None for classes.
     """
 
     inputs: dict[str, Any]

@@ -11,8 +11,9 @@ import torch
 import transformers
 
 from hf_peft_compare.config.training import GenerationConfig
-from hf_peft_compare.data.collators import pad_left, to_device
+from hf_peft_compare.data.collators import pad, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
+from hf_peft_compare.models.heads import lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
 
@@ -46,15 +47,20 @@ def generate_tokens(
         **{name: value for name, value in asdict(generation).items() if value is not None},
     }
     del settings["use_base_config"]
+    apart = lm_head_of(model).reads_apart
+    if apart:
+        settings["decoder_start_token_id"] = model.config.decoder_start_token_id
     if is_sharded(model):
         settings["synced_gpus"] = True  # all processes run until the longest text of any of them has ended
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
         settings["cache_implementation"] = "dynamic"  # peft's prompt learning cannot start with a static cache
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:
-        input_ids, attention_mask = pad_left(batch, pad_token_id=tokenizer.pad_token_id)
+        side = "right" if apart else "left"
+        input_ids, attention_mask = pad(batch, pad_token_id=tokenizer.pad_token_id, side=side)
         inputs = to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
-        output = model.generate(**inputs, **settings)[:, input_ids.shape[1] :]
+        num_given = 1 if apart else input_ids.shape[1]  # a decoder is given the token that it starts with
+        output = model.generate(**inputs, **settings)[:, num_given:]
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
     lengths = [count_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]

@@ -83,11 +83,17 @@ class Measuring:
 
     @cached_property
     def outside_rows(self) -> list[Features]:
-        """The encoded paragraphs of a text unrelated to every task; all tokens but the first are predicted."""
+        """The encoded paragraphs of a text unrelated to every task; all tokens but the first are predicted.
+
+        An encoder-decoder reads the first half of each paragraph and predicts the second.
+        """
         texts = OUTSIDE_TEXT.read_text(encoding="utf-8").split("\n\n")
         most = min(MAX_OUTSIDE_TOKENS, self.config.max_text_length)
         encoded = [self.tokenizer(text.strip(), verbose=False)["input_ids"][:most] for text in texts]
-        return [{"input_ids": ids, "num_completion_tokens": len(ids) - 1} for ids in encoded]
+        apart = head_of(self.config).reads_apart
+        return [
+            {"input_ids": ids, "num_completion_tokens": len(ids) // 2 if apart else len(ids) - 1} for ids in encoded
+        ]
 
 
 Figures: TypeAlias = Mapping[str, float | int]  # fields of `Costs`

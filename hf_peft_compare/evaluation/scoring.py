@@ -13,9 +13,9 @@ import torch
 
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.task import Example, Features
-from hf_peft_compare.data.collators import Batch, CompletionCollator, pad_left, to_device
+from hf_peft_compare.data.collators import Batch, CompletionCollator, EncoderDecoderCollator, pad_left, to_device
 from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
-from hf_peft_compare.models.heads import class_nll, completion_nll
+from hf_peft_compare.models.heads import class_nll, completion_nll, decoder_nll, lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
 
@@ -29,11 +29,12 @@ def score_completions(
         rows: encoded examples with "input_ids" and "num_completion_tokens".
     """
     model.eval()
-    collate = CompletionCollator(pad_token_id=pad_token_id)
+    nll_of = lm_head_of(model).nll
+    collate = _collator(model, pad_token_id)
 
     def score(batch: Sequence[Features]) -> list[tuple[float, int]]:
         inputs = to_device(collate(batch), model.device)
-        nll, num_tokens = completion_nll(model(**inputs).logits, inputs["labels"])
+        nll, num_tokens = nll_of(model(**inputs).logits, inputs["labels"])
         return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
@@ -50,6 +51,8 @@ def score_candidates(
     Args:
         rows: the rows of every candidate of the first example, then of the second, and so on.
     """
+    if lm_head_of(model).reads_apart and not _adds_prompt(model):
+        return _score_from_encoder(model, rows, num_candidates, pad_token_id=pad_token_id, batch_size=batch_size)
     groups = [range(first, first + num_candidates) for first in range(0, len(rows), num_candidates)]
     shared, longest = [], []
     for group in groups:
@@ -93,6 +96,56 @@ def score_candidates(
     return [losses for example in of_examples for losses in example]
 
 
+def _score_from_encoder(
+    model: Any, rows: Sequence[Features], num_candidates: int, *, pad_token_id: int, batch_size: int
+) -> list[tuple[float, int]]:
+    """Score candidates with the encoder's states of each prompt, computed with the first candidate that has it.
+
+    Candidates of one example differ in their prompts if it was truncated to leave each of them its room.
+    """
+    sharing: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for i, row in enumerate(rows):
+        prompt = tuple(row["input_ids"][: len(row["input_ids"]) - row["num_completion_tokens"]])
+        sharing.setdefault((i // num_candidates, prompt), []).append(i)
+    groups = list(sharing.values())
+    model.eval()
+    collate = _collator(model, pad_token_id)
+
+    def score(batch: Sequence[list[int]]) -> list[list[tuple[float, int]]]:
+        firsts, others = [group[0] for group in batch], [i for group in batch for i in group[1:]]
+        inputs = to_device(collate([rows[i] for i in firsts]), model.device)
+        outputs = model(**inputs)
+        scored = dict(zip(firsts, _losses(outputs.logits, inputs["labels"]), strict=True))
+        if others:
+            place = torch.tensor([j for j, group in enumerate(batch) for _ in group[1:]], device=model.device)
+            labels = to_device(collate([rows[i] for i in others]), model.device)["labels"]
+            states = (outputs.encoder_last_hidden_state[place],)
+            logits = model(encoder_outputs=states, attention_mask=inputs["attention_mask"][place], labels=labels).logits
+            scored |= zip(others, _losses(logits, labels), strict=True)
+        return [[scored[i] for i in group] for group in batch]
+
+    found = map_batches(
+        score,
+        groups,
+        lengths=[_lengths(model, [rows[group[0]]])[0] for group in groups],
+        num_logits=[sum(rows[i]["num_completion_tokens"] for i in group) for group in groups],
+        batch_size=batch_size,
+        together=is_sharded(model),
+    )
+    losses = {i: loss for group, each in zip(groups, found, strict=True) for i, loss in zip(group, each, strict=True)}
+    return [losses[i] for i in range(len(rows))]
+
+
+def _losses(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, int]]:
+    nll, num_tokens = decoder_nll(logits, labels)
+    return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
+
+
+def _collator(model: object, pad_token_id: int) -> Callable[[Sequence[Features]], Batch]:
+    apart = lm_head_of(model).reads_apart
+    return (EncoderDecoderCollator if apart else CompletionCollator)(pad_token_id=pad_token_id)
+
+
 def _num_shared(candidates: Sequence[Features]) -> int:
     """Return the number of tokens that an example's candidates can be read together.
 
@@ -107,12 +160,16 @@ def _without_start(row: Features, at: int) -> Features:
 
 
 def _continues_from_cache(model: Any) -> bool:
-    """Whether a model reads a text's second part after its first; peft's prompt learning would add its prompt again."""
+    """Whether a model reads a text's second part after its first."""
     if not getattr(model, "continues_from_cache", True):
         return False
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    adds_prompt = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
-    return not adds_prompt and "past_key_values" in inspect.signature(base.forward).parameters
+    return not _adds_prompt(model) and "past_key_values" in inspect.signature(base.forward).parameters
+
+
+def _adds_prompt(model: object) -> bool:
+    """Whether a model is one of peft's prompt learning, which adds its prompt in every pass."""
+    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
 
 
 @torch.inference_mode()

@@ -18,9 +18,8 @@ from hf_peft_compare.core.method import Method
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.splits import load_examples
-from hf_peft_compare.models.heads import class_names, head_of
+from hf_peft_compare.models.heads import class_head, class_names, head_of
 from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
-from hf_peft_compare.models.prompt_tuning import class_head
 from hf_peft_compare.models.quantization import quantization_of
 from hf_peft_compare.models.trainable_parameters import hash_tensors
 from hf_peft_compare.records.record import RunRecord, read_record

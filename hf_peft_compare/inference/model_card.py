@@ -133,10 +133,18 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
         base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
         library_name="transformers" if plain else "peft",
         datasets=[dataset] if dataset else None,
-        pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
+        pipeline_tag=_pipeline_tag(config),
         tags=[REPOSITORY, record.method, task.name],
         eval_results=results,
     )
+
+
+def _pipeline_tag(config: RunConfig) -> str:
+    """Return the Hub's name of what the model does."""
+    head = head_of(config)
+    if not head.generates:
+        return "text-classification"
+    return "text2text-generation" if head.reads_apart else "text-generation"
 
 
 def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Card, PromptingMethod
 from hf_peft_compare.core.settings import STRICT, LocalOrHub
-from hf_peft_compare.methods.peft_method import adapter_config, build_from, load_adapter, task_type_of
+from hf_peft_compare.methods.peft_method import adapter_config, build_from, load_adapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,10 +107,12 @@ def _adapter_config(checkpoint: str) -> Any:
 
 def _check_base(config: Any, base: PreTrainedModel, settings: CheckpointSettings) -> None:
     """Raise UserError if an adapter's config names another base than this one, or another kind of head."""
-    if config.task_type != task_type_of(base):
+    from hf_peft_compare.models.heads import peft_task_type
+
+    if config.task_type != peft_task_type(base):
         raise UserError(
             f"the adapter in {settings.checkpoint} is for {config.task_type}, and the row's head is "
-            f"{task_type_of(base)} (peft's names). Use it in a study of such a task."
+            f"{peft_task_type(base)} (peft's names). Use it in a study of such a task."
         )
     trained_on, ours = config.base_model_name_or_path, base.config._name_or_path
     if settings.any_base or not trained_on or not ours or Path(trained_on).name == Path(ours).name:
@@ -138,7 +140,8 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
             f"checkpoint {settings.checkpoint} does not fit the base: {len(wrong)} of {len(ours)} tensors are missing "
             f"or of another shape, such as {wrong[0]}. Use a model that was trained from this base, for this task."
         )
-    if base.get_output_embeddings() is not None and not other.config.tie_word_embeddings:
+    head = other.get_output_embeddings()
+    if head is not None and head.weight is not other.get_input_embeddings().weight:
         untie_head(base)
     base.load_state_dict(other.state_dict())
     return base.requires_grad_(False)

@@ -24,7 +24,8 @@ class LastLayersSettings:
     """Settings of last layers.
 
     Args:
-        num_layers: number of transformer blocks trained in addition to the head; 0: the head only.
+        num_layers: number of transformer blocks trained in addition to the head, of an encoder-decoder the decoder's;
+            0: the head only.
     """
 
     num_layers: NonNegativeInt = 1
@@ -33,7 +34,8 @@ class LastLayersSettings:
 def build_last_layers(base: PreTrainedModel, settings: LastLayersSettings) -> PreTrainedModel:
     """Freeze all but the head and the last blocks, and return the base; a tied LM head is untied first.
 
-    The head of a classifier is its class head, and the pooler below it if there is one.
+    The head of a classifier is its class head, and the pooler below it if there is one. The last blocks of an
+    encoder-decoder are those of its decoder; its encoder is frozen.
 
     Raises:
         UserError: `num_layers` is larger than the number of blocks of the model.
@@ -61,7 +63,8 @@ def untie_head(model: Any) -> None:
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head.weight is embedding.weight:
         head.weight = torch.nn.Parameter(head.weight.detach().clone())
-    model.config.tie_word_embeddings = False
+    if not model.config.is_encoder_decoder:  # whose other embeddings the setting ties too; a saved head is kept apart
+        model.config.tie_word_embeddings = False
     assert head.weight.is_meta or head.weight.data_ptr() != embedding.weight.data_ptr()
 
 

@@ -102,10 +102,16 @@ class LoReft(Method[LoReftSettings]):
         """Return the frozen base with edits; a class head is trained too.
 
         Raises:
-            UserError: there is no position or no such block to edit, or the rank exceeds the width.
+            UserError: there is no position or no such block to edit, the rank exceeds the width, or the base is an
+                encoder-decoder.
         """
         from hf_peft_compare.models.representation_edits import Edit, add_edits
 
+        if base.config.is_encoder_decoder:
+            raise UserError(
+                "loreft edits a prompt's states in the blocks that also write the completion, and an encoder-decoder "
+                "reads the prompt in its encoder; choose another method, such as lora or prompt_tuning."
+            )
         if settings.num_first + settings.num_last == 0:
             raise UserError("loreft: num_first and num_last are both 0, so nothing is edited; raise one of them.")
         width: Any = base.get_input_embeddings().embedding_dim

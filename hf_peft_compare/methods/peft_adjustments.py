@@ -20,6 +20,8 @@ def adjust(model: Any) -> Any:
         model.register_forward_pre_hook(_widen_labels, with_kwargs=True)
     if shadows:
         _adjust_shadow(model.base_model)
+    if config.peft_type.value == "ADALORA" and config.inference_mode:
+        model.base_model.trainable_adapter_name = model.active_adapter  # read with labels, but set for training alone
     return model
 
 

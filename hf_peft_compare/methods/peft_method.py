@@ -72,6 +72,8 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         config: Any = config_class(task_type=task_type, **later, **values)
     except Exception as error:  # each class checks its settings in its own way
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
+    if task_type == "SEQ_2_SEQ_LM" and peft_type in ("PROMPT_TUNING", "P_TUNING"):
+        config.num_transformer_submodules = 1  # the encoder alone reads the prompt; peft would train one more, unread
     if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
         raise UserError(f"num_virtual_tokens is {config.num_virtual_tokens}; expected a number above 0, such as 20.")
     return config
@@ -95,12 +97,9 @@ def build_peft(base: PreTrainedModel, settings: PeftSettings) -> PeftModel:
     Raises:
         UserError: peft rejects the settings, e.g. target modules that do not exist.
     """
-    return build_from(base, peft_config(settings, task_type=task_type_of(base)))
+    from hf_peft_compare.models.heads import peft_task_type
 
-
-def task_type_of(base: PreTrainedModel) -> str:
-    """Return peft's name of a base's head."""
-    return "CAUSAL_LM" if base.get_output_embeddings() is not None else "SEQ_CLS"
+    return build_from(base, peft_config(settings, task_type=peft_task_type(base)))
 
 
 def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
@@ -110,6 +109,7 @@ def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
     if getattr(config, "target_modules", None) == ALL_LINEAR:
         config.target_modules = _below_head(base)
     _check_targets(config, base)
+    _check_widths(config, base)
     linear = _linear_layers(base)
     try:
         adapt = with_values(get_peft_model) if config.peft_type.value in NEEDS_VALUES else get_peft_model
@@ -131,6 +131,18 @@ def _check_targets(config: object, base: PreTrainedModel) -> None:
         if missing:
             listed = ", ".join(map(repr, sorted(missing)))
             raise UserError(f"{key} {listed} not found in the model. {_linear_layers(base)}")
+
+
+def _check_widths(config: Any, base: PreTrainedModel) -> None:
+    """Raise UserError if peft would prepend keys and values of another width than a T5's attention has."""
+    kind, own = config.peft_type.value, base.config
+    if kind not in ("PREFIX_TUNING", "CARTRIDGE") or not own.is_encoder_decoder or not hasattr(own, "d_kv"):
+        return
+    if own.d_kv * own.num_heads != own.d_model:
+        raise UserError(
+            f"{kind} prepends keys and values of d_model / num_heads numbers, {own.d_model} / {own.num_heads}, but the "
+            f"base's have d_kv, {own.d_kv}; choose another peft type, or a base in which they agree."
+        )
 
 
 def _below_head(base: PreTrainedModel) -> set[str]:

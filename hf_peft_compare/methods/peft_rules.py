@@ -147,8 +147,18 @@ class ExplainedVariance(PeftRule):
     """
 
     def prepare(self, model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Compute the components of the labeled tokens' inputs, or with a class head of all tokens'."""
+        """Compute the components of the labeled tokens' inputs, or with a class head of all tokens'.
+
+        Raises:
+            UserError: the base is an encoder-decoder, whose labels are not those of the tokens that it reads.
+        """
         from peft import initialize_lora_eva_weights
+
+        if getattr(model.config, "is_encoder_decoder", False):
+            raise UserError(
+                "init_lora_weights is 'eva', which chooses by their labels among the tokens that a layer reads, and an "
+                "encoder-decoder reads tokens without labels; take 'pissa', 'olora' or 'orthogonal'."
+            )
 
         initialize_lora_eva_weights(model, [_readable(batch) for batch in batches], show_progress_bar=False)
 

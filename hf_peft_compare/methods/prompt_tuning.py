@@ -88,8 +88,8 @@ class PromptTuning(Method[PromptTuningSettings]):
         ),
     )
     settings = PromptTuningSettings
-    # That of peft's example with AdamW. Lester et al. (2021) have .3 with Adafactor, which scales it by the size of the
-    # parameters. Of eight rates for MiniLM on tweets, .022 had the lowest validation loss.
+    # That of peft's example with AdamW. Lester et al. (2021) have .3 with Adafactor. Of eight rates for MiniLM on
+    # tweets, .022 had the lowest validation loss.
     training_defaults = {"learning_rate": 0.03}
     tunables = {
         "training.learning_rate": Range(low=1e-3, high=1.0),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # What a new config may say of weights that are not there, so that `plan` counts them.
 PLANNED = ("quantization_config",)
+# What T5's configs say, though their classes do not list it; version 1.1 has unscaled outputs and a head of its own.
+OF_T5 = ("decoder_start_token_id", "scale_decoder_outputs")
 
 
 def load_architecture(config: StudyProtocol) -> Any:
@@ -102,7 +104,7 @@ def without_arguments(
         UserError: a key is no field of the config class, such as `trust_remote_code`, an argument of `from_pretrained`.
     """
     fields = {key: value for key, value in architecture.items() if key != "model_type"}
-    valid = {*signature(kind).parameters, *kind.attribute_map, *also}
+    valid = {*signature(kind).parameters, *kind.attribute_map, *OF_T5, *also}
     for key in fields:
         if key not in valid:
             raise unknown(f"field of {kind.__name__} in architecture", key, valid)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.utils.formatting import name_some
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def check_tensors(config: StudyProtocol, name: str, base: PreTrainedModel, info:
 def _may_be_new(key: str, base: PreTrainedModel, config: StudyProtocol) -> bool:
     prefix = base.base_model_prefix
     is_class_head = config.head_name == "sequence_classification" and not key.startswith(f"{prefix}.")
-    return is_class_head or (config.head_name != "causal_lm" and POOLER in key.split("."))
+    return is_class_head or (not head_of(config).generates and POOLER in key.split("."))
 
 
 def check_vocabulary(name: str, tokenizer: Any, base: PreTrainedModel | None = None) -> None:

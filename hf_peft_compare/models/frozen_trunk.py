@@ -81,13 +81,16 @@ class Trunk:
 
 
 def find_trunk(model: nn.Module) -> Trunk | None:
-    """Return the frozen trunk of a model; None if anything trains up to its first block, or outside blocks and head."""
+    """Return the frozen trunk of a model; None if anything trains up to its first block, or outside blocks and head.
+
+    An encoder-decoder has none: its blocks above a boundary read the encoder's states too, which no cache holds.
+    """
     if hasattr(type(model), "frozen_trunk"):  # the model defines its own trunk
         return model.frozen_trunk  # type: ignore[return-value]
     base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     trained = {id(p) for p in model.parameters() if p.requires_grad}
     blocks, head = transformer_blocks(base), head_modules(base)
-    if not trained or blocks is None or not head:
+    if not trained or blocks is None or not head or base.config.is_encoder_decoder:
         return None
     depth = next((i for i, block in enumerate(blocks) if trained & _ids(block)), len(blocks))
     above = (*blocks[depth:], *head)
@@ -107,7 +110,13 @@ def head_modules(model: Any) -> list[nn.Module]:
 
 
 def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
-    """Return the list of transformer blocks of a model: the module list of length `num_hidden_layers`."""
+    """Return the list of transformer blocks of a model: the module list of length `num_hidden_layers`.
+
+    Of an encoder-decoder, these are the blocks of its decoder, the first module list in it.
+    """
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        decoder: Any = model.get_decoder()
+        return next((m for m in decoder.modules() if isinstance(m, nn.ModuleList)), None)
     num_layers = getattr(getattr(model, "config", None), "num_hidden_layers", None)
     return next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers), None)
 

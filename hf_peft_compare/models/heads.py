@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
-from hf_peft_compare.data.collators import Batch, ClassificationCollator, CompletionCollator
+from hf_peft_compare.data.collators import Batch, ClassificationCollator, CompletionCollator, EncoderDecoderCollator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,7 @@ class Head:
         loss_unit: the unit of the test loss.
         generates: whether it generates text, for which the tokenizer needs an eos token.
         pads_right: whether texts are padded on the right for every base; otherwise decoders pad on the left.
+        reads_apart: whether an encoder reads the prompt, and the completion alone is the decoder's text.
     """
 
     name: str
@@ -41,6 +49,7 @@ class Head:
     loss_unit: str
     generates: bool
     pads_right: bool = False
+    reads_apart: bool = False
 
 
 def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,9 +62,21 @@ def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         nats [B] and number of tokens [B].
     """
-    logits, targets = logits[:, -labels.shape[1] : -1].float(), labels[:, 1:]
-    nll = nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
-    return nll.sum(dim=1), (targets != -100).sum(dim=1)
+    return decoder_nll(logits[:, -labels.shape[1] : -1], labels[:, 1:])
+
+
+def decoder_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the same for a decoder whose column of logits predicts the label of the same column.
+
+    Args:
+        logits: [B, K, V].
+        labels: [B, K], -100 where nothing is scored.
+
+    Returns:
+        nats [B] and number of tokens [B].
+    """
+    nll = nn.functional.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none", ignore_index=-100)
+    return nll.sum(dim=1), (labels != -100).sum(dim=1)
 
 
 def class_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,6 +118,16 @@ HEADS = {
             generates=True,
         ),
         Head(
+            name="seq2seq_lm",
+            auto_class=AutoModelForSeq2SeqLM,
+            collator=lambda tokenizer: EncoderDecoderCollator(pad_token_id=tokenizer.pad_token_id),
+            nll=decoder_nll,
+            loss_unit="nats per token",
+            generates=True,
+            pads_right=True,  # encoders count positions from the first column
+            reads_apart=True,
+        ),
+        Head(
             name="sequence_classification",
             auto_class=AutoModelForSequenceClassification,
             collator=_class_collator,
@@ -119,6 +150,26 @@ HEADS = {
 }
 
 
+def class_head(base: Any) -> dict[str, nn.Parameter]:
+    """Return the parameters of a class head by name: those outside the backbone; empty if the base has an LM head."""
+    if base.get_output_embeddings() is not None:
+        return {}
+    backbone = {id(parameter) for parameter in base.base_model.parameters()}
+    return {name: parameter for name, parameter in base.named_parameters() if id(parameter) not in backbone}
+
+
+def peft_task_type(base: PreTrainedModel) -> str:
+    """Return peft's name of a base's head."""
+    if base.get_output_embeddings() is None:
+        return "SEQ_CLS"
+    return "SEQ_2_SEQ_LM" if base.config.is_encoder_decoder else "CAUSAL_LM"
+
+
+def lm_head_of(model: Any) -> Head:
+    """Return the head of a model that generates text."""
+    return HEADS["seq2seq_lm" if model.config.is_encoder_decoder else "causal_lm"]
+
+
 def head_of(config: StudyProtocol) -> Head:
     """Return the head of a run, which its method or else its task defines; for a study, the task's head."""
     return HEADS[config.head_name]
@@ -128,10 +179,16 @@ def class_names(config: StudyProtocol) -> list[str] | None:
     """Return the class names of a class head, in order; None: the head generates text.
 
     Raises:
-        UserError: the task has no classes.
+        UserError: the task has no classes, or the base is an encoder-decoder, which gets no class head.
     """
     if head_of(config).generates:
         return None
+    if config.is_encoder_decoder:
+        raise UserError(
+            f"{config.model_name_or_path} is an encoder-decoder, which answers by writing, but task "
+            f"{config.task_type.name} needs a class head on the base. Set task.name=instructed_classification, which "
+            f"asks for the class in a prompt, or choose an encoder or a decoder as base."
+        )
     labels = config.task_type.labels(config.task_settings)
     if labels is None:
         name = config.task_type.name

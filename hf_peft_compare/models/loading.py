@@ -15,6 +15,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import is_chat, layout_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.models.architecture import attention_setting, load_architecture, unbuildable
+from hf_peft_compare.models.encoder_decoder import prepare_encoder_decoder, untie_second_t5
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
 from hf_peft_compare.models.gguf import dequantized, gguf_argument, model_path, unreadable_base
 from hf_peft_compare.models.heads import head_of
@@ -38,11 +39,13 @@ def seeded_base(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> PreTra
 
 
 def prepare_base(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Patch a base model: positions from the attention mask, loss type, and padding token."""
+    """Patch a base model: positions from the attention mask, loss type, padding token, and how a decoder starts."""
     if tokenizer.padding_side == "left":  # padding on the right does not change positions
         count_positions_from_mask(base)
     if base.get_output_embeddings() is None:
         base.config.pad_token_id = tokenizer.pad_token_id  # class heads on decoders locate the last token with it
+    elif base.config.is_encoder_decoder:
+        prepare_encoder_decoder(base, tokenizer)
     # transformers falls back to this loss if it finds none for a class name such as GPT-2's, with a warning in each
     # forward pass, which would break a compiled graph.
     base.loss_type = base.loss_type or "ForCausalLM"
@@ -57,7 +60,7 @@ def load_tokenizer(config: StudyProtocol) -> Any:
     """Load the tokenizer, with eos as padding token if it has none; in a chat, eos is the end of the assistant's turn.
 
     It pads on the left, so that the last token is at the right end; on the right for the class heads of encoders, which
-    read the first token, and for heads that use the attention mask.
+    read the first token, for encoder-decoders, and for heads that use the attention mask.
 
     Raises:
         UserError: the tokenizer cannot be loaded, or lacks a vocabulary, a required pad or eos token, or the chat
@@ -197,7 +200,7 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
 
 def _from_config(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     try:
-        return load_auto(head_of(config).auto_class.from_config, architecture, dtype=torch.float32)
+        return untie_second_t5(load_auto(head_of(config).auto_class.from_config, architecture, dtype=torch.float32))
     except Exception as error:  # every model validates its config differently
         if config.attn_implementation is None:
             raise unbuildable(architecture.model_type, error) from None

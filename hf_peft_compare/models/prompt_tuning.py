@@ -1,4 +1,4 @@
-"""PromptTuningModel: a frozen causal LM or classifier with a trainable soft prompt before every text.
+"""PromptTuningModel: a frozen language model or classifier with a trainable soft prompt before every text.
 
 Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning" (arXiv 2104.08691).
 """
@@ -16,13 +16,14 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.position_ids import positions_from_mask
+from hf_peft_compare.models.heads import class_head, peft_task_type
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 WEIGHTS_KEY, HEAD_PREFIX = "prompt_embeddings", "base_model."  # the names used in peft's files
 
 
 class PromptTuningModel(PreTrainedModel, GenerationMixin):
-    """A causal LM that reads a soft prompt [P, H] before each text; only the prompt is trained.
+    """A language model that reads a soft prompt [P, H] before each text; only the prompt is trained.
 
     It works with the standard `transformers.Trainer`, generates with and without a cache, and computes positions from
     the attention mask, so that padding on either side never changes a logit. It is saved and loaded in the format of
@@ -32,10 +33,10 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
     parameters outside the backbone: a pooler within the backbone was pretrained with it and stays frozen, as in peft.
     In an encoder, the prompt follows the first token, [CLS] or <s>, whose state represents the text, as in pretraining.
     peft puts the prompt before that token, so that its head reads a virtual token: it loads the files saved for an
-    encoder, but predicts other classes.
+    encoder, but predicts other classes. Of an encoder-decoder the encoder alone reads the prompt, as in the paper.
 
     Args:
-        base: a causal LM, or a model with a class head; its other parameters are frozen.
+        base: a causal LM, an encoder-decoder, or a model with a class head; its other parameters are frozen.
         prompt: the initial soft prompt [P, H], float32.
         peft_fields: `prompt_tuning_init`, `prompt_tuning_init_text` and `tokenizer_name_or_path` for the saved config,
             as in peft.
@@ -102,14 +103,18 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             attention_mask: [B, T] of the text only (with a cache: of all the text so far).
             position_ids: ignored, since they are computed from the attention mask.
             labels: [B, K], K at most T: labels of the last K columns, -100 where nothing is scored. The first column
-                is never scored, as in every causal LM of transformers. With a class head: [B].
+                is never scored, as in every causal LM of transformers. With a class head: [B]. Of an encoder-decoder
+                the labels of its decoder, of any number, and all of them are scored.
             logits_to_keep: number of last columns with logits; 0: all, which is P + T, or K with labels.
-            kwargs: other arguments of the base, such as an encoder's `token_type_ids` [B, T].
+            kwargs: other arguments of the base, such as an encoder's `token_type_ids` [B, T], or `encoder_outputs` in
+                place of a text, computed with the prompt.
 
         Returns:
             The base model's own output, including its loss.
         """
         tokens = input_ids if inputs_embeds is None else inputs_embeds
+        if self.base.config.is_encoder_decoder:
+            return self._read_apart(tokens, attention_mask, past_key_values=past_key_values, labels=labels, **kwargs)
         if tokens is None:
             raise UserError("PromptTuningModel got neither input_ids nor inputs_embeds; pass one of them.")
         if self.get_output_embeddings() is None:
@@ -145,22 +150,38 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         Padding is moved to the side that the head does not read: a decoder's head reads the last column of embeddings,
         even if it is padding; an encoder's head reads the first, from which the encoder counts positions itself.
         """
-        before, shape = self.num_tokens_before, (tokens.shape[0], self.num_virtual_tokens)
+        before = self.num_tokens_before
+        inputs, order = self._arranged(tokens, attention_mask, padding_last=before > 0)
+        if before == 0:
+            kwargs["position_ids"] = positions_from_mask(inputs["attention_mask"], inputs["attention_mask"].shape[1])
+        if token_type_ids is not None:
+            types = token_type_ids.gather(1, order)
+            kwargs["token_type_ids"] = _inserted(types.new_zeros(len(types), self.num_virtual_tokens), types, before)
+        return self.base(**inputs, **kwargs)
+
+    def _read_apart(self, tokens: Tensor | None, attention_mask: Tensor | None, **kwargs: Any) -> Any:
+        """Run an encoder-decoder on prompt and text, or its decoder on `encoder_outputs` of both."""
+        if tokens is not None:
+            kwargs |= self._arranged(tokens, attention_mask, padding_last=True)[0]
+        elif attention_mask is not None:
+            arranged = attention_mask.sort(dim=1, descending=True).values
+            kwargs["attention_mask"] = nn.functional.pad(arranged, (self.num_virtual_tokens, 0), value=1)
+        return self.base(**kwargs)
+
+    def _arranged(
+        self, tokens: Tensor, attention_mask: Tensor | None, *, padding_last: bool
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the inputs of prompt and text with padding on one side, and the order of the text's columns [B, T]."""
         if attention_mask is None:
             attention_mask = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
-        order = attention_mask.argsort(dim=1, descending=before > 0, stable=True)
-        attention_mask = attention_mask.gather(1, order)
-        attention_mask = _inserted(attention_mask.new_ones(shape), attention_mask, before)  # [B, P + T]
-        if before == 0:
-            kwargs["position_ids"] = positions_from_mask(attention_mask, attention_mask.shape[1])
-        if token_type_ids is not None:
-            token_type_ids = token_type_ids.gather(1, order)
-            kwargs["token_type_ids"] = _inserted(token_type_ids.new_zeros(shape), token_type_ids, before)
+        order = attention_mask.argsort(dim=1, descending=padding_last, stable=True)
+        ones = attention_mask.new_ones(tokens.shape[0], self.num_virtual_tokens)
+        mask = _inserted(ones, attention_mask.gather(1, order), self.num_tokens_before)  # [B, P + T]
         if tokens.is_floating_point():
             embeds = self._with_prompt(None, tokens.gather(1, order[:, :, None].expand_as(tokens)))
         else:
             embeds = self._with_prompt(tokens.gather(1, order), None)
-        return self.base(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
+        return {"inputs_embeds": embeds, "attention_mask": mask}, order
 
     def generate(  # type: ignore[override]
         self,
@@ -183,6 +204,9 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
             The base's output: token ids of text and completion; with `inputs_embeds`, of the completion only.
         """
         input_ids = inputs if input_ids is None else input_ids
+        if self.base.config.is_encoder_decoder:
+            inputs_embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
+            return self.base.generate(**self._arranged(inputs_embeds, attention_mask, padding_last=True)[0], **settings)
         embeds = self._with_prompt(input_ids, inputs_embeds)  # [B, P + T, H]
         if attention_mask is None:
             attention_mask = embeds.new_ones(len(embeds), embeds.shape[1] - self.num_virtual_tokens, dtype=torch.long)
@@ -219,7 +243,7 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         config = PromptTuningConfig(
-            task_type="CAUSAL_LM" if self.get_output_embeddings() is not None else "SEQ_CLS",
+            task_type=peft_task_type(self),
             num_virtual_tokens=self.num_virtual_tokens,
             token_dim=self.prompt_embeddings.shape[1],
             num_transformer_submodules=1,
@@ -268,14 +292,6 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         for name, parameter in tuned.items():
             parameter.data.copy_(weights[name])
         return model
-
-
-def class_head(base: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters of a class head by name: those outside the backbone; empty if the base has an LM head."""
-    if base.get_output_embeddings() is not None:
-        return {}
-    backbone = {id(parameter) for parameter in base.base_model.parameters()}
-    return {name: parameter for name, parameter in base.named_parameters() if id(parameter) not in backbone}
 
 
 def _inserted(prompt: Tensor, text: Tensor, column: int) -> Tensor:

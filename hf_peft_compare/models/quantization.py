@@ -68,12 +68,17 @@ def _compute_dtype() -> str:
 
 
 def linear_layers(base: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the linear layers of a base by name, except those of its head."""
+    """Yield the linear layers of a base by name, except those of its head and those that its class keeps in float32.
+
+    transformers does not quantize the latter, such as the second layer of T5's MLPs.
+    """
     from transformers.pytorch_utils import Conv1D
+
+    in_float32 = set(getattr(base, "_keep_in_fp32_modules", None) or ())
 
     head = {module for part in head_modules(base) for module in part.modules()}
     for name, module in base.named_modules():
-        if isinstance(module, (nn.Linear, Conv1D)) and module not in head:
+        if isinstance(module, (nn.Linear, Conv1D)) and module not in head and in_float32.isdisjoint(name.split(".")):
             yield name, module
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.models.frozen_trunk import transformer_blocks
-from hf_peft_compare.models.prompt_tuning import class_head
+from hf_peft_compare.models.heads import class_head
 
 
 class Edit(nn.Module):

@@ -17,7 +17,7 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import prepare_base, random_base
 from hf_peft_compare.planning.devices import MEASURED_RATE, Device, find_device, here
 from hf_peft_compare.planning.estimates import Parts
-from hf_peft_compare.planning.lengths import Shapes
+from hf_peft_compare.planning.lengths import Shape, Shapes
 from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
 from hf_peft_compare.training.factory import apply_method
 
@@ -72,15 +72,17 @@ def time_parts(
 ) -> Parts:
     """Time the parts of a run with a real model of random weights on this machine's device."""
     where = device.torch_name
-    head = head_of(config)
+    head, apart = head_of(config), head_of(config).reads_apart
     base = random_base(config, architecture)
     prepare_base(base, tokenizer)
     model = apply_method(base, config, tokenizer).to(where)
     trunk = find_trunk(model) if keeps_trunk else None
-    test = _time_forward(model, make_batch(shapes.evaluation, device=where), where)
-    with_states = make_batch(shapes.evaluation, trunk=trunk, device=where)
+    test = _time_forward(model, make_batch(shapes.evaluation, apart=apart, device=where), where)
+    with_states = make_batch(shapes.evaluation, trunk=trunk, apart=apart, device=where)
     return Parts(
-        step=_time_step(model, config, make_batch(shapes.train_mean, trunk=trunk, device=where), device, bf16=bf16),
+        step=_time_step(
+            model, config, make_batch(shapes.train_mean, trunk=trunk, apart=apart, device=where), device, bf16=bf16
+        ),
         validation=_time_forward(model, with_states, where) if trunk else test,
         test=test,
         generation=_time_generation(model, config, shapes, where) if head.generates else 0.0,
@@ -115,9 +117,11 @@ def _time_step(
 
 def _time_generation(model: Any, config: RunConfig, shapes: Shapes, where: str) -> float:
     """Time one batch of prompts: prefill and a few tokens, extrapolated to all tokens."""
-    prompts = make_batch(shapes.evaluation._replace(width=shapes.longest_prompt), device=where)
+    prompts = make_batch(Shape(shapes.evaluation.num_rows, shapes.longest_prompt, 0), device=where)
     inputs = {name: prompts[name] for name in ("input_ids", "attention_mask")}
     settings = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None, "num_beams": config.generation.num_beams}
+    if head_of(config).reads_apart:
+        settings["decoder_start_token_id"] = model.config.decoder_start_token_id
     model.eval()
 
     def generate(num_tokens: int) -> float:

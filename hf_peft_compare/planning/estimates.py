@@ -66,6 +66,7 @@ class Traces:
         cached: a batch of the longest prompts and the maximum number of new tokens, prefilled into a cache; None if
             nothing is generated.
         prompt_share: the share of its columns that are prompts.
+        prompts: the operations of reading the prompts, if they are not a share of `cached`.
         token: generation of one token for each of its rows.
     """
 
@@ -75,6 +76,7 @@ class Traces:
     test: ForwardTrace
     cached: ForwardTrace | None = None
     prompt_share: float = 0.0
+    prompts: Ops | None = None
     token: Ops = field(default_factory=Counter)
 
 
@@ -109,18 +111,21 @@ def trace_parts(
         trunk: the frozen trunk whose states are cached; None: it is computed in every pass.
     """
     trains = any(parameter.requires_grad for parameter in model.parameters())
-    packs = config.training.packing and trunk is None and config.max_text_length == config.max_length
+    apart = head_of(config).reads_apart
+    packs = config.training.packing and trunk is None and config.max_text_length == config.max_length and not apart
     accumulates = config.training.gradient_accumulation_steps > 1
 
     def step(shape: Shape) -> StepTrace | None:
         if not trains:
             return None
-        batch, optimizer = make_batch(shape, trunk=trunk, packs=packs), make_optimizer(model, config, device)
+        batch = make_batch(shape, trunk=trunk, packs=packs, apart=apart)
+        optimizer = make_optimizer(model, config, device)
         return trace_step(model, batch, optimizer, device=device, bf16=bf16, accumulates=accumulates)
 
     # A trunk accepts states only after a pass without them, so the test batch is traced first.
-    test = trace_forward(model, make_batch(shapes.evaluation), device=device)
-    generation = _trace_generation(model, config, shapes, device) if head_of(config).generates else {}
+    test = trace_forward(model, make_batch(shapes.evaluation, apart=apart), device=device)
+    generates = _trace_writing if apart else _trace_generation
+    generation = generates(model, config, shapes, device) if head_of(config).generates else {}
     largest = step(shapes.train_largest)
     return Traces(
         largest=largest,
@@ -138,6 +143,34 @@ def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes,
     return {"cached": cached, "prompt_share": share, "token": _token_ops(cached, prompts, model)}
 
 
+def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
+    """Trace an encoder-decoder that reads the longest prompts, and writes one token, or one and the maximum number.
+
+    A further token costs its share of the difference, and reads the cache and all weights but the encoder's.
+    """
+    num_rows, num_new = shapes.evaluation.num_rows * config.generation.num_beams, config.generation.max_new_tokens
+
+    def trace(num_tokens: int) -> ForwardTrace:
+        shape = Shape(num_rows, shapes.longest_prompt + num_tokens, num_tokens)
+        return trace_forward(model, {**make_batch(shape, apart=True), "use_cache": True}, device=device)
+
+    first, cached = trace(1), trace(num_new + 1)
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    encoder = base.get_encoder()
+    batch = make_batch(Shape(num_rows, shapes.longest_prompt, 0))
+    del batch["labels"]
+    reading = trace_forward(encoder, batch, device=device)
+    embedding = encoder.get_input_embeddings().weight  # which the decoder has too
+    busy = Op(
+        flops=(_sum_flops(cached.ops) - _sum_flops(first.ops)) // num_new,
+        num_bytes=cached.cache_bytes + cached.weights_bytes - reading.weights_bytes + embedding.nbytes,
+        half=False,
+    )
+    calls = Op(flops=0, num_bytes=0, half=False)
+    token = Counter({busy: 1, calls: sum(first.ops.values()) - sum(reading.ops.values())})
+    return {"cached": cached, "prompts": first.ops, "token": token}
+
+
 def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
     """Build a batch of the longest prompts and the maximum number of new tokens, to be prefilled into a cache."""
     num_rows = shapes.evaluation.num_rows * config.generation.num_beams
@@ -153,15 +186,19 @@ def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Op
     A column of a pass over W tokens attends to W keys, like a token that is generated after them.
     """
     num_rows, width = batch["input_ids"].shape
-    flops = sum(op.flops * count for op, count in cached.ops.items()) // width
+    flops = _sum_flops(cached.ops) // width
     flops += 2 * num_rows * model.get_output_embeddings().weight.numel()
     busy = Op(flops=flops, num_bytes=cached.cache_bytes + cached.weights_bytes, half=False)
     return Counter({busy: 1, Op(flops=0, num_bytes=0, half=False): sum(cached.ops.values())})
 
 
+def _sum_flops(ops: Ops) -> int:
+    return sum(op.flops * count for op, count in ops.items())
+
+
 def count_flops(traces: Traces, config: RunConfig) -> Parts:
     """Return the FLOPs of every part."""
-    return _parts(traces, config, lambda ops: sum(op.flops * count for op, count in ops.items()))
+    return _parts(traces, config, _sum_flops)
 
 
 def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts:
@@ -172,14 +209,15 @@ def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts
 
 def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -> Parts:
     accumulation, step = config.training.gradient_accumulation_steps, traces.mean
+    generation = 0.0
+    if traces.cached:
+        read = traces.prompt_share * measure(traces.cached.ops) if traces.prompts is None else measure(traces.prompts)
+        generation = read + config.generation.max_new_tokens * measure(traces.token)
     return Parts(
         step=accumulation * (measure(step.forward) + measure(step.backward)) + measure(step.update) if step else 0,
         validation=measure(traces.validation.ops),
         test=measure(traces.test.ops),
-        generation=traces.prompt_share * measure(traces.cached.ops)
-        + config.generation.max_new_tokens * measure(traces.token)
-        if traces.cached
-        else 0.0,
+        generation=generation,
     )
 
 

@@ -32,7 +32,10 @@ class Length(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The shape of a padded batch: rows, columns, and the longest completion; 0 if classes are predicted."""
+    """The shape of a padded batch: rows, columns, and the longest completion; 0 if classes are predicted.
+
+    The columns of an encoder-decoder are those of the longest prompt and of the longest completion together.
+    """
 
     num_rows: int
     width: int
@@ -187,15 +190,16 @@ def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1)
         [length.num_tokens for length in train], chunk_size=config.training.train_batch_size, seed=config.seed
     )
     visited = [train[i] for i in order]
-    batches = [_bound(visited[i : i + micro_batch_size]) for i in range(0, len(visited), micro_batch_size)]
+    apart = head_of(config).reads_apart
+    batches = [_bound(visited[i : i + micro_batch_size], apart) for i in range(0, len(visited), micro_batch_size)]
     mean_length = Length(*(round(mean(column)) for column in zip(*batches, strict=True)))
     eval_batch_size = min(config.training.eval_batch_size, lengths.num_examples["test"] or sys.maxsize)
-    longest = _bound(test)
+    longest = _bound(test, apart)
     prompts = [min(n - completion, max(config.max_prompt_length, 1)) for n, completion in test]
     new_tokens = config.generation.max_new_tokens
     return Shapes(
         train_mean=Shape(micro_batch_size, *mean_length),
-        train_largest=Shape(micro_batch_size, *_bound(batches)),
+        train_largest=Shape(micro_batch_size, *_bound(batches, apart)),
         train_tokens=mean(length.num_tokens for length in train),
         evaluation=Shape(eval_batch_size, *longest),
         longest_prompt=max(prompts),
@@ -210,6 +214,13 @@ def _mean_tokens(lengths: Lengths, split: str, config: RunConfig) -> float:
     return mean(length.num_tokens for length in lengths.cut(split, config.max_text_length))
 
 
-def _bound(lengths: Sequence[Length]) -> Length:
-    """Return the length of the longest text and of the longest completion, which may be of two examples."""
-    return Length(*map(max, zip(*lengths, strict=True)))
+def _bound(lengths: Sequence[Length], apart: bool) -> Length:
+    """Return the length of the longest text and of the longest completion, which may be of two examples.
+
+    Args:
+        apart: an encoder-decoder pads prompts and completions apart, so that the longest of each count together.
+    """
+    num_tokens, num_completion_tokens = map(max, zip(*lengths, strict=True))
+    if apart:
+        num_tokens = num_completion_tokens + max(n - completion for n, completion in lengths)
+    return Length(num_tokens, num_completion_tokens)

@@ -15,9 +15,10 @@ from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
-from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator
+from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator, EncoderDecoderCollator
 from hf_peft_compare.data.packing import pack
 from hf_peft_compare.models.architecture import load_architecture, new_architecture, unbuildable
+from hf_peft_compare.models.encoder_decoder import untie_second_t5
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import HEADS, Head, head_of
 from hf_peft_compare.models.loading import load_tokenizer, prepare_base
@@ -67,7 +68,7 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
     """
     try:
         with torch.device("meta"):
-            base = load_auto(head.auto_class.from_config, architecture, dtype=torch.float32)
+            base = untie_second_t5(load_auto(head.auto_class.from_config, architecture, dtype=torch.float32))
     except Exception as error:  # every model validates its config differently
         raise unbuildable(architecture.model_type, error) from None
     return base
@@ -156,11 +157,12 @@ def make_optimizer(model: PreTrainedModel, config: RunConfig, device: Device) ->
 
 
 def make_batch(
-    shape: Shape, *, trunk: Trunk | None = None, packs: bool = False, device: str = "meta"
+    shape: Shape, *, trunk: Trunk | None = None, packs: bool = False, apart: bool = False, device: str = "meta"
 ) -> dict[str, Any]:
     """Build a padded batch of a shape with the run's own collator: with completions, or else with classes.
 
     Args:
+        apart: the completions are for an encoder-decoder.
         trunk: the batch includes the states of this frozen trunk.
         packs: the texts are packed into one row.
     """
@@ -168,8 +170,10 @@ def make_batch(
     completes = "num_completion_tokens" in row
     if trunk is not None:
         row["trunk_states"] = torch.zeros(trunk.num_states(row), trunk.width)
-    classes = ClassificationCollator(pad_token_id=0, padding_side="left")
-    batch = (CompletionCollator(pad_token_id=0) if completes else classes)([row] * shape.num_rows)
+    if completes:
+        batch = (EncoderDecoderCollator if apart else CompletionCollator)(pad_token_id=0)([row] * shape.num_rows)
+    else:
+        batch = ClassificationCollator(pad_token_id=0, padding_side="left")([row] * shape.num_rows)
     batch = pack(batch) if packs else batch
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
 

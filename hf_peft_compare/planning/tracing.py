@@ -202,7 +202,9 @@ def trace_forward(model: PreTrainedModel, inputs: Mapping[str, object], *, devic
     with _tracing(model, inputs, device=device, bf16=False) as (ledger, _), torch.no_grad():
         output = model(**inputs)
         cache = getattr(output, "past_key_values", None)
-        kept = [tensor for layer in getattr(cache, "layers", ()) for tensor in (layer.keys, layer.values)]
+        parts = (cache, getattr(cache, "self_attention_cache", None), getattr(cache, "cross_attention_cache", None))
+        layers = [layer for part in parts for layer in getattr(part, "layers", ())]
+        kept = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
         cache_bytes = ledger.mark(kept, "cache")
         weights_bytes = ledger.mark([*model.parameters(), *model.buffers()], "weights")
     return ForwardTrace(

@@ -1,4 +1,4 @@
-"""Instructed classification: a prompt asks a causal LM for the class, and its answer is parsed."""
+"""Instructed classification: a prompt asks a language model for the class, and its answer is parsed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def instructed_classification_format(settings: InstructedClassificationSettings)
 
 
 class InstructedTask(ClassificationTask[S]):
-    """A task that asks a causal LM for the class in a prompt."""
+    """A task that asks a language model for the class in a prompt."""
 
     head = "causal_lm"
 

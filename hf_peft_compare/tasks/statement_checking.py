@@ -1,4 +1,4 @@
-"""Statement checking: a prompt asks a causal LM whether a statement is true or false, and its answer is parsed."""
+"""Statement checking: a prompt asks a language model whether a statement is true or false, and its answer is parsed."""
 
 from __future__ import annotations
 

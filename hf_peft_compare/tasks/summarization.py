@@ -1,4 +1,4 @@
-"""Summarization with a causal LM: article, separator, summary, eos; only the summary is scored."""
+"""Summarization with a language model: article, separator, summary, eos; only the summary is scored."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def summarization_format(settings: SummarizationSettings) -> Format:
 
 
 class Summarization(Task[SummarizationSettings]):
-    """Summarization with a causal LM."""
+    """Summarization with a language model."""
 
     name = "summarization"
     title = "Summarization"

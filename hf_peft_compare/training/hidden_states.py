@@ -22,6 +22,8 @@ def kept_trunk_states(run: Run, built: RunComponents, encoded: TokenizedSplits) 
         if run.config.trial is None:  # small, and shared by every run with the same encoders
             splits["test"] = encoded.splits["test"]
         run.note(*trunk.notes)
+    if run.config.is_encoder_decoder and run.config.training.trunk_cache:
+        run.note("No states were cached: the trained blocks of an encoder-decoder read those of its encoder too.")
     on_cpu = built.arguments.device.type == "cpu"
     if trunk is None or asks_for_sharding():
         return {}

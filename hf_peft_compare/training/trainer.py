@@ -217,6 +217,8 @@ def _packs(run: Run, built: RunComponents, rows: Sequence[Features], *, keeps_st
     some = [rows[i] for i in range(min(2, len(rows)))]
     if not head_of(run.config).generates:
         reason = "a class head reads one text per row"
+    elif head_of(run.config).reads_apart:
+        reason = "an encoder-decoder reads one prompt per row, and writes one completion"
     elif run.config.max_text_length < run.config.max_length:
         reason = "virtual tokens precede each of them"
     elif keeps_states:

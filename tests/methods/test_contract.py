@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import METHODS, known
+from tiny import METHODS, WRITERS, known
 
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.schema import method_name
@@ -27,6 +27,15 @@ def case(row, architecture):
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 @pytest.mark.parametrize("row", METHODS)
 def test_a_method_holds_its_contract(row, architecture, check):
+    check(case(row, architecture))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    ("row", "architecture"),
+    [*((row, "t5") for row in WRITERS), *((row, "bart") for row in ("prompt_tuning", "last_layers", "lora", "full"))],
+)
+def test_a_method_holds_its_contract_on_an_encoder_decoder(row, architecture, check):
     check(case(row, architecture))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import prod
 from typing import Any
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from hf_peft_compare.data.collators import count_columns
 from hf_peft_compare.utils.flops import FlopCounter
 
 ENOUGH = 3  # micro-batches that are counted; counting slows them
@@ -31,8 +31,7 @@ class TrainFlops(TrainerCallback, ExportableState):
     @contextmanager
     def watching(self, inputs: Mapping[str, Any]) -> Iterator[None]:
         """Record the size of one micro-batch, and count its operations unless enough were counted."""
-        states = inputs.get("trunk_states")
-        num_columns = prod((inputs["input_ids"] if states is None else states).shape[:2])
+        num_columns = count_columns(inputs)
         self.num_columns += num_columns
         if self._num_counted >= ENOUGH:
             yield
