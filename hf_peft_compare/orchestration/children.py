@@ -10,15 +10,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from hf_peft_compare.core.errors import INTERRUPTED, RunFailed, UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
 
 # Slow imports of a child process, loaded once in the process from which children are forked.
 PRELOADED = [
@@ -45,6 +46,15 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def check_system() -> None:
+    """Raise UserError where no run can be done, since its process cannot be forked, such as on Windows."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise UserError(
+            f"runs are done on Linux and macOS, and this is {sys.platform}; use WSL. list, show, status, plan, report "
+            "and choose work here."
+        )
+
+
 def _context() -> ForkServerContext:
     """Return the start method of children: fork from a server process that has only loaded the heavy imports."""
     context = multiprocessing.get_context("forkserver")
@@ -61,6 +71,8 @@ def start_child(function: Callable[..., None], *arguments: object) -> Any:
     The server that children are forked from has the environment of its own start, which in a notebook is long past.
     Without a main module to import again, a script needs no `if __name__ == "__main__"`.
     """
+    from multiprocessing import resource_tracker
+
     process = _context().Process(target=_call, args=(dict(os.environ), function, arguments))
     resource_tracker.ensure_running()  # its start would unblock Ctrl-C
     with _STARTING:
@@ -96,6 +108,8 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
 
 def _exit_with(sentinel: Any) -> None:
     """Exit as soon as the parent has ended, for whatever reason: an orphan would keep computing unnoticed."""
+    from multiprocessing.connection import wait
+
     wait([sentinel])
     os._exit(1)
 

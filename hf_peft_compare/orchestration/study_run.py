@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hf_peft_compare.config.study import Study
-from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
+from hf_peft_compare.orchestration.children import check_system, sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
@@ -32,6 +32,7 @@ def do_study(
     Raises:
         UserError: invalid input of any run; nothing was trained.
     """
+    check_system()
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
     with shared(file.parent) as upload:
