@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,7 @@ PRELOADED = [
     "evaluate",
     "rouge_score.rouge_scorer",
 ]
+NEEDED = ("torch", "transformers", "peft", "datasets")
 TERMINATED = 128 + signal.SIGTERM  # the exit status of a child that was ended by it
 
 
@@ -47,12 +49,20 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def check_system() -> None:
-    """Raise UserError where no run can be done, since its process cannot be forked, such as on Windows."""
+    """Check that runs can be done here, before anything heavy is loaded.
+
+    Raises:
+        UserError: a run's process cannot be forked, such as on Windows.
+        ModuleNotFoundError: a library that all runs need is not installed.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         raise UserError(
             f"runs are done on Linux and macOS, and this is {sys.platform}; use WSL. list, show, status, plan, report "
             "and choose work here."
         )
+    for name in NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _context() -> ForkServerContext:
