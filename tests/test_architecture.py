@@ -65,7 +65,17 @@ def on_circles(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_half_of_the_package_is_imported_without_torch() -> None:
-    names = [name for name in MODULES if (name.split(".") + [""])[1] in READERS]
+    import_without_torch([name for name in MODULES if (name.split(".") + [""])[1] in READERS])
+
+
+def test_the_process_that_follows_a_study_needs_no_torch() -> None:
+    """Its children do: it starts seconds sooner, and keeps half a gigabyte less."""
+    import_without_torch(
+        [f"hf_peft_compare.{name}" for name in ("api", "orchestration.place", "orchestration.study_run")]
+    )
+
+
+def import_without_torch(names: list[str]) -> None:
     code = (
         f"import importlib, sys\nsys.modules.update(dict.fromkeys({HEAVY}))  # importing one now raises\n"
         f"for name in {names}: importlib.import_module(name)"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_output_dir, number, study_folder
+from hf_peft_compare.cli.options import (
+    Commands,
+    above_zero,
+    add_command,
+    add_json,
+    add_output_dir,
+    number,
+    print_json,
+    study_folder,
+)
 from hf_peft_compare.core.errors import FAILED, OK
 from hf_peft_compare.utils.remote_folder import local_name
 
@@ -39,6 +48,7 @@ def add(commands: Commands) -> None:
         metavar="X",
         help="take the cheapest method whose mean is within X of the best one's",
     )
+    add_json(choose, "print JSON: the row of each study, and the sentences")
     add_output_dir(choose)
 
 
@@ -47,7 +57,7 @@ def choose_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.api import load
     from hf_peft_compare.comparison.recommendation import summarize_choices
 
-    choices = []
+    choices, answers = [], []
     for study in options.study:
         found = load(study_folder(study, options.output_dir)).choose(
             max_memory=options.max_memory,
@@ -59,7 +69,11 @@ def choose_command(options: argparse.Namespace) -> int:
             within=options.within,
         )
         choices.append(found.choice)
-        print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in found.sentences), end="")
-    if len(choices) > 1:
+        answers.append({"study": study, "row": found.row, "sentences": found.sentences})
+        if not options.json:
+            print(f"{study}\n" + "".join(f"    {sentence}\n" for sentence in found.sentences), end="")
+    if options.json:
+        print_json(answers)
+    elif len(choices) > 1:
         print(summarize_choices(choices))
     return OK if all(choice.row for choice in choices) else FAILED

@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from hf_peft_compare.cli.options import Commands, add_command
+from hf_peft_compare.cli.options import Commands, add_command, add_json, print_json
 from hf_peft_compare.config.grids import describe_rows
 from hf_peft_compare.config.loading import list_studies
 from hf_peft_compare.core.errors import OK
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
+
+Entry: TypeAlias = dict[str, object]
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "list", list_command, "list the studies, methods, tasks or metrics")
     parser.add_argument("what", nargs="?", choices=LISTED, default="studies", help="default: studies")
+    add_json(parser)
 
 
 def list_command(options: argparse.Namespace) -> int:
     """Print each entry with its title and contents."""
-    for line in LISTED[options.what]():
-        print(line)
+    entries = list(LISTED[options.what]())
+    if options.json:
+        print_json(entries)
+        return OK
+    for entry in entries:
+        parts = "; ".join(f"{key}: {_in_words(value)}" for key, value in entry.items() if key not in ("name", "title"))
+        print("\n    ".join(str(line) for line in (entry["name"], entry.get("title"), parts) if line is not None))
     return OK
 
 
-def _studies() -> Iterator[str]:
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _studies() -> Iterator[Entry]:
     for name, study in list_studies().items():
-        methods, seeds = ", ".join(describe_rows(study.methods)), ", ".join(map(str, study.seeds))
-        yield f"{name}\n    {study.title}\n    methods: {methods}; seeds: {seeds}"
+        yield {"name": name, "title": study.title, "methods": describe_rows(study.methods), "seeds": study.seeds}
 
 
-def _methods() -> Iterator[str]:
+def _methods() -> Iterator[Entry]:
     for name, method in sorted(METHODS.entries.items()):
-        yield f"{name}\n    {method.title}\n    trained: {method.card.parameter_count}"
+        yield {"name": name, "title": method.title, "trained": method.card.parameter_count}
 
 
-def _tasks() -> Iterator[str]:
+def _tasks() -> Iterator[Entry]:
     for name, task in sorted(TASKS.entries.items()):
-        yield f"{name}\n    {task.title}\n    metrics: {', '.join(task.metrics)}"
+        yield {"name": name, "title": task.title, "metrics": list(task.metrics)}
 
 
-def _metrics() -> Iterator[str]:
+def _metrics() -> Iterator[Entry]:
     for name, metric in sorted(METRICS.entries.items()):
-        yield f"{name}\n    scores: {', '.join(score.title for score in metric.scores)}"
+        yield {"name": name, "scores": [score.title for score in metric.scores]}
 
 
 LISTED = {"studies": _studies, "methods": _methods, "tasks": _tasks, "metrics": _metrics}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import tempfile
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: done; 1: a run failed, or this program has a fault; 2: bad input, or a file that cannot be read or written;
         130: interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe of Windows may have no character for "≥"
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = make_parser().parse_args(arguments)
         from hf_peft_compare.core.registry import load_plugins
@@ -42,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _end(f"\ninterrupted; {what}", INTERRUPTED)
     except OSError as error:
         return _end(f"error: {_one_line(error)}. {_keep_traceback()}", BAD_INPUT)
+    except ModuleNotFoundError as error:
+        return _end(f"error: {_describe_missing(error)}", BAD_INPUT)
     except Exception as error:
         fault = f"error: {type(error).__name__}: {_one_line(error)}. This is a fault of hf-peft-compare."
         return _end(f"{fault} {_keep_traceback()}", FAILED)
@@ -56,6 +62,14 @@ def _end(message: str, status: int) -> int:
     if message:
         print(message, file=sys.stderr)
     return status
+
+
+def _describe_missing(error: ModuleNotFoundError) -> str:
+    """Return which package is missing, and how to install it."""
+    return (
+        f"{(error.name or str(error)).partition('.')[0]} is not installed, which this command needs: pip install "
+        f"hf_peft_compare installs all that is needed. Without it, list, show, status, report and choose work."
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,18 @@ def add_study(parser: argparse.ArgumentParser, meaning: str = "a name from `list
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
     )
     add_output_dir(parser)
+
+
+def add_json(parser: argparse.ArgumentParser, meaning: str = "print JSON") -> None:
+    """Add the option for output that programs read: JSON alone on the standard output."""
+    parser.add_argument("--json", action="store_true", help=meaning)
+
+
+def print_json(content: object) -> None:
+    """Print a tree as JSON; what is not finite or no JSON is null or text."""
+    from hf_peft_compare.report.results_json import finite
+
+    print(json.dumps(finite(content), ensure_ascii=False, indent=1, allow_nan=False, default=str))
 
 
 def add_rows(parser: argparse.ArgumentParser) -> None:

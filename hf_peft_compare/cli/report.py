@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_study, study_folder
+from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_json, add_study, print_json, study_folder
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import OK, RunFailed, UserError
 from hf_peft_compare.records.remote_runs import fetch_results
@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
     report.add_argument(
         "--smallest-difference", type=above_zero, metavar="X", help="the smallest that matters (default: the study's)"
     )
+    add_json(report, "print results.json, with the path of the report")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -46,24 +47,38 @@ def report_command(options: argparse.Namespace) -> int:
             where = f"no runs of {study.name} in {shown(options.output_dir)}"
             raise UserError(f"{where}; run it first: hf-peft-compare run {options.study}")
         found = Result.read(folder, study=study)
-    print_report(replace(found, study=replace(found.study, **wanted)), options.to, pdf=options.pdf)
+    result = replace(found, study=replace(found.study, **wanted))
+    print_report(result, options.to, pdf=options.pdf, as_json=options.json)
     return OK
 
 
-def print_report(result: Result, to: Path | None = None, *, pdf: bool = False) -> None:
-    """Print a study's table and write its report, into `to` or `report/` beside its runs."""
+def print_report(result: Result, to: Path | None = None, *, pdf: bool = False, as_json: bool = False) -> None:
+    """Print a study's table and write its report, into `to` or `report/` beside its runs.
+
+    Args:
+        as_json: print the content of its results.json in place of the table, with the outcome of each run, and where
+            the report is.
+    """
     from hf_peft_compare.comparison.console import render_table
     from hf_peft_compare.report.pdf import write_pdf
+    from hf_peft_compare.report.results_json import as_tree
 
-    print(render_table(result.comparison))
+    if not as_json:
+        print(render_table(result.comparison))
     try:
         page = result.report(to)
     except OSError as error:
         if full := describe_full_disk(to or result.folder, error):
             raise RunFailed(f"the report was not written: {error}{full}") from None
         raise
+    remote = remote_of(page.parent)
+    compiled = write_pdf(page.parent) if pdf else None
+    if as_json:
+        where = {"report": page, "url": remote and remote.url, "pdf": compiled, "outcomes": result.outcomes}
+        print_json({**where, **as_tree(result.comparison)})
+        return
     print(f"\nreport: {page}")
-    if (remote := remote_of(page.parent)) is not None:
+    if remote is not None:
         print(f"uploaded to {remote.url}")
-    if pdf:
-        print(f"pdf: {write_pdf(page.parent)}")
+    if compiled is not None:
+        print(f"pdf: {compiled}")

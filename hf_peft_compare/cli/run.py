@@ -8,12 +8,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.cli.options import Commands, add_command, add_executor, add_rows, add_study, add_trust, positive
+from hf_peft_compare.cli.options import (
+    Commands,
+    add_command,
+    add_executor,
+    add_json,
+    add_rows,
+    add_study,
+    add_trust,
+    positive,
+)
 from hf_peft_compare.cli.report import print_report
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK, UserError
+from hf_peft_compare.utils.quiet import stdout_for_the_answer
 
 if TYPE_CHECKING:
     from hf_peft_compare.orchestration.jobs import Job
@@ -35,6 +45,7 @@ def add(commands: Commands) -> None:
     parallel = "at most N runs at the same time, or auto: one per GPU, or per CPU core for small models (default: 1)"
     run.add_argument("--max-parallel", type=_parallel, metavar="N", help=parallel)
     add_executor(run)
+    add_json(run, "print results.json at the end, with the outcome of each run and the path of the report")
     run.add_argument("--detach", action="store_true", help="return once the first runs are submitted; see `status`")
 
 
@@ -63,8 +74,10 @@ def run_command(options: argparse.Namespace) -> int:
         return OK
     from hf_peft_compare.api import run_study
 
-    result = run_study(study, output_dir=options.output_dir, rows=options.method, seeds=options.seed, **_place(options))
-    print_report(result)
+    with stdout_for_the_answer(options.json):
+        given = {"output_dir": options.output_dir, "rows": options.method, "seeds": options.seed}
+        result = run_study(study, **given, **_place(options))
+    print_report(result, as_json=options.json)
     return FAILED if "failed" in result.outcomes.values() else OK
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from hf_peft_compare.cli.options import Commands, add_command
+from hf_peft_compare.cli.options import Commands, add_command, add_json, print_json
 from hf_peft_compare.config.loading import list_studies, load_study
 from hf_peft_compare.core.errors import OK, unknown
 from hf_peft_compare.core.method import AnyMethod, Choices, Range, Value
@@ -29,16 +29,18 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "name", metavar="NAME", help="a name from `list methods`, `list tasks`, `list metrics` or `list`"
     )
+    add_json(parser, "print JSON, a list: a name may be of several kinds")
 
 
 def show_command(options: argparse.Namespace) -> int:
     """Print every entry with the name; raises UserError with the nearest known name if there is none."""
-    found = [
-        "\n".join(describe(entries[options.name])) for entries, describe in _registries() if options.name in entries
-    ]
+    found = [(describe, entries[options.name]) for entries, describe in _registries() if options.name in entries]
     if not found:
         raise unknown("name", options.name, {name for entries, _ in _registries() for name in entries})
-    print("\n\n".join(found))
+    if options.json:
+        print_json([TREES[describe](entry) for describe, entry in found])
+    else:
+        print("\n\n".join("\n".join(describe(entry)) for describe, entry in found))
     return OK
 
 
@@ -126,3 +128,47 @@ def summary_of(kind: type) -> str:
 def _item(name: str, text: str) -> Iterator[str]:
     yield name
     yield textwrap.fill(text, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)
+
+
+def _settings_tree(settings: type[Any]) -> list[dict[str, object]]:
+    return [asdict(setting) for setting in described(settings)]
+
+
+def _method_tree(method: AnyMethod) -> dict[str, object]:
+    return {
+        "kind": "method",
+        "name": method.name,
+        "title": method.title,
+        "card": asdict(method.card),
+        "settings": _settings_tree(method.settings),
+        "training_defaults": dict(method.training_defaults),
+        "tunables": {name: asdict(space) for name, space in method.tunables.items()},
+        "mergeable": method.mergeable,
+    }
+
+
+def _task_tree(task: AnyTask) -> dict[str, object]:
+    return {
+        "kind": "task",
+        "name": task.name,
+        "title": task.title,
+        "metrics": list(task.metrics),
+        "head": task.head,
+        "settings": _settings_tree(task.settings),
+    }
+
+
+def _metric_tree(metric: Metric) -> dict[str, object]:
+    return {"kind": "metric", "name": metric.name, "scores": [asdict(score) for score in metric.scores]}
+
+
+def _study_tree(name: str) -> dict[str, object]:
+    return {"kind": "study", **asdict(load_study(name).config)}
+
+
+TREES: dict[Callable[[Any], Iterator[str]], Callable[[Any], dict[str, object]]] = {
+    _method: _method_tree,
+    _task: _task_tree,
+    _metric: _metric_tree,
+    _study: _study_tree,
+}

@@ -18,7 +18,7 @@ from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, RunRow, 
 from hf_peft_compare.config.shared_rates import is_far
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.utils.formatting import format_percent, format_rate, format_score, join_words, name_some
+from hf_peft_compare.utils.formatting import format_percent, format_rate, format_score, join_words, name_some, shorten
 
 RATE = "training.learning_rate"
 STILL_FALLING = (
@@ -84,7 +84,7 @@ def _describe_failures(comparison: Comparison) -> Iterator[str]:
         if (lost := [run for run in row.runs if run.status in (FAILED, MISSING)])
     ]
     if incomplete:
-        yield f"Incomplete: {', '.join(incomplete)}; means are those of the seeds that finished."
+        yield f"Incomplete: {', '.join(shorten(incomplete))}; means are those of the seeds that finished."
 
 
 def _describe_unmoved(comparison: Comparison) -> Iterator[str]:

@@ -24,6 +24,7 @@ from hf_peft_compare.utils.formatting import (
     format_score,
     format_significant,
     join_words,
+    shorten,
 )
 
 COST_TOLERANCE = 0.05  # times and resident memory of identical runs differ by a few percent
@@ -55,7 +56,7 @@ def best_rows(comparison: Comparison) -> list[MethodRow]:
 
 def _describe_untuned(comparison: Comparison) -> Iterator[str]:
     if untuned := untuned_rows(comparison):
-        rates = ", ".join(f"{row.label} ({_rate_of(row)})" for row in untuned)
+        rates = ", ".join(shorten([f"{row.label} ({_rate_of(row)})" for row in untuned]))
         yield f"Untuned: {rates} ran at default learning rates, so differences may be due to rates, not methods."
 
 
@@ -74,7 +75,8 @@ def _describe_set(comparison: Comparison, members: Sequence[MethodRow]) -> str:
     start = "With 95 % confidence" if as_methods(comparison) else "In these runs, with 95 % confidence"
     if len(members) == 1:
         return f"{start}, the best {method} is {best.label}: {value}."
-    means = ", ".join(f"{row.label} ({format_score(row.figures[str(comparison.ranking_score)])})" for row in members)
+    score = str(comparison.ranking_score)
+    means = ", ".join(shorten([f"{row.label} ({format_score(row.figures[score])})" for row in members]))
     chance = (
         "the highest of several means is likely too high" if _higher(comparison) else "the lowest is likely too low"
     )
@@ -118,9 +120,10 @@ def _describe_others(comparison: Comparison, best: MethodRow, members: Sequence[
     behind = [f"{row.label} ({write_pair(pair)})" for row, pair in others if pair.significant]
     outside = [f"{row.label} ({write_pair(pair)})" for row, pair in others if not pair.significant]
     if behind:
-        yield f"Behind {best.label}: {'; '.join(behind)}."
+        yield f"Behind {best.label}: {'; '.join(shorten(behind))}."
     if outside:  # tests against the best alone find more than those of all pairs do
-        yield f"Outside of the set, though not told from {best.label} in the tests of all pairs: {'; '.join(outside)}."
+        words = "; ".join(shorten(outside))
+        yield f"Outside of the set, though not told from {best.label} in the tests of all pairs: {words}."
 
 
 def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRow, PairedDifference]]:
@@ -139,7 +142,7 @@ def _describe_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]
         if pair.p_value is None:
             by_reason.setdefault(str(pair.interval.reason), []).append(row.label)
     for reason, labels in by_reason.items():
-        yield f"Not tested against it: {', '.join(labels)} ({reason})."
+        yield f"Not tested against it: {', '.join(shorten(labels))} ({reason})."
 
 
 def _describe_cheapest(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.method import Choices, Range
 
 LEARNING_RATE = "training.learning_rate"
+AUTO_SHARE = 1.5  # `tune: auto` costs at most this many trainings of the row
 
 
 def space_of(study: Study, row: str) -> dict[str, Range | Choices]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -10,17 +11,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from hf_peft_compare.core.errors import INTERRUPTED, RunFailed, UserError
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
+
 PRELOADED = ["hf_peft_compare.orchestration.preloaded"]
+NEEDED = ("torch", "transformers", "peft", "datasets")
 TERMINATED = 128 + signal.SIGTERM  # the exit status of a child that was ended by it
 
 
@@ -35,6 +38,23 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def check_system() -> None:
+    """Check that runs can be done here, before anything heavy is loaded.
+
+    Raises:
+        UserError: a run's process cannot be forked, such as on Windows.
+        ModuleNotFoundError: a library that all runs need is not installed.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise UserError(
+            f"runs are done on Linux and macOS, and this is {sys.platform}; use WSL. list, show, status, plan, report "
+            "and choose work here."
+        )
+    for name in NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _context() -> ForkServerContext:
@@ -53,6 +73,8 @@ def start_child(function: Callable[..., None], *arguments: object) -> Any:
     The server that children are forked from has the environment of its own start, which in a notebook is long past.
     Without a main module to import again, a script needs no `if __name__ == "__main__"`.
     """
+    from multiprocessing import resource_tracker
+
     process = _context().Process(target=_call, args=(dict(os.environ), function, arguments))
     resource_tracker.ensure_running()  # its start would unblock Ctrl-C
     with _STARTING:
@@ -88,6 +110,8 @@ def _call(environment: Mapping[str, str], function: Callable[..., None], argumen
 
 def _exit_with(sentinel: Any) -> None:
     """Exit as soon as the parent has ended, for whatever reason: an orphan would keep computing unnoticed."""
+    from multiprocessing.connection import wait
+
     wait([sentinel])
     os._exit(1)
 

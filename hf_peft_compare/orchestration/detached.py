@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from hf_peft_compare.core.errors import RunFailed, UserError
+from hf_peft_compare.orchestration.children import check_system
 from hf_peft_compare.records.run_folder import OWNER_FILE, STUDY_FILE
 from hf_peft_compare.utils.files import check_writable
 from hf_peft_compare.utils.ownership import read_owner
@@ -28,6 +29,7 @@ def start_detached(folder: Path) -> str:
     Raises:
         UserError, RunFailed: the command ended before, with what it printed.
     """
+    check_system()
     check_writable(folder)
     log = folder / DRIVER_LOG
     command = [sys.executable, "-m", "hf_peft_compare", *(word for word in sys.argv[1:] if word != "--detach")]

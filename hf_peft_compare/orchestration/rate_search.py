@@ -27,11 +27,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.config.search_spaces import LEARNING_RATE
+from hf_peft_compare.config.search_spaces import AUTO_SHARE, LEARNING_RATE
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.orchestration.jobs import Job, unfinished
 from hf_peft_compare.orchestration.trials import trial_job, trial_of, trial_record, with_best
-from hf_peft_compare.planning.tuning_costs import AUTO_SHARE
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.tuning import SearchRange, Trial, Tuning
 

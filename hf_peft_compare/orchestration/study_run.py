@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.tracking import check_trackers
-from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
+from hf_peft_compare.orchestration.children import check_system, sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
@@ -33,6 +33,7 @@ def do_study(
     Raises:
         UserError: invalid input of any run; nothing was trained.
     """
+    check_system()
     check_trackers(study.config.tracking.report_to)
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE

@@ -21,6 +21,7 @@ from hf_peft_compare.records.record import record_of, write_record
 from hf_peft_compare.records.run_folder import LOG_FILE, OWNER_FILE
 from hf_peft_compare.utils.files import open_to_append
 from hf_peft_compare.utils.ownership import owned
+from hf_peft_compare.utils.quiet import without_bars_in_a_log
 
 
 def note_failure(job: Job, error: str) -> None:
@@ -68,6 +69,7 @@ def train_here(job: Job) -> int:
     """Run a job in this process; print its error and return the exit status."""
     from hf_peft_compare.training.run import train_run
 
+    without_bars_in_a_log()
     try:
         train_run(job.config, job.origins, folder=job.folder, plan=job.plan, tuning=job.tuning)
         return OK

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import psutil
 
 from hf_peft_compare.core.errors import unknown
 
@@ -144,7 +145,7 @@ def cpu() -> Device:
         bf16=cpu_has_bf16(),
         half_rate=rate,
         float_rate=rate,
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=psutil.virtual_memory().total,
         memory_rate=CPU_MEMORY_RATE,
     )
 

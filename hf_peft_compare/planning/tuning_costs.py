@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hf_peft_compare.config.schema import Tune
-from hf_peft_compare.config.search_spaces import space_of
+from hf_peft_compare.config.search_spaces import AUTO_SHARE, space_of
 from hf_peft_compare.config.study import Study
 from hf_peft_compare.planning.estimates import times
 from hf_peft_compare.planning.plan_types import TuningPlan
 from hf_peft_compare.records.plan import RunPlan, total
 
-AUTO_SHARE = 1.5  # `tune: auto` costs at most this many trainings of the row
 TRIAL = ("train", "validation")  # the phases of a trial: the test split is not read, a trunk's states are cached
 
 

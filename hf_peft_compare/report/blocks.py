@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hf_peft_compare.config.schema import StudyConfig
 
 
+MANY_ROWS = 12  # more do not fit a screen
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """The input of a section. Every row has one color ("#rrggbb") and one marker in all charts.
@@ -79,7 +82,12 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `main` tables are also written to tables.tex. `name` is its label there."""
+    """A table; `main` tables are also written to tables.tex. `name` is its label there.
+
+    Args:
+        rest: rows of less interest, which the page alone shows, folded under `rest_title`.
+        leads: the page shows it open, however long it is; others of more than MANY_ROWS rows are folded.
+    """
 
     kind: ClassVar[str] = "table"
     name: str
@@ -88,6 +96,14 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     main: bool = False
+    rest: Sequence[Sequence[Cell]] = ()
+    rest_title: str = ""
+    leads: bool = False
+
+    @property
+    def folded(self) -> bool:
+        """Whether the page shows the caption alone until it is clicked."""
+        return len(self.rows) > MANY_ROWS and not self.leads
 
 
 @dataclass(frozen=True, kw_only=True)

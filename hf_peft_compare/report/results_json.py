@@ -13,7 +13,12 @@ from hf_peft_compare.comparison.verdict import describe_verdict
 
 def render_json(comparison: Comparison) -> str:
     """Return the whole comparison as JSON for programs."""
-    content = {
+    return json.dumps(finite(as_tree(comparison)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def as_tree(comparison: Comparison) -> dict[str, object]:
+    """Return the whole comparison as dictionaries and lists."""
+    return {
         "ranking_score": comparison.ranking_score,
         "best_row": comparison.best_row,
         "scores": {name: score.as_json() for name, score in comparison.scores.items()},
@@ -21,7 +26,6 @@ def render_json(comparison: Comparison) -> str:
         "rows": [_row(row) for row in comparison.rows],
         "pairs": [asdict(pair) for pair in comparison.pairs],
     }
-    return json.dumps(finite(content), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _row(row: MethodRow) -> dict[str, Any]:

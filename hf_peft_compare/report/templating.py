@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from hf_peft_compare.report.blocks import Table
+from hf_peft_compare.report.blocks import MANY_ROWS, Table
 from hf_peft_compare.report.charts.drawing import as_inline
 from hf_peft_compare.report.escaping import Raw, cap, escape_latex, escape_markdown, fenced, visible
 from hf_peft_compare.report.formulas import formula_latex, formula_markdown, formula_mathml
@@ -41,6 +41,7 @@ def _html() -> jinja2.Environment:
     made.filters["formula"] = lambda latex: Markup(formula_mathml(latex) or "")
     made.filters["live_json"] = live_json
     made.filters["pack"] = pack
+    made.globals["many"] = MANY_ROWS
     made.tests["web_address"] = lambda url: str(url).startswith(("https://", "http://"))
     return made
 

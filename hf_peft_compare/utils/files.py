@@ -70,7 +70,7 @@ def flush_to_disk(path: Path) -> None:
     """Return once the content of a file, or of every file in a folder, is on the disk."""
     for found in (path, *path.rglob("*")):
         if found.is_file():
-            with found.open("rb") as file:
+            with found.open("r+b" if os.name == "nt" else "rb") as file:  # Windows flushes only what can be written to
                 os.fsync(file.fileno())
 
 
@@ -122,7 +122,7 @@ def _set_modes(path: Path, mode: int) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file atomically; a lone surrogate is written as \\udXXX, its escape in JSON."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def check_writable(folder: Path) -> None:
@@ -142,7 +142,10 @@ def open_to_append(path: Path) -> int:
     Raises:
         OSError: it cannot be opened, is a link, or no regular file.
     """
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if path.is_symlink():  # Windows has no O_NOFOLLOW
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    guards = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | guards, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

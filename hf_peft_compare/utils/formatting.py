@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 UNKNOWN = "–"
+MOST_LISTED, FIRST_LISTED = 8, 5  # in a sentence; of more than the most, the first
 
 
 class Bounds(Protocol):
@@ -52,8 +53,15 @@ def format_p_value(value: float | None) -> str:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Write several words as an enumeration: "a, b and c"."""
+    """Write several words as an enumeration: "a, b and c"; of many the first, and "17 more"."""
+    words = shorten(words)
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def shorten(items: Sequence[str]) -> list[str]:
+    """Return the items that a sentence lists: all, or of more than MOST_LISTED the first, and "17 more"."""
+    kept = items if len(items) <= MOST_LISTED else items[:FIRST_LISTED]
+    return [*kept, *([f"{len(items) - len(kept)} more"] if len(kept) < len(items) else [])]
 
 
 def name_some(names: Iterable[str], most: int) -> str:

@@ -32,6 +32,19 @@ def quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
+def without_bars_in_a_log() -> None:
+    """Turn off the progress bars of libraries where the error output is no terminal: they would be lines of halves."""
+    if os.isatty(2):
+        return
+    from datasets import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars as disable_bars_of_the_hub
+    from transformers.utils import logging
+
+    disable_progress_bars()
+    disable_bars_of_the_hub()
+    logging.disable_progress_bar()
+
+
 @contextmanager
 def stdout_for_the_answer(wanted: bool = True) -> Iterator[None]:
     """Send what is printed within a block to the error output, whoever prints it, compiled code and children too.

@@ -10,6 +10,7 @@ from hf_peft_compare.utils.formatting import (
     format_percent,
     format_score,
     format_seconds,
+    join_words,
 )
 
 
@@ -29,3 +30,9 @@ from hf_peft_compare.utils.formatting import (
 )
 def test_numbers_are_rounded_for_reading(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_an_enumeration_of_many_names_the_first_and_counts_the_others() -> None:
+    assert join_words(["a"]) == "a" and join_words(list("abc")) == "a, b and c"
+    assert join_words(list("abcdefgh")) == "a, b, c, d, e, f, g and h"
+    assert join_words(list("abcdefghi")) == "a, b, c, d, e and 4 more"

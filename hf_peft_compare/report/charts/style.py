@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.report.blocks import Material
+from hf_peft_compare.report.blocks import MANY_ROWS, Material
 from hf_peft_compare.report.escaping import cap, visible
 
 # The colors of Okabe and Ito (2008), which color-blind readers can distinguish, without yellow: too pale on white.
@@ -18,13 +18,14 @@ INK, PAPER = "#0a0b0c", "#fafbfc"
 # vl-convert includes Liberation Sans; the others have the same widths, so that labels fit wherever they are shown.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 WIDE, NARROW = 680, 420  # pixels
+LEGEND_LENGTH = 24  # characters that its lines have room for
 _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
 _LINES = {"gridColor": INK, "gridOpacity": 0.12, "domainColor": INK, "domainOpacity": 0.6, "tickColor": INK}
 Spec: TypeAlias = dict[str, Any]  # a Vega-Lite specification, or a part of one
 
 THEME: Spec = {
     "font": FONT,
-    "axis": {**_TEXT, **_LINES, "tickOpacity": 0.6, "labelLimit": {"expr": "max(110, width / 3)"}},
+    "axis": {**_TEXT, **_LINES, "tickOpacity": 0.6, "labelLimit": {"expr": "max(150, width / 3)"}},
     "axisX": {"tickCount": {"expr": "max(3, floor(width / 110))"}, "titleLimit": {"expr": "width"}},
     "axisY": {"titleLimit": {"expr": "height"}},
     "legend": {
@@ -75,8 +76,9 @@ def unique_labels(texts: Sequence[str]) -> list[str]:
 
 
 def label_rows(rows: Sequence[MethodRow]) -> dict[str, str]:
-    """Return {row: its label in charts}."""
-    return dict(zip([row.row for row in rows], unique_labels([row.label for row in rows]), strict=True))
+    """Return {row: its label in charts}: of many rows the name, where the label is longer than a legend's line."""
+    short = [row.row if len(rows) > MANY_ROWS and len(row.label) > LEGEND_LENGTH else row.label for row in rows]
+    return dict(zip([row.row for row in rows], unique_labels(short), strict=True))
 
 
 def frame(description: str, *, height: object, width: int = WIDE) -> Spec:

@@ -13,7 +13,7 @@ from hf_peft_compare.comparison.verdict import write_pair
 from hf_peft_compare.report.blocks import Block, Bullets, Material, Section
 from hf_peft_compare.report.references import describe_not_comparable
 from hf_peft_compare.report.sections.groups import group_lines, group_means, group_size
-from hf_peft_compare.utils.formatting import format_percent, format_score
+from hf_peft_compare.utils.formatting import MOST_LISTED, format_percent, format_score, shorten
 
 BETTER, WORSE = "Significantly better than it", "Significantly worse than it"
 NO_DIFFERENCE = "Not significantly different from it"
@@ -50,7 +50,7 @@ def describe_floors(comparison: Comparison) -> Iterator[str]:
             found[_side(pair, _greater(comparison))].append(f"{row.label} ({words})")
     for side, rows in found.items():
         if rows:
-            yield f"{side}: {'; '.join(rows)}."
+            yield f"{side}: {'; '.join(shorten(rows))}."
 
 
 def _side(pair: PairedDifference, greater: bool) -> str:
@@ -149,14 +149,19 @@ def describe_reference(material: Material) -> Iterator[str]:
 
 
 def describe_costs(comparison: Comparison) -> Iterator[str]:
-    """Yield every trained row's share of the parameters, time and memory of full fine-tuning."""
+    """Yield every trained row's share of the parameters, time and memory of full fine-tuning.
+
+    Of many rows, those that may be the best; the tables have the others.
+    """
+    trained = [row for row in comparison.finished_rows if not row.floor]
+    many = len(trained) > MOST_LISTED
     full = next((row for row in comparison.finished_rows if row.figures.get("trainable_ratio") == 1), None)
     for row in comparison.finished_rows:
-        if row.floor or row is full:
+        if row.floor or row is full or (many and row.row not in comparison.best_set):
             continue
         share = f"{row.label} trains {format_percent(row.figures.get('trainable_ratio'))} of its parameters"
         yield f"{share}{_describe_ratios(comparison, row, full)}."
-    if full is None and any(not row.floor for row in comparison.finished_rows):
+    if full is None and trained:
         yield "No finished method trains all parameters, so costs relative to full fine-tuning are unknown."
 
 

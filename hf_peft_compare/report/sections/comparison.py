@@ -31,6 +31,7 @@ def render_comparison(material: Material) -> list[Block]:
             caption=f"{title_of(material)}: quality and cost of every method.",
             columns=list(_columns(comparison)),
             notes=list(_notes(material)),
+            leads=True,
         )
     ]
 
@@ -45,7 +46,13 @@ def _columns(comparison: Comparison) -> Iterator[FigureColumn]:
 
 
 def figure_table(
-    material: Material, *, name: str, caption: str, columns: Sequence[FigureColumn], notes: Sequence[str]
+    material: Material,
+    *,
+    name: str,
+    caption: str,
+    columns: Sequence[FigureColumn],
+    notes: Sequence[str],
+    leads: bool = False,
 ) -> Table:
     """Build a main table with a line per row of the study, and a remark if a row is incomplete."""
     comparison = material.comparison
@@ -70,6 +77,7 @@ def figure_table(
         rows=rows,
         notes=notes,
         main=True,
+        leads=leads,
     )
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from hf_peft_compare.comparison import MethodRow
 from hf_peft_compare.comparison.example_scores import Predictions
 from hf_peft_compare.data.answers import NO_ANSWER
-from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
+from hf_peft_compare.report.blocks import MANY_ROWS, Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.confusion import confusion_chart
 from hf_peft_compare.utils.formatting import UNKNOWN, format_count, format_score
 
@@ -32,6 +32,11 @@ class Confusion:
             references[reference] += number
             answers[answer] += number
         return references, answers
+
+    @property
+    def num_correct(self) -> int:
+        """The number of correct predictions."""
+        return sum(self.counts[label, label] for label in self.labels)
 
     def labeled(self, label: str) -> int:
         """Count the examples of a class."""
@@ -55,6 +60,9 @@ class Confusion:
         return 2 * self.counts[label, label] / either if self.labeled(label) else None
 
 
+Found = Sequence[tuple[MethodRow, Confusion]]
+
+
 def render_confusion(material: Material) -> list[Block]:
     """Return every row's matrix and a table of all classes; [] if the task has no labels."""
     found = [
@@ -63,11 +71,20 @@ def render_confusion(material: Material) -> list[Block]:
     if not found:
         return []
     labels = found[0][1].labels
+    table = (_table_of_methods if len(found) > MANY_ROWS else _table)(material, found, labels)
     if len(labels) > MOST_CLASSES:
-        return [_table(found, labels)]
-    charts = [_chart(material, place, row, confusion) for place, (row, confusion) in enumerate(found)]
+        return [table]
+    charts = [_chart(material, place, row, confusion) for place, (row, confusion) in enumerate(_charted(found))]
     caption = "Test examples of each class (row) by predicted class (column); shades are shares of the row."
-    return [Charts(charts=charts, caption=caption), _table(found, labels)]
+    caption += "" if len(charts) == len(found) else f" The {len(charts)} best methods; the table has all."
+    return [Charts(charts=charts, caption=caption), table]
+
+
+def _charted(found: Found) -> Found:
+    """Return the rows to draw, of many those with the largest share of correct answers."""
+    if len(found) <= MANY_ROWS:
+        return found
+    return sorted(found, key=lambda pair: -pair[1].num_correct)[: MANY_ROWS // 2]
 
 
 def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
@@ -108,16 +125,44 @@ def _answers(confusion: Confusion) -> list[str]:
     return [*confusion.labels, *([NO_ANSWER] if confusion.answered(NO_ANSWER) else [])]
 
 
-def _table(found: Sequence[tuple[MethodRow, Confusion]], labels: Sequence[str]) -> Table:
-    return Table(
-        name="classes",
-        caption="F1 of every class; small: precision, recall.",
+def _table(material: Material, found: Found, labels: Sequence[str]) -> Table:
+    """Return the table with a line per class and a column per method."""
+    return _classes_table(
+        found,
         columns=[
             Column(title="Class", numeric=False),
             Column(title="Test examples"),
             *(Column(title=row.label) for row, _ in found),
         ],
-        rows=[_class_cells(label, found) for label in labels],
+        rows=[
+            [Cell(text=label), Cell(text=format_count(_size(label, found))), *_class_cells(label, found)]
+            for label in labels
+        ],
+    )
+
+
+def _table_of_methods(material: Material, found: Found, labels: Sequence[str]) -> Table:
+    """Return the table with a line per method and a column per class, for many methods."""
+    by_class = [_class_cells(label, found) for label in labels]
+    return _classes_table(
+        found,
+        columns=[
+            Column(title="Method", numeric=False),
+            *(Column(title=f"{label} ({format_count(_size(label, found))})") for label in labels),
+        ],
+        rows=[
+            [Cell(text=row.label, accent=material.colors[row.row]), *(cells[place] for cells in by_class)]
+            for place, (row, _) in enumerate(found)
+        ],
+    )
+
+
+def _classes_table(found: Found, *, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:
+    return Table(
+        name="classes",
+        caption="F1 of every class; small: precision, recall.",
+        columns=columns,
+        rows=rows,
         notes=[
             f"{UNKNOWN}: the test split has no such example, or the class was never predicted.",
             *(["Each example counts once per seed."] if any(len(row.finished_runs) > 1 for row, _ in found) else []),
@@ -126,21 +171,22 @@ def _table(found: Sequence[tuple[MethodRow, Confusion]], labels: Sequence[str]) 
     )
 
 
-def _class_cells(label: str, found: Sequence[tuple[MethodRow, Confusion]]) -> list[Cell]:
+def _size(label: str, found: Found) -> int:
+    return max(confusion.labeled(label) for _, confusion in found)
+
+
+def _class_cells(label: str, found: Found) -> list[Cell]:
+    """Return the cell of every row for a class, the best of them marked."""
     scores = [confusion.f1(label) for _, confusion in found]
     known = [score for score in scores if score is not None]
     best = max(known) if len(set(known)) > 1 else None
     return [
-        Cell(text=label),
-        Cell(text=format_count(max(confusion.labeled(label) for _, confusion in found))),
-        *(
-            Cell(
-                text=format_score(score),
-                details=[f"{format_score(confusion.precision(label))}, {format_score(confusion.recall(label))}"],
-                best=score is not None and score == best,
-            )
-            for score, (_, confusion) in zip(scores, found, strict=True)
-        ),
+        Cell(
+            text=format_score(score),
+            details=[f"{format_score(confusion.precision(label))}, {format_score(confusion.recall(label))}"],
+            best=score is not None and score == best,
+        )
+        for score, (_, confusion) in zip(scores, found, strict=True)
     ]
 
 

@@ -6,16 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.columns import ranking_column
 from hf_peft_compare.comparison.example_scores import example_values
-from hf_peft_compare.report.blocks import Answer, Block, Browser, Example, Material, Paragraph, Section
+from hf_peft_compare.report.blocks import MANY_ROWS, Answer, Block, Browser, Example, Material, Paragraph, Section
 from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
+from hf_peft_compare.report.page import pack
 from hf_peft_compare.report.pictures import embed_picture
 from hf_peft_compare.report.sources import source_text
 from hf_peft_compare.utils.formatting import format_score
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MOST_EXAMPLES = 5_000  # in the search; with the answers of 50 runs the page is about 20 MB
+MOST_EXAMPLES = 5_000  # in the search
+MOST_PACKED = 1_800_000  # characters of it in the page, which is to stay below 5 MB
 MOST_PICTURES = 60  # in the search, of the first examples: about 1 MB
 LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 
@@ -67,8 +71,7 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
             score=f"{title} {format_score(lines[row.row][key].get('scores', {}).get(score))}",
             accent=material.colors[row.row],
         )
-        for row in material.comparison.rows
-        if row.row in lines
+        for row in _in_order(material, lines)
     ]
     first, record = next(iter(lines.values()))[key], material.comparison.finished_rows[0].record
     return Example(
@@ -80,11 +83,27 @@ def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, A
     )
 
 
+def _in_order(material: Material, lines: Mapping[str, object]) -> list[MethodRow]:
+    """Return the rows with answers: in the study's order, or of many the best first, since the page folds the last."""
+    rows = [row for row in material.comparison.rows if row.row in lines]
+    if len(rows) <= MANY_ROWS:
+        return rows
+    column = ranking_column(material.comparison)
+    return material.comparison.ranked(column.key, greater_is_better=bool(column.greater_is_better), rows=rows)
+
+
 def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
-    """Return the browser of the first row's examples, at most MOST_EXAMPLES of them."""
-    by_id = next(iter(lines.values()))
-    ids = list(by_id)[:MOST_EXAMPLES]
-    shown = [row for row in material.comparison.rows if row.row in lines]
+    """Return the browser of the first row's examples, at most MOST_EXAMPLES and MOST_PACKED characters of them."""
+    ids = list(next(iter(lines.values())))[:MOST_EXAMPLES]
+    while (packed := len(pack(browser := _browser_of(material, lines, ids)))) > MOST_PACKED and len(ids) > 1:
+        ids = ids[: max(1, int(0.95 * len(ids) * MOST_PACKED / packed))]
+    return browser
+
+
+def _browser_of(
+    material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]], ids: Sequence[str]
+) -> Browser:
+    by_id, shown = next(iter(lines.values())), _in_order(material, lines)
     about = material.comparison.scores[str(material.comparison.ranking_score)]
     data = {
         "score": {

@@ -93,10 +93,9 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
         own = ", and our score minus the reference value."
         notes.append(f"Small: the reference value{other if grid.their_model else own}")
     columns, rows = table
-    blocks: list[Block] = [
-        Table(name=f"grid-{grid.name}", caption=f"{title}.", columns=columns, rows=rows, notes=notes, main=True)
-    ]
-    return [*blocks, _charts(grid, title)] if len(grid.values) == 2 else blocks
+    name, caption = f"grid-{grid.name}", f"{title}."
+    shown = Table(name=name, caption=caption, columns=columns, rows=rows, notes=notes, main=True, leads=True)
+    return [shown, _charts(grid, title)] if len(grid.values) == 2 else [shown]
 
 
 def _matrix(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:
@@ -137,4 +136,4 @@ def _charts(grid: Grid, title: str) -> Charts:
     return Charts(charts=[chart], caption=caption)
 
 
-SECTION = Section(name="grids", title="Grids", order=22, render=render_grids)
+SECTION = Section(name="grids", title="Grids", order=5, render=render_grids)

@@ -21,7 +21,7 @@ from hf_peft_compare.utils.formatting import (
     format_score,
 )
 
-MOST_PAIRS = 45  # what a page holds
+MOST_PAIRS, MOST_OTHERS = 45, 400  # what a page shows at once, and what it holds folded
 TITLES = (
     "minus method",
     "Difference",
@@ -36,7 +36,7 @@ TITLES = (
 
 
 def render_pairwise(material: Material) -> list[Block]:
-    """Return a chart of all rows against the best, and a table of all pairs."""
+    """Return a chart of all rows against the best, and a table of all pairs; of many, those with the best lead."""
     comparison = material.comparison
     if not comparison.pairs:
         return []
@@ -58,17 +58,32 @@ def _chart(material: Material, best: MethodRow, pairs: Sequence[tuple[MethodRow,
 
 def _table(material: Material) -> Table:
     comparison = material.comparison
+    shown, others = split_pairs(comparison)
+    best = comparison.row(comparison.best_row)
+    which = f"{best.label} and every other method" if others and best else "all pairs of methods"
     return Table(
         name="pairs",
-        caption=f"{ranking_column(comparison).title} of all pairs of methods, paired by example.",
+        caption=f"{ranking_column(comparison).title} of {which}, paired by example.",
         columns=[
             Column(title="Method", numeric=False),
             *(Column(title=name, numeric=name != "minus method") for name in TITLES),
         ],
-        rows=[_cells(material, pair) for pair in ordered_pairs(comparison)[:MOST_PAIRS]],
-        notes=list(_notes(comparison)),
+        rows=[_cells(material, pair) for pair in shown],
+        notes=_notes(comparison, num_shown=len(shown)),
         main=True,
+        leads=True,
+        rest=[_cells(material, pair) for pair in others],
+        rest_title=f"{len(others):,} other pairs",
     )
+
+
+def split_pairs(comparison: Comparison) -> tuple[list[PairedDifference], list[PairedDifference]]:
+    """Return the pairs that a page shows at once, all or of many those with the best row, and those that it folds."""
+    pairs = ordered_pairs(comparison)
+    if len(pairs) <= MOST_PAIRS:
+        return pairs, []
+    with_best = [pair for pair in pairs if comparison.best_row in (pair.row, pair.other)][:MOST_PAIRS]
+    return with_best, [pair for pair in pairs if comparison.best_row not in (pair.row, pair.other)][:MOST_OTHERS]
 
 
 def ordered_pairs(comparison: Comparison) -> list[PairedDifference]:
@@ -98,12 +113,12 @@ def _cells(material: Material, pair: PairedDifference) -> list[Cell]:
     ]
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def _notes(comparison: Comparison, *, num_shown: int) -> list[str]:
     """Return notes on the methods behind the table and their limits."""
     scopes = sorted({pair.interval.scope for pair in comparison.pairs if pair.interval.known})
-    more = len(comparison.pairs) - MOST_PAIRS
+    more = len(comparison.pairs) - num_shown
     return [
-        *([f"{more} pairs of lower-ranked methods are not shown; the adjustment counts them."] if more > 0 else []),
+        *([f"All {len(comparison.pairs):,} pairs are in results.json, and in the adjustment."] if more else []),
         f"Intervals hold for all pairs at once, with 95 % confidence: {'; '.join(scopes) or 'none is known'}.",
         "Seeds and examples are crossed random effects: seeds of two methods are independent, examples are paired. "
         "Tests use a t distribution with Satterthwaite's degrees of freedom, with the seed component counted double.",

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hf_peft_compare.report.blocks import Block, Cell, Material, Section, Table, text_table
+from hf_peft_compare.report.blocks import MANY_ROWS, Block, Cell, Material, Section, Table, text_table
+from hf_peft_compare.utils.formatting import UNKNOWN
 
 IDENTITY = {"study", "row", "seed", "grid"}
 LONGEST = 160
@@ -53,23 +54,23 @@ def _differing(
 ) -> list[Table]:
     if not keys:
         return []
-    rows = [
-        [
-            key,
-            *(
-                Cell(text=write_value(config[key]), details=[origins[label][key]] if key in origins[label] else [])
-                if key in config
-                else "–"
-                for label, config in configs.items()
-            ),
-        ]
-        for key in keys
-    ]
+
+    def cell(label: str, key: str) -> Cell:
+        if key not in configs[label]:
+            return Cell(text=UNKNOWN)
+        return Cell(
+            text=write_value(configs[label][key]), details=[origins[label][key]] if key in origins[label] else []
+        )
+
+    if many := len(configs) > MANY_ROWS:
+        rows = [[label, *(cell(label, key) for key in keys)] for label in configs]
+    else:
+        rows = [[key, *(cell(label, key) for label in configs)] for key in keys]
     return [
         text_table(
             name="settings",
             caption="Settings that differ between methods; small: the layer that set the value.",
-            header=["Setting", *configs],
+            header=["Method", *keys] if many else ["Setting", *configs],
             rows=rows,
         )
     ]

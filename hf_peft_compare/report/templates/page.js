@@ -2,7 +2,7 @@
 // Interactive parts of the page: sortable tables, live charts, a search over examples. Text from data becomes text
 // nodes only.
 (() => {
-  const EXAMPLES_AT_ONCE = 5;
+  const EXAMPLES_AT_ONCE = 5, ANSWERS_AT_ONCE = 12;
 
   function element(tag, properties = {}, ...children) {
     const made = Object.assign(document.createElement(tag), properties);
@@ -62,6 +62,11 @@
       header.append(button);
     }
   }
+
+  // --- Paper has no clicks: what is folded is printed too ---
+
+  const folds = document.querySelectorAll("details.fold");
+  addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
 
   // --- Charts: Vega-Lite replaces the static charts, in the page's own colors ---
 
@@ -199,7 +204,10 @@
           element("summary", { textContent: "Source text" }),
           element("p", { className: "long", dir: "auto", textContent: examples.sources[example] })),
         element("div", { className: "answers" },
-          card("Reference", examples.references[example], { reference: true }), ...cards));
+          card("Reference", examples.references[example], { reference: true }), ...cards.slice(0, ANSWERS_AT_ONCE)),
+        ...(cards.length > ANSWERS_AT_ONCE ? [element("details", {},
+          element("summary", { textContent: `${cards.length - ANSWERS_AT_ONCE} more answers` }),
+          element("div", { className: "answers" }, ...cards.slice(ANSWERS_AT_ONCE)))] : []));
     }
 
     const written = (value) => value == null ? "" : `${score.title} ${value.toFixed(3)}`;
