@@ -39,7 +39,7 @@ def is_writing_a_checkpoint(folder):
     return any(not (path / CHECKPOINT_MARKER).exists() for path in (folder / "checkpoints").glob("checkpoint-*"))
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=300):
     """Wait until a moment has come; False if the process has ended before."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -61,7 +61,7 @@ def test_two_processes_give_the_metrics_of_one_and_score_each_example_once(in_tw
 
 
 def test_run_starts_several_processes_itself(study_file, command, tmp_path):
-    path = study_file(methods={"lora": {"r": 4}})
+    path = study_file(**{**FIVE_STEPS, "methods": {"lora": FIVE_STEPS["methods"]["lora"]}})
     status, output, errors = command("run", path, "--num-processes", 2, "--accelerate-config", "fsdp")
     assert status == 0, errors
     record = read_record(tmp_path / "runs/tiny/lora-seed0")
