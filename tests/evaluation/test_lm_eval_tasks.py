@@ -11,11 +11,10 @@ from tiny import TEXTS
 from hf_peft_compare.config.identity import TASK_FILES, identity_of
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.evaluation.lm_eval_tasks import answer_choices, check_lm_eval
-from hf_peft_compare.models.loading import load_base, load_tokenizer
+from hf_peft_compare.inference.loading import load_run
+from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
 from hf_peft_compare.orchestration import preflight
 from hf_peft_compare.records.record import read_record
-from hf_peft_compare.report.sections.costs import render_costs
-from hf_peft_compare.report.writing import gather
 
 TASK = "animals"
 WORDS = ("fox", "otter", "heron", "badger", "owl")
@@ -55,6 +54,14 @@ def asked(tasks):
     return f"lm_eval=[{TASK}]", f"lm_eval_include_path={tasks}"
 
 
+def loaded(config):
+    """The untouched model as a run loads it, and its tokenizer."""
+    tokenizer = load_tokenizer(config)
+    model = load_base(config).eval()
+    prepare_base(model, tokenizer)
+    return model, tokenizer
+
+
 def likeliest(model, tokenizer, document):
     """The choice with the highest likelihood after the text, computed one by one."""
     start = tokenizer(document["text"])["input_ids"]
@@ -69,7 +76,7 @@ def likeliest(model, tokenizer, document):
 
 def test_an_answer_is_right_where_the_likeliest_choice_is(asked, tiny_study):
     config = tiny_study(*asked).config
-    model, tokenizer = load_base(config).eval(), load_tokenizer(config)
+    model, tokenizer = loaded(config)
     expected = [likeliest(model, tokenizer, document) == document["answer"] for document in DOCUMENTS]
     assert len(set(expected)) == 2  # this model is right at times
     found = answer_choices(model, tokenizer, config, max_length=None)
@@ -79,27 +86,26 @@ def test_an_answer_is_right_where_the_likeliest_choice_is(asked, tiny_study):
 def test_a_limit_takes_the_first_documents(asked, tiny_study):
     config = tiny_study(*asked).config
     limited = tiny_study(*asked, "lm_eval_limit=3").config
-    model, tokenizer = load_base(config).eval(), load_tokenizer(config)
+    model, tokenizer = loaded(config)
     whole = answer_choices(model, tokenizer, config, max_length=None)
     assert answer_choices(model, tokenizer, limited, max_length=None) == {TASK: whole[TASK][:3]}
 
 
-def test_a_run_has_the_answers_of_both_models_and_the_report_their_difference(asked, train, tiny_study, tmp_path):
+def test_a_run_has_the_answers_of_its_model_and_of_its_base(asked, train, tiny_study, tmp_path):
     rows = {"lora": {"r": 8, "training": {"learning_rate": 0.05}}, "zero_shot": {}}
     runs = [train(row, *asked, folder=f"{row}-seed0", methods=rows) for row in rows]
     tuned, floor = (run.costs.answers[TASK] for run in runs)
-    assert len(tuned.tuned) == len(tuned.untouched) == len(DOCUMENTS)
-    assert tuned.tuned != tuned.untouched == floor.untouched == floor.tuned
+    assert not any(run.costs.notes for run in runs)
+    config = tiny_study(*asked).config
+    assert (
+        tuned.untouched
+        == floor.untouched
+        == floor.tuned
+        == answer_choices(*loaded(config), config, max_length=None)[TASK]
+    )
+    run = load_run(tmp_path / "lora-seed0")
+    assert answer_choices(run.model, run.tokenizer, run.config, max_length=None) == {TASK: tuned.tuned}
     assert read_record(tmp_path / "lora-seed0").costs.answers[TASK] == tuned
-    material = gather(tiny_study(*asked, methods=rows), {run.run: run for run in runs}, {})
-    row = material.comparison.row("lora")
-    change = row.figures[f"lm_eval_{TASK}_change"]
-    assert change == pytest.approx((tuned.tuned.count("1") - tuned.untouched.count("1")) / len(DOCUMENTS))
-    interval = row.intervals[f"lm_eval_{TASK}_change"]
-    assert interval.low < change < interval.high and "over 20 documents" in interval.scope
-    (table,) = render_costs(material)
-    assert table.columns[-1].title == f"Change in {TASK}"
-    assert table.rows[0][-1].text == f"{change:+.3f}".replace("-", "−") and table.rows[0][-1].details
 
 
 def test_the_content_of_task_files_belongs_to_a_run(asked, tasks, tiny_study):

@@ -49,3 +49,12 @@ def test_a_column_that_no_row_has_is_not_shown():
 
 def test_records_from_before_have_no_such_section():
     assert rendered({"lora": {}}) == []
+
+
+def test_the_change_in_a_task_of_lm_eval_is_a_column_with_its_interval():
+    answers = {"arc_easy": {"tuned": "1100110010001000", "untouched": "1100110011001100"}}
+    (table,) = rendered({"lora": LORA | {"answers": answers}, "prompt_tuning": PROMPT})
+    assert table.columns[-1].title == "Change in arc_easy"
+    changed, unknown = (row[-1] for row in table.rows)
+    assert changed.text == "−0.125" and changed.details[0].startswith("−0.3") and unknown.text == "–"
+    assert "Shares of the untouched base: 0.500 in arc_easy." in table.notes[-1]
