@@ -84,7 +84,9 @@ def _turn(message: object, where: str, expected: str) -> Turn:
         raise UserError(f"{where} is {shorten(repr(message), 100)}; expected {expected}. {REMOVE}")
     role = message["role"]
     if role not in ROLES:
-        raise UserError(f"{where} has the role {role!r}; expected {', '.join(ROLES[:-1])} or {ROLES[-1]}. {REMOVE}")
+        content = shorten(repr(message["content"]), 60)
+        expected = f"{', '.join(ROLES[:-1])} or {ROLES[-1]}"
+        raise UserError(f"{where}, {content}, has the role {role!r}; expected {expected}. {REMOVE}")
     return Turn(role=str(role), text=_text(message["content"], where))
 
 
@@ -113,6 +115,7 @@ def _example(row: str, turns: Sequence[Turn]) -> Example:
     elif SYSTEM in roles[1:]:
         problem = f"has a system message as its message {roles.index(SYSTEM, 1) + 1}; expected it first or not at all"
     if problem is not None:
-        raise UserError(f"the conversation of row {row} ({', '.join(roles)}) {problem}. {REMOVE}")
+        begins = shorten(turns[0].text, 60)  # rows that are numbered are so after they were shuffled
+        raise UserError(f"the conversation of row {row} ({', '.join(roles)}) {problem}. It begins {begins!r}. {REMOVE}")
     *earlier, asked, answered = turns
     return Example(id=row, source=asked.text, reference=answered.text, earlier=tuple(earlier) or None)
