@@ -26,7 +26,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod, Value
 from hf_peft_compare.core.registry import get_method, register_method
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import head_of, lm_head_of
 from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.planning.meta_models import build_on_meta, plan_architecture, trace_base
@@ -227,8 +227,8 @@ def _labels(case: Case) -> Tensor:
     return torch.tensor([1]) if case.architecture == "bert" else _IDS.where(_IDS > 7, -100)  # a prompt of three tokens
 
 
-def _forward(model: Any, **inputs: Tensor) -> Any:
-    own = {"labels": _IDS} if model.config.is_encoder_decoder else {}  # which its decoder reads
+def _forward(model: nn.Module, **inputs: Tensor) -> Any:
+    own = {"labels": _IDS} if lm_head_of(model).reads_apart else {}  # which its decoder reads
     return model(input_ids=_IDS, attention_mask=torch.ones_like(_IDS), **{**own, **inputs})
 
 

@@ -140,7 +140,7 @@ class StudyProtocol:
             return is_encoder_decoder(self.architecture)
         if self.model_name_or_path == EMBEDDED:
             return False
-        return is_encoder_decoder(saved_fields(self.model_name_or_path, self.model_revision))
+        return is_encoder_decoder({**saved_fields(self.model_name_or_path, self.model_revision), **self.architecture})
 
     @property
     def head_name(self) -> str:

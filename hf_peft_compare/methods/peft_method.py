@@ -109,7 +109,8 @@ def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
     if getattr(config, "target_modules", None) == ALL_LINEAR:
         config.target_modules = _below_head(base)
     _check_targets(config, base)
-    _check_widths(config, base)
+    if base.config.is_encoder_decoder:
+        _check_apart(config, base)
     linear = _linear_layers(base)
     try:
         adapt = with_values(get_peft_model) if config.peft_type.value in NEEDS_VALUES else get_peft_model
@@ -133,12 +134,16 @@ def _check_targets(config: object, base: PreTrainedModel) -> None:
             raise UserError(f"{key} {listed} not found in the model. {_linear_layers(base)}")
 
 
-def _check_widths(config: Any, base: PreTrainedModel) -> None:
-    """Raise UserError if peft would prepend keys and values of another width than a T5's attention has."""
+def _check_apart(config: Any, base: PreTrainedModel) -> None:
+    """Raise UserError for a peft type that an encoder-decoder cannot have, or not one of these widths."""
     kind, own = config.peft_type.value, base.config
-    if kind not in ("PREFIX_TUNING", "CARTRIDGE") or not own.is_encoder_decoder or not hasattr(own, "d_kv"):
-        return
-    if own.d_kv * own.num_heads != own.d_model:
+    if kind == "SHADOW":
+        raise UserError(
+            "SHADOW's small network has its labels in the columns of the text that it reads, and an encoder-decoder "
+            "has them apart; choose another peft type."
+        )
+    prepends = kind in ("PREFIX_TUNING", "CARTRIDGE") and hasattr(own, "d_kv")
+    if prepends and own.d_kv * own.num_heads != own.d_model:
         raise UserError(
             f"{kind} prepends keys and values of d_model / num_heads numbers, {own.d_model} / {own.num_heads}, but the "
             f"base's have d_kv, {own.d_kv}; choose another peft type, or a base in which they agree."

@@ -165,9 +165,10 @@ def peft_task_type(base: PreTrainedModel) -> str:
     return "SEQ_2_SEQ_LM" if base.config.is_encoder_decoder else "CAUSAL_LM"
 
 
-def lm_head_of(model: Any) -> Head:
+def lm_head_of(model: object) -> Head:
     """Return the head of a model that generates text."""
-    return HEADS["seq2seq_lm" if model.config.is_encoder_decoder else "causal_lm"]
+    apart = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return HEADS["seq2seq_lm" if apart else "causal_lm"]
 
 
 def head_of(config: StudyProtocol) -> Head:

@@ -15,6 +15,11 @@ COUNTS = {
         "lora": (4_591_619, None),
         "p_tuning": (1_352_963, None),
     },
+    # Lester et al. (2021), table 4, and the model that it was measured on.
+    "t5-base-prompt-tuning": {
+        "prompt_tuning": (76_800, 247_654_656),
+        "full": (247_577_856, 247_577_856),
+    },
     "roberta-base-loreft-mrpc": {"loreft": (610_574, None), "direft": (610_574, None)},
     "llama3-mnli": {"zero_shot": (0, 8_030_261_248), "one_shot": (0, 8_030_261_248), "qlora": (54_538_240, None)},
     "llama2-imdb": {
