@@ -11,7 +11,7 @@ The models are built with random weights: nothing is downloaded, and a check tak
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from hf_peft_compare.models.loading import seeded_base
 from hf_peft_compare.models.trainable_parameters import named_trainables
 from hf_peft_compare.planning.meta_models import build_on_meta, plan_architecture, trace_base
 from hf_peft_compare.training.factory import apply_method
+from hf_peft_compare.utils.formatting import name_some
 
 VOCABULARY_SIZE = 300
 _BLOCKS = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 128}
@@ -152,11 +153,11 @@ def check_trainables(case: Case) -> None:
     loss.backward()
     _expect(case, bool(torch.isfinite(loss)), f"the loss is {loss.item()}")
     without = [name for name, p in trained.items() if p.grad is None]
-    _expect(case, not without, f"the loss gives no gradient to {_some(without)}")
+    _expect(case, not without, f"the loss gives no gradient to {name_some(without, 5)}")
     optimizer.step()
     changed = {name for name, tensor in tensors if not torch.equal(tensor, before[name])}
     frozen = changed - set(trained)
-    _expect(case, not frozen, f"a step changed frozen parameters or buffers: {_some(frozen)}")
+    _expect(case, not frozen, f"a step changed frozen parameters or buffers: {name_some(frozen, 5)}")
     _expect(case, bool(changed), "a step changed no parameter")
 
 
@@ -250,11 +251,6 @@ def _expect(case: Case, holds: bool, otherwise: str) -> None:
 def _expect_close(case: Case, one: Tensor, other: Tensor, otherwise: str, *, tolerance: float = 1e-5) -> None:
     close = one.shape == other.shape and torch.allclose(one, other, atol=tolerance, rtol=tolerance)
     _expect(case, close, otherwise)
-
-
-def _some(names: Iterable[str]) -> str:
-    first = sorted(names)
-    return ", ".join(first[:5]) + " …" * (len(first) > 5)
 
 
 @torch.no_grad()

@@ -29,7 +29,14 @@ def format_of(config: RunConfig, train: Sequence[Example]) -> Format:
     except UserError as error:
         raise UserError(f"{config.row}: {error}") from None
     form = own or task.format(settings)
-    return as_chat(as_two_texts(form) if config.is_encoder_decoder else form, config)
+    if not config.is_encoder_decoder:
+        return as_chat(form, config)
+    if form.conversation:
+        raise UserError(
+            f"{config.model_name_or_path} is an encoder-decoder, which reads one text and writes another, and the "
+            f"examples of task {task.name} are conversations; choose a base that goes on with a text, such as GPT-2."
+        )
+    return as_chat(as_two_texts(form), config)
 
 
 def splits_read(config: RunConfig, examples: Mapping[str, list[Example]]) -> dict[str, list[Example]]:

@@ -174,3 +174,9 @@ def test_the_study_of_squad_runs_on_rows_like_its_own(tiny_llama, tmp_path):
         assert record.finished and [*record.scores] == ["f1", "exact_match", "test_loss"]
         lines = list(read_predictions(tmp_path / row))
         assert lines[0]["references"] == ["Oslo", "in Oslo"] and lines[0]["cluster"].startswith("Owls")
+
+
+def test_an_encoder_decoder_reads_no_conversations(conversing, tiny_t5, tiny_study):
+    study = tiny_study(**{**conversing, "model_name_or_path": str(tiny_t5), "architecture": {}})
+    with pytest.raises(UserError, match="is an encoder-decoder, .* are conversations; choose a base"):
+        format_of(study.resolve(row="lora", seed=0)[0], [])
