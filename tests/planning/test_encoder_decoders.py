@@ -1,11 +1,8 @@
 """What a plan says of an encoder-decoder is what its real passes do, though encoder and decoder have other lengths."""
 
 import pytest
-import torch
-from tiny import ENCODER_DECODERS, token_rows
+from tiny import ENCODER_DECODERS
 
-from hf_peft_compare.config.training import GenerationConfig
-from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.models.architecture import load_architecture
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.devices import find_device
@@ -46,12 +43,13 @@ def test_the_flops_of_a_step_are_those_of_a_real_one(planned):
 
 def test_the_flops_of_generation_are_those_of_a_real_one_and_a_token(planned):
     built, flops = planned
-    prompts = [row["input_ids"] for row in token_rows([WIDTH] * NUM_ROWS)]
+    prompts = make_batch(SHAPE, apart=True, device="cpu")
+    del prompts["labels"]
 
     def generate(num_tokens):
-        generation = GenerationConfig(max_new_tokens=num_tokens, min_new_tokens=num_tokens)
-        with FlopCounter() as counter, torch.no_grad():
-            generate_tokens(built.model, built.tokenizer, prompts, generation=generation, batch_size=NUM_ROWS)
+        counts = {"max_new_tokens": num_tokens, "min_new_tokens": num_tokens}
+        with FlopCounter() as counter:
+            built.model.generate(**prompts, **counts, do_sample=False, decoder_start_token_id=0)
         return counter.num_flops
 
     assert flops.generation == pytest.approx(generate(NUM_NEW + 1), rel=0.03)
