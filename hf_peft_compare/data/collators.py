@@ -105,8 +105,9 @@ def count_columns(batch: Mapping[str, Tensor]) -> int:
     Above a frozen trunk these are its states; an encoder-decoder computes those of prompts and of completions.
     """
     read = batch.get("trunk_states", batch["input_ids"])
-    written = batch["labels"].numel() if "logits_to_keep" not in batch and batch["labels"].ndim > 1 else 0
-    return int(read.shape[0] * read.shape[1] + written)
+    labels = batch.get("labels")
+    is_apart = labels is not None and labels.ndim > 1 and "logits_to_keep" not in batch
+    return int(read.shape[0] * read.shape[1] + (labels.numel() if is_apart else 0))
 
 
 def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:

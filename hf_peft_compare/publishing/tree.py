@@ -27,6 +27,7 @@ from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, STUDY_FILE, run
 from hf_peft_compare.report.writing import write_report
 from hf_peft_compare.results.result import Result
 from hf_peft_compare.utils.reading import read_text
+from hf_peft_compare.utils.remote_code import load_auto
 
 TEXT_FILES = (".json", ".jinja", ".txt", ".md", ".yaml")  # of an export
 
@@ -127,7 +128,7 @@ def _write_model(source: Source, options: PublishOptions, name: str, tree: Path)
             path.write_text(source.scrubber.text(read_text(path)), encoding="utf-8")
     plain = not (folder / ADAPTER_CONFIG).is_file()
     labels = FinishedRun(folder=folder, record=record, config=config).labels
-    asked = usage_code(config, AutoTokenizer.from_pretrained(folder), labels=labels)
+    asked = usage_code(config, load_auto(AutoTokenizer.from_pretrained, folder), labels=labels)
     card = model_repo_card(
         record,
         config,

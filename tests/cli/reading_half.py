@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 LOADED = tuple("asyncio subprocess tempfile jinja2 numpy psutil pydantic rich.console scipy.stats tqdm yaml".split())
-HEAVY = ("torch", "transformers", "peft", "datasets", "accelerate", "fsspec.implementations.local")
+HEAVY = ("torch", "transformers", "peft", "datasets", "accelerate", "evaluate", "fsspec.implementations.local")
 POSIX_MODULES = ("fcntl", "grp", "pwd", "resource", "syslog", "termios")
 POSIX_OF_OS = (
     "O_NOFOLLOW O_NONBLOCK O_DIRECTORY fork forkpty getuid geteuid getgid getpgid getloadavg killpg setsid nice "
