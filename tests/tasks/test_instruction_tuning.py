@@ -121,7 +121,8 @@ def test_a_broken_conversation_ends_a_command_before_anything_is_written(
         file.write(json.dumps({"messages": [{"role": "user", "content": "Hello?"}]}) + "\n")
     monkeypatch.chdir(tmp_path)
     assert main([command, "tiny.yaml"]) == 2
-    assert "the conversation of row 8 (user) has no assistant's turn" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "(user) has no assistant's turn" in message and "It begins 'Hello?'" in message
     assert not (tmp_path / "runs").exists() or not [*(tmp_path / "runs").rglob("record.json")]
 
 
