@@ -106,8 +106,9 @@ def count_columns(batch: Mapping[str, Tensor]) -> int:
     """
     read = batch.get("trunk_states", batch["input_ids"])
     labels = batch.get("labels")
-    is_apart = labels is not None and labels.ndim > 1 and "logits_to_keep" not in batch
-    return int(read.shape[0] * read.shape[1] + (labels.numel() if is_apart else 0))
+    if labels is None or labels.ndim == 1 or "logits_to_keep" in batch:
+        return int(read.shape[0] * read.shape[1])
+    return int(read.shape[0] * read.shape[1] + labels.numel())
 
 
 def pad_left(rows: Sequence[Sequence[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
