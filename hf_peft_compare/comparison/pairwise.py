@@ -44,7 +44,7 @@ class PairedDifference:
             seeds; ties count half (the probability of improvement of Agarwal et al. (2021), arXiv:2108.13264,
             section 4.3).
         detectable: the minimum detectable difference: the true difference that this study detects with a power of
-            80 %, at Holm's strictest step.
+            80 %, at Holm's strictest step; None: none that the score can have.
         num_seeds_needed, num_examples_needed: seeds, or test examples, with which the smallest difference that matters
             would be detectable while the other number stays the same; None: that number alone is not enough.
     """
@@ -155,13 +155,14 @@ def _compare(pair: _Pair, greater_is_better: bool, alpha: float, smallest_differ
         return replace(found, p_value=min(1.0, 2 * 0.5 ** len(first.ids)) if abs(found.mean or 0) > SAME_MEAN else 1.0)
     most = _largest_possible(pair, greater_is_better)
     low, high = (min(max(float(end), -most), most) for end in estimate.bounds(1 - alpha))
+    detectable = float(estimate.detectable(alpha))
     num_seeds, num_examples = _needs(pair, parts, smallest_difference, alpha) if smallest_difference else (None, None)
     return replace(
         found,
         interval=replace(unknown, low=low, high=high, reason=None),
         p_value=float(estimate.p_value),
         effect_size=_effect_size(*parts, estimate),
-        detectable=float(estimate.detectable(alpha)),
+        detectable=detectable if detectable <= most else None,
         num_seeds_needed=num_seeds,
         num_examples_needed=num_examples,
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.caveats import as_methods, describe_caveats, untuned_rows
 from hf_peft_compare.comparison.columns import LATENCY, PARAMETERS, FigureColumn, cost_columns, ranking_column
-from hf_peft_compare.comparison.intervals import Interval, bounds_of
+from hf_peft_compare.comparison.intervals import Interval
 from hf_peft_compare.comparison.pairwise import PairedDifference
 from hf_peft_compare.comparison.rows import MethodRow, rate_of
 from hf_peft_compare.utils.formatting import (
@@ -190,15 +190,15 @@ def _in_words(column: FigureColumn) -> str:
 def _describe_power(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
     """Yield what could not have been found within the set, and the size of a study that finds what matters."""
     wanted = comparison.smallest_difference
-    pairs = [pair for row in members[1:] if (pair := comparison.pair(row.row, best.row)) and pair.detectable]
+    pairs = [pair for row in members[1:] if (pair := comparison.pair(row.row, best.row)) and pair.interval.known]
     if not pairs or wanted is None:
         return
-    worst = max(pairs, key=lambda pair: pair.detectable or 0.0)
-    largest = bounds_of(str(comparison.ranking_score), best.examples)[1] if best.examples is not None else math.inf
-    from_here = f"Differences from {format_score(worst.detectable)} on"
-    found = f"{from_here if (worst.detectable or 0.0) < largest else 'No differences'} would be found (power .8)"
+    worst = max(pairs, key=lambda pair: math.inf if pair.detectable is None else pair.detectable)
+    size = worst.detectable
+    from_here = "No differences" if size is None else f"Differences from {format_score(size)} on"
+    found = f"{from_here} would be found (power .8)"
     matters = format_significant(float(f"{wanted:.2g}"))
-    if (worst.detectable or 0.0) <= wanted:
+    if size is not None and size <= wanted:
         yield f"{found}, which is enough for the smallest that matters, {matters}."
     else:
         needs = _write_needs(worst)

@@ -88,6 +88,13 @@ def test_a_large_variance_between_seeds_makes_a_difference_not_significant() -> 
     assert shaky is not None and not shaky.significant and (shaky.detectable or 0) > 3 * (steady.detectable or 0)
 
 
+def test_a_difference_that_no_score_can_have_is_not_detectable() -> None:
+    drawn_scores = drawn({"a": 0.6, "b": 0.4}, num_seeds=2, seed_spread=0.2)
+    shares = {run: np.clip(scores, 0, 1).tolist() for run, scores in drawn_scores.items()}
+    far_apart = compared(shares).pair("a", "b")
+    assert far_apart is not None and far_apart.interval.known and far_apart.detectable is None
+
+
 def test_how_many_examples_it_takes_holds_when_they_are_had() -> None:
     means = {"a": 0.5, "b": 0.48}
     pair = compared(drawn(means, num_examples=50), smallest_difference=0.02).pair("a", "b")

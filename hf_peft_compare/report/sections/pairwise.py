@@ -127,10 +127,10 @@ def _notes(comparison: Comparison, *, num_shown: int) -> list[str]:
         "Effect size: the difference divided by its standard deviation between examples. Win rate: the share of "
         "examples on which the method is better, over all pairs of seeds; ties count half; a dash for scores of the "
         "whole split, such as F1.",
-        f"Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "
-        f"strictest step. Seeds or examples needed: the number with which a difference of "
-        f"{format_score(comparison.smallest_difference)}, the smallest that matters, would be detectable, the other "
-        f"number unchanged; a dash if more of that alone is not enough.",
+        "Minimum detectable difference: the true difference that this study detects with 80 % power, at Holm's "
+        "strictest step; a dash if the score cannot differ by that much. Seeds or examples needed: the number with "
+        f"which a difference of {format_score(comparison.smallest_difference)}, the smallest that matters, would be "
+        "detectable, the other number unchanged; a dash if more of that alone is not enough.",
     ]
 
 
