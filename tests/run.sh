@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must pass: style, types, and all tests that this machine can run; the last lines say what was skipped.
-# Further arguments go to pytest: bash tests/run.sh -m "not slow" (two minutes), bash tests/run.sh -k prompt
+# Further arguments go to pytest: bash tests/run.sh -m "not slow" (five minutes), bash tests/run.sh -k prompt
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash setup_env.sh test
