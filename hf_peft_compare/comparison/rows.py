@@ -109,8 +109,7 @@ def figures_of(record: RunRecord) -> dict[str, float]:
     Keys: score names, trainable_params, total_params, trainable_ratio, {train,evaluation,save,load}_seconds, the keys
     of memory, throughput and costs, best_validation_loss, best_step, best_epoch; examples_per_second_32,
     merged_loss_change, forgetting, lm_eval_TASK_{tuned,untouched,change}, label_accuracy of a teacher's labels, and
-    tuned_train_seconds, which includes all
-    tuning trials.
+    tuned_train_seconds, which includes all tuning trials.
     """
     if "predictions_from" in record.config.get("method", {}):
         return dict(record.results)  # what reading a file takes says nothing of the model that ran elsewhere

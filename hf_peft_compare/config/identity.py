@@ -17,7 +17,7 @@ from pathlib import Path
 from hf_peft_compare.config.protocol import EMBEDDED, local_path
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import source_of
+from hf_peft_compare.core.registry import is_foreign, source_of
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE, DamagedRun
@@ -27,7 +27,6 @@ from hf_peft_compare.utils.reading import read_json, read_text
 
 DATA, LABELS, BASE_MODEL, TOKENIZER = "data set", "teacher's labels", "base model", "tokenizer"
 TASK_FILES = "task files of lm_eval"
-PACKAGE = "hf_peft_compare."
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
 
@@ -152,6 +151,6 @@ def _code_by_input(config: RunConfig) -> Iterator[tuple[str, str]]:
         **{f"metric {metric.name}": metric for metric in config.metrics},
     }
     for name, entry in entries.items():
-        if not type(entry).__module__.startswith(PACKAGE):
+        if is_foreign(entry):
             with contextlib.suppress(OSError, TypeError):
                 yield f"code of {name}", hash_json(source_of(entry))

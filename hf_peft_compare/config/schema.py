@@ -37,10 +37,8 @@ SCORES_DO_NOT_DEPEND_ON = frozenset(
         "training.trunk_cache_max_bytes",
     }
 )
-
-
 # Settings of later versions, which the hash leaves out where they are not set: runs of before stay finished.
-ADDED = frozenset({"gguf_file", "lm_eval", "lm_eval_limit", "lm_eval_include_path"})
+ADDED = frozenset({"labels_from", "gguf_file", "lm_eval", "lm_eval_limit", "lm_eval_include_path"})
 
 
 @typed_dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -272,6 +272,11 @@ def load_plugins(modules: Sequence[str]) -> None:
         load_plugin(module)
 
 
+def is_foreign(entry: object) -> bool:
+    """Whether an entry's code is not of this package."""
+    return not type(entry).__module__.startswith("hf_peft_compare.")
+
+
 def source_of(entry: object) -> str:
     """Return the source code of the module that defines an entry's class; in a script or notebook, of the class."""
     cls = type(entry)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.config.identity import PACKAGE
 from hf_peft_compare.core.errors import UserError, shorten
+from hf_peft_compare.core.registry import is_foreign
 from hf_peft_compare.core.task import Example
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-from hf_peft_compare.config.protocol import StudyProtocol
+    from hf_peft_compare.config.protocol import StudyProtocol
 
 NUM_TRIED = 8  # examples that each metric scores before anything runs
 
@@ -51,8 +51,8 @@ def check_metrics(test: Sequence[Example], config: StudyProtocol) -> None:
                         f"metric {metric.name} cannot score test row {example.id}: its reference {problem}: "
                         f"{shorten(reference, 200)!r}. Remove such rows, or the metric from task.metrics."
                     )
-        if type(metric).__module__.startswith(PACKAGE):
-            continue  # only code of others is tried
+        if not is_foreign(metric):
+            continue
         tried = [example.reference for example in test[:NUM_TRIED]]
         try:
             metric.checked_scores(tried, tried)

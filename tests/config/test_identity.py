@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
 
 import pytest
 from tiny import write_stories
@@ -15,7 +16,11 @@ from hf_peft_compare.config.schema import SCORES_DO_NOT_DEPEND_ON, RunConfig
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import METHODS
+from hf_peft_compare.core.settings import parse
+from hf_peft_compare.records.record import read_records
 from hf_peft_compare.records.run_folder import CONFIG_HASH_FILE, IDENTITY_FILE
+
+REPORTS = Path(__file__).parents[2] / "reports"
 
 
 def keys_of(kind, prefix=""):
@@ -73,6 +78,13 @@ def local(tiny_study, tmp_path):
 
 def inputs(config, known=None):
     return identity_of(config, known).inputs
+
+
+@pytest.mark.parametrize("study", ["minilm-daquar", "minilm-mnli", "quickstart-tuned"])
+def test_what_an_earlier_version_has_finished_is_finished(study):
+    """A new setting is one of `ADDED`, or else every run of before would be trained again."""
+    for record in read_records(REPORTS / study / "records").values():
+        assert parse(RunConfig, record.config, where=record.run).hash == record.config_hash
 
 
 def test_an_edited_data_set_is_another_and_one_that_was_only_touched_is_not(local, tmp_path):
