@@ -190,13 +190,15 @@ def _in_words(column: FigureColumn) -> str:
 def _describe_power(comparison: Comparison, best: MethodRow, members: Sequence[MethodRow]) -> Iterator[str]:
     """Yield what could not have been found within the set, and the size of a study that finds what matters."""
     wanted = comparison.smallest_difference
-    pairs = [pair for row in members[1:] if (pair := comparison.pair(row.row, best.row)) and pair.interval.known]
+    paired = ((row, comparison.pair(row.row, best.row)) for row in members[1:])
+    pairs = [(row, pair) for row, pair in paired if pair and pair.interval.known]
     if not pairs or wanted is None:
         return
-    worst = max(pairs, key=lambda pair: math.inf if pair.detectable is None else pair.detectable)
+    hidden = [row.label for row, pair in pairs if pair.detectable is None]
+    worst = max((pair for _, pair in pairs), key=lambda pair: math.inf if pair.detectable is None else pair.detectable)
     size = worst.detectable
-    from_here = "No differences" if size is None else f"Differences from {format_score(size)} on"
-    found = f"{from_here} would be found (power .8)"
+    from_here = f"No difference from {best.label}" if size is None else f"Differences from {format_score(size)} on"
+    found = f"{from_here} would be found{' for ' if hidden else ''}{join_words(hidden)} (power .8)"
     matters = format_significant(float(f"{wanted:.2g}"))
     if size is not None and size <= wanted:
         yield f"{found}, which is enough for the smallest that matters, {matters}."

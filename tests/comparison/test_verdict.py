@@ -52,10 +52,10 @@ def test_a_study_that_is_too_small_says_what_it_takes_for_the_difference_that_ma
     assert "which is enough for the smallest that matters, 0.3." in large
 
 
-def test_where_only_impossible_differences_would_be_found_none_is_named() -> None:
+def test_where_only_impossible_differences_would_be_found_the_rows_are_named() -> None:
     values = {f"{row}-seed{seed}": [1.0] * n + [0.0] * (60 - n) for row, seed, n in (("a", 0, 59), ("a", 1, 20))}
     values |= {f"b-seed{seed}": [1.0] * 30 + [0.0] * 30 for seed in (0, 1)}
-    assert "No differences would be found (power .8)" in words(values)
+    assert "No difference from A would be found for B (power .8)" in words(values)
 
 
 def test_the_cheapest_of_the_set_is_named_by_cost_with_what_it_may_cost() -> None:
