@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -82,3 +83,10 @@ def count_semaphores():
 
 def test_a_child_opens_no_semaphore_that_its_sudden_end_would_leave_behind():
     assert call_in_child(count_semaphores) == 0
+
+
+@pytest.mark.slow
+def test_loading_the_slow_imports_prints_nothing_where_wandb_is_offline():
+    command = [sys.executable, "-c", "import hf_peft_compare.orchestration.preloaded"]
+    done = subprocess.run(command, env={**os.environ, "WANDB_MODE": "offline"}, capture_output=True, check=True)
+    assert done.stdout == b""
