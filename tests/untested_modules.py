@@ -71,7 +71,6 @@ UNTESTED = {
     "orchestration.status": DETACHED,
     "orchestration.preloaded": "tests/orchestration/test_children.py looks at what a child has of it",
     "orchestration.preflight": "tests/planning/test_in_records.py and tests/end_to_end check studies with it",
-    "orchestration.progress_display": "tests/end_to_end/test_study.py reads its lines",
     "orchestration.worker": "tests/end_to_end and tests/planning/test_in_records.py train and die in it",
     "planning": NAMES,
     "planning.calibration": "tests/planning/test_planner.py calibrates with it",

@@ -35,6 +35,7 @@ class ProgressDisplay:
         )
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self._bars: dict[Path, Any] = {}
+        self._lock = threading.Lock()  # of the bars, which two threads change
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -62,19 +63,25 @@ class ProgressDisplay:
         if message not in MARKS:
             self.console.print(Text(f"{job.config.run}: {message}"), soft_wrap=True)
             return
-        bar = self._bars.pop(job.folder, None)
-        if bar is not None:
-            self.progress.remove_task(bar)
+        with self._lock:
+            bar = self._bars.pop(job.folder, None)
+            if bar is not None:
+                self.progress.remove_task(bar)
         self.console.print(f"{MARKS[message]} {job.config.run}", Text(summarize(job, message)), soft_wrap=True)
 
     def _watch(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
-            for folder, bar in list(self._bars.items()):
-                progress = read_progress(folder)
-                if progress:
+            self.look()
+
+    def look(self) -> None:
+        """Show the current state of the runs that go on."""
+        for folder in list(self._bars):
+            progress = read_progress(folder)
+            with self._lock:
+                if progress and folder in self._bars:  # it may have ended since
                     loss = f", loss {progress['loss']:.3f}" if progress["loss"] is not None else ""
                     steps = {"completed": progress["step"], "total": progress["num_steps"] or None}
-                    self.progress.update(bar, now=f"{progress['phase']}{loss}", **steps)
+                    self.progress.update(self._bars[folder], now=f"{progress['phase']}{loss}", **steps)
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
