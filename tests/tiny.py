@@ -134,6 +134,19 @@ def write_reviews(path, size, *, seed=0):
     return path
 
 
+def write_partly_labeled_reviews(folder):
+    """Write reviews in a layout in which splits may have any name, 48 of them in one without labels; return these."""
+    (folder / "data").mkdir(parents=True)
+    sizes = {"train": (12, 5), "validation": (12, 1), "test": (12, 2), "unsupervised": (48, 0)}
+    for split, (size, seed) in sizes.items():
+        rows = reviews(size, seed=seed)
+        if split == "unsupervised":
+            rows = unlabeled = [row | {"label": -1} for row in rows]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "data" / f"{split}-00000-of-00001.jsonl").write_text(lines)
+    return unlabeled
+
+
 def save_tiny_encoder(folder):
     """Save a BERT of two blocks, random weights, without a class head, as a user would find one on the hub."""
     torch.manual_seed(0)

@@ -1,8 +1,8 @@
 """A run's identity, which determines its scores: its settings, and the content of the local inputs they name.
 
 Local inputs, whose content may change while their name stays the same, are a local dataset, a teacher's labels, a local
-base model with its tokenizer, and the code of plugins. Anything from the Hub is identified by its name and revision
-alone, so that no network is needed to find out whether a run is finished.
+base model with its tokenizer, files that a method reads, and the code of plugins. Anything from the Hub is identified
+by its name and revision alone, so that no network is needed to find out whether a run is finished.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hf_peft_compare.utils.reading import read_json, read_text
 
 DATA, LABELS, BASE_MODEL, TOKENIZER = "data set", "teacher's labels", "base model", "tokenizer"
 TASK_FILES = "task files of lm_eval"
+FILE = "file "  # with its path: one that a method reads
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
 
@@ -53,6 +54,8 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
         known: an earlier identity of the run; files whose stamps are unchanged are not read again.
     """
     files = {DATA: data_files(config.dataset), LABELS: _label_files(config), **_model_files_by_input(config)}
+    paths = map(Path, config.method_type.files(config.method_settings))
+    files |= {f"{FILE}{path}": {path.name: path} for path in paths if path.is_file()}
     if config.lm_eval and config.lm_eval_include_path is not None:
         files[TASK_FILES] = data_files(config.lm_eval_include_path)
     contents, stamps = _contents(files, known)

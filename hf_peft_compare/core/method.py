@@ -179,6 +179,10 @@ class Method(ABC, Generic[S]):
         """Return the hub ids or folders of models that the method loads in addition to the base."""
         return ()
 
+    def files(self, settings: S) -> Sequence[str]:
+        """Return the files that the method reads in addition to models; a run is done again when one has changed."""
+        return ()
+
     @property
     def has_format(self) -> bool:
         """Whether the method defines its own format."""

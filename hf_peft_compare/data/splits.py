@@ -39,8 +39,11 @@ class Examples(dict[str, list[Example]]):
     train_labels: TrainLabels | None = None
 
 
-def load_examples(config: StudyProtocol) -> Examples:
+def load_examples(config: StudyProtocol, *, any_labels: bool = False) -> Examples:
     """Load the examples of the three splits of a study, which all its runs share.
+
+    Args:
+        any_labels: give texts that a teacher has not labeled yet the dataset's labels, or else any.
 
     Raises:
         UserError: a dataset, split or column is missing, there are too few rows, a text is empty, or ids are repeated.
@@ -49,7 +52,9 @@ def load_examples(config: StudyProtocol) -> Examples:
     splits, sources = load_splits(config)
     examples = Examples()
     if config.labels_from is not None:
-        splits, examples.train_labels = with_teacher_labels(config, config.labels_from, splits, sources)
+        splits, examples.train_labels = with_teacher_labels(
+            config, config.labels_from, splits, sources, any_labels=any_labels
+        )
     for name in SPLITS:
         split = splits[name].remove_columns(PLACE)
         examples[name] = with_clusters(task.examples(split, settings), split, config.cluster_column)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.labels_from import NOISE, LabelsFrom
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.label_file import LabelFile, read_label_file
-from hf_peft_compare.data.labels import ClassificationSettings, known_labels
+from hf_peft_compare.data.labels import ClassificationSettings, known_labels, labels_of
 from hf_peft_compare.records.train_labels import TrainLabels
 
 if TYPE_CHECKING:
@@ -47,13 +48,19 @@ class Ids:
 
 
 def with_teacher_labels(
-    config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str, Dataset], sources: Mapping[str, str]
+    config: StudyProtocol,
+    teacher: LabelsFrom,
+    splits: Mapping[str, Dataset],
+    sources: Mapping[str, str],
+    *,
+    any_labels: bool = False,
 ) -> tuple[dict[str, Dataset], TrainLabels]:
     """Return the splits with the labels of train, and of validation if the study says so, that a row trains on.
 
     Args:
         splits: train, validation and test, and EXTRA if the teacher labels more texts.
         sources: the dataset's split that each comes from.
+        any_labels: if the teacher's labels are not there yet, take the dataset's, or else the classes in turn.
 
     Raises:
         UserError: the task has no labels, or the labels cannot be read, are incomplete, or of other data.
@@ -61,9 +68,11 @@ def with_teacher_labels(
     task, settings = config.task_type, config.task_settings
     if not isinstance(settings, ClassificationSettings):
         raise UserError(f"labels_from is set, but task {task.name} has no labels of its own; remove the setting.")
-    if not teacher.exists:
+    file = None
+    if teacher.exists:
+        file = read_label_file(teacher.path, task, settings, column=teacher.column, id_column=teacher.id_column)
+    elif not any_labels:
         raise UserError(_missing(teacher))
-    file = read_label_file(teacher.path, task, settings, column=teacher.column, id_column=teacher.id_column)
     made = {name: split for name, split in splits.items() if name != EXTRA}
     made["train"], facts = _train(config, teacher, file, splits)
     if teacher.validation == "teacher":
@@ -103,7 +112,7 @@ def keeps_label(config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str,
 
 
 def _train(
-    config: StudyProtocol, teacher: LabelsFrom, file: LabelFile, splits: Mapping[str, Dataset]
+    config: StudyProtocol, teacher: LabelsFrom, file: LabelFile | None, splits: Mapping[str, Dataset]
 ) -> tuple[Dataset, TrainLabels]:
     """Return the train split with the labels that a row trains on."""
     from datasets import concatenate_datasets
@@ -135,13 +144,15 @@ def _train(
 def _found(
     config: StudyProtocol,
     teacher: LabelsFrom,
-    file: LabelFile,
+    file: LabelFile | None,
     split: Dataset,
     gold: Sequence[str | None],
     what: str,
 ) -> list[str | None]:
     """Return the teacher's labels of the rows of a split; None where its answer could not be read."""
     task, settings = config.task_type, config.task_settings
+    if file is None:
+        return [label or other for label, other in zip(gold, cycle(labels_of(settings)), strict=False)]
     ids = Ids(split, settings)
     columns = [split[column][:] for column in task.text_columns(settings)]
     found = file.find(

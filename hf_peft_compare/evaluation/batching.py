@@ -83,3 +83,8 @@ def _fill_batch(items: Iterable[int], sizes: Sequence[float], room: float) -> li
 def count_virtual_tokens(model: object) -> int:
     """Return the number of virtual tokens that a method, ours or peft's, prepends to each text."""
     return getattr(getattr(model, "active_peft_config", model), "num_virtual_tokens", 0)
+
+
+def adds_prompt(model: object) -> bool:
+    """Whether a model is one of peft's prompt learning, which adds its prompt in every pass."""
+    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))

@@ -12,7 +12,7 @@ import transformers
 
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import pad, to_device
-from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
+from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens, map_batches
 from hf_peft_compare.models.heads import lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
@@ -52,7 +52,7 @@ def generate_tokens(
         settings["decoder_start_token_id"] = model.config.decoder_start_token_id
     if is_sharded(model):
         settings["synced_gpus"] = True  # all processes run until the longest text of any of them has ended
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+    if adds_prompt(model):
         settings["cache_implementation"] = "dynamic"  # peft's prompt learning cannot start with a static cache
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:

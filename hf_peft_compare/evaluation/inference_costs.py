@@ -117,9 +117,9 @@ def measure_answers(measuring: Measuring) -> Costs:
         key = [config.lm_eval, config.lm_eval_limit, _task_files(config), version("lm_eval"), room]
         path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, key)}.json"
         untouched = _remembered(path, lambda: answer(_untouched(measuring)), tuned if _is_untouched(config) else None)
+        answers = {task: Answers(tuned=bits, untouched=untouched[task]) for task, bits in tuned.items()}
     except Exception as error:
         return Costs(notes=[f"lm_eval: {type(error).__name__}: {error}"])
-    answers = {task: Answers(tuned=bits, untouched=untouched[task]) for task, bits in tuned.items()}
     return Costs(answers=answers, lm_eval_seconds=perf_counter() - started)
 
 

@@ -18,7 +18,7 @@ from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.evaluation.scoring import score_completions
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import head_of, lm_head_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,6 +129,7 @@ def _reader(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, batch_size:
     class Reader(TemplateLM):
         """Scores the choices of a document as completions of its text."""
 
+        backend = "seq2seq" if lm_head_of(model).reads_apart else "causal"  # whether the two are tokenized apart
         eot_token_id = tokenizer.eos_token_id
         prefix_token_id = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 

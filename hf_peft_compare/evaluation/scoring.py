@@ -14,8 +14,8 @@ import torch
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.collators import Batch, CompletionCollator, EncoderDecoderCollator, pad_left, to_device
-from hf_peft_compare.evaluation.batching import count_virtual_tokens, map_batches
-from hf_peft_compare.models.heads import class_nll, completion_nll, decoder_nll, lm_head_of
+from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens, map_batches
+from hf_peft_compare.models.heads import class_nll, lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
 
@@ -29,13 +29,11 @@ def score_completions(
         rows: encoded examples with "input_ids" and "num_completion_tokens".
     """
     model.eval()
-    nll_of = lm_head_of(model).nll
     collate = _collator(model, pad_token_id)
 
     def score(batch: Sequence[Features]) -> list[tuple[float, int]]:
         inputs = to_device(collate(batch), model.device)
-        nll, num_tokens = nll_of(model(**inputs).logits, inputs["labels"])
-        return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
+        return _losses(model, model(**inputs).logits, inputs["labels"])
 
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
     sizes: dict[str, Any] = {"lengths": _lengths(model, rows), "num_logits": num_logits}
@@ -51,7 +49,7 @@ def score_candidates(
     Args:
         rows: the rows of every candidate of the first example, then of the second, and so on.
     """
-    if lm_head_of(model).reads_apart and not _adds_prompt(model):
+    if lm_head_of(model).reads_apart and not adds_prompt(model):
         return _score_from_encoder(model, rows, num_candidates, pad_token_id=pad_token_id, batch_size=batch_size)
     groups = [range(first, first + num_candidates) for first in range(0, len(rows), num_candidates)]
     shared, longest = [], []
@@ -80,10 +78,8 @@ def score_candidates(
     def score_ends(ends: Sequence[Features], mask: torch.Tensor, cache: Any) -> list[tuple[float, int]]:
         inputs = to_device(collate(ends), model.device)
         inputs["attention_mask"] = torch.cat([mask, inputs["attention_mask"]], dim=1)
-        nll, num_tokens = completion_nll(
-            model(**inputs, past_key_values=cache, use_cache=True).logits, inputs["labels"]
-        )
-        return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
+        logits = model(**inputs, past_key_values=cache, use_cache=True).logits
+        return _losses(model, logits, inputs["labels"])
 
     of_examples = map_batches(
         score,
@@ -115,19 +111,19 @@ def _score_from_encoder(
         firsts, others = [group[0] for group in batch], [i for group in batch for i in group[1:]]
         inputs = to_device(collate([rows[i] for i in firsts]), model.device)
         outputs = model(**inputs)
-        scored = dict(zip(firsts, _losses(outputs.logits, inputs["labels"]), strict=True))
+        scored = dict(zip(firsts, _losses(model, outputs.logits, inputs["labels"]), strict=True))
         if others:
             place = torch.tensor([j for j, group in enumerate(batch) for _ in group[1:]], device=model.device)
             labels = to_device(collate([rows[i] for i in others]), model.device)["labels"]
             states = (outputs.encoder_last_hidden_state[place],)
             logits = model(encoder_outputs=states, attention_mask=inputs["attention_mask"][place], labels=labels).logits
-            scored |= zip(others, _losses(logits, labels), strict=True)
+            scored |= zip(others, _losses(model, logits, labels), strict=True)
         return [[scored[i] for i in group] for group in batch]
 
     found = map_batches(
         score,
         groups,
-        lengths=[_lengths(model, [rows[group[0]]])[0] for group in groups],
+        lengths=_lengths(model, [rows[group[0]] for group in groups]),
         num_logits=[sum(rows[i]["num_completion_tokens"] for i in group) for group in groups],
         batch_size=batch_size,
         together=is_sharded(model),
@@ -136,8 +132,8 @@ def _score_from_encoder(
     return [losses[i] for i in range(len(rows))]
 
 
-def _losses(logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, int]]:
-    nll, num_tokens = decoder_nll(logits, labels)
+def _losses(model: object, logits: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, int]]:
+    nll, num_tokens = lm_head_of(model).nll(logits, labels)
     return list(zip(nll.tolist(), num_tokens.tolist(), strict=True))
 
 
@@ -164,12 +160,7 @@ def _continues_from_cache(model: Any) -> bool:
     if not getattr(model, "continues_from_cache", True):
         return False
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return not _adds_prompt(model) and "past_key_values" in inspect.signature(base.forward).parameters
-
-
-def _adds_prompt(model: object) -> bool:
-    """Whether a model is one of peft's prompt learning, which adds its prompt in every pass."""
-    return bool(getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False))
+    return not adds_prompt(model) and "past_key_values" in inspect.signature(base.forward).parameters
 
 
 @torch.inference_mode()

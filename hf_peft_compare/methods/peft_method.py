@@ -60,7 +60,7 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise unknown("peft_type", settings.peft_type, PeftType.__members__)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
     values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
-    check_supported(peft_type, values)
+    check_supported(peft_type, values, task_type)
     valid = {f.name for f in fields(config_class) if f.init} - {"task_type", "peft_type"} - IMPORTING
     later = LATER.get(peft_type, {})
     valid -= set(later)

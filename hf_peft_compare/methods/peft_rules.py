@@ -147,18 +147,8 @@ class ExplainedVariance(PeftRule):
     """
 
     def prepare(self, model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Compute the components of the labeled tokens' inputs, or with a class head of all tokens'.
-
-        Raises:
-            UserError: the base is an encoder-decoder, whose labels are not those of the tokens that it reads.
-        """
+        """Compute the components of the labeled tokens' inputs, or with a class head of all tokens'."""
         from peft import initialize_lora_eva_weights
-
-        if getattr(model.config, "is_encoder_decoder", False):
-            raise UserError(
-                "init_lora_weights is 'eva', which chooses by their labels among the tokens that a layer reads, and an "
-                "encoder-decoder reads tokens without labels; take 'pissa', 'olora' or 'orthogonal'."
-            )
 
         initialize_lora_eva_weights(model, [_readable(batch) for batch in batches], show_progress_bar=False)
 
@@ -187,14 +177,23 @@ _RULES: tuple[tuple[Any, Any], ...] = (
 )
 
 
-def check_supported(peft_type: str, settings: Settings) -> None:
-    """Raise UserError for a peft type, or an initialization, whose training needs what a run does not have."""
+def check_supported(peft_type: str, settings: Settings, task_type: str) -> None:
+    """Raise UserError for a peft type, or an initialization, whose training needs what a run does not have.
+
+    Args:
+        task_type: peft's name of the head.
+    """
     if reason := UNSUPPORTED.get(peft_type):
         raise UserError(f"peft_type {peft_type} is not supported: {reason}. Choose another type.")
     if (init := settings.get("init_lora_weights")) in UNSUPPORTED_INITS:
         raise UserError(
             f"init_lora_weights is {init!r}, which needs a pass over data or a quantized copy before the base is "
             f"adapted, and is not supported; take 'eva', 'pissa', 'olora' or 'orthogonal'."
+        )
+    if init == "eva" and task_type == "SEQ_2_SEQ_LM":
+        raise UserError(
+            "init_lora_weights is 'eva', which chooses by their labels among the tokens that a layer reads, and an "
+            "encoder-decoder reads tokens without labels; take 'pissa', 'olora' or 'orthogonal'."
         )
     for key, reason in UNSUPPORTED_SETTINGS.items():
         if settings.get(key):

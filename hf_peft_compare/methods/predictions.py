@@ -53,6 +53,10 @@ class Predictions(Floor[PredictionsSettings]):
     )
     settings = PredictionsSettings
 
+    def files(self, settings: PredictionsSettings) -> Sequence[str]:
+        """Return the file of predictions."""
+        return (settings.predictions_from,)
+
     def predictor(self, settings: PredictionsSettings, train: Sequence[Example]) -> Callable[[str], str]:
         """Raise UserError: there are no answers but the stored ones."""
         raise UserError(

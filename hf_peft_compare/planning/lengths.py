@@ -97,9 +97,7 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
-    if config.labels_from is not None and not config.labels_from.exists:
-        config = replace(config, labels_from=None)  # labels hardly change lengths
-    examples = load_examples(config)
+    examples = load_examples(config, any_labels=True)  # which hardly change lengths
     form = format_of(config, examples["train"])
     rows = {
         name: _encode_sample(name, split, lambda example: form.encode(example, tokenizer, config.max_length), config)

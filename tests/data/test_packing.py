@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, BloomConfig, MistralConfig
 from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.data.packing import can_pack, pack
 from hf_peft_compare.data.position_ids import count_positions_from_mask
-from hf_peft_compare.evaluation.scoring import completion_nll
+from hf_peft_compare.models.heads import completion_nll
 from hf_peft_compare.training.trainer import ComparisonTrainer
 
 PAD = 0

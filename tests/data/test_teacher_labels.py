@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import pytest
-from tiny import LABELS, reviews, write_reviews
+from tiny import LABELS, reviews, write_partly_labeled_reviews
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import fingerprint, load_examples
@@ -100,12 +100,7 @@ def test_answers_that_cannot_be_read_may_be_refused(load):
 def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, labels):
     """The texts of a split that only the teacher has labeled are added to train, whose own labels stay."""
     folder = tmp_path / "reviews"
-    (folder / "data").mkdir(parents=True)
-    shard = "data/{}-00000-of-00001.jsonl"  # the layout in which splits may have any name
-    for split, seed in {"train": 5, "validation": 1, "test": 2}.items():
-        write_reviews(folder / shard.format(split), 12, seed=seed)
-    extra = [row | {"label": -1} for row in reviews(48, seed=0)]
-    (folder / shard.format("unsupervised")).write_text("".join(json.dumps(row) + "\n" for row in extra))
+    extra = write_partly_labeled_reviews(folder)
     told = [{"text": row["text"], "prediction": "found"} for row in extra]  # of these alone
     labels.write_text("".join(json.dumps(row) + "\n" for row in told))
     more = (f"dataset={folder}", "labels_from.extra_split=unsupervised")

@@ -159,6 +159,15 @@ def test_what_cannot_be_measured_is_a_note_and_no_failure(measuring, monkeypatch
     assert found.latency_1_seconds > 0 and found.merged_loss is not None and found.outside_loss is None
 
 
+def test_a_model_that_answers_no_document_is_a_note_and_no_failure(measuring, monkeypatch):
+    monkeypatch.setattr(costs, "answer_choices", lambda *given, **settings: {"animals": ""})
+    monkeypatch.setattr(costs, "version", lambda package: "0")
+    found = costs.measure_answers(measuring("lora", "lm_eval=[animals]"))
+    assert found.answers == {} and found.lm_eval_seconds is None
+    (note,) = found.notes
+    assert note.startswith("lm_eval: ValidationError:")
+
+
 def test_nothing_is_begun_after_the_time_that_costs_may_take(measuring, monkeypatch):
     mine = measuring("full")
     mine.model_folder.mkdir()

@@ -6,10 +6,11 @@ import json
 import pytest
 import torch
 import yaml
-from tiny import TEXTS
+from tiny import ENCODER_DECODERS, TEXTS
 
 from hf_peft_compare.config.identity import TASK_FILES, identity_of
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.evaluation import lm_eval_tasks
 from hf_peft_compare.evaluation.lm_eval_tasks import answer_choices, check_lm_eval
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
@@ -83,6 +84,27 @@ def test_an_answer_is_right_where_the_likeliest_choice_is(asked, tiny_study):
     assert found == {TASK: "".join("1" if right else "0" for right in expected)}
 
 
+@pytest.mark.parametrize("architecture", ENCODER_DECODERS)
+def test_an_encoder_reads_the_text_and_its_decoder_writes_the_choice(
+    architecture, asked, tiny_study, request, monkeypatch
+):
+    base = request.getfixturevalue(f"tiny_{architecture}")
+    config = tiny_study(*asked, "lm_eval_limit=3", f"model_name_or_path={base}").config
+    model, tokenizer = loaded(config)
+    found = []
+    score = lm_eval_tasks.score_completions
+    monkeypatch.setattr(lm_eval_tasks, "score_completions", lambda *a, **k: found.extend(score(*a, **k)) or found)
+    answer_choices(model, tokenizer, config, max_length=None)
+    expected = []
+    for document in DOCUMENTS[:3]:
+        for choice in document["choices"]:
+            labels = tokenizer(f" {choice}", add_special_tokens=False, return_tensors="pt")["input_ids"]
+            with torch.no_grad():
+                loss = model(**tokenizer(document["text"], return_tensors="pt"), labels=labels).loss.item()
+            expected.append(loss * labels.shape[1])
+    assert [nats for nats, _ in found] == pytest.approx(expected, abs=1e-4)
+
+
 def test_a_limit_takes_the_first_documents(asked, tiny_study):
     config = tiny_study(*asked).config
     limited = tiny_study(*asked, "lm_eval_limit=3").config
@@ -135,8 +157,6 @@ def test_what_cannot_be_scored_is_refused_before_anything_runs(asked, tasks, tin
 
 
 def test_an_unknown_task_is_an_error_with_the_nearest_names(asked, tasks, tiny_study, monkeypatch):
-    from hf_peft_compare.evaluation import lm_eval_tasks
-
     local = lm_eval_tasks._manager(TASK, str(tasks))  # the index of the harness's own tasks takes long to read
     monkeypatch.setattr(lm_eval_tasks, "_all_tasks", lambda include_path: local)
     with pytest.raises(UserError, match="unknown task of lm_eval 'animal'.*animals"):

@@ -8,7 +8,8 @@ from hf_peft_compare.core.metric import Metric, Score
 from hf_peft_compare.core.registry import get_metric
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.collators import CompletionCollator
-from hf_peft_compare.evaluation.scoring import completion_nll, score_candidates, score_completions, score_texts
+from hf_peft_compare.evaluation.scoring import score_candidates, score_completions, score_texts
+from hf_peft_compare.models.heads import completion_nll
 
 ROWS = token_rows([9, 30, 17, 25])
 

@@ -7,7 +7,8 @@ from tiny import METHODS, shake_trainables, token_rows
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import CompletionCollator, pad_left
 from hf_peft_compare.evaluation.generation import generate_tokens
-from hf_peft_compare.evaluation.scoring import completion_nll, score_completions
+from hf_peft_compare.evaluation.scoring import score_completions
+from hf_peft_compare.models.heads import completion_nll
 
 LENGTHS = (9, 40, 17, 25, 11, 33, 12, 38)
 EVERY_METHOD = ["zero_shot", *METHODS]

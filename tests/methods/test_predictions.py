@@ -1,19 +1,24 @@
 """Stored predictions stand in the table as a row of their own, paired with the others, without costs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tiny import LABELS, reviews
 
 from hf_peft_compare.comparison.build import compare
+from hf_peft_compare.config.identity import read_identity, write_identity
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.inference.prediction import predict_texts
 from hf_peft_compare.orchestration import preflight
+from hf_peft_compare.orchestration.changes import changes_since
+from hf_peft_compare.orchestration.jobs import Job, unfinished
 from hf_peft_compare.records.run_folder import read_predictions
 from hf_peft_compare.training.run import train_run
 
 TEST = reviews(12, seed=2)
+RIGHT = [{"text": row["text"], "prediction": LABELS[row["label"]]} for row in TEST]
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def stored(tmp_path, tiny_study, classifying):
 
 
 def test_they_are_scored_like_any_other_and_an_unread_one_is_wrong(stored, tmp_path):
-    told = [{"text": row["text"], "prediction": LABELS[row["label"]]} for row in reversed(TEST)]
+    told = [dict(row) for row in reversed(RIGHT)]
     told[0]["prediction"], told[1]["prediction"] = None, LABELS[(LABELS.index(told[1]["prediction"]) + 1) % 3]
     config, origins = stored(told)
     record = train_run(config, origins, folder=tmp_path / "teacher-seed0")
@@ -47,6 +52,31 @@ def test_they_are_scored_like_any_other_and_an_unread_one_is_wrong(stored, tmp_p
     assert row.intervals["accuracy"].known
     with pytest.raises(UserError, match="no model that could predict for other texts"):
         list(predict_texts([tmp_path / "teacher-seed0"], ["A fox."]))
+
+
+@pytest.fixture
+def scored(stored, tmp_path):
+    """The job of a row of stored predictions that has run."""
+    config, origins = stored(RIGHT)
+    job = Job(config=config, origins=origins, folder=tmp_path / "runs" / "teacher-seed0")
+    job.prepare()
+    train_run(config, origins, folder=job.folder)
+    return job
+
+
+def test_a_file_that_changes_is_scored_again_and_is_named(scored, stored, tmp_path):
+    assert scored.state == "finished"
+    stored([row | {"prediction": LABELS[0]} for row in RIGHT])
+    assert changes_since(scored.config, scored.folder) == [f"file {tmp_path / 'answers.jsonl'}"]
+    assert scored.state == "changed"
+
+
+def test_a_run_of_before_files_were_recorded_is_finished_until_its_file_changes(scored, stored):
+    now = read_identity(scored.folder)
+    write_identity(replace(now, inputs={}, stamps={}), scored.folder)
+    assert unfinished([scored]) == []
+    stored([row | {"prediction": LABELS[0]} for row in RIGHT])
+    assert unfinished([scored]) == [scored]
 
 
 def test_they_must_be_of_all_test_examples_before_anything_runs(stored):

@@ -146,6 +146,11 @@ def test_the_head_of_a_second_t5_is_its_own():
     assert own.encoder.embed_tokens.weight is own.shared.weight
 
 
+def test_first_values_from_labeled_tokens_are_refused_before_anything_is_trained(base):
+    with pytest.raises(UserError, match="init_lora_weights is 'eva'.* reads tokens without labels; take 'pissa'"):
+        build_peft(base, PeftSettings(peft_type="LORA", init_lora_weights="eva"))
+
+
 def test_peft_types_whose_keys_would_have_another_width_are_refused():
     config = tiny_config("t5")
     config.d_kv = 8

@@ -1,7 +1,9 @@
 """Lengths are counted in local data; batches have the shapes of training and evaluation."""
 
+import json
+
 import pytest
-from tiny import tiny_tokenizer, write_long_stories
+from tiny import tiny_tokenizer, write_long_stories, write_partly_labeled_reviews
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator
@@ -37,6 +39,17 @@ def test_with_data_they_are_counted(tiny_study, tokenizer):
     found = sorted(length.num_tokens for length in lengths.splits["train"])
     assert found == sorted(len(row["input_ids"]) for row in rows)
     assert lengths.basis == "counted in 38 examples of the data"
+
+
+def test_texts_that_a_teacher_has_not_labeled_yet_are_counted(tiny_study, classifying, tmp_path, tokenizer):
+    extra, labels = write_partly_labeled_reviews(tmp_path / "reviews"), tmp_path / "labels.jsonl"
+    teacher = {"file": str(labels), "extra_split": "unsupervised", "num_extra_samples": 30}
+    study = {**classifying, "dataset": str(tmp_path / "reviews"), "num_train_samples": 12, "labels_from": teacher}
+    config = config_of(tiny_study(**study))
+    planned = find_lengths(config, tokenizer)
+    assert planned.num_examples["train"] == 12 + 30
+    labels.write_text("".join(json.dumps({"text": row["text"], "prediction": "found"}) + "\n" for row in extra))
+    assert find_lengths(config, tokenizer) == planned
 
 
 @pytest.fixture
