@@ -1,4 +1,4 @@
-"""Summaries generated in batches versus one by one."""
+"""Summaries generated in batches versus one by one; solved examples read once versus with every story."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.training.factory import build
 
+Generate = Callable[..., list[list[int]]]
 AIM = 4
 
 
 def run(quick: bool) -> list[Row]:
     """Compare on the quickstart's pretrained base, and on GPT-2 small with random weights."""
+    each_whole = partial(in_batches, share_start=False)
     return [
-        _compare("the quickstart's base", quickstart_run(quick), repetitions=2 if quick else 5, aim=AIM),
-        _compare("GPT-2 small", gpt2_run(quick), repetitions=1, aim=None),
+        _compare("the quickstart's base", quickstart_run(quick), one_by_one, repetitions=2 if quick else 5, aim=AIM),
+        _compare("GPT-2 small", gpt2_run(quick), one_by_one, repetitions=1, aim=None),
+        _compare("GPT-2 small, four solved", few_shot_run(quick), each_whole, repetitions=1 if quick else 3, aim=None),
     ]
 
 
@@ -44,9 +47,16 @@ def gpt2_run(quick: bool) -> RunConfig:
     return ours.gpt2_run("zero_shot", "max_length=128", *settings, quick=quick)
 
 
-def _compare(name: str, config: RunConfig, *, repetitions: int, aim: float | None) -> Row:
+def few_shot_run(quick: bool) -> RunConfig:
+    """Return a run of an untouched GPT-2 that is given four solved stories before each, and writes a few tokens."""
+    settings = ["num_test_samples=8", "architecture.n_positions=1024"] if quick else []
+    few_shot = ["methods.few_shot={shots: 4}", "max_length=900", "generation.max_new_tokens=8", *settings]
+    return ours.gpt2_run("few_shot", *few_shot, quick=quick)
+
+
+def _compare(name: str, config: RunConfig, plain: Generate, *, repetitions: int, aim: float | None) -> Row:
     sides = interleave(
-        {"ours": partial(summaries, config, in_batches), "plain": partial(summaries, config, one_by_one)},
+        {"ours": partial(summaries, config, in_batches), "plain": partial(summaries, config, plain)},
         repetitions=repetitions,
         warmups=1 if repetitions > 1 else 0,
     )
@@ -67,7 +77,7 @@ def same_tokens(ours: list[list[int]], plain: list[list[int]]) -> str:
     return f"{len(ours)} texts, {sum(map(len, ours)):,} tokens, all the same"
 
 
-def summaries(config: RunConfig, generate: Callable[..., list[list[int]]], turns: Turns) -> None:
+def summaries(config: RunConfig, generate: Generate, turns: Turns) -> None:
     """Summarize the same stories in each turn."""
     with tempfile.TemporaryDirectory() as folder:
         built = build(config, output_dir=Path(folder))
@@ -78,10 +88,12 @@ def summaries(config: RunConfig, generate: Callable[..., list[list[int]]], turns
         turns.end(generate(built.model, built.tokenizer, prompts, config))
 
 
-def in_batches(model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig) -> list[list[int]]:
+def in_batches(
+    model: Any, tokenizer: Any, prompts: list[list[int]], config: RunConfig, *, share_start: bool = True
+) -> list[list[int]]:
     """Generate like a run's evaluation."""
-    batch_size = config.training.eval_batch_size
-    return generate_tokens(model, tokenizer, prompts, generation=config.generation, batch_size=batch_size)
+    settings: dict[str, Any] = {"generation": config.generation, "batch_size": config.training.eval_batch_size}
+    return generate_tokens(model, tokenizer, prompts, share_start=share_start, **settings)
 
 
 @torch.no_grad()
@@ -111,7 +123,8 @@ BENCHMARK = Benchmark(
     title="Generating summaries",
     about=(
         "Greedy decoding of the quickstart's test stories. Ours: the evaluation of a run, in batches of similar "
-        "length. Plain recipe: `generate` in a loop, one text at a time. Both generate the same texts."
+        "length. Plain recipe: `generate` in a loop, one text at a time; with solved examples before each story: the "
+        "same batches, whose prompts are all read whole. Both generate the same texts."
     ),
     run=run,
 )

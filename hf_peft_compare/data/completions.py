@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
@@ -15,6 +16,9 @@ from hf_peft_compare.core.task import Example, Features, Format, PromptParts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+FEWEST_SHARED = 16  # tokens; a shorter start takes no more time than the copies of its cache
 
 
 class DoesNotFit(UserError):
@@ -152,3 +156,21 @@ def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the bos token if the tokenizer adds one itself (Llama does, GPT-2 does not)."""
     first = tokenizer("a", verbose=False)["input_ids"][:1]
     return first if first == [tokenizer.bos_token_id] else []
+
+
+def common_start(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """Return the tokens that all prompts begin with, such as solved examples; [] if they are too few to matter.
+
+    Each prompt keeps a token of its own at least.
+    """
+    if len(prompts) < 2:
+        return []
+    first, last = min(prompts, key=tuple), max(prompts, key=tuple)  # what these two share, all between them share
+    pairs = zip(first, last, strict=False)
+    shared = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)][: min(map(len, prompts)) - 1]
+    return shared if len(shared) >= FEWEST_SHARED else []
+
+
+def prompt_of(row: Features) -> Sequence[int]:
+    """Return the tokens of a row before its completion."""
+    return row["input_ids"][: len(row["input_ids"]) - row["num_completion_tokens"]]

@@ -13,6 +13,7 @@ import transformers
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.data.collators import pad, to_device
 from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens, map_batches
+from hf_peft_compare.evaluation.shared_start import SharedStart
 from hf_peft_compare.models.heads import lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
@@ -30,13 +31,19 @@ def generate_tokens(
     *,
     generation: GenerationConfig,
     batch_size: int,
+    share_start: bool = False,
 ) -> list[list[int]]:
     """Generate the tokens of each prompt's completion, up to and excluding the end-of-text token.
 
     With a temperature, tokens are sampled with torch's generator; otherwise decoding is greedy. The base's own
     generation config takes no part unless the settings ask for it.
+
+    Args:
+        share_start: read what all prompts begin with once, and not with each of them.
     """
     model.eval()
+    dynamic = generation.num_beams == 1 and generation.cache_implementation == "dynamic"  # as the cache of a start is
+    start = SharedStart(model, prompts if share_start and dynamic else [])
     sampling: dict[str, Any] = {"do_sample": False}
     if generation.temperature is not None:
         sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
@@ -47,6 +54,8 @@ def generate_tokens(
         **{name: value for name, value in asdict(generation).items() if value is not None},
     }
     del settings["use_base_config"]
+    if len(start):
+        del settings["cache_implementation"]
     apart = lm_head_of(model).reads_apart
     if apart:
         settings["decoder_start_token_id"] = model.config.decoder_start_token_id
@@ -57,10 +66,11 @@ def generate_tokens(
 
     def generate(batch: list[Sequence[int]]) -> list[list[int]]:
         side = "right" if apart else "left"
-        input_ids, attention_mask = pad(batch, pad_token_id=tokenizer.pad_token_id, side=side)
-        inputs = to_device({"input_ids": input_ids, "attention_mask": attention_mask}, model.device)
-        num_given = 1 if apart else input_ids.shape[1]  # a decoder is given the token that it starts with
-        output = model.generate(**inputs, **settings)[:, num_given:]
+        rows = [ids[len(start) :] for ids in batch]
+        input_ids, mask = pad(rows, pad_token_id=tokenizer.pad_token_id, side=side)
+        inputs = to_device({"input_ids": start.with_ids(input_ids), "attention_mask": mask}, model.device)
+        num_given = 1 if apart else inputs["input_ids"].shape[1]  # a decoder is given the token that it starts with
+        output = model.generate(**inputs | start.before(inputs["attention_mask"]), **settings)[:, num_given:]
         return [_until(row, tokenizer.eos_token_id) for row in output.tolist()]
 
     lengths = [count_virtual_tokens(model) + len(prompt) + generation.max_new_tokens for prompt in prompts]

@@ -67,7 +67,8 @@ def predict(
         losses = score_losses(model, tokenizer, inputs.rows, config, batch_size=batch_size)
     on_stage("generating")
     torch.manual_seed(config.seed)  # sampled tokens do not depend on random numbers used by training
-    tokens = generate_tokens(model, tokenizer, inputs.prompts, generation=config.generation, batch_size=batch_size)
+    settings: dict[str, Any] = {"generation": config.generation, "batch_size": batch_size, "share_start": True}
+    tokens = generate_tokens(model, tokenizer, inputs.prompts, **settings)
     on_stage("")
     read = inputs.form.read
     return [

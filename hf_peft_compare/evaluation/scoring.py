@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
@@ -14,7 +13,9 @@ import torch
 from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.collators import Batch, CompletionCollator, EncoderDecoderCollator, pad_left, to_device
+from hf_peft_compare.data.completions import prompt_of
 from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens, map_batches
+from hf_peft_compare.evaluation.shared_start import SharedStart, continues_from_cache
 from hf_peft_compare.models.heads import class_nll, lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
@@ -30,10 +31,13 @@ def score_completions(
     """
     model.eval()
     collate = _collator(model, pad_token_id)
+    kept = any("trunk_states" in row for row in rows)
+    start = SharedStart(model, [] if kept else [prompt_of(row) for row in rows])
 
     def score(batch: Sequence[Features]) -> list[tuple[float, int]]:
-        inputs = to_device(collate(batch), model.device)
-        return _losses(model, model(**inputs).logits, inputs["labels"])
+        inputs = to_device(collate([_without_start(row, len(start)) for row in batch]), model.device)
+        logits = model(**inputs | start.before(inputs["attention_mask"])).logits
+        return _losses(model, logits, inputs["labels"])
 
     num_logits = [row["num_completion_tokens"] + 1 for row in rows]
     sizes: dict[str, Any] = {"lengths": _lengths(model, rows), "num_logits": num_logits}
@@ -57,17 +61,19 @@ def score_candidates(
         candidates = [rows[i] for i in group]
         shared.append(_num_shared(candidates))
         longest.append(max(len(row["input_ids"]) for row in candidates))
-    if min(shared, default=0) < 1 or not _continues_from_cache(model):
+    if min(shared, default=0) < 1 or not continues_from_cache(model):
         return score_completions(model, rows, pad_token_id=pad_token_id, batch_size=batch_size)
     model.eval()
     collate = CompletionCollator(pad_token_id=pad_token_id)
+    of_all = SharedStart(model, [rows[group[0]]["input_ids"][:at] for group, at in zip(groups, shared, strict=True)])
 
     def score(batch: Sequence[int]) -> list[list[tuple[float, int]]]:
         examples = [[rows[i] for i in groups[number]] for number in batch]
         cut = [shared[number] for number in batch]
-        starts = [example[0]["input_ids"][:at] for example, at in zip(examples, cut, strict=True)]
+        starts = [example[0]["input_ids"][len(of_all) : at] for example, at in zip(examples, cut, strict=True)]
         input_ids, mask = pad_left(starts, pad_token_id=pad_token_id)
         inputs = to_device({"input_ids": input_ids, "attention_mask": mask}, model.device)
+        inputs |= of_all.before(inputs["attention_mask"])
         cache = model(**inputs, use_cache=True, logits_to_keep=1).past_key_values
         scored = []
         for candidates in zip(*examples, strict=True):
@@ -101,7 +107,7 @@ def _score_from_encoder(
     """
     sharing: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for i, row in enumerate(rows):
-        prompt = tuple(row["input_ids"][: len(row["input_ids"]) - row["num_completion_tokens"]])
+        prompt = tuple(prompt_of(row))
         sharing.setdefault((i // num_candidates, prompt), []).append(i)
     groups = list(sharing.values())
     model.eval()
@@ -147,20 +153,12 @@ def _num_shared(candidates: Sequence[Features]) -> int:
 
     The last token of a prompt is read with the candidate, whose first token it predicts.
     """
-    prompts = (len(row["input_ids"]) - row["num_completion_tokens"] for row in candidates)
-    return min(len(os.path.commonprefix([list(row["input_ids"]) for row in candidates])), min(prompts) - 1)
+    shared = len(os.path.commonprefix([list(row["input_ids"]) for row in candidates]))
+    return min(shared, min(len(prompt_of(row)) for row in candidates) - 1)
 
 
 def _without_start(row: Features, at: int) -> Features:
-    return {"input_ids": row["input_ids"][at:], "num_completion_tokens": row["num_completion_tokens"]}
-
-
-def _continues_from_cache(model: Any) -> bool:
-    """Whether a model reads a text's second part after its first."""
-    if not getattr(model, "continues_from_cache", True):
-        return False
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return not adds_prompt(model) and "past_key_values" in inspect.signature(base.forward).parameters
+    return {**row, "input_ids": row["input_ids"][at:]}
 
 
 @torch.inference_mode()

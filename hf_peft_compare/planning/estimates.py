@@ -65,7 +65,7 @@ class Traces:
         validation, test: the largest batch of evaluation, with and without cached states of the frozen trunk.
         cached: a batch of the longest prompts and the maximum number of new tokens, prefilled into a cache; None if
             nothing is generated.
-        prompt_share: the share of its columns that are prompts.
+        prompt_share: the share of its columns that are prompts, without what they share.
         prompts: the operations of reading the prompts, if they are not a share of `cached`.
         token: generation of one token for each of its rows.
     """
@@ -139,7 +139,7 @@ def trace_parts(
 def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
     prompts = _cached_batch(config, shapes)
     cached = trace_forward(model, prompts, device=device)
-    share = shapes.longest_prompt / prompts["input_ids"].shape[1]
+    share = (shapes.longest_prompt - shapes.num_shared) / prompts["input_ids"].shape[1]
     return {"cached": cached, "prompt_share": share, "token": _token_ops(cached, prompts, model)}
 
 

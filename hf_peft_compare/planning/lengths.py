@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from hf_peft_compare.config.protocol import EMBEDDED, local_path
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.task import Example, Features
-from hf_peft_compare.data.completions import DoesNotFit
+from hf_peft_compare.data.completions import DoesNotFit, common_start, prompt_of
 from hf_peft_compare.data.fitting import MAY_DROP, too_many
 from hf_peft_compare.data.formats import format_of, splits_read
 from hf_peft_compare.data.sampler import SimilarLengthSampler
@@ -51,11 +51,13 @@ class Lengths:
         splits: lengths by split, a sample or one assumed for all, truncated to the study's `max_length`; only the test
             split for a run that trains nothing.
         num_examples: number of examples of each split; None: unknown without the data.
+        num_shared: tokens that all test prompts begin with, which are read once.
     """
 
     basis: str
     splits: Mapping[str, Sequence[Length]]
     num_examples: Mapping[str, int | None]
+    num_shared: int = 0
 
     def cut(self, split: str, longest: int) -> list[Length]:
         """Return the lengths of a split, or of the test split if it has none, truncated to `longest` tokens.
@@ -75,6 +77,7 @@ class Shapes:
         train_tokens: mean tokens of a training example, without padding.
         evaluation: the largest batch of evaluation; others have more rows of shorter texts.
         longest_prompt: columns of the longest test prompt; with `evaluation`'s rows the largest batch of generation.
+        num_shared: columns of all test prompts that are read once.
         shares: mean size of an example in evaluation and generation, as a share of the largest, by split.
     """
 
@@ -83,6 +86,7 @@ class Shapes:
     train_tokens: float
     evaluation: Shape
     longest_prompt: int
+    num_shared: int
     shares: Mapping[str, float]
 
 
@@ -104,7 +108,13 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
         for name, split in splits_read(config, examples).items()
     }
     lengths = count_lengths(rows, max_length=config.max_length, cut_at=config.max_length)
-    return replace(lengths, num_examples={name: len(split) for name, split in examples.items()})
+    head = head_of(config)
+    plain = head.generates and not head.reads_apart and config.max_text_length == config.max_length
+    return replace(
+        lengths,
+        num_examples={name: len(split) for name, split in examples.items()},
+        num_shared=len(common_start([prompt_of(row) for row in rows["test"]])) if plain else 0,
+    )
 
 
 def _encode_sample(
@@ -201,8 +211,10 @@ def batch_shapes(config: RunConfig, lengths: Lengths, *, num_processes: int = 1)
         train_tokens=mean(length.num_tokens for length in train),
         evaluation=Shape(eval_batch_size, *longest),
         longest_prompt=max(prompts),
+        num_shared=lengths.num_shared,
         shares={
             **{name: _mean_tokens(lengths, name, config) / longest.num_tokens for name in SPLITS},
+            "test": (_mean_tokens(lengths, "test", config) - lengths.num_shared) / longest.num_tokens,
             "generation": (mean(prompts) + new_tokens) / (max(prompts) + new_tokens),
         },
     )

@@ -14,7 +14,13 @@ from hf_peft_compare.utils.flops import FlopCounter
 NUM_ROWS, WIDTH, NUM_NEW = 2, 40, 8
 SHAPE = Shape(NUM_ROWS, WIDTH + NUM_NEW, NUM_NEW)
 SHAPES = Shapes(
-    train_mean=SHAPE, train_largest=SHAPE, train_tokens=48, evaluation=SHAPE, longest_prompt=WIDTH, shares={}
+    train_mean=SHAPE,
+    train_largest=SHAPE,
+    train_tokens=48,
+    evaluation=SHAPE,
+    longest_prompt=WIDTH,
+    num_shared=0,
+    shares={},
 )
 
 

@@ -1,12 +1,14 @@
 """Lengths are counted in local data; batches have the shapes of training and evaluation."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tiny import tiny_tokenizer, write_long_stories, write_partly_labeled_reviews
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.collators import CompletionCollator
+from hf_peft_compare.data.completions import FEWEST_SHARED
 from hf_peft_compare.data.sampler import SimilarLengthSampler
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import tokenize_splits
@@ -50,6 +52,19 @@ def test_texts_that_a_teacher_has_not_labeled_yet_are_counted(tiny_study, classi
     assert planned.num_examples["train"] == 12 + 30
     labels.write_text("".join(json.dumps({"text": row["text"], "prediction": "found"}) + "\n" for row in extra))
     assert find_lengths(config, tokenizer) == planned
+
+
+def test_solved_examples_before_every_prompt_are_counted_once(tiny_study, tokenizer):
+    study = tiny_study(methods={"few_shot": {"shots": 2}, "prompt_tuning": {"num_virtual_tokens": 4}}, max_length=400)
+    config = config_of(study, "few_shot")
+    prompts = tokenize_splits(config, load_examples(config), tokenizer).prompts
+    lengths = find_lengths(config, tokenizer)
+    assert lengths.num_shared >= FEWEST_SHARED
+    assert len({tuple(ids[: lengths.num_shared]) for ids in prompts}) == 1
+    once, each = (batch_shapes(config, found) for found in (lengths, replace(lengths, num_shared=0)))
+    longest = max(length.num_tokens for length in lengths.splits["test"])
+    assert each.shares["test"] - once.shares["test"] == pytest.approx(lengths.num_shared / longest)
+    assert find_lengths(config_of(study, "prompt_tuning"), tokenizer).num_shared == 0
 
 
 @pytest.fixture
