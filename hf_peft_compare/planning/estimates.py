@@ -65,8 +65,7 @@ class Traces:
         validation, test: the largest batch of evaluation, with and without cached states of the frozen trunk.
         cached: a batch of the longest prompts and the maximum number of new tokens, prefilled into a cache; None if
             nothing is generated.
-        prompt_share: the share of its columns that are prompts.
-        prompts: the operations of reading the prompts, if they are not a share of `cached`.
+        prompts, prompt_share: operations, and their share that reads the prompts.
         token: generation of one token for each of its rows.
     """
 
@@ -75,8 +74,8 @@ class Traces:
     validation: ForwardTrace
     test: ForwardTrace
     cached: ForwardTrace | None = None
-    prompt_share: float = 0.0
-    prompts: Ops | None = None
+    prompts: Ops = field(default_factory=Counter)
+    prompt_share: float = 1.0
     token: Ops = field(default_factory=Counter)
 
 
@@ -140,7 +139,8 @@ def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes,
     prompts = _cached_batch(config, shapes)
     cached = trace_forward(model, prompts, device=device)
     share = shapes.longest_prompt / prompts["input_ids"].shape[1]
-    return {"cached": cached, "prompt_share": share, "token": _token_ops(cached, prompts, model)}
+    token = _token_ops(cached, prompts, model)
+    return {"cached": cached, "prompts": cached.ops, "prompt_share": share, "token": token}
 
 
 def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
@@ -209,15 +209,12 @@ def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts
 
 def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -> Parts:
     accumulation, step = config.training.gradient_accumulation_steps, traces.mean
-    generation = 0.0
-    if traces.cached:
-        read = traces.prompt_share * measure(traces.cached.ops) if traces.prompts is None else measure(traces.prompts)
-        generation = read + config.generation.max_new_tokens * measure(traces.token)
+    read, written = traces.prompt_share * measure(traces.prompts), measure(traces.token)
     return Parts(
         step=accumulation * (measure(step.forward) + measure(step.backward)) + measure(step.update) if step else 0,
         validation=measure(traces.validation.ops),
         test=measure(traces.test.ops),
-        generation=generation,
+        generation=read + config.generation.max_new_tokens * written,
     )
 
 
