@@ -13,7 +13,7 @@ from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
-from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
+from hf_peft_compare.planning.meta_models import make_batch, make_optimizer, make_prompts
 from hf_peft_compare.planning.tracing import ForwardTrace, Ops, StepTrace, trace_forward, trace_step
 from hf_peft_compare.records.plan import MemoryPlan
 
@@ -157,9 +157,7 @@ def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device
     first, cached = trace(1), trace(num_new + 1)
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder = base.get_encoder()
-    batch = make_batch(Shape(num_rows, shapes.longest_prompt, 0))
-    del batch["labels"]
-    reading = trace_forward(encoder, batch, device=device)
+    reading = trace_forward(encoder, make_prompts(num_rows, shapes.longest_prompt), device=device)
     embedding = encoder.get_input_embeddings().weight  # which the decoder has too
     busy = Op(
         flops=(_sum_flops(cached.ops) - _sum_flops(first.ops)) // num_new,
@@ -175,9 +173,7 @@ def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
     """Build a batch of the longest prompts and the maximum number of new tokens, to be prefilled into a cache."""
     num_rows = shapes.evaluation.num_rows * config.generation.num_beams
     width = shapes.longest_prompt + config.generation.max_new_tokens
-    batch = make_batch(shapes.evaluation._replace(num_rows=num_rows, width=width))
-    del batch["labels"]
-    return {**batch, "logits_to_keep": 1, "use_cache": True}
+    return {**make_prompts(num_rows, width), "logits_to_keep": 1, "use_cache": True}
 
 
 def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Ops:

@@ -178,6 +178,13 @@ def make_batch(
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
 
 
+def make_prompts(num_rows: int, width: int, *, device: str = "meta") -> dict[str, Any]:
+    """Build a batch of texts without completions or classes."""
+    batch = make_batch(Shape(num_rows, width, 0), device=device)
+    del batch["labels"]
+    return batch
+
+
 def made_up_features(num_tokens: int, num_completion_tokens: int) -> Features:
     """Return an example of `num_tokens` with a completion of `num_completion_tokens`, or with a class if that is 0."""
     ids = [column % NUM_WORDS for column in range(num_tokens)]
