@@ -18,7 +18,6 @@ from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator, EncoderDecoderCollator
 from hf_peft_compare.data.packing import pack
 from hf_peft_compare.models.architecture import load_architecture, new_architecture, unbuildable
-from hf_peft_compare.models.encoder_decoder import untie_second_t5
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import HEADS, Head, head_of
 from hf_peft_compare.models.loading import load_tokenizer, prepare_base
@@ -27,7 +26,6 @@ from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.training.arguments import training_arguments
 from hf_peft_compare.training.factory import apply_method
-from hf_peft_compare.utils.remote_code import load_auto
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -68,10 +66,9 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
     """
     try:
         with torch.device("meta"):
-            base = untie_second_t5(load_auto(head.auto_class.from_config, architecture, dtype=torch.float32))
+            return head.new_model(architecture)
     except Exception as error:  # every model validates its config differently
         raise unbuildable(architecture.model_type, error) from None
-    return base
 
 
 def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
