@@ -15,7 +15,7 @@ from hf_peft_compare.core.metric import Metric
 from hf_peft_compare.core.task import Example, Features
 from hf_peft_compare.data.collators import Batch, CompletionCollator, EncoderDecoderCollator, pad_left, to_device
 from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens, map_batches
-from hf_peft_compare.models.heads import class_nll, lm_head_of
+from hf_peft_compare.models.heads import base_of, class_nll, lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
 
@@ -159,8 +159,7 @@ def _continues_from_cache(model: Any) -> bool:
     """Whether a model reads a text's second part after its first."""
     if not getattr(model, "continues_from_cache", True):
         return False
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return not adds_prompt(model) and "past_key_values" in inspect.signature(base.forward).parameters
+    return not adds_prompt(model) and "past_key_values" in inspect.signature(base_of(model).forward).parameters
 
 
 @torch.inference_mode()

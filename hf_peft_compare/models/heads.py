@@ -173,6 +173,11 @@ def peft_task_type(base: PreTrainedModel) -> str:
     return "SEQ_2_SEQ_LM" if base.config.is_encoder_decoder else "CAUSAL_LM"
 
 
+def base_of(model: Any) -> Any:
+    """Return the base that a model of peft's or ours wraps, or else the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def lm_head_of(model: object) -> Head:
     """Return the head of a model that generates text."""
     apart = getattr(getattr(model, "config", None), "is_encoder_decoder", False)

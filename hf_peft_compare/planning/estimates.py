@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.frozen_trunk import Trunk
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import base_of, head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
 from hf_peft_compare.planning.meta_models import make_batch, make_optimizer, make_prompts
@@ -155,8 +155,7 @@ def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device
         return trace_forward(model, {**make_batch(shape, apart=True), "use_cache": True}, device=device)
 
     first, cached = trace(1), trace(num_new + 1)
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoder = base.get_encoder()
+    encoder = base_of(model).get_encoder()
     reading = trace_forward(encoder, make_prompts(num_rows, shapes.longest_prompt), device=device)
     embedding = encoder.get_input_embeddings().weight  # which the decoder has too
     busy = Op(
