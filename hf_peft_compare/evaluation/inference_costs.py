@@ -113,10 +113,8 @@ def measure_answers(measuring: Measuring) -> Costs:
         return answer_choices(model, measuring.tokenizer, config, max_length=room)
 
     try:
-        tuned = answer(measuring.model)
-        key = [config.lm_eval, config.lm_eval_limit, _task_files(config), version("lm_eval"), room]
-        path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, key)}.json"
-        untouched = _remembered(path, lambda: answer(_untouched(measuring)), tuned if _is_untouched(config) else None)
+        read = [config.lm_eval, config.lm_eval_limit, _task_files(config), version("lm_eval"), room]
+        tuned, untouched = _with_untouched(measuring, answer, read)
         answers = {task: Answers(tuned=bits, untouched=untouched[task]) for task, bits in tuned.items()}
     except Exception as error:
         return Costs(notes=[f"lm_eval: {type(error).__name__}: {error}"])
@@ -126,11 +124,6 @@ def measure_answers(measuring: Measuring) -> Costs:
 def _task_files(config: RunConfig) -> str | None:
     """Return the hash of the study's own task files; None if there are none."""
     return config.lm_eval_include_path and hash_files(data_files(config.lm_eval_include_path))
-
-
-def _is_untouched(config: RunConfig) -> bool:
-    """Whether a run's model is its base as it is: nothing was trained, here or elsewhere."""
-    return not (config.method_type.trains or config.method_type.other_models(config.method_settings))
 
 
 def measure_costs(measuring: Measuring) -> Costs:
@@ -175,11 +168,13 @@ def forgetting(measuring: Measuring) -> Figures:
     """
     if not head_of(measuring.config).generates:
         return {}
-    loss = _mean_loss(measuring, measuring.model)
-    path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, measuring.outside_rows)}.json"
-    found = {"outside_loss": loss} if _is_untouched(measuring.config) else None
-    untouched = _remembered(path, lambda: {"outside_loss": _mean_loss(measuring, _untouched(measuring))}, found)
-    return {"outside_loss": loss, "untouched_outside_loss": untouched["outside_loss"]}
+
+    def mean_loss(model: nn.Module) -> dict[str, float]:
+        nats, num_tokens = measuring.losses(model, measuring.outside_rows)
+        return {"outside_loss": nats / num_tokens}
+
+    tuned, untouched = _with_untouched(measuring, mean_loss, measuring.outside_rows)
+    return {**tuned, "untouched_outside_loss": untouched["outside_loss"]}
 
 
 def merging(measuring: Measuring) -> Figures:
@@ -250,19 +245,20 @@ def _take(items: Sequence[T], size: int, *, length: Callable[[T], int]) -> list[
     return first[:size] if size > 1 else [sorted(first, key=length)[len(first) // 2]]
 
 
-def _mean_loss(measuring: Measuring, model: PreTrainedModel) -> float:
-    nats, num_tokens = measuring.losses(model, measuring.outside_rows)
-    return nats / num_tokens
+def _with_untouched(
+    measuring: Measuring, measure: Callable[[Any], dict[str, T]], read: object
+) -> tuple[dict[str, T], dict[str, T]]:
+    """Return what the run's model gives and what its untouched base gives, which all runs of a study share.
 
-
-def _remembered(path: Path, measure: Callable[[], dict[str, T]], measured: dict[str, T] | None) -> dict[str, T]:
-    """Return what an untouched base gives: as measured, from the cache, or measured now."""
-    if measured is None and path.is_file():
-        cached: dict[str, T] = json.loads(path.read_text())
-        return cached
-    found = measure() if measured is None else measured
-    write_text_atomically(path, json.dumps(found))
-    return found
+    Args:
+        read: what the models read.
+    """
+    config, tuned = measuring.config, measure(measuring.model)
+    path = measuring.cache / UNTOUCHED_FOLDER / f"{_key(measuring, read)}.json"
+    is_untouched = not (config.method_type.trains or config.method_type.other_models(config.method_settings))
+    if is_untouched or not path.is_file():
+        write_text_atomically(path, json.dumps(tuned if is_untouched else measure(_untouched(measuring))))
+    return tuned, json.loads(path.read_text())
 
 
 def _key(measuring: Measuring, read: object) -> str:

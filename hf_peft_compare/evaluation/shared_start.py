@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicLayer
 from hf_peft_compare.data.completions import common_start
 from hf_peft_compare.data.position_ids import counts_positions
 from hf_peft_compare.evaluation.batching import adds_prompt, count_virtual_tokens
-from hf_peft_compare.models.heads import lm_head_of
+from hf_peft_compare.models.heads import base_of, lm_head_of
 from hf_peft_compare.utils.sharding import is_sharded
 
 
@@ -61,15 +61,11 @@ def continues_from_cache(model: Any) -> bool:
     """Whether a model reads a text's second part after its first."""
     if not getattr(model, "continues_from_cache", True) or adds_prompt(model):
         return False
-    return "past_key_values" in inspect.signature(_base_of(model).forward).parameters
+    return "past_key_values" in inspect.signature(base_of(model).forward).parameters
 
 
 def _reads_on(model: Any) -> bool:
     """Whether a model reads rows after the same start, with padding in between."""
     if count_virtual_tokens(model) > 0 or lm_head_of(model).reads_apart or is_sharded(model):
         return False
-    return continues_from_cache(model) and counts_positions(_base_of(model))
-
-
-def _base_of(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    return continues_from_cache(model) and counts_positions(base_of(model))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_peft_compare.core.task import Features
+from hf_peft_compare.models.heads import base_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -87,7 +88,7 @@ def find_trunk(model: nn.Module) -> Trunk | None:
     """
     if hasattr(type(model), "frozen_trunk"):  # the model defines its own trunk
         return model.frozen_trunk  # type: ignore[return-value]
-    base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    base = base_of(model)
     trained = {id(p) for p in model.parameters() if p.requires_grad}
     blocks, head = transformer_blocks(base), head_modules(base)
     if not trained or blocks is None or not head or base.config.is_encoder_decoder:
@@ -114,10 +115,11 @@ def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
 
     Of an encoder-decoder, these are the blocks of its decoder, the first module list in it.
     """
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
         decoder: Any = model.get_decoder()
         return next((m for m in decoder.modules() if isinstance(m, nn.ModuleList)), None)
-    num_layers = getattr(getattr(model, "config", None), "num_hidden_layers", None)
+    num_layers = getattr(config, "num_hidden_layers", None)
     return next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers), None)
 
 

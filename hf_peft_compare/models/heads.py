@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -23,6 +25,8 @@ from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import Batch, ClassificationCollator, CompletionCollator, EncoderDecoderCollator
+from hf_peft_compare.models.encoder_decoder import untie_second_t5
+from hf_peft_compare.utils.remote_code import load_auto
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,10 @@ class Head:
     generates: bool
     pads_right: bool = False
     reads_apart: bool = False
+
+    def new_model(self, architecture: PretrainedConfig) -> PreTrainedModel:
+        """Build a model with this head and random weights in float32; raise whatever transformers raises."""
+        return untie_second_t5(load_auto(self.auto_class.from_config, architecture, dtype=torch.float32))
 
 
 def completion_nll(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,6 +171,11 @@ def peft_task_type(base: PreTrainedModel) -> str:
     if base.get_output_embeddings() is None:
         return "SEQ_CLS"
     return "SEQ_2_SEQ_LM" if base.config.is_encoder_decoder else "CAUSAL_LM"
+
+
+def base_of(model: Any) -> Any:
+    """Return the base that a model of peft's or ours wraps, or else the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def lm_head_of(model: object) -> Head:

@@ -15,7 +15,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.chat import is_chat, layout_of
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.models.architecture import attention_setting, load_architecture, unbuildable
-from hf_peft_compare.models.encoder_decoder import prepare_encoder_decoder, untie_second_t5
+from hf_peft_compare.models.encoder_decoder import prepare_encoder_decoder
 from hf_peft_compare.models.fitting import check_tensors, check_vocabulary
 from hf_peft_compare.models.gguf import dequantized, gguf_argument, model_path, unreadable_base
 from hf_peft_compare.models.heads import head_of
@@ -200,7 +200,7 @@ def base_on_meta(config: StudyProtocol) -> PreTrainedModel:
 
 def _from_config(config: StudyProtocol, architecture: PretrainedConfig) -> PreTrainedModel:
     try:
-        return untie_second_t5(load_auto(head_of(config).auto_class.from_config, architecture, dtype=torch.float32))
+        return head_of(config).new_model(architecture)
     except Exception as error:  # every model validates its config differently
         if config.attn_implementation is None:
             raise unbuildable(architecture.model_type, error) from None

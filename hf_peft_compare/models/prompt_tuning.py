@@ -205,8 +205,8 @@ class PromptTuningModel(PreTrainedModel, GenerationMixin):
         """
         input_ids = inputs if input_ids is None else input_ids
         if self.base.config.is_encoder_decoder:
-            inputs_embeds = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
-            return self.base.generate(**self._arranged(inputs_embeds, attention_mask, padding_last=True)[0], **settings)
+            tokens: Any = input_ids if inputs_embeds is None else inputs_embeds
+            return self.base.generate(**self._arranged(tokens, attention_mask, padding_last=True)[0], **settings)
         embeds = self._with_prompt(input_ids, inputs_embeds)  # [B, P + T, H]
         if attention_mask is None:
             attention_mask = embeds.new_ones(len(embeds), embeds.shape[1] - self.num_virtual_tokens, dtype=torch.long)

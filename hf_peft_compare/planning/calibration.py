@@ -17,8 +17,8 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import prepare_base, random_base
 from hf_peft_compare.planning.devices import MEASURED_RATE, Device, find_device, here
 from hf_peft_compare.planning.estimates import Parts
-from hf_peft_compare.planning.lengths import Shape, Shapes
-from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
+from hf_peft_compare.planning.lengths import Shapes
+from hf_peft_compare.planning.meta_models import make_batch, make_optimizer, make_prompts
 from hf_peft_compare.training.factory import apply_method
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def _time_step(
 
 def _time_generation(model: Any, config: RunConfig, shapes: Shapes, where: str) -> float:
     """Time one batch of prompts: prefill and a few tokens, extrapolated to all tokens."""
-    prompts = make_batch(Shape(shapes.evaluation.num_rows, shapes.longest_prompt, 0), device=where)
-    inputs = {name: prompts[name] for name in ("input_ids", "attention_mask")}
+    inputs = make_prompts(shapes.evaluation.num_rows, shapes.longest_prompt, device=where)
     settings = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None, "num_beams": config.generation.num_beams}
     if head_of(config).reads_apart:
         settings["decoder_start_token_id"] = model.config.decoder_start_token_id

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.frozen_trunk import Trunk
-from hf_peft_compare.models.heads import head_of
+from hf_peft_compare.models.heads import base_of, head_of
 from hf_peft_compare.planning.devices import SECONDS_PER_STEP, Device, Op
 from hf_peft_compare.planning.lengths import Shape, Shapes
-from hf_peft_compare.planning.meta_models import make_batch, make_optimizer
+from hf_peft_compare.planning.meta_models import make_batch, make_optimizer, make_prompts
 from hf_peft_compare.planning.tracing import ForwardTrace, Ops, StepTrace, trace_forward, trace_step
 from hf_peft_compare.records.plan import MemoryPlan
 
@@ -65,8 +65,7 @@ class Traces:
         validation, test: the largest batch of evaluation, with and without cached states of the frozen trunk.
         cached: a batch of the longest prompts and the maximum number of new tokens, prefilled into a cache; None if
             nothing is generated.
-        prompt_share: the share of its columns that are prompts, without what they share.
-        prompts: the operations of reading the prompts, if they are not a share of `cached`.
+        prompts, prompt_share: operations, and their share that reads the prompts without what these share.
         token: generation of one token for each of its rows.
     """
 
@@ -75,8 +74,8 @@ class Traces:
     validation: ForwardTrace
     test: ForwardTrace
     cached: ForwardTrace | None = None
-    prompt_share: float = 0.0
-    prompts: Ops | None = None
+    prompts: Ops = field(default_factory=Counter)
+    prompt_share: float = 1.0
     token: Ops = field(default_factory=Counter)
 
 
@@ -140,7 +139,8 @@ def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes,
     prompts = _cached_batch(config, shapes)
     cached = trace_forward(model, prompts, device=device)
     share = (shapes.longest_prompt - shapes.num_shared) / prompts["input_ids"].shape[1]
-    return {"cached": cached, "prompt_share": share, "token": _token_ops(cached, prompts, model)}
+    token = _token_ops(cached, prompts, model)
+    return {"cached": cached, "prompts": cached.ops, "prompt_share": share, "token": token}
 
 
 def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
@@ -155,11 +155,8 @@ def _trace_writing(model: Any, config: RunConfig, shapes: Shapes, device: Device
         return trace_forward(model, {**make_batch(shape, apart=True), "use_cache": True}, device=device)
 
     first, cached = trace(1), trace(num_new + 1)
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoder = base.get_encoder()
-    batch = make_batch(Shape(num_rows, shapes.longest_prompt, 0))
-    del batch["labels"]
-    reading = trace_forward(encoder, batch, device=device)
+    encoder = base_of(model).get_encoder()
+    reading = trace_forward(encoder, make_prompts(num_rows, shapes.longest_prompt), device=device)
     embedding = encoder.get_input_embeddings().weight  # which the decoder has too
     busy = Op(
         flops=(_sum_flops(cached.ops) - _sum_flops(first.ops)) // num_new,
@@ -175,9 +172,7 @@ def _cached_batch(config: RunConfig, shapes: Shapes) -> dict[str, Any]:
     """Build a batch of the longest prompts and the maximum number of new tokens, to be prefilled into a cache."""
     num_rows = shapes.evaluation.num_rows * config.generation.num_beams
     width = shapes.longest_prompt + config.generation.max_new_tokens
-    batch = make_batch(shapes.evaluation._replace(num_rows=num_rows, width=width))
-    del batch["labels"]
-    return {**batch, "logits_to_keep": 1, "use_cache": True}
+    return {**make_prompts(num_rows, width), "logits_to_keep": 1, "use_cache": True}
 
 
 def _token_ops(cached: ForwardTrace, batch: Mapping[str, Any], model: Any) -> Ops:
@@ -209,15 +204,12 @@ def estimate_seconds(traces: Traces, config: RunConfig, device: Device) -> Parts
 
 def _parts(traces: Traces, config: RunConfig, measure: Callable[[Ops], float]) -> Parts:
     accumulation, step = config.training.gradient_accumulation_steps, traces.mean
-    generation = 0.0
-    if traces.cached:
-        read = traces.prompt_share * measure(traces.cached.ops) if traces.prompts is None else measure(traces.prompts)
-        generation = read + config.generation.max_new_tokens * measure(traces.token)
+    read, written = traces.prompt_share * measure(traces.prompts), measure(traces.token)
     return Parts(
         step=accumulation * (measure(step.forward) + measure(step.backward)) + measure(step.update) if step else 0,
         validation=measure(traces.validation.ops),
         test=measure(traces.test.ops),
-        generation=generation,
+        generation=read + config.generation.max_new_tokens * written,
     )
 
 

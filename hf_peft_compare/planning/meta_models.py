@@ -18,7 +18,6 @@ from hf_peft_compare.core.task import Features
 from hf_peft_compare.data.collators import ClassificationCollator, CompletionCollator, EncoderDecoderCollator
 from hf_peft_compare.data.packing import pack
 from hf_peft_compare.models.architecture import load_architecture, new_architecture, unbuildable
-from hf_peft_compare.models.encoder_decoder import untie_second_t5
 from hf_peft_compare.models.frozen_trunk import Trunk
 from hf_peft_compare.models.heads import HEADS, Head, head_of
 from hf_peft_compare.models.loading import load_tokenizer, prepare_base
@@ -27,7 +26,6 @@ from hf_peft_compare.planning.devices import Device
 from hf_peft_compare.planning.lengths import Shape
 from hf_peft_compare.training.arguments import training_arguments
 from hf_peft_compare.training.factory import apply_method
-from hf_peft_compare.utils.remote_code import load_auto
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -68,10 +66,9 @@ def trace_base(architecture: PretrainedConfig, head: Head = HEADS["causal_lm"]) 
     """
     try:
         with torch.device("meta"):
-            base = untie_second_t5(load_auto(head.auto_class.from_config, architecture, dtype=torch.float32))
+            return head.new_model(architecture)
     except Exception as error:  # every model validates its config differently
         raise unbuildable(architecture.model_type, error) from None
-    return base
 
 
 def build_on_meta(config: RunConfig, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -176,6 +173,13 @@ def make_batch(
         batch = ClassificationCollator(pad_token_id=0, padding_side="left")([row] * shape.num_rows)
     batch = pack(batch) if packs else batch
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def make_prompts(num_rows: int, width: int, *, device: str = "meta") -> dict[str, Any]:
+    """Build a batch of texts without completions or classes."""
+    batch = make_batch(Shape(num_rows, width, 0), device=device)
+    del batch["labels"]
+    return batch
 
 
 def made_up_features(num_tokens: int, num_completion_tokens: int) -> Features:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hf_peft_compare.models.heads import base_of
 from hf_peft_compare.models.quantization import BLOCK, has_whole_blocks, linear_layers, num_inputs
 
 # bitsandbytes stores a float32 scale per output in 8 bits, and in 4 bits one per block of weights; double quantization
@@ -26,16 +27,16 @@ def quantized_weights(model: Any) -> Iterator[tuple[Tensor, int]]:
     if settings is None:
         return
     settings = settings if isinstance(settings, dict) else settings.to_dict()
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    for _, layer in linear_layers(base):
+    for _, layer in linear_layers(base_of(model)):
         weight: Any = layer.weight
         if not weight.requires_grad and (has_whole_blocks(layer) or not settings.get("load_in_4bit")):
-            num_outputs = weight.numel() // num_inputs(layer)
-            yield weight, packed_bytes(weight.numel(), settings) + 4 * num_outputs * bool(settings.get("load_in_8bit"))
+            yield weight, packed_bytes(weight.numel(), weight.numel() // num_inputs(layer), settings)
 
 
-def packed_bytes(num_weights: int, settings: Mapping[str, Any]) -> int:
-    """Return the packed size of a layer's weights in bytes, including the scales that bitsandbytes stores in 4 bits."""
+def packed_bytes(num_weights: int, num_outputs: int, settings: Mapping[str, Any]) -> int:
+    """Return the packed size of a layer's weights in bytes, including the scales that bitsandbytes stores."""
+    if settings.get("load_in_8bit"):
+        return num_weights + 4 * num_outputs
     if not settings.get("load_in_4bit"):
         return ceil(num_weights * (settings.get("bits") or settings.get("w_bit") or 8) / 8)
     num_scales = ceil(num_weights / BLOCK)

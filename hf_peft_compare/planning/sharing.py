@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.models.heads import base_of
 from hf_peft_compare.planning.quantized_sizes import quantized_weights
 from hf_peft_compare.records.plan import MemoryPlan
 
@@ -85,7 +86,7 @@ def divided(memory: MemoryPlan, sharing: Sharing, gathered_bytes: int) -> Memory
 
 def count_gathered_bytes(model: Any) -> int:
     """Return the bytes of whole weights that FSDP gathers at once: two blocks, and all that is in no block."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = base_of(model)
     packed = {id(weight): num_bytes for weight, num_bytes in quantized_weights(model)}
 
     def count(module: Any) -> int:
