@@ -132,19 +132,28 @@ def known_labels(dataset: Dataset, settings: ClassificationSettings) -> list[str
     """
     check_columns(dataset, settings, ("label_column",))
     labels = labels_of(settings)
-    values = _label_values(dataset, settings)
-    missing = [value in (None, "", -1) or value != value for value in values]
-    rows = enumerate(zip(values, missing, strict=True))
-    return [None if no else _label(value, labels, labels, row) for row, (value, no) in rows]
+    return [
+        None if _is_missing(value) or _is_hidden(value, labels) else _label(value, labels, labels, row)
+        for row, value in enumerate(_label_values(dataset, settings))
+    ]
+
+
+def _is_missing(value: object) -> bool:
+    return value in (None, "") or value != value
+
+
+def _is_hidden(value: object, labels: Sequence[str]) -> bool:
+    """Whether a value is the -1 that datasets have in place of labels that they do not publish, as a number or text."""
+    return str(_as_integer(value)) == "-1" and "-1" not in labels
 
 
 def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
-    if value in (None, "") or value != value:
+    if _is_missing(value):
         raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
     if (name := name_of_label(value, labels, known)) is not None:
         return name
     value = _as_integer(value)
-    hidden = " (the labels of this split are hidden; choose another split)" if str(value) == "-1" else ""
+    hidden = " (the labels of this split are hidden; choose another split)" if _is_hidden(value, labels) else ""
     indices = "" if _are_numbers(labels) else f", or its index in this list, 0 to {len(labels) - 1}"
     raise UserError(
         f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set "
