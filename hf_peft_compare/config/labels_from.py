@@ -32,7 +32,8 @@ class LabelsFrom:
         num_extra_samples: so many of them, a seeded choice; None: all.
         column: the file's column of labels: names of the task's classes or their indices; None: `answer`, or else
             `prediction`.
-        id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0.
+        id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0, as
+            texts such as unsupervised/0 for those of `extra_split`.
         drop_unparsed: leave out texts to which the teacher's answer could not be read; false: refuse them.
         validation: the labels of the validation split, whose loss chooses learning rate and state; "teacher" only if
             it is cut from train.

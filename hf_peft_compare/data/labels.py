@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic.dataclasses import dataclass
 
@@ -59,36 +59,50 @@ def text_columns(settings: ClassificationSettings) -> list[str]:
     return [column for column in (settings.text_column, settings.text_pair_column) if column is not None]
 
 
+def text_keys(settings: ClassificationSettings) -> tuple[str, ...]:
+    """Return the settings that name the text columns."""
+    return ("text_column", "text_pair_column")[: len(text_columns(settings))]
+
+
+def checked_texts(dataset: Dataset, settings: ClassificationSettings, ids: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the one or two texts of every row, unchanged.
+
+    Args:
+        ids: what an error calls each row.
+
+    Raises:
+        UserError: a column is missing, or a text is empty or no text.
+    """
+    columns = text_columns(settings)
+    check_columns(dataset, settings, text_keys(settings))
+    rows = list(zip(*(dataset[column][:] for column in columns), strict=True))
+    for i, row in zip(ids, rows, strict=True):
+        for column, text in zip(columns, row, strict=True):
+            text_of(text, column, i)
+    return rows
+
+
 def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list[Example]:
     """Read the texts and labels of a split; texts are unchanged.
 
     Raises:
         UserError: a column is missing, a text is empty, or a label is not among `labels`.
     """
-    keys = ("text_column", *(["text_pair_column"] if settings.text_pair_column else []), "label_column")
-    check_columns(dataset, settings, keys)
+    check_columns(dataset, settings, ("label_column",))
     values = _label_values(dataset, settings)
     if not settings.labels:
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
-    columns = [dataset[settings.text_column][:]]
-    columns.append(dataset[settings.text_pair_column][:] if settings.text_pair_column else [None] * len(dataset))
-    labels = labels_of(settings)
-    known = frozenset(labels)
-    rows = zip(row_ids(dataset, settings.id_column), *columns, values, strict=True)
+    labels, ids = labels_of(settings), row_ids(dataset, settings.id_column)
+    known, texts = frozenset(labels), checked_texts(dataset, settings, ids)
     return [
         Example(
             id=i,
-            source=_checked(text, settings.text_column, i),
-            source_pair=None if settings.text_pair_column is None else _checked(pair, settings.text_pair_column, i),
+            source=text[0],
+            source_pair=text[1] if len(text) > 1 else None,
             reference=_label(value, labels, known, i),
         )
-        for i, text, pair, value in rows
+        for i, text, value in zip(ids, texts, values, strict=True)
     ]
-
-
-def _checked(value: Any, column: str, row: Any) -> str:
-    text_of(value, column, row)
-    return value
 
 
 def _label_values(dataset: Dataset, settings: ClassificationSettings) -> list[object]:

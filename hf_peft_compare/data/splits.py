@@ -13,8 +13,9 @@ from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.checks import check_ids, check_metrics, with_clusters
+from hf_peft_compare.data.columns import PLACE, Ids, with_places
 from hf_peft_compare.data.reading import load_raw
-from hf_peft_compare.data.teacher_labels import EXTRA, PLACE, Ids, with_places, with_teacher_labels
+from hf_peft_compare.data.teacher_labels import EXTRA, with_teacher_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +57,7 @@ def load_examples(config: StudyProtocol) -> Examples:
         check_ids(examples[name], name)
     examples["test"] = [example.scored for example in examples["test"]]
     examples.sources = sources
-    examples.test_ids = Ids(splits["test"], settings)
+    examples.test_ids = Ids(splits["test"], getattr(settings, "id_column", None))
     task.check(examples, settings)
     check_metrics(examples["test"], config)
     return examples
