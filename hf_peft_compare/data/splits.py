@@ -184,6 +184,11 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
         raise UserError(f"dataset embedded is generated and has no size of its own; set {', '.join(sorted(missing))}.")
     if config.balanced_train_samples:
         raise UserError("balanced_train_samples is true, but dataset embedded is generated; remove the setting.")
+    if config.labels_from is not None and config.labels_from.extra_split is not None:
+        raise UserError(
+            f"labels_from.extra_split is {config.labels_from.extra_split!r}, but dataset embedded is generated and has "
+            f"no further split; remove the setting."
+        )
     load = load_stories if config.task_type.label_column(config.task_settings) is None else load_outcomes
     return load(**counts, seed=config.data_seed)
 

@@ -186,6 +186,13 @@ def test_texts_that_a_teacher_cannot_label_are_a_user_error(with_extra, extra, m
         with_extra(extra, TOLD_EXTRA)
 
 
+def test_a_generated_dataset_has_no_further_split(tiny_study, labels):
+    task = {"name": "sequence_classification", "labels": ["gain", "loss", "neither"]}
+    given = (f"labels_from.file={labels}", "labels_from.extra_split=more", "dataset=embedded")
+    with pytest.raises(UserError, match="labels_from.extra_split is 'more', but dataset embedded is generated"):
+        load_examples(tiny_study(*given, task=task).config)
+
+
 def test_validation_has_the_teachers_labels_only_if_it_is_cut_from_train(load):
     cut = ("validation_split=train", "num_train_samples=30", "labels_from.validation=teacher")
     examples = load(*cut)
