@@ -50,10 +50,10 @@ def with_teacher_labels(
     """
     check_has_labels(config)
     _check_validation(teacher, sources)
-    if not teacher.exists:
+    if (path := teacher.found) is None:
         raise UserError(_missing(teacher))
     settings = config.task_settings
-    file = read_label_file(teacher.path, config.task_type, settings, column=teacher.column, id_column=teacher.id_column)
+    file = read_label_file(path, config.task_type, settings, column=teacher.column, id_column=teacher.id_column)
     made = {name: split for name, split in splits.items() if name != EXTRA}
     made["train"], facts = _train(config, teacher, file, splits)
     if teacher.validation == "teacher":

@@ -97,7 +97,7 @@ def find_lengths(config: RunConfig, tokenizer: Any | None) -> Lengths:
     """
     if tokenizer is None or not (config.dataset == EMBEDDED or local_path(config.dataset).exists()):
         return assumed_lengths(config)
-    if config.labels_from is not None and not config.labels_from.exists:
+    if config.labels_from is not None and config.labels_from.found is None:
         config = replace(config, labels_from=None)  # labels hardly change lengths
     examples = load_examples(config)
     form = format_of(config, examples["train"])

@@ -91,7 +91,7 @@ def test_a_teacher_is_exactly_one_run_or_file(study, given):
 
 
 def test_a_run_that_is_not_there_or_failed_is_no_teacher(tmp_path):
-    assert not LabelsFrom(run=str(tmp_path)).exists
+    assert LabelsFrom(run=str(tmp_path)).found is None
     with pytest.raises(UserError, match="no record"):
         _ = LabelsFrom(run=str(tmp_path)).path
 
