@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,13 +93,13 @@ def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list
     if not settings.labels:
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
     labels, ids = labels_of(settings), row_ids(dataset, settings.id_column)
-    known, texts = frozenset(labels), checked_texts(dataset, settings, ids)
+    texts = checked_texts(dataset, settings, ids)
     return [
         Example(
             id=i,
             source=text[0],
             source_pair=text[1] if len(text) > 1 else None,
-            reference=_label(value, labels, known, i),
+            reference=_label(value, labels, i),
         )
         for i, text, value in zip(ids, texts, values, strict=True)
     ]
@@ -118,15 +118,11 @@ def _are_numbers(labels: Sequence[str]) -> bool:
     return bool(labels) and all(label.isdecimal() for label in labels)
 
 
-def name_of_label(value: object, labels: Sequence[str], known: Collection[str] = ()) -> str | None:
-    """Return the class that a value is the name or the index of; None: neither.
-
-    Args:
-        known: the labels as a set, for speed.
-    """
+def name_of_label(value: object, labels: Sequence[str]) -> str | None:
+    """Return the class that a value is the name or the index of; None: neither."""
     value = _as_integer(value)
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
-    if name in (known or labels):
+    if name in labels:
         return name
     # In a file of texts, such as a CSV, an index is a text too; but "01" is a name, and numbers among numbers are.
     is_index = name.isdecimal() and name == str(int(name)) and not isinstance(value, bool)
@@ -147,7 +143,7 @@ def known_labels(dataset: Dataset, settings: ClassificationSettings) -> list[str
     check_columns(dataset, settings, ("label_column",))
     labels = labels_of(settings)
     return [
-        None if _is_missing(value) or _is_hidden(value, labels) else _label(value, labels, labels, row)
+        None if _is_missing(value) or _is_hidden(value, labels) else _label(value, labels, row)
         for row, value in enumerate(_label_values(dataset, settings))
     ]
 
@@ -161,10 +157,10 @@ def _is_hidden(value: object, labels: Sequence[str]) -> bool:
     return str(_as_integer(value)) == "-1" and "-1" not in labels
 
 
-def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
+def _label(value: object, labels: Sequence[str], row: object) -> str:
     if _is_missing(value):
         raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
-    if (name := name_of_label(value, labels, known)) is not None:
+    if (name := name_of_label(value, labels)) is not None:
         return name
     value = _as_integer(value)
     hidden = " (the labels of this split are hidden; choose another split)" if _is_hidden(value, labels) else ""
