@@ -13,7 +13,7 @@ import yaml
 
 from hf_peft_compare.config.labels_from import GOLD
 from hf_peft_compare.config.layers import Tree, merge_layers, nested
-from hf_peft_compare.config.protocol import BASE, ROW_PROTOCOL, StudyProtocol
+from hf_peft_compare.config.protocol import BASE, NESTED, ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig, StudyConfig, method_name, run_key
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method
@@ -135,9 +135,8 @@ def _without_unused_teacher(merged: Tree, origins: dict[str, str], *, trains: bo
 
 def _own(settings: Mapping[str, object]) -> Tree:
     """Return the settings of a row in the nested layout of a run's config."""
-    protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
-    method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
-    return {**protocol, "training": settings.get("training") or {}, "method": method}
+    protocol = {key: settings[key] for key in (*ROW_PROTOCOL, *NESTED) if key in settings}
+    return {**protocol, "method": {k: value for k, value in settings.items() if k != "method" and k not in protocol}}
 
 
 def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
