@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hf_peft_compare.comparison.example_scores import ExampleScores
-from hf_peft_compare.comparison.intervals import Interval, mean_interval
+from hf_peft_compare.comparison.intervals import Interval, describe_scope, mean_interval
 from hf_peft_compare.comparison.rows import MethodRow, change_of
 
 
@@ -28,6 +28,5 @@ def change_intervals(row: MethodRow) -> Iterator[tuple[str, Interval]]:
         scores = ExampleScores(
             ids=tuple(map(str, range(number))), values=values, weights=np.ones_like(values), num_examples=number
         )
-        seeds = f" and {len(changes)} seeds" if row.seeded and len(changes) > 1 else ""
-        alone = ", for this seed only" if row.seeded and len(changes) == 1 else ""
-        yield change_of(task), mean_interval(scores, scope=f"over {number:,} documents{seeds}{alone}")
+        scope = describe_scope(scores, len(changes) if row.seeded else None, what="documents")
+        yield change_of(task), mean_interval(scores, scope=scope)

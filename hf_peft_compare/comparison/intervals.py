@@ -89,13 +89,14 @@ def why_unknown(per_example: Floats) -> str | None:
     return None
 
 
-def describe_scope(scores: ExampleScores, num_seeds: int | None) -> str:
+def describe_scope(scores: ExampleScores, num_seeds: int | None, *, what: str = "test examples") -> str:
     """Describe what an interval covers.
 
     Args:
         num_seeds: None if seeds have no effect.
+        what: the examples.
     """
-    number = f"{scores.num_examples:,} test examples"
+    number = f"{scores.num_examples:,} {what}"
     over = (
         f"over {number}" if len(scores.ids) == scores.num_examples else f"over {len(scores.ids):,} clusters of {number}"
     )

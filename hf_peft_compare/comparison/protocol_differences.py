@@ -48,14 +48,15 @@ def describe_disagreements(records: Mapping[str, RunRecord]) -> Iterator[str]:
 
 def _facts(record: RunRecord) -> dict[str, Any]:
     provenance, own = record.provenance, _own_settings(record)
-    data = _named("data", provenance.data_fingerprint)
-    chosen = [f"of {own['num_train_samples']} samples"] if "num_train_samples" in own else []
-    chosen += [f"with labels_from {own['labels_from']}"] if own.get("labels_from") else []
-    if chosen and "data train" in data:
-        data[f"data train {' '.join(chosen)}"] = data.pop("data train")
+    teacher = record.config.get("labels_from")
+    size = f" of {own['num_train_samples']} samples" if "num_train_samples" in own else ""
+    labels = f" with labels_from {teacher}" if teacher else ""
+    validated = isinstance(teacher, Mapping) and teacher.get("validation") == "teacher"
+    choices = {"train": size + labels, "validation": labels if validated else ""}
     return {
         **{key: record.config.get(key) for key in PROTOCOL if key not in own},
-        **data,
+        "labels_from": None if "labels_from" in own else teacher or "none",  # a row that trains nothing has no say
+        **{f"data {name}{choices.get(name, '')}": value for name, value in provenance.data_fingerprint.items()},
         **_named("version of", provenance.versions),
         "version of hf_peft_compare": provenance.hf_peft_compare,
         "device": provenance.device,
@@ -70,10 +71,14 @@ def _facts(record: RunRecord) -> dict[str, Any]:
 
 
 def _own_settings(record: RunRecord) -> dict[str, Any]:
-    """Return the settings that this row overrides in the study file, by its grid or its own settings."""
-    config, origins = record.config, record.config_origins.items()
-    own = {*(config.get("grid") or {}), *(key.split(".")[0] for key, origin in origins if origin == "study method")}
-    return {key: config.get(key) for key in ROW_PROTOCOL if key in own}
+    """Return the settings that this row overrides in the study file, by its grid, its own settings or its method."""
+    layers = record.config_origins.items()
+    chosen = [
+        *(record.config.get("grid") or {}),
+        *(key for key, layer in layers if layer in ("study method", "method")),
+    ]
+    own = {key.split(".")[0] for key in chosen}
+    return {key: record.config.get(key) for key in ROW_PROTOCOL if key in own}
 
 
 def _named(what: str, values: Mapping[str, str | None]) -> dict[str, str | None]:

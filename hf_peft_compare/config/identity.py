@@ -133,8 +133,8 @@ def data_files(dataset: str) -> dict[str, Path]:
 
 def _label_files(config: RunConfig) -> dict[str, Path]:
     """Return the file of a teacher's labels, if it is there."""
-    teacher = config.labels_from
-    return {teacher.path.name: teacher.path} if teacher is not None and teacher.exists else {}
+    found = config.labels_from.found if config.labels_from is not None else None
+    return {} if found is None else {found.name: found}
 
 
 def _model_files(name: str, skipped: tuple[str, ...] = ()) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass as typed_dataclass
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT, LocalOrHub, NonNegativeInt, PositiveInt
 from hf_peft_compare.records.record import read_record
+from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.utils.hashing import hash_json
 
 GOLD, TEACHER, NOISE = "gold", "teacher", "noise"
@@ -32,7 +33,8 @@ class LabelsFrom:
         num_extra_samples: so many of them, a seeded choice; None: all.
         column: the file's column of labels: names of the task's classes or their indices; None: `answer`, or else
             `prediction`.
-        id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0.
+        id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0, as
+            texts such as unsupervised/0 for those of `extra_split`.
         drop_unparsed: leave out texts to which the teacher's answer could not be read; false: refuse them.
         validation: the labels of the validation split, whose loss chooses learning rate and state; "teacher" only if
             it is cut from train.
@@ -71,6 +73,8 @@ class LabelsFrom:
         return Path(self.run) / f"labels-{hash_json([record.config_hash, record.final_trainables_sha256])}.jsonl"
 
     @property
-    def exists(self) -> bool:
-        """Whether the file of labels is there."""
-        return (self.run is None or Path(self.run, "record.json").is_file()) and self.path.is_file()
+    def found(self) -> Path | None:
+        """The file of labels; None if it is not there. Raise UserError as `path` does for a run that failed."""
+        if self.run is not None and not Path(self.run, RECORD_FILE).is_file():
+            return None
+        return path if (path := self.path).is_file() else None

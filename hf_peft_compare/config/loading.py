@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.config import grids
-from hf_peft_compare.config.labels_from import LabelsFrom
 from hf_peft_compare.config.layers import Tree, merge, merge_layers, nested, plain
-from hf_peft_compare.config.protocol import BASE, EMBEDDED, ROW_PROTOCOL, local_path
+from hf_peft_compare.config.protocol import BASE, EMBEDDED, NESTED, ROW_PROTOCOL, local_path
 from hf_peft_compare.config.schema import StudyConfig, Tune, method_name
 from hf_peft_compare.config.study import Study
-from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.config.yaml_text import read_yaml_text
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import choose_metrics, get_method, get_task, is_loaded
@@ -84,8 +82,7 @@ def flatten_layers(study: Mapping[str, Any], command_line: Mapping[str, Any]) ->
     methods = tree.get("methods") or {}
     kept, shared = set(command_line.get("methods") or {}), set(command_line) & set(ROW_PROTOCOL)
     shared |= set(BASE) if "model_name_or_path" in command_line else set()
-    given = {key: command_line.get(key) for key in ("training", "labels_from")}  # which rows may set in part
-    parts = {key: set(value) for key, value in given.items() if isinstance(value, Mapping)}
+    parts = {key: set(value) for key in NESTED if isinstance(value := command_line.get(key), Mapping)}
     rows = {}
     for row, settings in methods.items():
         own = {} if row not in kept else command_line["methods"][row]
@@ -208,8 +205,7 @@ def _varied_keys(method: str, grid: Mapping[str, object]) -> list[str]:
     own = [*(f.name for f in fields(settings)), *(key for key in ROW_PROTOCOL if key not in BASE)]
     if settings.__pydantic_config__.get("extra") == "allow":
         own += [key for key in grid if "." not in key]
-    nested_in = {"training": TrainingConfig, "labels_from": LabelsFrom}
-    return [*own, *(f"{key}.{f.name}" for key, kind in nested_in.items() for f in fields(kind))]
+    return [*own, *(f"{key}.{f.name}" for key, kind in NESTED.items() for f in fields(kind))]
 
 
 def _with_reference_rows(layer: Tree) -> Tree:

@@ -23,6 +23,7 @@ from hf_peft_compare.utils.base_kinds import is_encoder_decoder, saved_fields
 
 EMBEDDED = "embedded"  # the value of `dataset` and `model_name_or_path` for the data and model in this package
 BASE = ("model_name_or_path", "model_revision", "gguf_file", "tokenizer_name_or_path", "architecture")
+NESTED = {"training": TrainingConfig, "labels_from": LabelsFrom}  # a row may override parts of them
 # The study settings that a row may override.
 ROW_PROTOCOL = ("num_train_samples", "labels_from", "max_length", "prompt_format", "system_prompt", *BASE)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass as typed_dataclass
 
 from hf_peft_compare.config.layers import Tree, flatten
-from hf_peft_compare.config.protocol import ROW_PROTOCOL, StudyProtocol
+from hf_peft_compare.config.protocol import NESTED, ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.references import References
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import AnyMethod, RangeOrChoices
@@ -182,7 +182,7 @@ class RunConfig(StudyProtocol):
 
 def run_key(key: str) -> str:
     """Return the dotted key of a row's setting in the run's config."""
-    return key if key in ROW_PROTOCOL or key.startswith(("training.", "labels_from.")) else f"method.{key}"
+    return key if key in ROW_PROTOCOL or key.startswith(tuple(f"{name}." for name in NESTED)) else f"method.{key}"
 
 
 def method_name(row: str, settings: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from hf_peft_compare.config.labels_from import GOLD
 from hf_peft_compare.config.layers import Tree, merge_layers, nested
-from hf_peft_compare.config.protocol import BASE, ROW_PROTOCOL, StudyProtocol
+from hf_peft_compare.config.protocol import BASE, NESTED, ROW_PROTOCOL, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig, StudyConfig, method_name, run_key
 from hf_peft_compare.core.errors import UserError, unknown
 from hf_peft_compare.core.registry import get_method
@@ -69,10 +69,10 @@ class Study:
         merged, origins = merge_layers(self._run_layers(row))
         grid = self.config.methods[row].get("grid") or {}
         merged |= {"study": self.config.name, "row": row, "seed": seed, "grid": grid}
-        if not get_method(method_name(row, self.config.methods[row])).trains:
+        trains = get_method(method_name(row, self.config.methods[row])).trains
+        if not trains:
             self._refuse_own_teacher(row)
-            merged["labels_from"] = None
-        merged, origins = _without_unused_teacher(merged, origins)
+        merged, origins = _without_unused_teacher(merged, origins, trains=trains)
         run = parse(RunConfig, merged, where=f"study {self.config.name}, method {row}")
         return run, origins
 
@@ -122,20 +122,21 @@ class Study:
         return _with_one_base(layers) + varied
 
 
-def _without_unused_teacher(merged: Tree, origins: dict[str, str]) -> tuple[Tree, dict[str, str]]:
+def _without_unused_teacher(merged: Tree, origins: dict[str, str], *, trains: bool) -> tuple[Tree, dict[str, str]]:
     """Return a run's settings without a teacher whose labels it does not use, so that it does not depend on it."""
     teacher = merged["labels_from"]
-    if isinstance(teacher, Mapping) and teacher.get("use") != GOLD:
+    unused = teacher is None or (isinstance(teacher, Mapping) and teacher.get("use") == GOLD)
+    if trains and not unused:
         return merged, origins
+    origin = origins.get("labels_from.use", origins.get("labels_from", "default")) if unused else "method"
     kept = {key: origin for key, origin in origins.items() if not key.startswith("labels_from.")}
-    return merged | {"labels_from": None}, kept | {"labels_from": origins.get("labels_from.use", "default")}
+    return merged | {"labels_from": None}, kept | {"labels_from": origin}
 
 
 def _own(settings: Mapping[str, object]) -> Tree:
     """Return the settings of a row in the nested layout of a run's config."""
-    protocol = {key: settings[key] for key in ROW_PROTOCOL if key in settings}
-    method = {key: value for key, value in settings.items() if key not in ("method", "training", *ROW_PROTOCOL)}
-    return {**protocol, "training": settings.get("training") or {}, "method": method}
+    protocol = {key: settings[key] for key in (*ROW_PROTOCOL, *NESTED) if key in settings}
+    return {**protocol, "method": {k: value for k, value in settings.items() if k != "method" and k not in protocol}}
 
 
 def _with_one_base(layers: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:

@@ -47,8 +47,8 @@ class Gap(NamedTuple):
     """
 
     turn: int
-    ids: Sequence[int]
-    opening: Sequence[int]
+    ids: tuple[int, ...]
+    opening: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Layout:
         end: the token that ends the assistant's turn.
     """
 
-    gaps: Sequence[Gap]
+    gaps: tuple[Gap, ...]
     before: str
     between: str
     opening: str
@@ -137,9 +137,10 @@ def turns_before(example: Example, solved: Sequence[Turn], system_prompt: str | 
     return (*own, *study, *solved, *earlier[len(own) :])
 
 
+@lru_cache(maxsize=16)  # solved examples and the system's message are the same for all examples of a run
 def _earlier_ids(
-    tokenizer: PreTrainedTokenizerBase, layout: Layout, turns: Sequence[Turn]
-) -> tuple[list[int], list[int]]:
+    tokenizer: PreTrainedTokenizerBase, layout: Layout, turns: tuple[Turn, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the tokens of the earlier turns, up to the last one's text, and their loss mask."""
     ids: list[int] = []
     mask: list[int] = []
@@ -150,19 +151,19 @@ def _earlier_ids(
         ids += [*gap.ids, *text]
         mask += [0] * len(gap.ids) + [int(turn.learned)] * len(text)
         if follows_learned and (end := tokenizer.eos_token_id) in gap.ids:
-            mask[len(mask) - len(text) - len(gap.ids) + list(gap.ids).index(end)] = 1
+            mask[len(mask) - len(text) - len(gap.ids) + gap.ids.index(end)] = 1
         follows_learned = turn.learned
-    return ids, mask
+    return tuple(ids), tuple(mask)
 
 
 def _with_loss_mask(
-    features: Features, tokenizer: PreTrainedTokenizerBase, layout: Layout, turns: Sequence[Turn]
+    features: Features, tokenizer: PreTrainedTokenizerBase, layout: Layout, turns: tuple[Turn, ...]
 ) -> Features:
     """Return the features with the learned turns as targets too, each with the token that ends it."""
     ids, num_targets = features["input_ids"], features["num_completion_tokens"]
-    _, mask = _earlier_ids(tokenizer, layout, turns)
-    num_earlier = len(mask)
-    mask += [0] * (len(ids) - num_earlier - num_targets) + [1] * num_targets
+    _, earlier = _earlier_ids(tokenizer, layout, turns)
+    num_earlier = len(earlier)
+    mask = [*earlier, *[0] * (len(ids) - num_earlier - num_targets), *[1] * num_targets]
     if layout.gaps and turns[layout.gaps[-1].turn].learned and layout.end in layout.before:
         mask[ids.index(tokenizer.eos_token_id, num_earlier)] = 1
     first = mask.index(1)
@@ -170,7 +171,7 @@ def _with_loss_mask(
 
 
 @lru_cache(maxsize=256)
-def layout_of(tokenizer: PreTrainedTokenizerBase, earlier: Sequence[str] = (), *, plain: bool = False) -> Layout:
+def layout_of(tokenizer: PreTrainedTokenizerBase, earlier: tuple[str, ...] = (), *, plain: bool = False) -> Layout:
     """Render a tokenizer's chat template around placeholders.
 
     Args:
@@ -211,7 +212,7 @@ def layout_of(tokenizer: PreTrainedTokenizerBase, earlier: Sequence[str] = (), *
         gaps.append(Gap(turn, tuple(token_ids(tokenizer, gap)), tuple(token_ids(tokenizer, begun))))
         position = place.end()
     end = _end_of(tokenizer, tail)
-    return Layout(gaps=gaps, before=before[position:], between=between, opening=opening, end=end)
+    return Layout(gaps=tuple(gaps), before=before[position:], between=between, opening=opening, end=end)
 
 
 def _render(

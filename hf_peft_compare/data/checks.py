@@ -1,4 +1,4 @@
-"""Checks of examples: unique ids, references that metrics can score, texts in two splits; and examples' clusters."""
+"""Checks of examples: unique ids, metrics that can score their references, texts in two splits; and their clusters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_metrics(test: Sequence[Example], config: StudyProtocol) -> None:
     """Check that every metric of a study can score its test examples.
 
     Raises:
-        UserError: a metric compares classes, but the task has none; it cannot score a reference; or its code fails.
+        UserError: a metric compares classes, but the task has none; or it cannot score a reference.
     """
     for metric in config.metrics:
         if metric.of_classes and config.task_type.labels(config.task_settings) is None:
@@ -51,9 +51,12 @@ def check_metrics(test: Sequence[Example], config: StudyProtocol) -> None:
                         f"metric {metric.name} cannot score test row {example.id}: its reference {problem}: "
                         f"{shorten(reference, 200)!r}. Remove such rows, or the metric from task.metrics."
                     )
-        if not is_foreign(metric):
-            continue
-        tried = [example.reference for example in test[:NUM_TRIED]]
+
+
+def try_metrics(test: Sequence[Example], config: StudyProtocol) -> None:
+    """Raise UserError if the code of a plugin's metric fails on the first test references as predictions."""
+    tried = [example.reference for example in test[:NUM_TRIED]]
+    for metric in filter(is_foreign, config.metrics):
         try:
             metric.checked_scores(tried, tried)
         except Exception as error:  # a plugin's code may raise anything

@@ -36,7 +36,7 @@ class CompletionCollator:
         for row, f in enumerate(features):
             labels[row, : kept - f["num_completion_tokens"]] = -100
             if "loss_mask" in f:
-                mask = torch.tensor(f["loss_mask"][-f["num_completion_tokens"] :], dtype=torch.bool)
+                mask = torch.tensor(f["loss_mask"], dtype=torch.bool)
                 labels[row, kept - f["num_completion_tokens"] :][~mask] = -100
         batch: Batch = {
             "input_ids": input_ids,

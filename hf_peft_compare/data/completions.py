@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +146,10 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool = 
     return tokenizer(text, add_special_tokens=False, split_special_tokens=split, verbose=False)["input_ids"]
 
 
-def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+@lru_cache(maxsize=16)
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the tokens that the tokenizer itself puts before and after a text: T5 an eos, BART a bos and an eos."""
-    inner, whole = token_ids(tokenizer, "a"), list(tokenizer("a", verbose=False)["input_ids"])
+    inner, whole = tuple(token_ids(tokenizer, "a")), tuple(tokenizer("a", verbose=False)["input_ids"])
     start = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
     return whole[:start], whole[start + len(inner) :]
 

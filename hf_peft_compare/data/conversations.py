@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pydantic.dataclasses import dataclass
+
 from hf_peft_compare.core.errors import UserError, shorten
+from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Turn
-from hf_peft_compare.data.columns import row_ids
+from hf_peft_compare.data.columns import check_columns, row_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -22,14 +25,25 @@ ROLES = (SYSTEM, USER, ASSISTANT)
 REMOVE = "Mend or remove such rows."
 
 
-def read_conversations(
-    dataset: Dataset,
-    *,
-    messages_column: str | None,
-    prompt_column: str | None,
-    completion_column: str,
-    id_column: str | None,
-) -> list[Example]:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ConversationSettings:
+    """The columns of conversations.
+
+    Args:
+        messages_column: the column of conversations, each a list of messages {role, content}; roles are system, user
+            and assistant. None: there is none, or it is not to be read.
+        prompt_column, completion_column: the columns of prompts and of their completions, texts or lists of messages,
+            if there is no column of conversations. None in place of the prompt's: there is none.
+        id_column: a column of row ids; if it is missing or None, rows are numbered.
+    """
+
+    messages_column: str | None = "messages"
+    prompt_column: str | None = "prompt"
+    completion_column: str = "completion"
+    id_column: str | None = "id"
+
+
+def read_conversations(dataset: Dataset, settings: ConversationSettings) -> list[Example]:
     """Read the conversations of a split.
 
     All of the assistant's turns of `messages` are learned; of a prompt and its completion, those of the completion.
@@ -38,27 +52,24 @@ def read_conversations(
         UserError: the columns do not say where the conversations are, or a row is no conversation that ends with the
             user's and the assistant's turn.
     """
+    messages, prompt, completion = settings.messages_column, settings.prompt_column, settings.completion_column
     names = dataset.column_names
-    given = [column for column in (messages_column, prompt_column) if column is not None and column in names]
+    given = [column for column in (messages, prompt) if column is not None and column in names]
     if len(given) != 1:
         both = "both {!r} and {!r}" if given else "neither {!r} nor {!r}"
         advice = "the one that is not to be read to null" if given else "one of them to the column that has them"
         raise UserError(
-            f"the dataset has {both.format(messages_column, prompt_column)}; its columns are {', '.join(names)}. "
+            f"the dataset has {both.format(messages, prompt)}; its columns are {', '.join(names)}. "
             f"Expected one column of conversations: set task.messages_column or task.prompt_column, {advice}."
         )
-    ids = row_ids(dataset, id_column)
-    if given[0] == messages_column:
-        rows = zip(ids, dataset[messages_column], strict=True)
-        return [_example(i, _learned(_turns(value, messages_column, i))) for i, value in rows]
-    if completion_column not in names:
-        raise UserError(
-            f"the dataset has no column {completion_column!r}; it has {', '.join(names)}. Set task.completion_column."
-        )
+    ids, first = row_ids(dataset, settings.id_column), dataset[given[0]]
+    if given[0] == messages:
+        return [_example(i, _learned(_turns(value, messages, i))) for i, value in zip(ids, first, strict=True)]
+    check_columns(dataset, settings, ("completion_column",))
     examples = []
-    for i, prompt, completion in zip(ids, dataset[given[0]], dataset[completion_column], strict=True):
-        asked = _turns(prompt, given[0], i, role=USER)
-        answered = _turns(completion, completion_column, i, role=ASSISTANT)
+    for i, question, answer in zip(ids, first, dataset[completion], strict=True):
+        asked = _turns(question, given[0], i, role=USER)
+        answered = _turns(answer, completion, i, role=ASSISTANT)
         examples.append(_example(i, [*asked, *_learned(answered)]))
     return examples
 

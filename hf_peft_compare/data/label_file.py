@@ -61,13 +61,13 @@ class LabelFile:
             UserError: an example has no label, or the file is of other data.
         """
         keys = list(map(key_of, texts)) if self.by_text else [(i,) for i in ids]
-        missing = sum(key not in self.labels for key in keys)
+        missing = [key for key in keys if key not in self.labels]
         how = "texts" if self.by_text else "row numbers" if are_places else "ids"
         if missing:
             raise UserError(
-                f"{self.path} has no label for {missing:,} of {len(keys):,} {what}, compared by {how} with its "
-                f"{self.num_rows:,} rows. Label these too, e.g. with `hf-peft-compare predict`, or choose the file of "
-                f"this dataset."
+                f"{self.path} has no label for {len(missing):,} of {len(keys):,} {what}, such as "
+                f"{missing[0][0][:60]!r}, compared by {how} with its {self.num_rows:,} rows. Label these too, e.g. "
+                f"with `hf-peft-compare predict`, or choose the file of this dataset."
             )
         pairs = [(self.gold[key], known) for key, known in zip(keys, gold, strict=True) if key in self.gold and known]
         wrong = sum(told != known for told, known in pairs)

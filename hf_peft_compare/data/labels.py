@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic.dataclasses import dataclass
 
@@ -59,36 +59,50 @@ def text_columns(settings: ClassificationSettings) -> list[str]:
     return [column for column in (settings.text_column, settings.text_pair_column) if column is not None]
 
 
+def text_keys(settings: ClassificationSettings) -> tuple[str, ...]:
+    """Return the settings that name the text columns."""
+    return ("text_column", "text_pair_column")[: len(text_columns(settings))]
+
+
+def checked_texts(dataset: Dataset, settings: ClassificationSettings, ids: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the one or two texts of every row, unchanged.
+
+    Args:
+        ids: what an error calls each row.
+
+    Raises:
+        UserError: a column is missing, or a text is empty or no text.
+    """
+    columns = text_columns(settings)
+    check_columns(dataset, settings, text_keys(settings))
+    rows = list(zip(*(dataset[column][:] for column in columns), strict=True))
+    for i, row in zip(ids, rows, strict=True):
+        for column, text in zip(columns, row, strict=True):
+            text_of(text, column, i)
+    return rows
+
+
 def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list[Example]:
     """Read the texts and labels of a split; texts are unchanged.
 
     Raises:
         UserError: a column is missing, a text is empty, or a label is not among `labels`.
     """
-    keys = ("text_column", *(["text_pair_column"] if settings.text_pair_column else []), "label_column")
-    check_columns(dataset, settings, keys)
+    check_columns(dataset, settings, ("label_column",))
     values = _label_values(dataset, settings)
     if not settings.labels:
         raise UserError(f"task.labels is missing; the dataset has {_counted(values)}. {_proposal(values)}")
-    columns = [dataset[settings.text_column][:]]
-    columns.append(dataset[settings.text_pair_column][:] if settings.text_pair_column else [None] * len(dataset))
-    labels = labels_of(settings)
-    known = frozenset(labels)
-    rows = zip(row_ids(dataset, settings.id_column), *columns, values, strict=True)
+    labels, ids = labels_of(settings), row_ids(dataset, settings.id_column)
+    texts = checked_texts(dataset, settings, ids)
     return [
         Example(
             id=i,
-            source=_checked(text, settings.text_column, i),
-            source_pair=None if settings.text_pair_column is None else _checked(pair, settings.text_pair_column, i),
-            reference=_label(value, labels, known, i),
+            source=text[0],
+            source_pair=text[1] if len(text) > 1 else None,
+            reference=_label(value, labels, i),
         )
-        for i, text, pair, value in rows
+        for i, text, value in zip(ids, texts, values, strict=True)
     ]
-
-
-def _checked(value: Any, column: str, row: Any) -> str:
-    text_of(value, column, row)
-    return value
 
 
 def _label_values(dataset: Dataset, settings: ClassificationSettings) -> list[object]:
@@ -104,15 +118,11 @@ def _are_numbers(labels: Sequence[str]) -> bool:
     return bool(labels) and all(label.isdecimal() for label in labels)
 
 
-def name_of_label(value: object, labels: Sequence[str], known: Collection[str] = ()) -> str | None:
-    """Return the class that a value is the name or the index of; None: neither.
-
-    Args:
-        known: the labels as a set, for speed.
-    """
+def name_of_label(value: object, labels: Sequence[str]) -> str | None:
+    """Return the class that a value is the name or the index of; None: neither."""
     value = _as_integer(value)
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
-    if name in (known or labels):
+    if name in labels:
         return name
     # In a file of texts, such as a CSV, an index is a text too; but "01" is a name, and numbers among numbers are.
     is_index = name.isdecimal() and name == str(int(name)) and not isinstance(value, bool)
@@ -132,19 +142,28 @@ def known_labels(dataset: Dataset, settings: ClassificationSettings) -> list[str
     """
     check_columns(dataset, settings, ("label_column",))
     labels = labels_of(settings)
-    values = _label_values(dataset, settings)
-    missing = [value in (None, "", -1) or value != value for value in values]
-    rows = enumerate(zip(values, missing, strict=True))
-    return [None if no else _label(value, labels, labels, row) for row, (value, no) in rows]
+    return [
+        None if _is_missing(value) or _is_hidden(value, labels) else _label(value, labels, row)
+        for row, value in enumerate(_label_values(dataset, settings))
+    ]
 
 
-def _label(value: object, labels: Sequence[str], known: Collection[str], row: object) -> str:
-    if value in (None, "") or value != value:
+def _is_missing(value: object) -> bool:
+    return value in (None, "") or value != value
+
+
+def _is_hidden(value: object, labels: Sequence[str]) -> bool:
+    """Whether a value is the -1 that datasets have in place of labels that they do not publish, as a number or text."""
+    return str(_as_integer(value)) == "-1" and "-1" not in labels
+
+
+def _label(value: object, labels: Sequence[str], row: object) -> str:
+    if _is_missing(value):
         raise UserError(f"the label of row {row} is empty; expected one of {', '.join(labels)}. Remove such rows.")
-    if (name := name_of_label(value, labels, known)) is not None:
+    if (name := name_of_label(value, labels)) is not None:
         return name
     value = _as_integer(value)
-    hidden = " (the labels of this split are hidden; choose another split)" if str(value) == "-1" else ""
+    hidden = " (the labels of this split are hidden; choose another split)" if _is_hidden(value, labels) else ""
     indices = "" if _are_numbers(labels) else f", or its index in this list, 0 to {len(labels) - 1}"
     raise UserError(
         f"the label of row {row} is {value!r}{hidden}; expected one of {', '.join(labels)}{indices}. Set "

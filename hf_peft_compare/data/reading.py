@@ -30,10 +30,10 @@ def load_raw(config: StudyProtocol) -> Any:
         return loaded
     path = local_path(config.dataset)
     if path.is_dir() and (path / "dataset_dict.json").is_file():
-        return _guarded(config, datasets.load_from_disk, str(path))
+        return _guarded(config.dataset, datasets.load_from_disk, str(path))
     if not path.exists():
         hub = {"name": config.dataset_config, "revision": config.dataset_revision}
-        return _guarded(config, datasets.load_dataset, config.dataset, **hub)
+        return _guarded(config.dataset, datasets.load_dataset, config.dataset, **hub)
     files = data_files(config.dataset)
     # `datasets` names its copies by the files' paths and times, which an edited file may share with the one before it.
     content = Path(datasets.config.HF_DATASETS_CACHE) / "by_content" / hash_files(files)
@@ -66,11 +66,9 @@ def read_table(path: Path) -> Dataset:
     if path.suffix == ".csv":
         cells = {"converters": dict.fromkeys(_header(path), str), "keep_default_na": False}
     content = Path(datasets.config.HF_DATASETS_CACHE) / "by_content" / hash_files({path.name: path})
-    try:
-        files = {"data_files": glob.escape(str(path)), "cache_dir": str(content)}
-        return datasets.load_dataset(FILE_FORMATS[path.suffix], split="train", **files, **cells)
-    except Exception as error:  # datasets raises many types of errors; each is caused by the file
-        raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
+    files = {"data_files": glob.escape(str(path)), "cache_dir": str(content), "split": "train"}
+    table: Dataset = _guarded(str(path), datasets.load_dataset, FILE_FORMATS[path.suffix], **files, **cells)
+    return table
 
 
 def _load_files(config: StudyProtocol, path: Path, options: Mapping[str, object]) -> Any:
@@ -82,8 +80,8 @@ def _load_files(config: StudyProtocol, path: Path, options: Mapping[str, object]
                 f"dataset file {path} is {path.suffix or 'without suffix'}; expected {', '.join(FILE_FORMATS)}."
             )
         files = {config.train_split: glob.escape(str(path))}
-        return _guarded(config, datasets.load_dataset, FILE_FORMATS[path.suffix], data_files=files, **options)
-    return _guarded(config, datasets.load_dataset, str(path), **options)
+        return _guarded(config.dataset, datasets.load_dataset, FILE_FORMATS[path.suffix], data_files=files, **options)
+    return _guarded(config.dataset, datasets.load_dataset, str(path), **options)
 
 
 def _check_text(path: Path) -> None:
@@ -130,11 +128,11 @@ def _header(path: Path) -> list[str]:
     return header
 
 
-def _guarded(config: StudyProtocol, load: Callable[..., Any], *args: object, **kwargs: object) -> Any:
-    """Call a function of `datasets`; raise its errors as a UserError of one line."""
+def _guarded(source: str, load: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
+    """Call a function of `datasets`; raise its errors as a UserError of one line that names the dataset or file."""
     try:
         return load(*args, **{k: v for k, v in kwargs.items() if v is not None})
     except Exception as error:  # datasets raises many types of errors; each is caused by the input
         from hf_peft_compare.utils.hub_errors import explain
 
-        raise UserError(explain("dataset", config.dataset, error)) from None
+        raise UserError(explain("dataset", source, error)) from None

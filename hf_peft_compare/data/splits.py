@@ -13,8 +13,9 @@ from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.checks import check_ids, check_metrics, with_clusters
+from hf_peft_compare.data.columns import PLACE, Ids, with_places
 from hf_peft_compare.data.reading import load_raw
-from hf_peft_compare.data.teacher_labels import EXTRA, PLACE, Ids, with_places, with_teacher_labels
+from hf_peft_compare.data.teacher_labels import EXTRA, with_teacher_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,7 +62,7 @@ def load_examples(config: StudyProtocol, *, any_labels: bool = False) -> Example
         check_ids(examples[name], name)
     examples["test"] = [example.scored for example in examples["test"]]
     examples.sources = sources
-    examples.test_ids = Ids(splits["test"], settings)
+    examples.test_ids = Ids(splits["test"], getattr(settings, "id_column", None))
     task.check(examples, settings)
     check_metrics(examples["test"], config)
     return examples
@@ -188,6 +189,11 @@ def _embedded(config: StudyProtocol, sizes: dict[str, int | None]) -> Any:
         raise UserError(f"dataset embedded is generated and has no size of its own; set {', '.join(sorted(missing))}.")
     if config.balanced_train_samples:
         raise UserError("balanced_train_samples is true, but dataset embedded is generated; remove the setting.")
+    if config.labels_from is not None and config.labels_from.extra_split is not None:
+        raise UserError(
+            f"labels_from.extra_split is {config.labels_from.extra_split!r}, but dataset embedded is generated and has "
+            f"no further split; remove the setting."
+        )
     load = load_stories if config.task_type.label_column(config.task_settings) is None else load_outcomes
     return load(**counts, seed=config.data_seed)
 

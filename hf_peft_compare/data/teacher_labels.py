@@ -6,45 +6,35 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_peft_compare.config.labels_from import NOISE, LabelsFrom
 from hf_peft_compare.config.protocol import StudyProtocol
-from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.errors import UserError, shorten
+from hf_peft_compare.data.columns import PLACE, Ids, check_columns
 from hf_peft_compare.data.label_file import LabelFile, read_label_file
-from hf_peft_compare.data.labels import ClassificationSettings, known_labels, labels_of
+from hf_peft_compare.data.labels import ClassificationSettings, checked_texts, known_labels, labels_of, text_keys
 from hf_peft_compare.records.train_labels import TrainLabels
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-PLACE = "__place_in_split__"  # the column with a row's number in the dataset's own split
 EXTRA = "extra"  # the split of texts that only the teacher labels
 
 
-def with_places(split: Dataset) -> Dataset:
-    """Return a split with the number of each row, which stays with it when rows are chosen."""
-    import numpy as np
+@dataclass(frozen=True, kw_only=True)
+class _Train:
+    """The rows of train, and of EXTRA after them.
 
-    added: Dataset = split.add_column(PLACE, np.arange(len(split)))
-    return added
+    Args:
+        rows: without labels.
+        gold: the dataset's label of each row; None: unknown.
+        asked: the places of the rows that do not keep it.
+    """
 
-
-@dataclass(frozen=True)
-class Ids:
-    """The ids by which files made elsewhere name the rows of a split; read when they are asked for."""
-
-    split: Dataset
-    settings: Any
-
-    @property
-    def are_places(self) -> bool:
-        """Whether the dataset has no ids, so that rows have their numbers."""
-        return getattr(self.settings, "id_column", None) not in self.split.column_names
-
-    def read(self) -> list[str]:
-        """Return the id of each row, in order."""
-        return list(map(str, self.split[PLACE if self.are_places else self.settings.id_column][:]))
+    rows: Dataset
+    gold: list[str | None]
+    asked: list[int]
 
 
 def with_teacher_labels(
@@ -65,26 +55,49 @@ def with_teacher_labels(
     Raises:
         UserError: the task has no labels, or the labels cannot be read, are incomplete, or of other data.
     """
-    task, settings = config.task_type, config.task_settings
-    if not isinstance(settings, ClassificationSettings):
-        raise UserError(f"labels_from is set, but task {task.name} has no labels of its own; remove the setting.")
-    file = None
-    if teacher.exists:
-        file = read_label_file(teacher.path, task, settings, column=teacher.column, id_column=teacher.id_column)
+    check_has_labels(config)
+    _check_validation(teacher, sources)
+    settings, file = config.task_settings, None
+    if (path := teacher.found) is not None:
+        file = read_label_file(path, config.task_type, settings, column=teacher.column, id_column=teacher.id_column)
     elif not any_labels:
         raise UserError(_missing(teacher))
     made = {name: split for name, split in splits.items() if name != EXTRA}
     made["train"], facts = _train(config, teacher, file, splits)
     if teacher.validation == "teacher":
-        if sources["validation"] != sources["train"]:
-            raise UserError(
-                f"labels_from.validation is teacher, but the validation split is {sources['validation']!r}; only one "
-                f"that is cut from train (validation_split: {sources['train']}) can have the teacher's labels."
-            )
         gold = known_labels(made["validation"], settings)
         found = _found(config, teacher, file, made["validation"], gold, "validation texts")
         made["validation"] = _labeled(made["validation"], found, settings.label_column)
     return made, facts
+
+
+def texts_to_label(
+    config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str, Dataset], sources: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """Return the texts whose labels `with_teacher_labels` looks for.
+
+    Raises:
+        UserError: as there; a text is empty or no text.
+    """
+    _check_validation(teacher, sources)
+    train = _rows(config, teacher, splits)
+    asked = [train.rows.select(train.asked)] + [splits["validation"]] * (teacher.validation == "teacher")
+    return [row for split in asked for row in _texts(config, split)]
+
+
+def check_has_labels(config: StudyProtocol) -> None:
+    """Raise UserError unless the task of a study has labels, which a teacher can give."""
+    if not isinstance(config.task_settings, ClassificationSettings):
+        name = config.task_type.name
+        raise UserError(f"labels_from is set, but task {name} has no labels of its own; remove the setting.")
+
+
+def _check_validation(teacher: LabelsFrom, sources: Mapping[str, str]) -> None:
+    if teacher.validation == "teacher" and sources["validation"] != sources["train"]:
+        raise UserError(
+            f"labels_from.validation is teacher, but the validation split is {sources['validation']!r}; only one "
+            f"that is cut from train (validation_split: {sources['train']}) can have the teacher's labels."
+        )
 
 
 def _missing(teacher: LabelsFrom) -> str:
@@ -96,40 +109,60 @@ def _missing(teacher: LabelsFrom) -> str:
     )
 
 
-def keeps_label(config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str, Dataset]) -> list[bool]:
-    """Return for each row of train, and of EXTRA after it, whether it keeps the dataset's label.
+def _rows(config: StudyProtocol, teacher: LabelsFrom, splits: Mapping[str, Dataset]) -> _Train:
+    """Return the rows of train, and of EXTRA after them, with their labels in the dataset.
 
     Raises:
-        UserError: more labels are to be kept than train has rows.
+        UserError: more labels are to be kept than train has rows, or the columns of the two do not go together.
     """
-    train, more = splits["train"], EXTRA in splits
-    num_kept = teacher.gold_samples if teacher.gold_samples is not None else len(train) if more else 0
+    settings, train = config.task_settings, splits["train"]
+    num_kept = teacher.gold_samples if teacher.gold_samples is not None else len(train) if EXTRA in splits else 0
     if num_kept > len(train):
         raise UserError(f"labels_from.gold_samples is {num_kept}, but train has {len(train)} rows; set fewer.")
-    known = known_labels(train, config.task_settings)
-    kept = [place < num_kept and label is not None for place, label in enumerate(known)]
-    return kept + [False] * (len(splits[EXTRA]) if more else 0)
+    gold = known_labels(train, settings)
+    rows = _without(train, settings.label_column)
+    if (extra := splits.get(EXTRA)) is not None:
+        check_columns(extra, settings, text_keys(settings))
+        has_labels = settings.label_column in extra.column_names
+        gold += known_labels(extra, settings) if has_labels else [None] * len(extra)
+        rows = _joined(rows, _without(extra, settings.label_column), str(teacher.extra_split), settings.id_column)
+    asked = [place for place, label in enumerate(gold) if place >= num_kept or label is None]
+    return _Train(rows=rows, gold=gold, asked=asked)
+
+
+def _joined(train: Dataset, extra: Dataset, name: str, id_column: str | None) -> Dataset:
+    """Return two splits as one, in which rows without an id have numbers that tell the splits apart."""
+    from datasets import concatenate_datasets
+
+    parts = [
+        _with(split, PLACE, [f"{prefix}{number}" for number in split[PLACE][:]])
+        for split, prefix in ((train, ""), (extra, f"{name}/"))
+    ]
+    if id_column is not None and len({id_column in split.column_names for split in parts}) == 2:
+        parts = [_with(split, id_column, Ids(split, id_column).read()) for split in parts]
+    try:
+        joined: Dataset = concatenate_datasets(parts)
+    except ValueError as error:
+        raise UserError(
+            f"the columns of split {name!r}, which labels_from.extra_split adds to train, are not those of train: "
+            f"{shorten(str(error), 200)} Remove these columns, or give them the same type."
+        ) from None
+    return joined
 
 
 def _train(
     config: StudyProtocol, teacher: LabelsFrom, file: LabelFile | None, splits: Mapping[str, Dataset]
 ) -> tuple[Dataset, TrainLabels]:
     """Return the train split with the labels that a row trains on."""
-    from datasets import concatenate_datasets
-
-    column = config.task_settings.label_column
-    kept = keeps_label(config, teacher, splits)
-    parts = [splits[name] for name in ("train", EXTRA) if name in splits]
-    gold = [label for part in parts for label in known_labels(part, config.task_settings)]
-    whole = concatenate_datasets([part.remove_columns(column) for part in parts])
-    asked = [place for place, keeps in enumerate(kept) if not keeps]
-    found = _found(config, teacher, file, whole.select(asked), [gold[place] for place in asked], "train texts")
+    train = _rows(config, teacher, splits)
+    gold, asked = train.gold, train.asked
+    found = _found(config, teacher, file, train.rows.select(asked), [gold[place] for place in asked], "train texts")
     told: dict[int, str | None] = {p: label for p, label in zip(asked, found, strict=True) if label is not None}
     compared = [place for place in told if gold[place] is not None]
     facts = TrainLabels(
         teacher=str(teacher.run or teacher.file),
         use="noise" if teacher.use == NOISE else "teacher",
-        num_gold=sum(kept),
+        num_gold=len(gold) - len(asked),
         num_teacher=len(told),
         num_unread=len(asked) - len(told),
         num_compared=len(compared),
@@ -138,7 +171,8 @@ def _train(
     )
     if teacher.use == NOISE:
         told = _with_mistakes({place: gold[place] for place in told}, facts.num_compared - facts.num_right, config)
-    return _labeled(whole, [gold[p] if keeps else told.get(p) for p, keeps in enumerate(kept)], column), facts
+    labels = {**dict(enumerate(gold)), **dict.fromkeys(asked), **told}
+    return _labeled(train.rows, list(labels.values()), config.task_settings.label_column), facts
 
 
 def _found(
@@ -150,18 +184,10 @@ def _found(
     what: str,
 ) -> list[str | None]:
     """Return the teacher's labels of the rows of a split; None where its answer could not be read."""
-    task, settings = config.task_type, config.task_settings
     if file is None:
-        return [label or other for label, other in zip(gold, cycle(labels_of(settings)), strict=False)]
-    ids = Ids(split, settings)
-    columns = [split[column][:] for column in task.text_columns(settings)]
-    found = file.find(
-        [tuple(map(str, row)) for row in zip(*columns, strict=True)],
-        ids.read(),
-        gold,
-        what=what,
-        are_places=ids.are_places,
-    )
+        return [label or other for label, other in zip(gold, cycle(labels_of(config.task_settings)), strict=False)]
+    ids = Ids(split, config.task_settings.id_column)
+    found = file.find(_texts(config, split), ids.read(), gold, what=what, are_places=ids.are_places)
     if not teacher.drop_unparsed and None in found:
         raise UserError(
             f"{file.path} has no readable label for {found.count(None):,} of {len(found):,} {what}; set "
@@ -187,9 +213,20 @@ def _with_mistakes(gold: Mapping[int, str | None], number: int, config: StudyPro
     return {**gold, **{place: rng.choice([name for name in classes if name != gold[place]]) for place in wrong}}
 
 
+def _texts(config: StudyProtocol, split: Dataset) -> list[tuple[str, ...]]:
+    return checked_texts(split, config.task_settings, Ids(split, config.task_settings.id_column).read())
+
+
 def _labeled(split: Dataset, labels: Sequence[str | None], column: str) -> Dataset:
     """Return a split with these labels, without the rows that have none."""
-    bare = split.remove_columns(column) if column in split.column_names else split
     kept = [place for place, label in enumerate(labels) if label is not None]
-    labeled: Dataset = bare.select(kept).add_column(column, [labels[place] for place in kept])
-    return labeled
+    return _with(_without(split, column).select(kept), column, [labels[place] for place in kept])
+
+
+def _with(split: Dataset, column: str, values: Sequence[str | None]) -> Dataset:
+    added: Dataset = _without(split, column).add_column(column, list(values))
+    return added
+
+
+def _without(split: Dataset, column: str) -> Dataset:
+    return split.remove_columns(column) if column in split.column_names else split

@@ -11,7 +11,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
-from hf_peft_compare.data.reading import FILE_FORMATS
+from hf_peft_compare.data.reading import FILE_FORMATS, read_table
 from hf_peft_compare.data.tokenization import tokenize_inputs
 from hf_peft_compare.evaluation.prediction import predict
 from hf_peft_compare.inference.loading import Base, FinishedRun, adapt, load_fresh_base, read_finished, unload_adapter
@@ -81,7 +81,7 @@ def read_texts(path: str | Path, columns: Sequence[str]) -> list[Any]:
     """Read texts from a file: a .txt as one text, or one column (two for pairs) of a .jsonl, .json, .csv or .parquet.
 
     Raises:
-        UserError: the file is missing, its format is unknown, or a column is missing (the existing ones are listed).
+        UserError: the file is missing or cannot be read, or a column is missing (the existing ones are listed).
     """
     path = Path(path)
     if not path.is_file():
@@ -93,20 +93,11 @@ def read_texts(path: str | Path, columns: Sequence[str]) -> list[Any]:
             raise UserError(f"{path} is not UTF-8 text ({error}).") from None
     if path.suffix not in FILE_FORMATS:
         raise UserError(f"{path} is {path.suffix or 'without suffix'}; expected .txt, {', '.join(FILE_FORMATS)}.")
-    dataset = _read_rows(path)
+    dataset = read_table(path)
     for column in columns:
         if column not in dataset.column_names:
             raise UserError(f"{path} has no column {column!r}; it has {', '.join(dataset.column_names)}.")
     return list(dataset[columns[0]]) if len(columns) == 1 else list(zip(*(dataset[c] for c in columns), strict=True))
-
-
-def _read_rows(path: Path) -> Any:
-    import datasets
-
-    try:
-        return datasets.load_dataset(FILE_FORMATS[path.suffix], data_files=str(path), split="train")
-    except Exception as error:  # datasets raises many types of errors; each is caused by the file
-        raise UserError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
 
 
 def _example(text: Any, number: int) -> Example:

@@ -113,17 +113,18 @@ def instruction_tuning(
 
     Args:
         prompt, completion: names of the data set's columns, of texts or lists of messages.
-        messages: the column of whole conversations, which is read in their place; None: "messages" if there is one.
+        messages: the column of whole conversations, which alone is read then; None: "messages" if there is one.
         metrics: names, or {name: settings}, the one used for ranking first; empty: ROUGE and exact match.
 
     Examples:
         >>> instruction_tuning("question", "answer", metrics=["numeric_answer"])["metrics"]
         ['numeric_answer']
     """
-    columns = {"prompt_column": prompt, "completion_column": completion, "id_column": id}
+    columns = {"prompt_column": prompt, "completion_column": completion}
     if messages is not None:
-        columns = {"messages_column": messages, "id_column": id}
-    return _task("instruction_tuning", **columns, metrics=list(metrics))
+        columns = {"messages_column": messages}
+    task = _task("instruction_tuning", **columns, id_column=id, metrics=list(metrics))
+    return task if messages is None else {**task, "prompt_column": None}  # the data may have one, which is not read
 
 
 def question_answering(

@@ -10,6 +10,7 @@ from typing import Any
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
+from hf_peft_compare.data.checks import try_metrics
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import Examples, load_examples
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
@@ -42,6 +43,8 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     check_lm_eval(list(rows.values()), num_processes=num_processes)
     data = {config.train_choice: config for config in reversed(rows.values())}
     examples = {choice: load_examples(config) for choice, config in data.items()}
+    choice, config = next(iter(data.items()))  # all rows share test examples and metrics
+    try_metrics(examples[choice]["test"], config)
     groups = [
         _check_group(group, examples[group[0].train_choice], num_processes=num_processes)
         for group in grouped(rows.values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_peft_compare.core.errors import UserError, shorten
+from hf_peft_compare.records.run_folder import RECORD_FILE, STUDY_FILE
 from hf_peft_compare.utils.formatting import format_count
 
 SECRET, PATH, STORAGE = "secret", "absolute path", "storage address"
@@ -36,7 +37,7 @@ PATHS = rf"{ROOTED}|(?<![\w/~])~/{PART}(?:/{PART})*|\b[A-Za-z]:(?:\\{{1,2}}[\w .
 ANY_PATH = rf"{PATHS}|{BEFORE}(?:/{PART}){{2,}}"
 STORAGES = r"\b(?:s3|gs|gcs|abfss?|az|hdfs|file)://[^\s\"'<>)]+"
 # In prose and vocabularies "/a/b" is no path; in the records and the study's file it is one.
-SETTINGS = ("record.json", "study.yaml", "adapter_config.json")
+SETTINGS = (RECORD_FILE, STUDY_FILE, "adapter_config.json")
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
 REDACTED = "(redacted {})"  # no Hub id, and the same in YAML, JSON, Markdown and HTML
 MOST_SHOWN, LONGEST = 8, 90

@@ -11,30 +11,21 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Format, MetricChoice, Task
 from hf_peft_compare.data.completions import completion_format
-from hf_peft_compare.data.conversations import read_conversations
+from hf_peft_compare.data.conversations import ConversationSettings, read_conversations
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class InstructionTuningSettings:
+class InstructionTuningSettings(ConversationSettings):
     """Settings of instruction tuning.
 
     Args:
-        messages_column: the column of conversations, each a list of messages {role, content}; roles are system, user
-            and assistant. None: there is none, or it is not to be read.
-        prompt_column, completion_column: the columns of prompts and of their completions, texts or lists of messages,
-            if there is no column of conversations. None in place of the prompt's: there is none.
-        id_column: a column of row ids; if it is missing or None, rows are numbered.
         metrics: the metrics of an answer, the one used for ranking first: names, or {name: settings}, such as
             {numeric_answer: {tolerance: 0.01}}.
     """
 
-    messages_column: str | None = "messages"
-    prompt_column: str | None = "prompt"
-    completion_column: str = "completion"
-    id_column: str | None = "id"
     metrics: list[MetricChoice] = field(default_factory=lambda: ["rouge", "exact_match"])
 
 
@@ -52,13 +43,7 @@ class InstructionTuning(Task[InstructionTuningSettings]):
 
     def examples(self, dataset: Dataset, settings: InstructionTuningSettings) -> list[Example]:
         """Return the conversations of a split; raise UserError as `read_conversations` does."""
-        return read_conversations(
-            dataset,
-            messages_column=settings.messages_column,
-            prompt_column=settings.prompt_column,
-            completion_column=settings.completion_column,
-            id_column=settings.id_column,
-        )
+        return read_conversations(dataset, settings)
 
     def format(self, settings: InstructionTuningSettings) -> Format:
         """Return the format of conversations: the user's last turn as prompt, the assistant's as completion."""

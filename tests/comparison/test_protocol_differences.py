@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,3 +81,38 @@ def test_cells_of_a_grid_are_compared_tested_and_chosen_from() -> None:
 
 def _scored(values: list[float]) -> dict[str, Any]:
     return {"results": {"f": sum(values) / len(values), "test_loss": 2.0}}
+
+
+TEACHER = {"file": "a.jsonl", "use": "teacher", "validation": "gold"}
+
+
+def taught(row: str, teacher: dict[str, Any] | None, layer: str, **prints: str) -> RunRecord:
+    """Return a record of a run with a teacher, or none, that a layer of its study has set."""
+    keys = [f"labels_from.{key}" for key in teacher] if teacher else ["labels_from"]
+    return record(
+        row,
+        [0.1, 0.2],
+        config={"labels_from": teacher},
+        config_origins=dict.fromkeys(keys, layer),
+        provenance={"data_fingerprint": {"train": "gold", "validation": "v", "test": "t", **prints}},
+    )
+
+
+def test_a_study_whose_teacher_labels_train_does_not_disagree_with_its_rows_that_have_the_datasets_labels() -> None:
+    student = taught("student", TEACHER, "study", train="told")
+    floor, gold = taught("floor", None, "method"), taught("gold", None, "study method")
+    assert sentences(student, floor, gold) == []
+    assert sentences(taught("cut", TEACHER | {"validation": "teacher"}, "study", train="t", validation="w"), gold) == []
+
+
+def test_rows_of_studies_with_several_teachers_disagree() -> None:
+    student, other = taught("a", TEACHER, "study", train="told"), TEACHER | {"file": "b.jsonl"}
+    for row in (taught("b", other, "study", train="else"), taught("b", None, "default")):
+        (sentence,) = sentences(student, row)
+        assert sentence.startswith("Runs differ in labels_from: {'file': 'a.jsonl'")
+
+
+def test_a_grid_over_a_part_of_the_labels_is_no_disagreement() -> None:
+    cells = [taught(str(n), TEACHER | {"gold_samples": n}, "command line", train=str(n)) for n in (2, 4)]
+    made = [replace(cell, config={**cell.config, "grid": {"labels_from.gold_samples": 2}}) for cell in cells]
+    assert sentences(*made) == []

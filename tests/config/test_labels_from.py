@@ -44,6 +44,24 @@ def test_a_row_that_does_not_use_it_does_not_depend_on_it(study, row):
     assert len({config.hash for config in both}) == 2
 
 
+def test_a_row_without_teacher_says_whose_choice_that_is(study):
+    rows = {
+        "null": {"method": "full", "labels_from": None},
+        "own": {"method": "full", "labels_from": {"use": "gold"}},
+        "majority": {},
+    }
+    made = study(labels_from={"file": "a.jsonl", "use": "teacher"}, methods=rows)
+    for row, layer in {"null": "study method", "own": "study method", "majority": "method"}.items():
+        assert teacher(made, row) is None and made.resolve(row=row, seed=0)[1]["labels_from"] == layer
+    for row, layer in {"gold": "study", "majority": "study"}.items():
+        assert study().resolve(row=row, seed=0)[1]["labels_from"] == layer
+
+
+def test_a_teacher_that_is_no_settings_is_refused(study):
+    with pytest.raises(UserError, match="labels_from"):
+        study(methods={"taught": {"method": "full", "labels_from": "a.jsonl"}}).resolve(row="taught", seed=0)
+
+
 def test_one_file_of_the_study_and_the_command_line_resolves_to_the_same_rows(study):
     changed = study("labels_from.file=b.jsonl", "methods.taught.labels_from.gold_samples=2")
     again = load_study(dict(changed.tree))
@@ -73,7 +91,7 @@ def test_a_teacher_is_exactly_one_run_or_file(study, given):
 
 
 def test_a_run_that_is_not_there_or_failed_is_no_teacher(tmp_path):
-    assert not LabelsFrom(run=str(tmp_path)).exists
+    assert LabelsFrom(run=str(tmp_path)).found is None
     with pytest.raises(UserError, match="no record"):
         _ = LabelsFrom(run=str(tmp_path)).path
 

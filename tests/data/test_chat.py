@@ -5,6 +5,7 @@ from conversations import BRACKETS, PROMPT, THINKING, TURNS
 from conversations import chat_tokenizer as tokenizer_with
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data import chat
 from hf_peft_compare.data.chat import layout_of
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
@@ -110,6 +111,17 @@ def test_solved_examples_are_layout_of_their_own(chatting, system):
     ids = form.encode_prompt(example, tokenizer, 400)
     assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert ids.count(tokenizer.eos_token_id) == 6  # of the system and five turns: what an example says ends none
+
+
+def test_solved_examples_are_tokenized_once_for_all_examples(chatting, monkeypatch):
+    keys = {"methods": {"few_shot": {"shots": [{"article": "A fox ran.", "answer": "Fox."}]}}, "max_length": 400}
+    tokenizer, form, _, examples = chatting(row="few_shot", **keys)
+    texts, original = [], chat.token_ids
+    monkeypatch.setattr(chat, "token_ids", lambda t, text, **k: texts.append(text) or original(t, text, **k))
+    for example in examples["test"]:
+        form.encode(example, tokenizer, 400)
+        form.encode_prompt(example, tokenizer, 400)
+    assert texts.count("A fox ran.\n\nTL;DR:") == texts.count("Fox.") == 1
 
 
 def test_solved_examples_are_never_cut(chatting):

@@ -11,6 +11,7 @@ from hf_peft_compare.core.registry import METRICS
 from hf_peft_compare.core.task import Example, Turn
 from hf_peft_compare.data.checks import count_test_in_train
 from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.orchestration import preflight
 
 
 @pytest.fixture
@@ -84,8 +85,11 @@ class Broken(Metric):
 
 def test_a_metric_that_fails_is_found_before_anything_runs(tiny_study, monkeypatch):
     monkeypatch.setitem(METRICS.registered, "broken", Broken())
+    study = tiny_study(task={**CONVERSING, "metrics": ["broken"]}, methods={"lead": {}})
+    config, _ = study.resolve(row="lead", seed=0)
     with pytest.raises(UserError, match="metric broken fails on the first 6 references .*ZeroDivisionError"):
-        load_examples(tiny_study(task={**CONVERSING, "metrics": ["broken"]}).config)
+        preflight.check([config], num_processes=1)
+    assert load_examples(config)["test"]  # each run would try it again
 
 
 def test_conversations_that_end_alike_are_different_texts():

@@ -5,14 +5,7 @@ import pytest
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Turn
-from hf_peft_compare.data.conversations import read_conversations
-
-COLUMNS = {
-    "messages_column": "messages",
-    "prompt_column": "prompt",
-    "completion_column": "completion",
-    "id_column": "id",
-}
+from hf_peft_compare.data.conversations import ConversationSettings, read_conversations
 
 
 def messages(*turns):
@@ -20,7 +13,7 @@ def messages(*turns):
 
 
 def read(*rows, **columns):
-    return read_conversations(datasets.Dataset.from_list(list(rows)), **{**COLUMNS, **columns})
+    return read_conversations(datasets.Dataset.from_list(list(rows)), ConversationSettings(**columns))
 
 
 ASKED = [("user", "2 + 3?"), ("assistant", " 5 "), ("user", "Times 4?"), ("assistant", "20")]

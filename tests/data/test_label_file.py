@@ -64,7 +64,9 @@ def test_predictions_of_a_run_are_labels_and_its_parsed_answer_counts(read):
 
 def test_texts_without_a_label_are_counted(read):
     file = read(rows(text=["A fox.", "A badger."], prediction=[0, 1]))
-    with pytest.raises(UserError, match="has no label for 2 of 3 train texts, compared by texts with its 2 rows"):
+    with pytest.raises(
+        UserError, match="has no label for 2 of 3 train texts, such as 'An owl.', compared by texts with its 2 rows"
+    ):
         file.find(TEXTS, ["0", "1", "2"], [None] * 3, **FOUND)
 
 

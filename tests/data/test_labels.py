@@ -5,7 +5,7 @@ import pytest
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example
-from hf_peft_compare.data.labels import ClassificationSettings, check_labels, labeled_examples, labels_of
+from hf_peft_compare.data.labels import ClassificationSettings, check_labels, known_labels, labeled_examples, labels_of
 
 LABELS = ["ham", "spam"]
 SETTINGS = ClassificationSettings(labels=LABELS)
@@ -46,6 +46,17 @@ def test_pairs_have_two_texts():
 def test_a_label_that_is_none_of_them_is_a_user_error(label, message):
     with pytest.raises(UserError, match=message):
         labeled_examples(rows(0, label), SETTINGS)
+
+
+@pytest.mark.parametrize("values", [(0, -1, 1), (0.0, -1.0, float("nan")), ("ham", "-1", ""), ("ham", "-1", None)])
+def test_a_label_that_is_missing_or_hidden_is_not_known(values):
+    assert known_labels(rows(*values), SETTINGS)[:2] == ["ham", None]
+    assert known_labels(rows(*values), SETTINGS)[2] in (None, "spam")
+
+
+def test_minus_one_is_a_label_where_a_class_has_this_name():
+    settings = ClassificationSettings(labels=["-1", "0", "1"])
+    assert known_labels(rows(-1, 0, 1), settings) == known_labels(rows("-1", "0", "1"), settings) == ["-1", "0", "1"]
 
 
 def test_without_labels_the_error_lists_what_the_data_has():

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 
 import pytest
+from datasets import Dataset, DatasetDict
 from tiny import LABELS, reviews, write_partly_labeled_reviews
 
 from hf_peft_compare.core.errors import UserError
@@ -116,6 +117,75 @@ def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, l
         load(*more, "labels_from.num_extra_samples=49")
     with pytest.raises(UserError, match="extra_split is 'test', which the study uses already"):
         load(f"dataset={folder}", "labels_from.extra_split=test")
+
+
+@pytest.fixture
+def with_extra(load, tmp_path, labels):
+    """`with_extra(extra, told, "key=value", …)`: the same with a split of 8 texts that only the teacher has labeled."""
+
+    def make(extra, told, *overrides, train=None):
+        splits = {"train": train or reviews(48, seed=0), "validation": reviews(12, seed=1), "test": reviews(12, seed=2)}
+        tables = {name: Dataset.from_list(rows) for name, rows in {**splits, "more": extra}.items()}
+        DatasetDict(tables).save_to_disk(tmp_path / "with_extra")
+        labels.write_text("".join(json.dumps(row) + "\n" for row in told))
+        return load(f"dataset={tmp_path / 'with_extra'}", "labels_from.extra_split=more", *overrides)
+
+    return make
+
+
+EXTRA = [{"text": row["text"]} for row in reviews(8, seed=9)]
+TOLD_EXTRA = [row | {"prediction": "found"} for row in EXTRA]
+
+
+def test_a_split_without_label_and_id_columns_is_added_with_ids_of_its_own(with_extra):
+    numbered = [row | {"id": number} for number, row in enumerate(reviews(48, seed=0))]
+    for train in (None, numbered):
+        examples = with_extra(EXTRA, TOLD_EXTRA, train=train)
+        added = {e.id: e.source for e in examples["train"][48:]}
+        assert added == {f"more/{place}": row["text"] for place, row in enumerate(EXTRA)}
+        assert examples.train_labels.num_teacher == 8 and examples.train_labels.accuracy is None
+    with pytest.raises(UserError, match="8 train texts have no label in the dataset that could be replaced"):
+        with_extra(EXTRA, TOLD_EXTRA, "labels_from.use=noise")
+
+
+def test_row_numbers_of_two_splits_are_told_apart(with_extra):
+    """A file that names train texts by their numbers says nothing of those of another split."""
+    train, extra = (
+        [{"text": r["text"], "label": r["label"]} for r in reviews(n, seed=s)] for n, s in ((48, 0), (8, 9))
+    )
+    told = [{"id": n, "label": row["label"], "prediction": LABELS[row["label"]]} for n, row in enumerate(train)]
+    given = ("labels_from.gold_samples=4",)
+    with pytest.raises(
+        UserError, match="no label for 8 of 52 train texts, such as 'more/[0-7]', compared by row numbers"
+    ):
+        with_extra(extra, told, *given, train=train)
+    told = [row | {"id": str(row["id"])} for row in told] + [
+        {"id": f"more/{n}", "prediction": "lost"} for n in range(8)
+    ]
+    examples = with_extra(extra, told, *given, train=train)
+    assert [e.reference for e in examples["train"][48:]] == ["lost"] * 8
+    assert [e.id for e in examples["train"]] == list(map(str, range(56)))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ([*EXTRA, {"text": " "}], "the text of row more/8 is empty; expected text"),
+        ([*EXTRA, {"text": None}], "the text of row more/8 is empty; expected text"),
+        ([{"review": "A fox."}], "no column 'text'; it has review. Set task.text_column"),
+        ([{"text": "A fox.", "claim": 1}], "split 'more', .* are not those of train: .* key claim "),
+    ],
+)
+def test_texts_that_a_teacher_cannot_label_are_a_user_error(with_extra, extra, message):
+    with pytest.raises(UserError, match=message):
+        with_extra(extra, TOLD_EXTRA)
+
+
+def test_a_generated_dataset_has_no_further_split(tiny_study, labels):
+    task = {"name": "sequence_classification", "labels": ["gain", "loss", "neither"]}
+    given = (f"labels_from.file={labels}", "labels_from.extra_split=more", "dataset=embedded")
+    with pytest.raises(UserError, match="labels_from.extra_split is 'more', but dataset embedded is generated"):
+        load_examples(tiny_study(*given, task=task).config)
 
 
 def test_validation_has_the_teachers_labels_only_if_it_is_cut_from_train(load):

@@ -99,6 +99,19 @@ def test_a_column_of_a_file_is_its_texts(suffix: str, tmp_path: Path) -> None:
         read_texts(path, ["document"])
 
 
+def test_a_file_is_read_as_a_dataset_is(tmp_path: Path) -> None:
+    """Each cell of a CSV is text, and an error names file, line and cause."""
+    path = tmp_path / "rows.csv"
+    path.write_text("article,title\nNA,null\n01,2.0\n")
+    assert read_texts(path, ["article", "title"]) == [("NA", "null"), ("01", "2.0")]
+    path.write_bytes("article\nA fox.\nEin Käuzchen.\n".encode("latin-1"))
+    with pytest.raises(UserError, match="rows.csv, line 3: byte 0xe4 is not UTF-8"):
+        read_texts(path, ["article"])
+    path.write_text("article,title\na,b\na,b,c\n")
+    with pytest.raises(UserError, match="rows.csv cannot be read: .* 2 fields in line 3, saw 3"):
+        read_texts(path, ["article"])
+
+
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_texts(tmp_path / "missing.txt", ["article"])

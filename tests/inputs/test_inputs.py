@@ -7,12 +7,14 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 from tiny import reviews, tiny_model, tiny_tokenizer
 
+from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.registry import read_pickled
+from hf_peft_compare.core.registry import get_task, read_pickled
 from hf_peft_compare.data.reading import load_raw
 from hf_peft_compare.inputs.datasets import named_or_splits, save_dataset, with_labels
 from hf_peft_compare.inputs.methods import rows_of
 from hf_peft_compare.inputs.models import save_model
+from hf_peft_compare.inputs.tasks import instruction_tuning
 from hf_peft_compare.methods.majority import Majority
 
 ROWS = reviews(20, seed=0)
@@ -60,6 +62,16 @@ def test_labels_are_those_of_the_data():
     named = Dataset.from_list([{"text": "a", "team": 0}]).cast_column("team", ClassLabel(names=["y", "x"]))
     assert with_labels(task, named_or_splits(named), {})["labels"] == ["y", "x"]
     assert with_labels({**task, "labels": ["q", "r"]}, named_or_splits(rows), {})["labels"] == ["q", "r"]
+
+
+def test_whole_conversations_are_read_in_place_of_prompts_that_the_data_has_too():
+    rows = [{"prompt": "Sum?", "turns": [{"role": "user", "content": "Sum?"}, {"role": "assistant", "content": "5"}]}]
+    kind = get_task("instruction_tuning")
+    for messages in ("turns", "prompt"):  # whatever the name of their column
+        data = Dataset.from_list(rows if messages == "turns" else [{"prompt": rows[0]["turns"]}])
+        config = StudyProtocol(task=instruction_tuning(messages=messages), dataset="d", model_name_or_path="m")
+        (example,) = kind.examples(data, config.task_settings)
+        assert (example.source, example.reference) == ("Sum?", "5")
 
 
 def test_a_model_and_its_tokenizer_are_saved_once(tmp_path):

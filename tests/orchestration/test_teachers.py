@@ -74,6 +74,34 @@ def test_a_run_with_other_labels_or_that_failed_is_refused(taught, tmp_path):
         label_train_texts([config])
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """The texts that teachers are asked for."""
+    texts = []
+    monkeypatch.setattr(prediction, "predict_texts", lambda runs, given, **options: texts.extend(given) or iter(()))
+    return texts
+
+
+def test_a_task_without_labels_has_no_teacher_whatever_the_run(tiny_study, train, tmp_path, asked):
+    train("zero_shot", folder="writer", methods={"zero_shot": {}})
+    config, _ = tiny_study(f"labels_from.run={tmp_path / 'writer'}").resolve(row="lora", seed=0)
+    with pytest.raises(UserError, match="labels_from is set, but task summarization has no labels of its own"):
+        label_train_texts([config])
+    assert asked == []
+
+
+def test_nothing_is_labeled_that_could_not_be_trained_on(taught, tmp_path, asked):
+    config, _ = taught("labels_from.validation=teacher")
+    with pytest.raises(UserError, match="labels_from.validation is teacher, but .* only one that is cut from train"):
+        label_train_texts([config])
+    rows = [*reviews(30, seed=0), reviews(1, seed=9)[0] | {"text": None}]
+    (tmp_path / "gap.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config, _ = taught(f"dataset={tmp_path / 'gap.jsonl'}", "num_train_samples=null", "num_test_samples=2")
+    with pytest.raises(UserError, match="the text of row 9-0 is empty"):
+        label_train_texts([config])
+    assert asked == []
+
+
 def test_what_predict_writes_is_a_file_of_labels_and_a_change_of_it_trains_again(
     taught, train, classifying, tmp_path, monkeypatch
 ):

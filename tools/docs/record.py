@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from hf_peft_compare.cli.show import summary_of
 from hf_peft_compare.core.settings import described
 from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION
 from tools.docs.markdown import code, prose, table
 from tools.docs.settings import in_words, in_yaml
@@ -17,7 +18,7 @@ from tools.docs.settings import in_words, in_yaml
 def record_schema() -> str:
     """Describe the record and each of its parts."""
     parts = [f"Schema version {SCHEMA_VERSION}."]
-    for key, kind in {"record.json": RunRecord, **parts_of(RunRecord)}.items():
+    for key, kind in {RECORD_FILE: RunRecord, **parts_of(RunRecord)}.items():
         hints = get_type_hints(kind, include_extras=True)
         rows = [(code(f.name), in_words(hints[f.name]), prose(in_yaml(f.meaning))) for f in described(kind)]
         parts += [f"## `{key}`", prose(summary_of(kind)), table(("key", "type", "meaning"), rows)]
