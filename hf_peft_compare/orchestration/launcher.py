@@ -109,9 +109,10 @@ def _check_in_child(
             f"{place.accelerate_config.name} requires several processes, but a run has one here: found {num_gpus} "
             f"GPU(s). Set --num-processes to 2 or more, without --max-parallel."
         )
+    if study_folder is None:
+        return num_gpus, num_processes, {}
     label_train_texts(configs)
-    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if study_folder else {}
-    return num_gpus, num_processes, plans
+    return num_gpus, num_processes, preflight.check(configs, num_processes=num_processes, study_folder=study_folder)
 
 
 def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
