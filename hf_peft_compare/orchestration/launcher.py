@@ -126,15 +126,13 @@ def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
 
 @quiet()
 def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
-    from hf_peft_compare.data.splits import load_examples
+    from hf_peft_compare.data.splits import load_by_choice
     from hf_peft_compare.orchestration.teachers import label_train_texts
 
     label_train_texts(configs)
-    by_choice = {config.train_choice: config for config in configs}
-    splits = {choice: load_examples(config) for choice, config in by_choice.items()}
-    counts = {choice: {name: len(split) for name, split in found.items()} for choice, found in splits.items()}
-    found = {config.row: counts[config.train_choice] for config in configs}
-    return {row: Sizes(train=count["train"], validation=count["validation"]) for row, count in found.items()}
+    splits = load_by_choice(configs)
+    sizes = {choice: Sizes(train=len(s["train"]), validation=len(s["validation"])) for choice, s in splits.items()}
+    return {config.row: sizes[config.train_choice] for config in configs}
 
 
 def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:
