@@ -62,7 +62,9 @@ def test_columns_may_have_other_names():
 
 def test_two_columns_of_conversations_are_refused_until_one_is_named():
     row = {"messages": messages(*ASKED), "prompt": "2 + 3?", "completion": "5"}
-    with pytest.raises(UserError, match=r"has both 'messages' and 'prompt'.*one of them|to be read to null"):
+    with pytest.raises(
+        UserError, match=r"has both 'messages' and 'prompt'.*prompt_column, the one that is not to be read to null"
+    ):
         read(row)
     assert read(row, prompt_column=None)[0].reference == "20"
     assert read(row, messages_column=None)[0].reference == "5"
