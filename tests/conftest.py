@@ -233,6 +233,14 @@ def train(tiny_study, tmp_path):
     return run
 
 
+@pytest.fixture(scope="session")
+def comparison():
+    """A finished study of two floors and four trained rows, made up."""
+    from synthetic import make_comparison
+
+    return make_comparison()
+
+
 @pytest.fixture
 def interrupt_at(monkeypatch):
     """`interrupt_at(n)`: the n-th micro-batch from now is interrupted; returns the step of every one that starts."""
