@@ -135,12 +135,9 @@ def tiny_bart(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 40, 12 and 8 articles with highlights."""
-    from tiny import write_stories
+    from tiny import splits_of, stories, write_splits
 
-    folder = tmp_path_factory.mktemp("tiny-dataset")
-    for seed, (split, size) in enumerate({"train": 40, "validation": 12, "test": 8}.items()):
-        write_stories(folder / f"{split}.jsonl", size, seed=seed)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("tiny-dataset"), splits_of(stories, train=40, validation=12, test=8))
 
 
 @pytest.fixture(scope="session")
@@ -154,12 +151,9 @@ def tiny_bert(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_reviews(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 48, 12 and 12 texts of three classes."""
-    from tiny import write_reviews
+    from tiny import reviews, splits_of, write_splits
 
-    folder = tmp_path_factory.mktemp("tiny-reviews")
-    for seed, (split, size) in enumerate({"train": 48, "validation": 12, "test": 12}.items()):
-        write_reviews(folder / f"{split}.jsonl", size, seed=seed)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("tiny-reviews"), splits_of(reviews, train=48, validation=12, test=12))
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Made-up conversations about sums, as rows of a data set."""
 
-import json
 import random
 
-from tiny import tiny_tokenizer
+from tiny import splits_of, tiny_tokenizer, write_splits
 
 # Chat templates: of turns that each begin with a role, of a thought before each answer, and of questions in brackets.
 TURNS = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
@@ -32,11 +31,7 @@ def conversations(size, *, seed):
 
 def write_conversations(folder):
     """Write 24, 8 and 6 conversations as the splits of a folder."""
-    folder.mkdir(exist_ok=True)
-    for seed, (split, size) in enumerate({"train": 24, "validation": 8, "test": 6}.items()):
-        rows = conversations(size, seed=seed)
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+    return write_splits(folder, splits_of(conversations, train=24, validation=8, test=6))
 
 
 def chat_tokenizer(template=TEMPLATE):

@@ -1,11 +1,10 @@
 """Train texts with a teacher's labels: which rows get them, what is left out, and the control with random mistakes."""
 
-import json
 import random
 from collections import Counter
 
 import pytest
-from tiny import LABELS, reviews, write_reviews
+from tiny import LABELS, reviews, write_rows
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import fingerprint, load_examples
@@ -28,9 +27,7 @@ TOLD = answers(TRAIN)
 @pytest.fixture
 def labels(tmp_path):
     """A file with the teacher's answers by id."""
-    path = tmp_path / "labels.jsonl"
-    path.write_text("".join(json.dumps({"id": i, "prediction": label}) + "\n" for i, label in TOLD.items()))
-    return path
+    return write_rows(tmp_path / "labels.jsonl", [{"id": i, "prediction": label} for i, label in TOLD.items()])
 
 
 @pytest.fixture
@@ -103,11 +100,10 @@ def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, l
     (folder / "data").mkdir(parents=True)
     shard = "data/{}-00000-of-00001.jsonl"  # the layout in which splits may have any name
     for split, seed in {"train": 5, "validation": 1, "test": 2}.items():
-        write_reviews(folder / shard.format(split), 12, seed=seed)
+        write_rows(folder / shard.format(split), reviews(12, seed=seed))
     extra = [row | {"label": -1} for row in reviews(48, seed=0)]
-    (folder / shard.format("unsupervised")).write_text("".join(json.dumps(row) + "\n" for row in extra))
-    told = [{"text": row["text"], "prediction": "found"} for row in extra]  # of these alone
-    labels.write_text("".join(json.dumps(row) + "\n" for row in told))
+    write_rows(folder / shard.format("unsupervised"), extra)
+    write_rows(labels, [{"text": row["text"], "prediction": "found"} for row in extra])  # of these alone
     more = (f"dataset={folder}", "labels_from.extra_split=unsupervised")
     examples = load(*more, "labels_from.num_extra_samples=30")
     assert Counter(e.id.split("-")[0] for e in examples["train"]) == {"5": 12, "0": 30}

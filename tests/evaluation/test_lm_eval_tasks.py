@@ -1,12 +1,11 @@
 """What a run has forgotten by tasks of lm-evaluation-harness: answered by the run's model and by its untouched base."""
 
 import importlib.util
-import json
 
 import pytest
 import torch
 import yaml
-from tiny import TEXTS
+from tiny import TEXTS, write_rows
 
 from hf_peft_compare.config.identity import TASK_FILES, identity_of
 from hf_peft_compare.core.errors import UserError
@@ -28,8 +27,7 @@ DOCUMENTS = [
 def tasks(tmp_path_factory):
     """A folder with two tasks in the harness's format, over a local file: one of choices, one of written answers."""
     folder = tmp_path_factory.mktemp("tasks")
-    path = folder / "documents.jsonl"
-    path.write_text("".join(json.dumps(document) + "\n" for document in DOCUMENTS))
+    path = write_rows(folder / "documents.jsonl", DOCUMENTS)
     task = {
         "task": TASK,
         "dataset_path": "json",

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
-from tiny import LABELS, reviews, save_tiny_model, tiny_model, write_stories
+from tiny import LABELS, reviews, save_tiny_model, tiny_model, write_rows, write_stories
 
 from hf_peft_compare.config import identity
 from hf_peft_compare.config.identity import IDENTITY_FILE, read_identity
@@ -115,9 +115,8 @@ def test_a_task_that_loads_more_than_texts_goes_by_the_files(job, data, monkeypa
 
 def test_labels_of_further_texts_leave_a_run_on_a_hub_dataset_finished(job, classifying, tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "data_files", lambda dataset: {})  # as of one on the Hub
-    file = tmp_path / "labels.csv"
-    told = (f"{row['text']},{LABELS[row['label']]}\n" for row in reviews(48, seed=0))
-    file.write_text("text,prediction\n" + "".join(told))
+    told = [{"text": row["text"], "prediction": LABELS[row["label"]]} for row in reviews(48, seed=0)]
+    file = write_rows(tmp_path / "labels.csv", told)
     given = (f"labels_from.file={file}", f"dataset={classifying['dataset']}")
     keys = {"row": "frozen_features", "task": classifying["task"], "methods": {"frozen_features": {}}}
     finish(begun(job(*given, **keys)))

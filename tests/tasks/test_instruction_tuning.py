@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conversations import TEMPLATE, chat_tokenizer, write_conversations
+from tiny import write_splits
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.config.loading import load_study
@@ -99,9 +100,7 @@ def test_completions_that_are_too_long_are_left_out_or_refused(tiny_study, conve
     rows[3]["completion"] = "It is 3. " * 200
 
     def tokenized(*overrides):
-        (tmp_path / "sums" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        for split in ("validation", "test"):
-            (tmp_path / "sums" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[4:12]))
+        write_splits(tmp_path / "sums", {"train": rows, "validation": rows[4:12], "test": rows[4:12]})
         config, _ = tiny_study("max_length=200", *overrides, **conversing).resolve(row="lora", seed=0)
         return tokenize_splits(config, load_examples(config), load_tokenizer(config))
 
@@ -136,14 +135,11 @@ def small(study, folder, model, *overrides):
 
 @pytest.mark.slow
 def test_the_study_of_gsm8k_runs_on_rows_like_its_own(tiny_llama, tmp_path):
-    folder = tmp_path / "gsm8k"
-    folder.mkdir()
-    for split, size in {"train": 20, "test": 6}.items():
-        rows = [
-            {"question": f"Ann has {n} owls. Two fly.", "answer": f"She has <<{n}-2={n - 2}>>{n - 2}.\n#### {n - 2}"}
-            for n in range(2, size + 2)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [
+        {"question": f"Ann has {n} owls. Two fly.", "answer": f"She has <<{n}-2={n - 2}>>{n - 2}.\n#### {n - 2}"}
+        for n in range(2, 22)
+    ]
+    folder = write_splits(tmp_path / "gsm8k", {"train": rows, "test": rows[:6]})
     sizes = ["num_train_samples=12", "num_validation_samples=4", "num_test_samples=6", "training.train_batch_size=4"]
     study = small("smollm2-gsm8k", folder, tiny_llama, *sizes, "generation.max_new_tokens=4")
     for row in ("few_shot", "lora"):
@@ -154,20 +150,17 @@ def test_the_study_of_gsm8k_runs_on_rows_like_its_own(tiny_llama, tmp_path):
 
 @pytest.mark.slow
 def test_the_study_of_squad_runs_on_rows_like_its_own(tiny_llama, tmp_path):
-    folder = tmp_path / "squad"
-    folder.mkdir()
-    for split, size in {"train": 20, "validation": 6}.items():
-        rows = [
-            {
-                "id": f"{split}-{n}",
-                "title": f"Owls {n % 3}",
-                "context": f"Ann saw {n} owls in Oslo.",
-                "question": "Where were the owls?",
-                "answers": {"text": ["Oslo", "in Oslo"], "answer_start": [15, 12]},
-            }
-            for n in range(size)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [
+        {
+            "id": f"{n}",
+            "title": f"Owls {n % 3}",
+            "context": f"Ann saw {n} owls in Oslo.",
+            "question": "Where were the owls?",
+            "answers": {"text": ["Oslo", "in Oslo"], "answer_start": [15, 12]},
+        }
+        for n in range(20)
+    ]
+    folder = write_splits(tmp_path / "squad", {"train": rows, "validation": rows[:6]})
     sizes = ["num_train_samples=12", "num_validation_samples=4", "num_test_samples=6", "training.train_batch_size=4"]
     study = small("smollm2-squad", folder, tiny_llama, *sizes, "generation.max_new_tokens=4")
     for row in ("one_shot", "lora"):
