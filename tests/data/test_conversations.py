@@ -2,6 +2,7 @@
 
 import datasets
 import pytest
+from conversations import messages
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Turn
@@ -13,10 +14,6 @@ COLUMNS = {
     "completion_column": "completion",
     "id_column": "id",
 }
-
-
-def messages(*turns):
-    return [{"role": role, "content": text} for role, text in turns]
 
 
 def read(*rows, **columns):
