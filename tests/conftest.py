@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import sys
 import tempfile
 
 # Read when their libraries are imported, hence before anything else; torch itself is imported by the fixtures only.
@@ -74,6 +75,12 @@ def pytest_terminal_summary(terminalreporter):
 def no_wandb(monkeypatch):
     """Disable Weights & Biases in every test, whatever the machine's settings."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """`without(module)`: this module is not installed, for what imports it and for what only looks for it."""
+    return lambda module: monkeypatch.setitem(sys.modules, module, None)
 
 
 @pytest.fixture(autouse=True)

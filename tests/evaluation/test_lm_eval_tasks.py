@@ -1,7 +1,5 @@
 """What a run has forgotten by tasks of lm-evaluation-harness: answered by the run's model and by its untouched base."""
 
-import importlib.util
-
 import pytest
 import torch
 import yaml
@@ -141,9 +139,8 @@ def test_an_unknown_task_is_an_error_with_the_nearest_names(asked, tasks, tiny_s
         check(tiny_study("lm_eval=[animal]", f"lm_eval_include_path={tasks}"))
 
 
-def test_a_missing_harness_is_an_error_that_says_how_to_install_it(tiny_study, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "lm_eval" else find(name))
+def test_a_missing_harness_is_an_error_that_says_how_to_install_it(tiny_study, without):
+    without("lm_eval")
     with pytest.raises(
         UserError, match=r'lm-eval, which is not installed; run pip install "hf_peft_compare\[lm-eval\]"'
     ):
