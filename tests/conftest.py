@@ -139,6 +139,12 @@ def tiny_bart(tmp_path_factory):
     return save_tiny_model("bart", tmp_path_factory.mktemp("tiny-bart"))
 
 
+@pytest.fixture(params=["t5", "bart"])
+def encoder_decoder(request):
+    """The override that names one of these two."""
+    return f"model_name_or_path={request.getfixturevalue(f'tiny_{request.param}')}"
+
+
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 40, 12 and 8 articles with highlights."""
