@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import sys
 import tempfile
 
 # Read when their libraries are imported, hence before anything else; torch itself is imported by the fixtures only.
@@ -76,6 +77,12 @@ def no_wandb(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
 
 
+@pytest.fixture
+def without(monkeypatch):
+    """`without(module)`: this module is not installed, for what imports it and for what only looks for it."""
+    return lambda module: monkeypatch.setitem(sys.modules, module, None)
+
+
 @pytest.fixture(autouse=True)
 def own_plugins(monkeypatch):
     """Forget after every test which plugins it has loaded and what it has registered."""
@@ -132,15 +139,18 @@ def tiny_bart(tmp_path_factory):
     return save_tiny_model("bart", tmp_path_factory.mktemp("tiny-bart"))
 
 
+@pytest.fixture(params=["t5", "bart"])
+def encoder_decoder(request):
+    """The override that names one of these two."""
+    return f"model_name_or_path={request.getfixturevalue(f'tiny_{request.param}')}"
+
+
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 40, 12 and 8 articles with highlights."""
-    from tiny import write_stories
+    from tiny import splits_of, stories, write_splits
 
-    folder = tmp_path_factory.mktemp("tiny-dataset")
-    for seed, (split, size) in enumerate({"train": 40, "validation": 12, "test": 8}.items()):
-        write_stories(folder / f"{split}.jsonl", size, seed=seed)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("tiny-dataset"), splits_of(stories, train=40, validation=12, test=8))
 
 
 @pytest.fixture(scope="session")
@@ -154,12 +164,9 @@ def tiny_bert(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_reviews(tmp_path_factory):
     """A folder with train.jsonl, validation.jsonl and test.jsonl of 48, 12 and 12 texts of three classes."""
-    from tiny import write_reviews
+    from tiny import reviews, splits_of, write_splits
 
-    folder = tmp_path_factory.mktemp("tiny-reviews")
-    for seed, (split, size) in enumerate({"train": 48, "validation": 12, "test": 12}.items()):
-        write_reviews(folder / f"{split}.jsonl", size, seed=seed)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("tiny-reviews"), splits_of(reviews, train=48, validation=12, test=12))
 
 
 @pytest.fixture
@@ -231,6 +238,14 @@ def train(tiny_study, tmp_path):
         return train_run(config, origins, folder=tmp_path / (folder or config.run))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def comparison():
+    """A finished study of two floors and four trained rows, made up."""
+    from synthetic import make_comparison
+
+    return make_comparison()
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """Made-up conversations about sums, as rows of a data set."""
 
-import json
 import random
 
-from tiny import tiny_tokenizer
+from tiny import splits_of, tiny_tokenizer, write_splits
+
+from hf_peft_compare.core.task import Example, Turn
+from hf_peft_compare.data.chat import as_chat, layout_of
+from hf_peft_compare.tasks.instruction_tuning import InstructionTuning, InstructionTuningSettings
 
 # Chat templates: of turns that each begin with a role, of a thought before each answer, and of questions in brackets.
 TURNS = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}<end>\n{% endfor %}"
@@ -16,27 +19,36 @@ BRACKETS = (
 )
 
 
+def messages(*turns):
+    """Messages of turns, (role, text) each; those of None are left out."""
+    return [{"role": role, "content": text} for role, text in turns if text is not None]
+
+
+def example_of(messages):
+    """The example of a conversation, in which the assistant's turns are learned."""
+    *earlier, asked, answered = [
+        Turn(role=m["role"], text=m["content"], learned=m["role"] == "assistant") for m in messages
+    ]
+    return Example(id="0", source=asked.text, reference=answered.text, earlier=tuple(earlier) or None)
+
+
 def conversations(size, *, seed):
     """Conversations of one to three questions with their answers, every second one with a system message."""
     rng = random.Random(seed)
     rows = []
     for number in range(size):
-        messages = [{"role": "system", "content": "Be brief."}] if number % 2 else []
+        turns = [("system", "Be brief.")] if number % 2 else []
         for _ in range(rng.randint(1, 3)):
             a, b = rng.randint(1, 9), rng.randint(1, 9)
-            messages.append({"role": "user", "content": f"What is {a} + {b}?" + " Think first." * rng.randint(0, 3)})
-            messages.append({"role": "assistant", "content": f"It is {a + b}."})
-        rows.append({"messages": messages})
+            turns.append(("user", f"What is {a} + {b}?" + " Think first." * rng.randint(0, 3)))
+            turns.append(("assistant", f"It is {a + b}."))
+        rows.append({"messages": messages(*turns)})
     return rows
 
 
 def write_conversations(folder):
     """Write 24, 8 and 6 conversations as the splits of a folder."""
-    folder.mkdir(exist_ok=True)
-    for seed, (split, size) in enumerate({"train": 24, "validation": 8, "test": 6}.items()):
-        rows = conversations(size, seed=seed)
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+    return write_splits(folder, splits_of(conversations, train=24, validation=8, test=6))
 
 
 def chat_tokenizer(template=TEMPLATE):
@@ -45,6 +57,18 @@ def chat_tokenizer(template=TEMPLATE):
     tokenizer.add_tokens(["<end>"], special_tokens=True)
     tokenizer.chat_template = template
     return tokenizer
+
+
+def tokenizer_of_a_run(template=TEMPLATE):
+    """The same as a run loads it: eos is the end of the assistant's turn."""
+    tokenizer = chat_tokenizer(template)
+    tokenizer.eos_token = layout_of(tokenizer).end
+    return tokenizer
+
+
+def format_of_chats(config):
+    """The format of conversations in a study."""
+    return as_chat(InstructionTuning().format(InstructionTuningSettings()), config)
 
 
 def targets(features):

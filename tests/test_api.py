@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import LABELS, reviews
+from tiny import LABELS, reviews, splits_of
 
 import hf_peft_compare
 from hf_peft_compare import UserError, classification, compare, load, make_study
@@ -24,10 +24,7 @@ SETTINGS = {"max_length": 96, "costs": False}
 
 
 def tables():
-    return {
-        split: reviews(size, seed=n)
-        for n, (split, size) in enumerate({"train": 32, "validation": 8, "test": 8}.items())
-    }
+    return splits_of(reviews, train=32, validation=8, test=8)
 
 
 def arguments(base, **keys):

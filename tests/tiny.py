@@ -3,6 +3,7 @@
 import json
 import random
 
+import pandas as pd
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -55,22 +56,42 @@ def stories(size, *, seed):
 TEXTS = [row["article"] for row in stories(50, seed=99)]
 
 
+def write_rows(path, rows):
+    """Write rows as the file's suffix says, which is .jsonl, .json, .csv or .parquet; return the path."""
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        getattr(pd.DataFrame(rows), f"to_{path.suffix[1:]}")(path, index=False)
+    return path
+
+
+def splits_of(make, **sizes):
+    """Make so many rows of each split, `make(size, seed=number of the split)`."""
+    return {split: make(size, seed=seed) for seed, (split, size) in enumerate(sizes.items())}
+
+
+def write_splits(folder, splits):
+    """Write rows as JSON lines, a file per split; return the folder."""
+    folder.mkdir(exist_ok=True)
+    for split, rows in splits.items():
+        write_rows(folder / f"{split}.jsonl", rows)
+    return folder
+
+
 def write_stories(path, size, *, seed=0):
     """Write stories as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in stories(size, seed=seed)))
-    return path
+    return write_rows(path, stories(size, seed=seed))
 
 
 def write_long_stories(folder, long):
     """Write 50 stories per split, so many of each with a long summary; return the study's settings to read them all."""
-    folder.mkdir(exist_ok=True)
-    splits = ("train", "validation", "test")
-    for seed, split in enumerate(splits):
-        rows = stories(50, seed=seed)
-        for row in rows[: long.get(split, 0)]:
+    splits = splits_of(stories, train=50, validation=50, test=50)
+    for split, number in long.items():
+        for row in splits[split][:number]:
             row["highlights"] = "The owl of the old mill. " * 40
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return [f"dataset={folder}", *(f"num_{split}_samples=null" for split in splits)]
+    return [f"dataset={write_splits(folder, splits)}", *(f"num_{split}_samples=null" for split in splits)]
 
 
 def tiny_tokenizer(**settings):
@@ -128,22 +149,14 @@ def reviews(size, *, seed):
     return rows
 
 
-def write_reviews(path, size, *, seed=0):
-    """Write reviews as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in reviews(size, seed=seed)))
-    return path
-
-
 def write_partly_labeled_reviews(folder):
     """Write reviews in a layout in which splits may have any name, 48 of them in one without labels; return these."""
     (folder / "data").mkdir(parents=True)
-    sizes = {"train": (12, 5), "validation": (12, 1), "test": (12, 2), "unsupervised": (48, 0)}
-    for split, (size, seed) in sizes.items():
-        rows = reviews(size, seed=seed)
-        if split == "unsupervised":
-            rows = unlabeled = [row | {"label": -1} for row in rows]
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / "data" / f"{split}-00000-of-00001.jsonl").write_text(lines)
+    shard = "data/{}-00000-of-00001.jsonl"
+    for split, seed in {"train": 5, "validation": 1, "test": 2}.items():
+        write_rows(folder / shard.format(split), reviews(12, seed=seed))
+    unlabeled = [row | {"label": -1} for row in reviews(48, seed=0)]
+    write_rows(folder / shard.format("unsupervised"), unlabeled)
     return unlabeled
 
 

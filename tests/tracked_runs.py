@@ -6,11 +6,15 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from hf_peft_compare.config.schema import RunConfig
+from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.config.training import TrainingConfig
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.training.callbacks.tracking import Tracking
@@ -30,7 +34,13 @@ PREDICTIONS = [
 ]
 
 
-def make_config(**changes: Any) -> RunConfig:
+def needs(module: str) -> pytest.MarkDecorator:
+    """Skip where a tracker's module is not installed, without importing it."""
+    return pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed")
+
+
+def make_config(*report_to: str, **changes: Any) -> RunConfig:
+    """Return the config of a run that is logged to some trackers; none named: to W&B."""
     settings: dict[str, Any] = {
         "study": "tiny-study",
         "row": "lora",
@@ -40,6 +50,7 @@ def make_config(**changes: Any) -> RunConfig:
         "dataset": "embedded",
         "model_name_or_path": "embedded",
         "training": TrainingConfig(learning_rate=2e-4),
+        "tracking": TrackingConfig(report_to=list(report_to)) if report_to else TrackingConfig(),
     }
     return RunConfig(**settings | changes)
 
@@ -86,11 +97,12 @@ def log_steps(tracking: Tracking, *steps: int) -> None:
         tracking.on_evaluate(None, state, None, metrics={"eval_nats_per_label": 3.0 / step, "eval_loss": 9.0})
 
 
-def track(config: RunConfig, folder: Path) -> Tracking:
-    """Log a whole run of two steps to the trackers of its config."""
+def track(config: RunConfig, folder: Path, *steps: int, interrupted: bool = False) -> Tracking:
+    """Log a run to the trackers of its config: of two steps unless others are given, finished unless interrupted."""
     tracking = Tracking(config=config, folder=folder)
     tracking.start()
-    log_steps(tracking, 1, 2)
-    tracking.finish(make_record(config), PREDICTIONS)
-    tracking.close()
+    log_steps(tracking, *steps or (1, 2))
+    if not interrupted:
+        tracking.finish(make_record(config), PREDICTIONS)
+    tracking.close(failed=interrupted)
     return tracking

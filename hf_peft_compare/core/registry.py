@@ -123,7 +123,7 @@ class Registry(Generic[E]):
         lacking += [f"method {name}" for name in sorted(getattr(cls, "__abstractmethods__", ()))]
         if lacking:
             raise UserError(f"{where} lacks {', '.join(lacking)}. Define it as hf_peft_compare.{kind} documents it.")
-        _refuse_unknown_keys(entry, where)
+        _refuse_unknown_keys(entry, cls, where)
         made = cast("E", _instance(entry, where) if isinstance(entry, type) else entry)
         found[_name_of(made)] = made
 
@@ -141,11 +141,10 @@ def _instance(cls: type, where: str) -> object:
         ) from None
 
 
-def _refuse_unknown_keys(entry: object, where: str) -> None:
+def _refuse_unknown_keys(entry: object, cls: type, where: str) -> None:
     """Configure a plain dataclass of settings to reject unknown keys, as this package's settings classes do."""
     settings = getattr(entry, "settings", None)
-    if isinstance(entry, Metric) or (isinstance(entry, type) and issubclass(entry, Metric)):
-        cls = entry if isinstance(entry, type) else type(entry)
+    if issubclass(cls, Metric):
         settings = cls if is_dataclass(cls) else None  # a metric is its own dataclass of settings
     if settings is None:
         return

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from copy import copy
 from importlib.util import find_spec
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 # Of transformers' integrations, the one that measures energy: into a folder that goes with the checkpoints.
 NO_TRACKER = "codecarbon"
-logger = logging.getLogger(__name__)
 
 
 class Trackers:
@@ -26,29 +24,29 @@ class Trackers:
 
     Args:
         names: of the trackers; those that are not of this package or a plugin are left out.
-        note: called with a sentence on each one that fails.
+        run: what they log; its `note` is called with a sentence on each one that fails.
     """
 
-    def __init__(self, names: Iterable[str], note: Callable[[str], None] = logger.warning) -> None:
+    def __init__(self, names: Iterable[str], run: TrackedRun) -> None:
         known = TRACKERS.entries
+        self._run = run
         self._trackers = [copy(known[name]) for name in names if name in known]
         self._started: list[Tracker] = []
         self._logging: list[Tracker] = []
-        self._note = note
 
     @property
     def is_logging(self) -> bool:
         """Whether a tracker was started and has not failed."""
         return bool(self._logging)
 
-    def start(self, run: TrackedRun) -> None:
-        """Open the run in each tracker that the user has not turned off; once, however often it is called."""
-        for tracker in [] if self._started else self._trackers:
+    def start(self) -> None:
+        """Open the run in each tracker that the user has not turned off."""
+        for tracker in self._trackers:
             if not tracker.is_off():
                 self._started.append(tracker)
                 self._logging.append(tracker)
                 with self._tolerating(tracker, "starting"):
-                    tracker.start(run)
+                    tracker.start(self._run)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log values of an optimizer step."""
@@ -57,10 +55,12 @@ class Trackers:
                 tracker.log(values, step)
 
     def finish(self, figures: Mapping[str, str | float], tables: Mapping[str, TrackedTable]) -> None:
-        """Log what the run ends with."""
+        """Log what the run ends with; whatever follows a finished run is another run."""
         for tracker in list(self._logging):
             with self._tolerating(tracker, "writing the results"):
                 tracker.finish(figures, tables)
+                if figures.get("status") == "finished":
+                    self._run.forget_id(tracker.name)
 
     def close(self, *, failed: bool = False) -> None:
         """End the run in each tracker; safe to call at any time, and twice."""
@@ -77,7 +77,7 @@ class Trackers:
         except Exception as error:  # third-party code may raise anything
             if tracker in self._logging:
                 self._logging.remove(tracker)
-            self._note(describe_failure(tracker.title, doing, error))
+            self._run.note(describe_failure(tracker.title, doing, error))
 
 
 def describe_failure(title: str, doing: str, error: Exception) -> str:

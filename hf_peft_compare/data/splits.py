@@ -68,6 +68,16 @@ def load_examples(config: StudyProtocol, *, any_labels: bool = False) -> Example
     return examples
 
 
+def load_by_choice(configs: Sequence[StudyProtocol]) -> dict[object, Examples]:
+    """Load the examples of a study's rows by their `train_choice`, once for all that share it.
+
+    Raises:
+        UserError: as `load_examples`.
+    """
+    firsts = {config.train_choice: config for config in reversed(configs)}
+    return {choice: load_examples(config) for choice, config in firsts.items()}
+
+
 def load_splits(config: StudyProtocol) -> tuple[Any, dict[str, str]]:
     """Load train, validation and test with the sizes of the study, and return the source of each.
 

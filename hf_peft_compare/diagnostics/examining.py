@@ -9,7 +9,7 @@ from time import perf_counter
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.data.splits import Examples, load_examples
+from hf_peft_compare.data.splits import Examples, load_by_choice
 from hf_peft_compare.diagnostics.checks import CHECKS, Check
 from hf_peft_compare.diagnostics.context import CheckContext, for_examination
 from hf_peft_compare.diagnostics.inputs import INPUT_CHECKS
@@ -32,13 +32,10 @@ def examine(configs: Sequence[RunConfig]) -> Iterator[Examination]:
         if config.row not in rows and config.method_type.uses_model:
             check_settings(config, base_on_meta(config))
         rows.setdefault(config.row, for_examination(config))
-    loaded: dict[object, Examples] = {}
+    examples = load_by_choice(list(rows.values()))
     untouched: dict[str, ModelOutput] = {}
     for config in rows.values():
-        choice = config.train_choice
-        if choice not in loaded:
-            loaded[choice] = load_examples(config)
-        yield _examine_row(config, loaded[choice], untouched)
+        yield _examine_row(config, examples[config.train_choice], untouched)
 
 
 def _examine_row(config: RunConfig, examples: Examples, untouched: dict[str, ModelOutput]) -> Examination:

@@ -41,8 +41,8 @@ def changes_since(config: RunConfig, folder: Path) -> list[str]:
     now = identity_of(config, begun).inputs or {}
     before = before if before is None else {n: content for n, content in now.items() if n.startswith(FILE)} | before
     changed = [name for name, content in now.items() if before is not None and before.get(name) != content]
-    if record is not None and DATA in now and (before is None or {DATA, LABELS} & set(changed)):
-        files = [name for name in (DATA, LABELS) if name in changed] or [DATA]
+    files = [name for name in (DATA, LABELS) if name in (now if before is None else changed)]
+    if record is not None and files:
         changed = [name for name in changed if name not in files]
         content = hash_json([now.get(DATA), now.get(LABELS)])
         changed += files if _has_other_examples(config, record, content, files_changed=before is not None) else []
@@ -71,10 +71,11 @@ def _with_defaults(settings: Mapping[str, Any]) -> RunConfig:
 
 
 def _has_other_examples(config: RunConfig, record: RunRecord, content: str, *, files_changed: bool) -> bool:
-    """Return whether a data set whose files changed, or were not hashed then, has other examples than a record's.
+    """Return whether data or labels whose files changed, or were not hashed then, give other examples than a record's.
 
-    Changed files may hold the same examples: an adjacent note was edited, or an unused column was added. Examples of
-    a task that loads more than a table, such as images, only name files, which proves nothing about their content.
+    Changed files may hold the same examples: an adjacent note was edited, an unused column was added, or the teacher
+    has labeled further texts. Examples of a task that loads more than a table, such as images, only name files, which
+    proves nothing about their content.
     """
     then = record.provenance.data_fingerprint
     if not then or (files_changed and type(config.task_type).load is not Task.load):

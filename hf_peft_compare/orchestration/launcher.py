@@ -109,9 +109,10 @@ def _check_in_child(
             f"{place.accelerate_config.name} requires several processes, but a run has one here: found {num_gpus} "
             f"GPU(s). Set --num-processes to 2 or more, without --max-parallel."
         )
+    if study_folder is None:
+        return num_gpus, num_processes, {}
     label_train_texts(configs)
-    plans = preflight.check(configs, num_processes=num_processes, study_folder=study_folder) if study_folder else {}
-    return num_gpus, num_processes, plans
+    return num_gpus, num_processes, preflight.check(configs, num_processes=num_processes, study_folder=study_folder)
 
 
 def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
@@ -125,15 +126,13 @@ def count_examples(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
 
 @quiet()
 def _count_in_child(configs: Sequence[RunConfig]) -> dict[str, Sizes]:
-    from hf_peft_compare.data.splits import load_examples
+    from hf_peft_compare.data.splits import load_by_choice
     from hf_peft_compare.orchestration.teachers import label_train_texts
 
     label_train_texts(configs)
-    by_choice = {config.train_choice: config for config in configs}
-    splits = {choice: load_examples(config) for choice, config in by_choice.items()}
-    counts = {choice: {name: len(split) for name, split in found.items()} for choice, found in splits.items()}
-    found = {config.row: counts[config.train_choice] for config in configs}
-    return {row: Sizes(train=count["train"], validation=count["validation"]) for row, count in found.items()}
+    splits = load_by_choice(configs)
+    sizes = {choice: Sizes(train=len(s["train"]), validation=len(s["validation"])) for choice, s in splits.items()}
+    return {config.row: sizes[config.train_choice] for config in configs}
 
 
 def most_processes(configs: Sequence[RunConfig], num_gpus: int) -> int:

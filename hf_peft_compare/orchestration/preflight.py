@@ -12,7 +12,7 @@ from hf_peft_compare.core.method import Floor
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.checks import try_metrics
 from hf_peft_compare.data.formats import format_of
-from hf_peft_compare.data.splits import Examples, load_examples
+from hf_peft_compare.data.splits import Examples, load_by_choice
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, tokenize_splits
 from hf_peft_compare.evaluation.lm_eval_tasks import check_lm_eval
 from hf_peft_compare.models.fitting import check_known, check_vocabulary
@@ -41,10 +41,9 @@ def check(configs: Sequence[RunConfig], *, num_processes: int, study_folder: Pat
     """
     rows = {config.row: config for config in configs}
     check_lm_eval(list(rows.values()), num_processes=num_processes)
-    data = {config.train_choice: config for config in reversed(rows.values())}
-    examples = {choice: load_examples(config) for choice, config in data.items()}
-    choice, config = next(iter(data.items()))  # all rows share test examples and metrics
-    try_metrics(examples[choice]["test"], config)
+    examples = load_by_choice(list(rows.values()))
+    config = next(iter(rows.values()))
+    try_metrics(examples[config.train_choice]["test"], config)  # all rows share test examples and metrics
     groups = [
         _check_group(group, examples[group[0].train_choice], num_processes=num_processes)
         for group in grouped(rows.values())

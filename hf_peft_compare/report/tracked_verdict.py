@@ -36,10 +36,11 @@ def log_verdict(study: str, comparison: Comparison, folder: Path, report_to: Seq
     """
     if comparison.best_row is None:
         return
-    trackers = Trackers(report_to, logger.warning)
-    trackers.start(
-        TrackedRun(study=study, name="verdict", kind="verdict", folder=folder, study_folder=folder, note=logger.warning)
+    run = TrackedRun(
+        study=study, name="verdict", kind="verdict", folder=folder, study_folder=folder, note=logger.warning
     )
+    trackers = Trackers(report_to, run)
+    trackers.start()
     if trackers.is_logging:
         text = "\n".join(describe_verdict(comparison))
         tables = {"verdict/comparison": _comparison(comparison), "verdict/pareto": _pareto(comparison)}

@@ -6,10 +6,10 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.core.errors import shorten
@@ -32,7 +32,6 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-T = TypeVar("T")
 
 
 class MlflowTracker(Tracker):
@@ -51,22 +50,19 @@ class MlflowTracker(Tracker):
     def __init__(self) -> None:
         self._client: MlflowClient | None = None
         self._id = ""
-        self._about: TrackedRun | None = None
         self._step = 0
 
     def start(self, run: TrackedRun) -> None:
         """Open the run, and that of its study if this is the first; an interrupted run goes on."""
-        self._about = run
         folder = run.study_folder / self.name
         folder.mkdir(parents=True, exist_ok=True)
         with owned(folder / ".owner", wait=True):  # runs may start at the same time
             self._client = _connect(folder)
             experiment = _experiment(self._client, folder)
             parent = _parent(self._client, experiment, run.study, folder)
-        interrupted = None if run.is_verdict else run.interrupted_id(self.name)
         if run.is_verdict:
             self._id = parent
-        elif interrupted is not None and _exists(self._client, interrupted):
+        elif (interrupted := run.interrupted_id(self.name)) is not None and _exists(self._client, interrupted):
             self._id = interrupted
         else:
             tags = {"mlflow.parentRunId": parent, "method": run.kind}
@@ -81,8 +77,8 @@ class MlflowTracker(Tracker):
         assert self._client is not None
         flat = flatten(config)
         params = [Param(NOT_IN_NAMES.sub("_", key), shorten(str(value), LONGEST)) for key, value in flat.items()]
-        for some in _parts(params):
-            self._client.log_batch(self._id, params=some)
+        for start in range(0, len(params), AT_ONCE):
+            self._client.log_batch(self._id, params=params[start : start + AT_ONCE])
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log metrics at a step."""
@@ -92,12 +88,12 @@ class MlflowTracker(Tracker):
 
     def finish(self, figures: Mapping[str, str | float], tables: Mapping[str, TrackedTable]) -> None:
         """Log figures and tables."""
-        assert self._client is not None and self._about is not None
+        assert self._client is not None
         numbers = {name: value for name, value in figures.items() if not isinstance(value, str)}
         self._client.log_batch(self._id, metrics=_metrics(numbers, self._step))
         texts = {name: value for name, value in figures.items() if isinstance(value, str)}
-        if self._about.is_verdict:
-            texts["mlflow.note.content"] = texts.get("verdict/text", "")  # what MLflow shows as a description
+        if "verdict/text" in texts:
+            texts["mlflow.note.content"] = texts["verdict/text"]  # what MLflow shows as a description
         for name, text in texts.items():
             self._client.set_tag(self._id, name, shorten(text, LONGEST))
         for name, table in tables.items():
@@ -106,8 +102,6 @@ class MlflowTracker(Tracker):
         if tables:
             shown = json.dumps([{"path": f"{name}.json", "type": "table"} for name in tables])
             self._client.set_tag(self._id, "mlflow.loggedArtifacts", shown)
-        if texts.get("status") == "finished":
-            self._about.forget_id(self.name)
 
     def close(self, *, failed: bool) -> None:
         """End the run."""
@@ -165,7 +159,3 @@ def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
 
     now = int(time() * 1000)
     return [Metric(NOT_IN_NAMES.sub("_", name), float(value), now, step) for name, value in values.items()]
-
-
-def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))

@@ -24,7 +24,6 @@ class TrackioTracker(Tracker):
 
     def __init__(self) -> None:
         self._run: Any = None
-        self._about: TrackedRun | None = None
         self._step = 0
 
     def start(self, run: TrackedRun) -> None:
@@ -41,7 +40,6 @@ class TrackioTracker(Tracker):
                 resume="allow" if goes_on else "never",
                 embed=False,
             )
-        self._about = run
         if not run.is_verdict:
             run.keep_id(self.name)
 
@@ -59,8 +57,6 @@ class TrackioTracker(Tracker):
             for name, t in tables.items()
         }
         self._run.log({**figures, **made}, step=self._step)
-        if self._about is not None and figures.get("status") == "finished":
-            self._about.forget_id(self.name)
 
     def close(self, *, failed: bool) -> None:
         """End the run, once its values are written."""

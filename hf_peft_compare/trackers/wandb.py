@@ -33,7 +33,6 @@ class WandbTracker(Tracker):
 
     def __init__(self) -> None:
         self._run: Any = None
-        self._about: TrackedRun | None = None
 
     def is_off(self) -> bool:
         """Return whether its mode is "disabled", read here since importing wandb takes a second."""
@@ -41,7 +40,6 @@ class WandbTracker(Tracker):
 
     def start(self, run: TrackedRun) -> None:
         """Open the W&B run; an interrupted run continues under its id, as does a study's verdict."""
-        self._about = run
         self._run = _open(run)
         if not run.is_verdict:
             self._run.define_metric("train/*", step_metric=STEP)
@@ -56,8 +54,6 @@ class WandbTracker(Tracker):
         self._run.summary.update(figures)
         if tables:
             self._run.log({name: drawn for key, table in tables.items() for name, drawn in _drawn(key, table).items()})
-        if self._about is not None and figures.get("status") == "finished":
-            self._about.forget_id(self.name)
 
     def close(self, *, failed: bool) -> None:
         """End the W&B run."""

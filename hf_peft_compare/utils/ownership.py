@@ -87,12 +87,24 @@ def read_owner(path: Path, *, lease: float = LEASE_SECONDS) -> Owner | None:
         OSError: it cannot be read.
     """
     try:
-        return _living_owner(path, lease)
+        return _named_by(path, lease)
     except FileNotFoundError:
         return None
 
 
-def parse_owner(text: str | bytes) -> Owner | None:
+def living_owner(text: str | bytes, age: Callable[[], float], lease: float) -> Owner | None:
+    """Return whom the text of an owner file names; None: one who is gone.
+
+    Args:
+        age: returns the seconds since the file was renewed; asked for an owner of another host only.
+    """
+    owner = _parse(text)
+    if owner is not None and owner.is_here:
+        return owner if owner.lives else None
+    return None if age() > lease else owner or UNKNOWN  # it is just being written
+
+
+def _parse(text: str | bytes) -> Owner | None:
     """Return whom the text of an owner file names; None: it is not whole."""
     try:
         return Owner(**json.loads(text))
@@ -142,7 +154,7 @@ def renewed(renew: Callable[[], None], lease: float) -> Iterator[None]:
         renewal.join()
 
 
-def _living_owner(path: Path, lease: float) -> Owner | None:
+def _named_by(path: Path, lease: float) -> Owner | None:
     """Return who is named by an owner file; None: one who is gone.
 
     Raises:
@@ -151,12 +163,8 @@ def _living_owner(path: Path, lease: float) -> Owner | None:
     if not stat.S_ISREG(path.lstat().st_mode):
         raise FileExistsError(errno.EEXIST, "a link or no regular file", str(path))
     with path.open(encoding="utf-8") as file:  # text and time of one file, whatever comes to its place meanwhile
-        owner, renewed_at = parse_owner(file.read()), os.fstat(file.fileno()).st_mtime
-    if owner is not None and owner.is_here:
-        return owner if owner.lives else None
-    if _now(path.parent) - renewed_at > lease:
-        return None
-    return owner or UNKNOWN  # it is just being written
+        text, renewed_at = file.read(), os.fstat(file.fileno()).st_mtime
+    return living_owner(text, lambda: _now(path.parent) - renewed_at, lease)
 
 
 def _take(path: Path, lease: float) -> bool:
@@ -181,7 +189,7 @@ def _take(path: Path, lease: float) -> bool:
 def _is_left_behind(path: Path, lease: float) -> bool:
     """Whether there is an owner file, and its owner is gone."""
     try:
-        return _living_owner(path, lease) is None
+        return _named_by(path, lease) is None
     except FileNotFoundError:
         return False
 
@@ -194,7 +202,7 @@ def _renew(path: Path) -> None:
 
 def _is_mine(path: Path) -> bool:
     with contextlib.suppress(OSError):
-        return parse_owner(path.read_text(encoding="utf-8")) == Owner.here()
+        return _parse(path.read_text(encoding="utf-8")) == Owner.here()
     return False
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from hf_peft_compare.utils.ownership import UNKNOWN, OwnedByAnother, Owner, parse_owner, renewed
+from hf_peft_compare.utils.ownership import OwnedByAnother, Owner, living_owner, renewed
 from hf_peft_compare.utils.remote_folder import RemoteFolder
 
 FILE = ".owner"
@@ -55,7 +55,7 @@ def owned_remotely(remote: RemoteFolder, *, meanwhile: Callable[[], object] = la
 def remote_owner(remote: RemoteFolder) -> Owner | None:
     """Return the process that owns a remote folder; None: nobody, or one that is gone."""
     try:
-        return _living_owner(remote, FILE)
+        return _named_by(remote, FILE)
     except FileNotFoundError:
         return None
 
@@ -65,7 +65,7 @@ def is_mine(remote: RemoteFolder) -> bool:
     return remote.read(FILE) == _here()
 
 
-def _living_owner(remote: RemoteFolder, name: str) -> Owner | None:
+def _named_by(remote: RemoteFolder, name: str) -> Owner | None:
     """Return who is named by an owner file; None: one who is gone.
 
     Raises:
@@ -73,10 +73,7 @@ def _living_owner(remote: RemoteFolder, name: str) -> Owner | None:
     """
     if (content := remote.read(name)) is None:
         raise FileNotFoundError(name)
-    owner = parse_owner(content)
-    if owner is not None and owner.is_here:
-        return owner if owner.lives else None
-    return (owner or UNKNOWN) if remote.age(name) < LEASE_SECONDS else None
+    return living_owner(content, lambda: remote.age(name), LEASE_SECONDS)
 
 
 def _take(remote: RemoteFolder, name: str) -> bool:
@@ -99,7 +96,7 @@ def _take(remote: RemoteFolder, name: str) -> bool:
 def _is_left_behind(remote: RemoteFolder, name: str) -> bool:
     """Whether there is an owner file, and its owner is gone."""
     try:
-        return _living_owner(remote, name) is None
+        return _named_by(remote, name) is None
     except FileNotFoundError:
         return False
 

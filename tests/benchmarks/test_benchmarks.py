@@ -43,13 +43,11 @@ def test_trl_learns_the_same():
     assert [row.name.split(":")[0] for row in rows if row.name.endswith("seconds of a step")] == [c[0] for c in CASES]
 
 
-def test_trl_is_skipped_where_it_is_not_installed(monkeypatch):
-    import importlib.util
-
+def test_trl_is_skipped_where_it_is_not_installed(without):
     from benchmarks.sft_trainer import BENCHMARK
     from benchmarks.table import section
 
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    without("trl")
     assert "Skipped: trl is not installed" in section(BENCHMARK, quick=True)
 
 

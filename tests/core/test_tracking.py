@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hf_peft_compare.cli.main import main
-from hf_peft_compare.core import tracking
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.tracking import check_trackers
 
@@ -25,8 +25,8 @@ def test_an_unknown_one_is_named_with_the_nearest_and_those_installed() -> None:
     assert "wandb" in installed and "comet_ml" not in installed
 
 
-def test_one_that_is_not_installed_says_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None if name == "mlflow" else object())
+def test_one_that_is_not_installed_says_how_to(without: Callable[[str], None]) -> None:
+    without("mlflow")
     with pytest.raises(UserError, match=r"mlflow, which is not installed. Run `pip install '.*\[mlflow\]'`"):
         check_trackers(["mlflow"])
 

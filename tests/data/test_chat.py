@@ -1,7 +1,7 @@
 """Chats: the model reads what its tokenizer's own template says, and learns the assistant's turn alone."""
 
 import pytest
-from conversations import BRACKETS, PROMPT, THINKING, TURNS
+from conversations import BRACKETS, PROMPT, THINKING, TURNS, messages
 from conversations import chat_tokenizer as tokenizer_with
 
 from hf_peft_compare.core.errors import UserError
@@ -43,14 +43,11 @@ def test_the_model_reads_what_the_template_says_and_learns_the_assistants_turn_a
     tokenizer, form, config, examples = chatting(max_length=400, **own)
     example = examples["train"][0]
     features = form.encode(example, tokenizer, config.max_text_length)
-    messages = [
-        *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": f"{example.source}\n\nTL;DR:"},
-        {"role": "assistant", "content": example.reference},
-    ]
-    assert tokenizer.decode(features["input_ids"]) + "\n" == tokenizer.apply_chat_template(messages, tokenize=False)
+    turns = ("system", system), ("user", f"{example.source}\n\nTL;DR:"), ("assistant", example.reference)
+    whole = tokenizer.apply_chat_template(messages(*turns), tokenize=False)
+    assert tokenizer.decode(features["input_ids"]) + "\n" == whole
     assert tokenizer.decode(learned(features)) == f"{example.reference}<end>"
-    asked = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    asked = tokenizer.apply_chat_template(messages(*turns[:-1]), tokenize=False, add_generation_prompt=True)
     assert tokenizer.decode(form.encode_prompt(example, tokenizer, 400)) == asked
 
 
@@ -104,12 +101,11 @@ def test_solved_examples_are_layout_of_their_own(chatting, system):
     keys = {"methods": {"few_shot": {"shots": shots}}, "max_length": 400, "system_prompt": system}
     tokenizer, form, _, examples = chatting(row="few_shot", **keys)
     example = examples["test"][0]
-    turns = [("user", "A fox ran.\n\nTL;DR:"), ("assistant", "Fox."), ("user", "An owl <end> flew.\n\nTL;DR:")]
-    turns += [("assistant", "Owl."), ("user", f"{example.source}\n\nTL;DR:")]
-    messages = [{"role": role, "content": text} for role, text in turns]
-    messages = [*([{"role": "system", "content": system}] if system else []), *messages]
+    turns = [("system", system), ("user", "A fox ran.\n\nTL;DR:"), ("assistant", "Fox.")]
+    turns += [("user", "An owl <end> flew.\n\nTL;DR:"), ("assistant", "Owl."), ("user", f"{example.source}\n\nTL;DR:")]
     ids = form.encode_prompt(example, tokenizer, 400)
-    assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    asked = tokenizer.apply_chat_template(messages(*turns), tokenize=False, add_generation_prompt=True)
+    assert tokenizer.decode(ids) == asked
     assert ids.count(tokenizer.eos_token_id) == 6  # of the system and five turns: what an example says ends none
 
 

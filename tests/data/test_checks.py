@@ -1,9 +1,7 @@
 """Checks of examples: ids are unique, clusters come from a column, test texts that are in train are counted."""
 
-import json
-
 import pytest
-from tiny import stories
+from tiny import stories, write_rows
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.metric import Metric, Score
@@ -20,8 +18,7 @@ def load(tiny_study, tmp_path):
 
     def make(change, *overrides):
         rows = [{**row, **change(number, row)} for number, row in enumerate(stories(40, seed=0))]
-        path = tmp_path / "all.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path = write_rows(tmp_path / "all.jsonl", rows)
         return load_examples(tiny_study(f"dataset={path}", *overrides).config)
 
     return make

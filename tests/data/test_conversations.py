@@ -2,14 +2,11 @@
 
 import datasets
 import pytest
+from conversations import messages
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Turn
 from hf_peft_compare.data.conversations import ConversationSettings, read_conversations
-
-
-def messages(*turns):
-    return [{"role": role, "content": text} for role, text in turns]
 
 
 def read(*rows, **columns):
@@ -55,7 +52,9 @@ def test_columns_may_have_other_names():
 
 def test_two_columns_of_conversations_are_refused_until_one_is_named():
     row = {"messages": messages(*ASKED), "prompt": "2 + 3?", "completion": "5"}
-    with pytest.raises(UserError, match=r"has both 'messages' and 'prompt'.*one of them|to be read to null"):
+    with pytest.raises(
+        UserError, match=r"has both 'messages' and 'prompt'.*prompt_column, the one that is not to be read to null"
+    ):
         read(row)
     assert read(row, prompt_column=None)[0].reference == "20"
     assert read(row, messages_column=None)[0].reference == "5"

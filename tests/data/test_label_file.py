@@ -1,10 +1,7 @@
 """Files of labels: matched by text or id, read with the task's names, and refused when they are of other data."""
 
-import json
-
-import pandas as pd
 import pytest
-from tiny import LABELS
+from tiny import LABELS, write_rows
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
@@ -22,13 +19,7 @@ def read(tmp_path):
     """`read([row, …], suffix=".jsonl", **options)`: the labels of a file with these rows."""
 
     def make(rows, *, suffix=".jsonl", **options):
-        path = tmp_path / f"labels{suffix}"
-        if suffix == ".jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        elif suffix == ".csv":
-            pd.DataFrame(rows).to_csv(path, index=False)
-        else:
-            pd.DataFrame(rows).to_parquet(path)
+        path = write_rows(tmp_path / f"labels{suffix}", rows)
         return read_label_file(path, TASK, SETTINGS, **{"column": None, "id_column": "id"} | options)
 
     return make

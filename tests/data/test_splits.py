@@ -3,9 +3,8 @@
 from collections import Counter
 
 import datasets
-import pandas as pd
 import pytest
-from tiny import stories, write_stories
+from tiny import stories, write_rows, write_stories
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import SPLITS, fingerprint, load_examples
@@ -43,15 +42,7 @@ def test_asking_for_more_than_there_is_is_a_user_error(load):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
 def test_one_file_is_enough_and_missing_splits_are_cut_from_it(suffix, load, tmp_path):
-    path = tmp_path / f"all.{suffix}"
-    table = pd.DataFrame(stories(40, seed=0))
-    write = {
-        "jsonl": lambda: table.to_json(path, orient="records", lines=True),
-        "json": lambda: table.to_json(path, orient="records"),
-        "csv": lambda: table.to_csv(path, index=False),
-        "parquet": lambda: table.to_parquet(path),
-    }
-    write[suffix]()
+    path = write_rows(tmp_path / f"all.{suffix}", stories(40, seed=0))
     examples = load(f"dataset={path}")
     found = [set(ids(examples[name])) for name in SPLITS]
     assert [len(split) for split in found] == [24, 8, 6]
@@ -87,8 +78,8 @@ def test_a_dataset_saved_to_disk_is_read(load, tmp_path):
 
 @pytest.mark.parametrize("column", ["article", "highlights"])
 def test_a_missing_column_names_those_that_exist(column, load, tmp_path):
-    path = tmp_path / "all.jsonl"
-    pd.DataFrame(stories(40, seed=0)).rename(columns={column: "text"}).to_json(path, orient="records", lines=True)
+    rows = [{"text" if name == column else name: value for name, value in row.items()} for row in stories(40, seed=0)]
+    path = write_rows(tmp_path / "all.jsonl", rows)
     key = {"article": "article_column", "highlights": "summary_column"}[column]
     with pytest.raises(UserError, match=f"no column '{column}'; it has .*text.*Set task.{key}"):
         load(f"dataset={path}")
@@ -98,16 +89,14 @@ def test_a_missing_column_names_those_that_exist(column, load, tmp_path):
 @pytest.mark.parametrize(("column", "what"), [("article", "article"), ("highlights", "summary")])
 @pytest.mark.parametrize("value", ["", "   \n", None])
 def test_empty_text_is_a_user_error_that_names_the_row(value, column, what, load, tmp_path):
-    table = pd.DataFrame(stories(40, seed=0))
-    table[column] = value if value is not None else pd.Series([None] * 40, dtype=object)
-    table.to_parquet(tmp_path / "all.parquet")
+    path = write_rows(tmp_path / "all.parquet", [{**row, column: value} for row in stories(40, seed=0)])
     with pytest.raises(UserError, match=f"the {what} of row 0-[0-9]+ is empty"):
-        load(f"dataset={tmp_path / 'all.parquet'}")
+        load(f"dataset={path}")
 
 
 def test_rows_without_ids_are_numbered(load, tmp_path):
-    path = tmp_path / "all.jsonl"
-    pd.DataFrame(stories(40, seed=0)).drop(columns="id").to_json(path, orient="records", lines=True)
+    rows = [{name: row[name] for name in ("article", "highlights")} for row in stories(40, seed=0)]
+    path = write_rows(tmp_path / "all.jsonl", rows)
     assert ids(load(f"dataset={path}")["test"]) == [str(i) for i in range(6)]
 
 
@@ -156,9 +145,9 @@ def labelled(tmp_path, tiny_study):
     """`labelled(counts, "key=value", …)`: splits of a file with so many rows of each label, and no other split."""
 
     def make(counts, *overrides):
-        rows = [(f"{label}-{i}", f"{label} {i}", label) for label, count in counts.items() for i in range(count)]
-        path = tmp_path / "labelled.csv"
-        pd.DataFrame(rows, columns=["id", "text", "label"]).to_csv(path, index=False)
+        rows = [(label, i) for label, count in counts.items() for i in range(count)]
+        rows = [{"id": f"{label}-{i}", "text": f"{label} {i}", "label": label} for label, i in rows]
+        path = write_rows(tmp_path / "labelled.csv", rows)
         task = {"name": "sequence_classification", "labels": list(counts)}
         return load_examples(tiny_study(f"dataset={path}", *overrides, task=task, methods={"majority": {}}).config)
 

@@ -1,12 +1,11 @@
 """Train texts with a teacher's labels: which rows get them, what is left out, and the control with random mistakes."""
 
-import json
 import random
 from collections import Counter
 
 import pytest
 from datasets import Dataset, DatasetDict
-from tiny import LABELS, reviews, write_partly_labeled_reviews
+from tiny import LABELS, reviews, write_partly_labeled_reviews, write_rows
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data.splits import fingerprint, load_examples
@@ -29,9 +28,7 @@ TOLD = answers(TRAIN)
 @pytest.fixture
 def labels(tmp_path):
     """A file with the teacher's answers by id."""
-    path = tmp_path / "labels.jsonl"
-    path.write_text("".join(json.dumps({"id": i, "prediction": label}) + "\n" for i, label in TOLD.items()))
-    return path
+    return write_rows(tmp_path / "labels.jsonl", [{"id": i, "prediction": label} for i, label in TOLD.items()])
 
 
 @pytest.fixture
@@ -102,8 +99,7 @@ def test_texts_without_any_label_of_the_dataset_are_trained_on(load, tmp_path, l
     """The texts of a split that only the teacher has labeled are added to train, whose own labels stay."""
     folder = tmp_path / "reviews"
     extra = write_partly_labeled_reviews(folder)
-    told = [{"text": row["text"], "prediction": "found"} for row in extra]  # of these alone
-    labels.write_text("".join(json.dumps(row) + "\n" for row in told))
+    write_rows(labels, [{"text": row["text"], "prediction": "found"} for row in extra])  # of these alone
     more = (f"dataset={folder}", "labels_from.extra_split=unsupervised")
     examples = load(*more, "labels_from.num_extra_samples=30")
     assert Counter(e.id.split("-")[0] for e in examples["train"]) == {"5": 12, "0": 30}
@@ -127,7 +123,7 @@ def with_extra(load, tmp_path, labels):
         splits = {"train": train or reviews(48, seed=0), "validation": reviews(12, seed=1), "test": reviews(12, seed=2)}
         tables = {name: Dataset.from_list(rows) for name, rows in {**splits, "more": extra}.items()}
         DatasetDict(tables).save_to_disk(tmp_path / "with_extra")
-        labels.write_text("".join(json.dumps(row) + "\n" for row in told))
+        write_rows(labels, told)
         return load(f"dataset={tmp_path / 'with_extra'}", "labels_from.extra_split=more", *overrides)
 
     return make

@@ -1,11 +1,10 @@
 """The doctor finds data and bases that are not what they are taken for, even where nothing else refuses them."""
 
-import json
 import shutil
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny import stories
+from tiny import stories, write_rows
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.data import splits
@@ -20,9 +19,7 @@ def findings(tiny_study, tmp_path):
 
     def find(row, *overrides, rows=None):
         if rows is not None:
-            path = tmp_path / "rows.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            overrides = (*overrides, f"dataset={path}")
+            overrides = (*overrides, f"dataset={write_rows(tmp_path / 'rows.jsonl', rows)}")
         (examination,) = examine(configs_of(tiny_study(*overrides, methods={"lead": {}, "lora": {}}), [row]))
         return examination.findings
 

@@ -1,10 +1,9 @@
 """A user's own texts and labels: one CSV and a dozen YAML lines."""
 
-import csv
 import random
 
 import pytest
-from tiny import reviews
+from tiny import reviews, write_rows
 
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.records.run_folder import read_predictions
@@ -32,9 +31,8 @@ def tickets(tmp_path, tiny_bert):
     """`tickets(teams)`: a study of tickets.csv, whose messages were for these teams."""
 
     def write(teams):
-        texts = [row["text"] for row in reviews(len(teams), seed=0)]
-        with (tmp_path / "tickets.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["message", "team"], *zip(texts, teams, strict=True)])
+        rows = zip(reviews(len(teams), seed=0), teams, strict=True)
+        write_rows(tmp_path / "tickets.csv", [{"message": row["text"], "team": team} for row, team in rows])
         (tmp_path / "tickets.yaml").write_text(STUDY.format(model=tiny_bert))
         return "tickets.yaml"
 

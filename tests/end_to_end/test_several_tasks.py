@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from tiny import reviews
+from tiny import reviews, splits_of, write_rows, write_splits
 
 from hf_peft_compare.inference import loading
 from hf_peft_compare.inference.prediction import predict_each, predict_texts
@@ -30,16 +30,17 @@ TASKS = {
 def write_study(folder, name, base):
     """Write a study of one task and its data; its file and its runs have its name."""
     columns, labels = TASKS[name]
-    (folder / name).mkdir()
-    for seed, split in enumerate(("train", "validation", "test")):
-        rows = [row for row in reviews(48, seed=seed) if row["label"] < len(labels)]
-        rows = [{**{new: row[old] for old, new in columns.items()}, "label": row["label"]} for row in rows]
-        (folder / name / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def make(size, *, seed):
+        rows = [row for row in reviews(size, seed=seed) if row["label"] < len(labels)]
+        return [{**{new: row[old] for old, new in columns.items()}, "label": row["label"]} for row in rows]
+
+    data = write_splits(folder / name, splits_of(make, train=48, validation=48, test=48))
     texts = dict(zip(("text_column", "text_pair_column"), columns.values(), strict=False))
     study = {
         "title": name,
         "task": {"name": "sequence_classification", "labels": labels, **texts},
-        "dataset": str(folder / name),
+        "dataset": str(data),
         "model_name_or_path": str(base),
         "max_length": 96,
         "methods": METHODS,
@@ -108,7 +109,7 @@ def test_heads_of_as_many_classes_share_a_base_and_others_do_not(runs, loads):
 def test_predict_reads_for_each_run_the_columns_of_its_own_data(runs, command, tmp_path):
     arguments = ["predict", "tweets/lora-seed0", "--adapter", "pairs/lora-seed0", "--output-dir", runs]
     rows = [{"text": r["text"], "premise": r["text"], "hypothesis": r["claim"]} for r in reviews(3, seed=7)]
-    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "new.jsonl", rows)
     status, output, errors = command(*arguments, "--file", "new.jsonl")
     assert status == 0, errors
     predictions = list(map(json.loads, output.splitlines()))

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import yaml
+from tiny import write_rows
 
 from hf_peft_compare.orchestration.executors.executor import Launch
 from hf_peft_compare.orchestration.executors.local import LocalExecutor
@@ -137,8 +138,7 @@ def test_bad_input_is_one_clear_error_with_status_2_and_nothing_written(case, st
 
 
 def test_empty_articles_are_refused(study_file, command, tmp_path):
-    data = tmp_path / "data.jsonl"
-    data.write_text("".join(json.dumps({"article": text, "highlights": "x"}) + "\n" for text in ["a b", " "] * 20))
+    data = write_rows(tmp_path / "data.jsonl", [{"article": text, "highlights": "x"} for text in ["a b", " "] * 20])
     path = study_file(methods=ROWS, dataset=str(data), num_train_samples=10)
     status, _, errors = command("run", path)
     assert status == 2 and "is empty; expected text" in errors

@@ -1,12 +1,9 @@
 """What a run has forgotten by tasks of lm-evaluation-harness: answered by the run's model and by its untouched base."""
 
-import importlib.util
-import json
-
 import pytest
 import torch
 import yaml
-from tiny import ENCODER_DECODERS, TEXTS
+from tiny import ENCODER_DECODERS, TEXTS, write_rows
 
 from hf_peft_compare.config.identity import TASK_FILES, identity_of
 from hf_peft_compare.core.errors import UserError
@@ -29,8 +26,7 @@ DOCUMENTS = [
 def tasks(tmp_path_factory):
     """A folder with two tasks in the harness's format, over a local file: one of choices, one of written answers."""
     folder = tmp_path_factory.mktemp("tasks")
-    path = folder / "documents.jsonl"
-    path.write_text("".join(json.dumps(document) + "\n" for document in DOCUMENTS))
+    path = write_rows(folder / "documents.jsonl", DOCUMENTS)
     task = {
         "task": TASK,
         "dataset_path": "json",
@@ -163,9 +159,8 @@ def test_an_unknown_task_is_an_error_with_the_nearest_names(asked, tasks, tiny_s
         check(tiny_study("lm_eval=[animal]", f"lm_eval_include_path={tasks}"))
 
 
-def test_a_missing_harness_is_an_error_that_says_how_to_install_it(tiny_study, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "lm_eval" else find(name))
+def test_a_missing_harness_is_an_error_that_says_how_to_install_it(tiny_study, without):
+    without("lm_eval")
     with pytest.raises(
         UserError, match=r'lm-eval, which is not installed; run pip install "hf_peft_compare\[lm-eval\]"'
     ):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from finished_runs import METHODS, TEXTS, make_config, make_run
+from tiny import write_rows
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
@@ -86,14 +86,8 @@ def test_a_text_file_is_one_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_a_column_of_a_file_is_its_texts(suffix: str, tmp_path: Path) -> None:
-    import pandas
-
-    path = tmp_path / f"rows{suffix}"
-    frame = pandas.DataFrame({"article": ['One, "quoted"', "two"], "number": [1, 2]})
-    if suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
-    else:
-        getattr(frame, f"to_{suffix[1:]}")(path, index=False)
+    rows = [{"article": 'One, "quoted"', "number": 1}, {"article": "two", "number": 2}]
+    path = write_rows(tmp_path / f"rows{suffix}", rows)
     assert read_texts(path, ["article"]) == ['One, "quoted"', "two"]
     with pytest.raises(UserError, match="article, number"):
         read_texts(path, ["document"])

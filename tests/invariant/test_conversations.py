@@ -2,17 +2,14 @@
 
 import pytest
 import torch
-from conversations import chat_tokenizer, conversations, targets
+from conversations import conversations, example_of, format_of_chats, targets, tokenizer_of_a_run
 from tiny import tiny_config
 from transformers import AutoModelForCausalLM
 
-from hf_peft_compare.core.task import Example, Turn
-from hf_peft_compare.data.chat import as_chat, layout_of
 from hf_peft_compare.data.collators import CompletionCollator
 from hf_peft_compare.data.packing import pack
 from hf_peft_compare.data.position_ids import count_positions_from_mask
 from hf_peft_compare.evaluation.scoring import score_completions
-from hf_peft_compare.tasks.instruction_tuning import InstructionTuning, InstructionTuningSettings
 
 MANY = 700  # tokens
 
@@ -20,16 +17,8 @@ MANY = 700  # tokens
 @pytest.fixture
 def rows(tiny_study):
     """Conversations encoded with a chat template."""
-    tokenizer = chat_tokenizer()
-    tokenizer.eos_token = layout_of(tokenizer).end
-    form = as_chat(InstructionTuning().format(InstructionTuningSettings()), tiny_study().config)
-    encoded = []
-    for row in conversations(6, seed=1):
-        *earlier, asked, answered = [
-            Turn(role=m["role"], text=m["content"], learned=m["role"] == "assistant") for m in row["messages"]
-        ]
-        example = Example(id="0", source=asked.text, reference=answered.text, earlier=tuple(earlier) or None)
-        encoded.append(form.encode(example, tokenizer, MANY))
+    tokenizer, form = tokenizer_of_a_run(), format_of_chats(tiny_study().config)
+    encoded = [form.encode(example_of(row["messages"]), tokenizer, MANY) for row in conversations(6, seed=1)]
     assert len({len(row["input_ids"]) for row in encoded}) > 2
     assert any(0 in row["loss_mask"] for row in encoded)
     return [cut_ids(row) for row in encoded]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import ENCODER_DECODERS, WRITERS, known, shake_trainables, token_rows
+from tiny import WRITERS, known, shake_trainables, token_rows
 
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.errors import UserError
@@ -15,18 +15,12 @@ ROWS = token_rows(LENGTHS)
 EVERY_METHOD = ["zero_shot", *WRITERS]
 
 
-@pytest.fixture(params=ENCODER_DECODERS)
-def base(request):
-    """The override that names a tiny encoder-decoder."""
-    return f"model_name_or_path={request.getfixturevalue(f'tiny_{request.param}')}"
-
-
 @pytest.fixture
-def adapted(base, build):
+def adapted(encoder_decoder, build):
     """`adapted(row)`: tokenizer and model with its trainables moved."""
 
     def make(row):
-        built = build(row, base, methods={row: WRITERS.get(row, {})})
+        built = build(row, encoder_decoder, methods={row: WRITERS.get(row, {})})
         return built.tokenizer, shake_trainables(built.model)
 
     return make
@@ -102,9 +96,9 @@ def test_a_static_cache_gives_the_same_text(row, num_beams, adapted):
 
 
 @pytest.mark.parametrize("row", ["prompt_tuning", "last_layers", "full"])
-def test_eight_times_one_equals_two_times_four(row, base, train):
-    settings = (base, "training.num_train_epochs=1", "training.learning_rate=0.01")
-    settings += ("architecture={dropout: 0.0}",) if "bart" in base else ()  # the tiny T5 has none
+def test_eight_times_one_equals_two_times_four(row, encoder_decoder, train):
+    settings = (encoder_decoder, "training.num_train_epochs=1", "training.learning_rate=0.01")
+    settings += ("architecture={dropout: 0.0}",) if "bart" in encoder_decoder else ()  # the tiny T5 has none
     whole = train(row, *settings, folder="8x1")
     split = train(row, *settings, "training.gradient_accumulation_steps=4", folder="2x4")
     assert len(whole.history) == 4

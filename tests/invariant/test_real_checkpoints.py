@@ -5,18 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conversations import targets
+from conversations import example_of, format_of_chats, messages, targets
 from tiny import CLASSIFIERS, METHODS, shake_trainables
 
 from hf_peft_compare.config.training import GenerationConfig
-from hf_peft_compare.core.task import Example, Turn
-from hf_peft_compare.data.chat import as_chat
 from hf_peft_compare.evaluation.generation import generate_tokens
 from hf_peft_compare.evaluation.scoring import score_classes, score_completions
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.records.run_folder import read_predictions
-from hf_peft_compare.tasks.instruction_tuning import InstructionTuning, InstructionTuningSettings
 
 VARIABLE = "HF_PEFT_COMPARE_TEST_CHECKPOINTS"
 ONE_STEP = ("training.max_steps=1", "training.train_batch_size=2", "num_train_samples=8", "num_validation_samples=2")
@@ -124,11 +121,8 @@ def test_merging_changes_no_class(build, tiny_study, classifying, minilm):
 def test_a_conversation_is_read_as_the_models_own_template_has_it(tiny_study, smollm2):
     config, _ = tiny_study(model_name_or_path=smollm2, methods={"lora": {}}).resolve(row="lora", seed=0)
     tokenizer = load_tokenizer(config)
-    form = as_chat(InstructionTuning().format(InstructionTuningSettings()), config)
     turns = [("system", "Be brief."), ("user", "2 + 3?"), ("assistant", "5"), ("user", "Times 4?"), ("assistant", "20")]
-    earlier = tuple(Turn(role=role, text=text, learned=role == "assistant") for role, text in turns[:3])
-    features = form.encode(Example(id="0", source="Times 4?", reference="20", earlier=earlier), tokenizer, 200)
-    messages = [{"role": role, "content": text} for role, text in turns]
-    whole = tokenizer.apply_chat_template(messages, tokenize=True)["input_ids"]
+    features = format_of_chats(config).encode(example_of(messages(*turns)), tokenizer, 200)
+    whole = tokenizer.apply_chat_template(messages(*turns), tokenize=True)["input_ids"]
     assert features["input_ids"] == whole[:-1]  # the template ends with a line break
     assert tokenizer.decode(targets(features)) == "5<|im_end|>20<|im_end|>"

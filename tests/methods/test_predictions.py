@@ -1,10 +1,9 @@
 """Stored predictions stand in the table as a row of their own, paired with the others, without costs."""
 
-import json
 from dataclasses import replace
 
 import pytest
-from tiny import LABELS, reviews
+from tiny import LABELS, reviews, write_rows
 
 from hf_peft_compare.comparison.build import compare
 from hf_peft_compare.config.identity import read_identity, write_identity
@@ -26,8 +25,7 @@ def stored(tmp_path, tiny_study, classifying):
     """`stored([row, …])`: the config, its origins and the file of a row of stored predictions."""
 
     def make(rows):
-        path = tmp_path / "answers.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path = write_rows(tmp_path / "answers.jsonl", rows)
         study = tiny_study(
             "num_test_samples=null", **{**classifying, "methods": {"teacher": {"predictions_from": str(path)}}}
         )

@@ -1,6 +1,5 @@
 """QLoRA: adapters over real 4-bit layers, through which gradients flow as through the weights that they stand for."""
 
-import importlib.util
 from dataclasses import replace
 
 import pytest
@@ -180,12 +179,9 @@ def test_other_quantization_is_a_setting(build, tiny_llama):
     assert (weight.quant_type, weight.quant_state.nested) == ("fp4", False)
 
 
-def test_without_bitsandbytes_a_run_says_what_to_install_and_a_plan_does_not_need_it(tiny_study, monkeypatch):
+def test_without_bitsandbytes_a_run_says_what_to_install_and_a_plan_does_not_need_it(tiny_study, without):
     study = tiny_study(methods=ROWS)
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *args: None if name == "bitsandbytes" else find_spec(name, *args)
-    )
+    without("bitsandbytes")
     config, _ = study.resolve(row="qlora", seed=0)
     for attempt in (lambda: load_base(config), lambda: preflight.check([config], num_processes=1)):
         with pytest.raises(UserError, match=r'pip install "hf_peft_compare\[qlora\]"'):

@@ -1,7 +1,5 @@
 """Bases in GGUF files: the same model and tokenizer, which train, save and load as any other base does."""
 
-import importlib.util
-
 import pytest
 import torch
 from huggingface_hub import ModelCard
@@ -154,8 +152,7 @@ def test_a_file_that_is_not_there_is_an_error_that_lists_the_others(written, tin
         load_architecture(tiny_study(f"model_name_or_path={written[0] / FILE}").config)
 
 
-def test_a_missing_package_is_an_error_that_says_how_to_install_it(on, tiny_study, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "gguf" else find(name, *rest))
+def test_a_missing_package_is_an_error_that_says_how_to_install_it(on, tiny_study, without):
+    without("gguf")
     with pytest.raises(UserError, match=r'needs the package gguf.*pip install "hf_peft_compare\[gguf\]"'):
         load_tokenizer(tiny_study(*on).config)

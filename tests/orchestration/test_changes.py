@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
-from tiny import save_tiny_model, tiny_model, write_stories
+from tiny import LABELS, reviews, save_tiny_model, tiny_model, write_rows, write_stories
 
+from hf_peft_compare.config import identity
 from hf_peft_compare.config.identity import IDENTITY_FILE, read_identity
 from hf_peft_compare.core.registry import METHODS, PLUGINS_VARIABLE
 from hf_peft_compare.data import splits
@@ -110,6 +111,20 @@ def test_a_task_that_loads_more_than_texts_goes_by_the_files(job, data, monkeypa
     monkeypatch.setattr(type(job().config.task_type), "load", lambda self, config: None)
     data.write_text(data.read_text().replace('{"id"', '{"unread": 1, "id"'))
     assert job().state == "changed"
+
+
+def test_labels_of_further_texts_leave_a_run_on_a_hub_dataset_finished(job, classifying, tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "data_files", lambda dataset: {})  # as of one on the Hub
+    told = [{"text": row["text"], "prediction": LABELS[row["label"]]} for row in reviews(48, seed=0)]
+    file = write_rows(tmp_path / "labels.csv", told)
+    given = (f"labels_from.file={file}", f"dataset={classifying['dataset']}")
+    keys = {"row": "frozen_features", "task": classifying["task"], "methods": {"frozen_features": {}}}
+    finish(begun(job(*given, **keys)))
+    with file.open("a") as more:
+        more.write("A text of further data.,lost\n")
+    assert job(*given, **keys).state == "finished"
+    edit(file, ",found", ",unclear")
+    assert changes_since(job(*given, **keys).config, job(*given, **keys).folder) == ["teacher's labels"]
 
 
 def test_an_overwritten_model_makes_its_runs_train_again(job, model):

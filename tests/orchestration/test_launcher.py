@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from hf_peft_compare.core.errors import FAILED, OK, UserError
-from hf_peft_compare.orchestration import launcher, preflight, worker
+from hf_peft_compare.orchestration import launcher, preflight, teachers, worker
 from hf_peft_compare.orchestration.children import call_in_child
 from hf_peft_compare.orchestration.executors.executor import Executor, State, describe_status
 from hf_peft_compare.orchestration.jobs import jobs_of
 from hf_peft_compare.orchestration.launcher import most_processes, run_jobs
-from hf_peft_compare.orchestration.place import place_of
+from hf_peft_compare.orchestration.place import HERE, place_of
 from hf_peft_compare.records.record import read_record, record_of, write_record
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.utils.remote_code import TRUST_VARIABLE, trusting
@@ -149,6 +149,12 @@ def test_sharing_without_several_processes_is_refused_before_anything_is_written
     monkeypatch.setattr(preflight, "check", lambda *arguments, **keys: pytest.fail("it went on to the check"))
     with pytest.raises(UserError, match=r"fsdp.yaml requires several processes.*--num-processes"):
         launcher._check_in_child([jobs[0].config], place_of({"accelerate_config": "fsdp"}), tmp_path)
+
+
+def test_runs_that_were_checked_before_are_neither_labeled_nor_checked(jobs, monkeypatch):
+    monkeypatch.setattr(teachers, "label_train_texts", lambda configs: pytest.fail("it labeled"))
+    monkeypatch.setattr(preflight, "check", lambda *arguments, **keys: pytest.fail("it checked"))
+    assert launcher._check_in_child([jobs[0].config], HERE, None)[1:] == (1, {})
 
 
 def test_child_processes_know_whether_models_may_run_code_of_their_own():

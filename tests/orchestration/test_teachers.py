@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from tiny import LABELS, reviews
+from tiny import LABELS, reviews, write_rows
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.config.schema import RunConfig
@@ -106,7 +106,7 @@ def test_what_predict_writes_is_a_file_of_labels_and_a_change_of_it_trains_again
     taught, train, classifying, tmp_path, monkeypatch
 ):
     rows = [{"review": row["text"]} for row in reviews(48, seed=0)]
-    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(tmp_path / "new.jsonl", rows)
     monkeypatch.chdir(tmp_path)
     taught()
     assert main("predict teacher --file new.jsonl --column review --output labels.jsonl".split()) == 0
@@ -114,16 +114,15 @@ def test_what_predict_writes_is_a_file_of_labels_and_a_change_of_it_trains_again
     keys = classifying | {"methods": ROWS} | file
     record = train("frozen_features", folder="student", **keys)
     facts = record.provenance.train_labels
-    written = map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines())
-    told = {line["text"]: line["prediction"] for line in written}
+    lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    told = {line["text"]: line["prediction"] for line in lines}
     others = load_examples(replace(parse(RunConfig, record.config, where="record"), labels_from=None))["train"][KEPT:]
     assert (facts.num_gold, facts.num_teacher) == (KEPT, 16)
     assert facts.num_right == sum(told[example.source] == example.reference for example in others)
     config = parse(RunConfig, record.config, where="record")
     assert changes_since(config, tmp_path / "student") == []
-    lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
-    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(line | {"more": 1}) + "\n" for line in lines))
+    write_rows(tmp_path / "labels.jsonl", [line | {"more": 1} for line in lines])
     assert changes_since(config, tmp_path / "student") == []  # the labels are the same
-    flipped = (line | {"prediction": LABELS[LABELS.index(line["prediction"]) - 1]} for line in lines)
-    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in flipped))
+    flipped = [line | {"prediction": LABELS[LABELS.index(line["prediction"]) - 1]} for line in lines]
+    write_rows(tmp_path / "labels.jsonl", flipped)
     assert changes_since(config, tmp_path / "student") == ["teacher's labels"]

@@ -1,7 +1,6 @@
 """What a plan says of an encoder-decoder is what its real passes do, though encoder and decoder have other lengths."""
 
 import pytest
-from tiny import ENCODER_DECODERS
 
 from hf_peft_compare.models.architecture import load_architecture
 from hf_peft_compare.models.heads import head_of
@@ -24,15 +23,10 @@ SHAPES = Shapes(
 )
 
 
-@pytest.fixture(params=ENCODER_DECODERS)
-def base(request):
-    return f"model_name_or_path={request.getfixturevalue(f'tiny_{request.param}')}"
-
-
 @pytest.fixture
-def planned(base, tiny_study, build):
+def planned(encoder_decoder, tiny_study, build):
     """A run's config, its real model, and the FLOPs of its parts as planned."""
-    settings = (base, f"generation.max_new_tokens={NUM_NEW}")
+    settings = (encoder_decoder, f"generation.max_new_tokens={NUM_NEW}")
     config, _ = tiny_study(*settings).resolve(row="lora", seed=0)
     built = build("lora", *settings)
     model = build_on_meta(config, trace_base(load_architecture(config), head_of(config)), built.tokenizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import asdict, replace
+from itertools import accumulate
 from typing import Any
 
 from synthetic import make_record
@@ -45,8 +46,8 @@ def make_reviews(number: int) -> list[str]:
     rng = random.Random(0)
     letters = "etaoinshrdlucmfwygpbvk"
     words = ["".join(rng.choices(letters, range(22, 0, -1), k=rng.randint(2, 9))) for _ in range(20_000)]
-    weights = [1 / (place + 3) for place in range(len(words))]
-    return [" ".join(rng.choices(words, weights, k=WORDS_OF_A_REVIEW)) for _ in range(number)]
+    weights = list(accumulate(1 / (place + 3) for place in range(len(words))))
+    return [" ".join(rng.choices(words, cum_weights=weights, k=WORDS_OF_A_REVIEW)) for _ in range(number)]
 
 
 def _quality(config: RunConfig) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from record_parts import TITLES, TRAINABLE, make_card, make_config, make_memory, make_provenance
 
+from hf_peft_compare.comparison import Comparison, compare
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import run_name
 
@@ -217,6 +218,12 @@ def make_study_runs(
         for seed in seeds
     }
     return records, predictions
+
+
+def make_comparison(*rows: str) -> Comparison:
+    """Return the comparison of a study with these rows; none named: two floors and four trained ones."""
+    records, predictions = make_study_runs(rows=rows or tuple(TITLES))
+    return compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
 
 
 def make_big_study() -> tuple[Study, dict[str, RunRecord], dict[str, list[dict[str, Any]]]]:

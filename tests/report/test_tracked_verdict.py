@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_study_runs
 from tracked_runs import inspect
 
 from hf_peft_compare.cli.main import main
@@ -22,13 +21,6 @@ from hf_peft_compare.orchestration import study_run
 from hf_peft_compare.report.tracked_verdict import log_verdict
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
-
-
-@pytest.fixture(scope="module")
-def comparison() -> Comparison:
-    """A study of two floors and four trained rows."""
-    records, predictions = make_study_runs()
-    return compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
 
 
 def read_tables(folder: Path) -> dict[str, dict[str, Any]]:
@@ -109,13 +101,10 @@ def test_run_ends_with_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 CHILD = """
 import sys
 from pathlib import Path
-from synthetic import make_study_runs
-from hf_peft_compare.comparison import compare
+from synthetic import make_comparison
 from hf_peft_compare.report.tracked_verdict import log_verdict
 
-records, predictions = make_study_runs(rows=("lead", "lora"))
-comparison = compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)])
-log_verdict("tiny-study", comparison, Path(sys.argv[1]), ["wandb"])
+log_verdict("tiny-study", make_comparison("lead", "lora"), Path(sys.argv[1]), ["wandb"])
 print("heavy", {"torch", "transformers"} & set(sys.modules))
 """
 

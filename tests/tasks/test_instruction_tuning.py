@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conversations import TEMPLATE, chat_tokenizer, write_conversations
+from tiny import write_splits
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.config.loading import load_study
@@ -99,9 +100,7 @@ def test_completions_that_are_too_long_are_left_out_or_refused(tiny_study, conve
     rows[3]["completion"] = "It is 3. " * 200
 
     def tokenized(*overrides):
-        (tmp_path / "sums" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        for split in ("validation", "test"):
-            (tmp_path / "sums" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[4:12]))
+        write_splits(tmp_path / "sums", {"train": rows, "validation": rows[4:12], "test": rows[4:12]})
         config, _ = tiny_study("max_length=200", *overrides, **conversing).resolve(row="lora", seed=0)
         return tokenize_splits(config, load_examples(config), load_tokenizer(config))
 
@@ -126,55 +125,51 @@ def test_a_broken_conversation_ends_a_command_before_anything_is_written(
     assert not (tmp_path / "runs").exists() or not [*(tmp_path / "runs").rglob("record.json")]
 
 
-def small(study, folder, model, *overrides):
-    """A study of the package on a folder with the hub's columns, with a model of two blocks."""
-    sizes = {**ARCHITECTURES["llama"], "num_key_value_heads": 2, "max_position_embeddings": 2000}
-    architecture = json.dumps({"model_type": "llama", **sizes})
-    own = [f"dataset={folder}", f"tokenizer_name_or_path={model}", "init=config", f"architecture={architecture}"]
-    return load_study(study, [*own, "costs=false", "tune=null", "training.max_steps=1", *overrides])
+@pytest.fixture
+def run_small(tiny_llama, tmp_path):
+    """`run_small(study, row, splits)`: the record of a row of a study of the package, with a model of two blocks."""
+
+    def run(name, row, splits):
+        sizes = {**ARCHITECTURES["llama"], "num_key_value_heads": 2, "max_position_embeddings": 2000}
+        architecture = json.dumps({"model_type": "llama", **sizes})
+        own = [f"dataset={write_splits(tmp_path / name, splits)}", "init=config", f"architecture={architecture}"]
+        own += [f"tokenizer_name_or_path={tiny_llama}", "costs=false", "tune=null", "generation.max_new_tokens=4"]
+        own += ["num_train_samples=12", "num_validation_samples=4", "num_test_samples=6"]
+        study = load_study(name, [*own, "training.max_steps=1", "training.train_batch_size=4"])
+        return train_run(*study.resolve(row=row, seed=0), folder=tmp_path / row)
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_study_of_gsm8k_runs_on_rows_like_its_own(tiny_llama, tmp_path):
-    folder = tmp_path / "gsm8k"
-    folder.mkdir()
-    for split, size in {"train": 20, "test": 6}.items():
-        rows = [
-            {"question": f"Ann has {n} owls. Two fly.", "answer": f"She has <<{n}-2={n - 2}>>{n - 2}.\n#### {n - 2}"}
-            for n in range(2, size + 2)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    sizes = ["num_train_samples=12", "num_validation_samples=4", "num_test_samples=6", "training.train_batch_size=4"]
-    study = small("smollm2-gsm8k", folder, tiny_llama, *sizes, "generation.max_new_tokens=4")
-    for row in ("few_shot", "lora"):
-        record = train_run(*study.resolve(row=row, seed=0), folder=tmp_path / row)
-        assert record.finished and 0 <= record.results["numeric_answer"] <= 1
-        assert next(iter(record.scores)) == "numeric_answer"
+@pytest.mark.parametrize("row", ["few_shot", "lora"])
+def test_the_study_of_gsm8k_runs_on_rows_like_its_own(row, run_small):
+    rows = [
+        {"question": f"Ann has {n} owls. Two fly.", "answer": f"She has <<{n}-2={n - 2}>>{n - 2}.\n#### {n - 2}"}
+        for n in range(2, 22)
+    ]
+    record = run_small("smollm2-gsm8k", row, {"train": rows, "test": rows[:6]})
+    assert record.finished and 0 <= record.results["numeric_answer"] <= 1
+    assert next(iter(record.scores)) == "numeric_answer"
 
 
 @pytest.mark.slow
-def test_the_study_of_squad_runs_on_rows_like_its_own(tiny_llama, tmp_path):
-    folder = tmp_path / "squad"
-    folder.mkdir()
-    for split, size in {"train": 20, "validation": 6}.items():
-        rows = [
-            {
-                "id": f"{split}-{n}",
-                "title": f"Owls {n % 3}",
-                "context": f"Ann saw {n} owls in Oslo.",
-                "question": "Where were the owls?",
-                "answers": {"text": ["Oslo", "in Oslo"], "answer_start": [15, 12]},
-            }
-            for n in range(size)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    sizes = ["num_train_samples=12", "num_validation_samples=4", "num_test_samples=6", "training.train_batch_size=4"]
-    study = small("smollm2-squad", folder, tiny_llama, *sizes, "generation.max_new_tokens=4")
-    for row in ("one_shot", "lora"):
-        record = train_run(*study.resolve(row=row, seed=0), folder=tmp_path / row)
-        assert record.finished and [*record.scores] == ["f1", "exact_match", "test_loss"]
-        lines = list(read_predictions(tmp_path / row))
-        assert lines[0]["references"] == ["Oslo", "in Oslo"] and lines[0]["cluster"].startswith("Owls")
+@pytest.mark.parametrize("row", ["one_shot", "lora"])
+def test_the_study_of_squad_runs_on_rows_like_its_own(row, run_small, tmp_path):
+    rows = [
+        {
+            "id": f"{n}",
+            "title": f"Owls {n % 3}",
+            "context": f"Ann saw {n} owls in Oslo.",
+            "question": "Where were the owls?",
+            "answers": {"text": ["Oslo", "in Oslo"], "answer_start": [15, 12]},
+        }
+        for n in range(20)
+    ]
+    record = run_small("smollm2-squad", row, {"train": rows, "validation": rows[:6]})
+    assert record.finished and [*record.scores] == ["f1", "exact_match", "test_loss"]
+    lines = list(read_predictions(tmp_path / row))
+    assert lines[0]["references"] == ["Oslo", "in Oslo"] and lines[0]["cluster"].startswith("Owls")
 
 
 def test_an_encoder_decoder_reads_no_conversations(conversing, tiny_t5, tiny_study):

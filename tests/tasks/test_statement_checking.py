@@ -1,9 +1,7 @@
 """Statement checking: true or false, asked in several ways, with no validation split since nothing is trained."""
 
-import json
-
 import pytest
-from tiny import tiny_tokenizer
+from tiny import tiny_tokenizer, write_splits
 
 from hf_peft_compare.comparison import compare
 from hf_peft_compare.config.loading import load_study
@@ -208,10 +206,9 @@ def test_zero_shot_of_a_class_head_is_refused_before_anything_runs(asking, tiny_
 
 
 def test_no_validation_split_is_cut_where_none_is_asked_for(tiny_study, tmp_path):
-    (tmp_path / "data").mkdir()
     rows = [{"statement": f"Statement {n}.", "label": n % 2 == 0} for n in range(10)]
-    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    keys = {"task": "statement_checking", "dataset": str(tmp_path / "data"), "methods": {"zero_shot": {}}}
+    data = write_splits(tmp_path / "data", {"train": rows})
+    keys = {"task": "statement_checking", "dataset": str(data), "methods": {"zero_shot": {}}}
     study = tiny_study("num_train_samples=6", "num_validation_samples=0", "num_test_samples=4", **keys)
     examples = load_examples(study.resolve(row="zero_shot", seed=0)[0])
     assert {name: len(split) for name, split in examples.items()} == {"train": 6, "validation": 0, "test": 4}

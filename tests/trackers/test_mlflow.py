@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_study_runs
-from tracked_runs import log_steps, make_config, track
+from tracked_runs import make_config, needs, track
 
-from hf_peft_compare.comparison import Comparison, compare
+from hf_peft_compare.comparison import Comparison
 from hf_peft_compare.comparison.verdict import describe_verdict
-from hf_peft_compare.config.tracking import TrackingConfig
 from hf_peft_compare.core.tracker import PROJECT
 from hf_peft_compare.report.tracked_verdict import log_verdict
 from hf_peft_compare.trackers.mlflow import QUIET
-from hf_peft_compare.training.callbacks.tracking import Tracking
 
-mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
-pytestmark = pytest.mark.slow  # to create a database takes seconds
-HERE = TrackingConfig(report_to=["mlflow"])
+pytestmark = [needs("mlflow"), pytest.mark.slow]  # to create a database takes seconds
 
 
 @pytest.fixture(autouse=True)
@@ -35,15 +30,10 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def comparison() -> Comparison:
-    """A study of two floors and four trained rows."""
-    records, predictions = make_study_runs()
-    return compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
+def client_of(study: Path, database: str = "mlflow/mlflow.db") -> Any:
+    from mlflow import MlflowClient
 
-
-def client_of(study: Path) -> Any:
-    return mlflow.MlflowClient(f"sqlite:///{study}/mlflow/mlflow.db")
+    return MlflowClient(f"sqlite:///{study}/{database}")
 
 
 def runs_of(study: Path) -> dict[str, Any]:
@@ -61,7 +51,7 @@ def artifact(study: Path, run: Any, name: str) -> Any:
 
 def test_the_studys_run_holds_its_runs_and_its_verdict(tmp_path: Path, comparison: Comparison) -> None:
     for seed in (3, 4):
-        config = make_config(tracking=HERE, seed=seed)
+        config = make_config("mlflow", seed=seed)
         assert track(config, tmp_path / config.run).notes == []
     log_verdict("tiny-study", comparison, tmp_path, ["mlflow"])
     runs = runs_of(tmp_path)
@@ -88,12 +78,9 @@ def test_the_studys_run_holds_its_runs_and_its_verdict(tmp_path: Path, compariso
 
 
 def test_an_interrupted_run_goes_on_and_a_finished_one_does_not(tmp_path: Path) -> None:
-    config = make_config(tracking=HERE)
+    config = make_config("mlflow")
     folder = tmp_path / config.run
-    interrupted = Tracking(config=config, folder=folder)
-    interrupted.start()
-    log_steps(interrupted, 1)
-    interrupted.close(failed=True)
+    track(config, folder, 1, interrupted=True)
     assert runs_of(tmp_path)[config.run].info.status == "FAILED"
     assert track(config, folder).notes == []
     client = client_of(tmp_path)
@@ -108,8 +95,8 @@ def test_the_users_server_and_experiment_are_kept(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mine.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     monkeypatch.chdir(tmp_path)  # where it keeps artifacts
-    assert track(make_config(tracking=HERE), tmp_path / "study" / "run").notes == []
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mine.db")
+    assert track(make_config("mlflow"), tmp_path / "study" / "run").notes == []
+    client = client_of(tmp_path, "mine.db")
     assert len(client.search_runs([client.get_experiment_by_name("mine").experiment_id])) == 2
     assert not (tmp_path / "study" / "mlflow" / "mlflow.db").exists()
 
@@ -117,5 +104,5 @@ def test_the_users_server_and_experiment_are_kept(tmp_path: Path, monkeypatch: p
 def test_a_server_that_is_not_there_is_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nothing listens
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    (note,) = track(make_config(tracking=HERE), tmp_path / "run").notes
+    (note,) = track(make_config("mlflow"), tmp_path / "run").notes
     assert note.startswith("MLflow failed while starting, so its log is incomplete (MlflowException: ")

@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_study_runs
-from tracked_runs import log_steps, make_config, make_record, track
+from tracked_runs import make_config, needs, track
 
-from hf_peft_compare.comparison import compare
-from hf_peft_compare.config.tracking import TrackingConfig
+from hf_peft_compare.comparison import Comparison
 from hf_peft_compare.report.tracked_verdict import log_verdict
-from hf_peft_compare.training.callbacks.tracking import Tracking
 
-pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-HERE = TrackingConfig(report_to=["tensorboard"])
+pytestmark = needs("tensorboard")
 
 
 def read(folder: Path) -> Any:
@@ -31,7 +27,7 @@ def text(events: Any, name: str) -> str:
 
 
 def test_a_run_has_curves_figures_and_texts(tmp_path: Path) -> None:
-    assert track(make_config(tracking=HERE), tmp_path).notes == []
+    assert track(make_config("tensorboard"), tmp_path).notes == []
     events = read(tmp_path)
     assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(1, 1.0), (2, 0.5)]
     assert [(e.step, e.value) for e in events.Scalars("eval/loss")] == [(1, 3.0), (2, 1.5)]
@@ -44,29 +40,19 @@ def test_a_run_has_curves_figures_and_texts(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_in_the_same_folder(tmp_path: Path) -> None:
-    config = make_config(tracking=HERE)
-    first = Tracking(config=config, folder=tmp_path)
-    first.start()
-    log_steps(first, 1)
-    first.close(failed=True)
-    second = Tracking(config=config, folder=tmp_path)
-    second.start()
-    log_steps(second, 2)
-    second.finish(make_record(config), [])
-    second.close()
+    track(make_config("tensorboard"), tmp_path, 1, interrupted=True)
+    track(make_config("tensorboard"), tmp_path, 2)
     assert [e.step for e in read(tmp_path).Scalars("train/loss")] == [1, 2]
 
 
 def test_the_users_folder_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "mine"))
-    track(make_config(tracking=HERE), tmp_path / "run")
+    track(make_config("tensorboard"), tmp_path / "run")
     assert list((tmp_path / "mine" / "tiny-study" / "lora-seed3").glob("events.*"))
     assert not (tmp_path / "run" / "tensorboard").exists()
 
 
-def test_the_verdict_is_a_text_of_the_study(tmp_path: Path) -> None:
-    records, predictions = make_study_runs()
-    comparison = compare(records, predictions, expected_runs=[(record.row, 0) for record in records.values()])
+def test_the_verdict_is_a_text_of_the_study(tmp_path: Path, comparison: Comparison) -> None:
     log_verdict("tiny-study", comparison, tmp_path, ["tensorboard"])
     events = read(tmp_path)
     assert text(events, "verdict/best_row") == "full"

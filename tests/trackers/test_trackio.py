@@ -10,37 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tracked_runs import needs
 
-pytest.importorskip("trackio", reason="trackio is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [needs("trackio"), pytest.mark.slow]
 
 LOGGING = """
 import sys
 from pathlib import Path
-from synthetic import make_study_runs
-from tracked_runs import log_steps, make_config, track
-from hf_peft_compare.comparison import compare
-from hf_peft_compare.config.tracking import TrackingConfig
+from synthetic import make_comparison
+from tracked_runs import make_config, track
 from hf_peft_compare.report.tracked_verdict import log_verdict
-from hf_peft_compare.training.callbacks.tracking import Tracking
 
 study = Path(sys.argv[1])
-config = make_config(tracking=TrackingConfig(report_to=["trackio"]))
-interrupted = Tracking(config=config, folder=study / config.run)
-interrupted.start()
-log_steps(interrupted, 1)
-interrupted.close(failed=True)
-notes = list(interrupted.notes)
-goes_on = Tracking(config=config, folder=study / config.run)
-goes_on.start()
-log_steps(goes_on, 2)
-goes_on.close(failed=True)
-notes += goes_on.notes
-other = make_config(tracking=TrackingConfig(report_to=["trackio"]), seed=4)
-notes += track(other, study / other.run).notes
-records, predictions = make_study_runs(rows=("lead", "lora"))
-comparison = compare(records, predictions, expected_runs=[("lora", 0), ("lead", 0)])
-log_verdict("tiny-study", comparison, study, ["trackio"])
+config, other = make_config("trackio"), make_config("trackio", seed=4)
+notes = [
+    *track(config, study / config.run, 1, interrupted=True).notes,
+    *track(config, study / config.run, 2, interrupted=True).notes,
+    *track(other, study / other.run).notes,
+]
+log_verdict("tiny-study", make_comparison("lead", "lora"), study, ["trackio"])
 print("notes", notes)
 """
 READING = """

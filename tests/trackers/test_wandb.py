@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tracked_runs import PREDICTIONS, inspect, log_steps, make_config, make_record, read_history
+from tracked_runs import inspect, make_config, make_record, read_history, track
 
 from hf_peft_compare.core.tracker import PROJECT
 from hf_peft_compare.trackers import wandb as wandb_tracker
@@ -24,13 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
 
 def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Path) -> None:
-    config = make_config()
-    tracking = Tracking(config=config, folder=tmp_path)
-    tracking.start()
-    log_steps(tracking, 1, 2)
-    tracking.finish(make_record(config), PREDICTIONS)
-    tracking.close()
-    assert tracking.notes == []
+    assert track(make_config(), tmp_path).notes == []
 
     run = json.loads(inspect(tmp_path, "--summary"))
     assert (run["project"], run["state"], run["exit_code"]) == (PROJECT, "finished", 0)
@@ -52,9 +46,7 @@ def test_an_offline_run_holds_config_curves_results_and_predictions(tmp_path: Pa
 
 
 def test_a_run_has_its_name_group_and_job_type(tmp_path: Path) -> None:
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    tracking.close(failed=True)
+    track(make_config(), tmp_path, interrupted=True)
     run = next(r["run"] for r in map(json.loads, inspect(tmp_path).splitlines()) if r["type"] == "run")
     assert (run["display_name"], run["run_group"], run["job_type"]) == ("lora-seed3", "tiny-study", "lora")
     assert json.loads(inspect(tmp_path, "--summary"))["exit_code"] == 1
@@ -88,9 +80,7 @@ def test_only_an_interrupted_run_goes_on_under_its_id(tmp_path: Path) -> None:
 
 def test_the_users_project_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_PROJECT", "mine")
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    tracking.close()
+    track(make_config(), tmp_path)
     assert json.loads(inspect(tmp_path, "--summary"))["project"] == "mine"
 
 
@@ -122,15 +112,9 @@ def test_the_standard_trainer_drives_it(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-from tracked_runs import log_steps, make_config, make_record
-from hf_peft_compare.training.callbacks.tracking import Tracking
+from tracked_runs import make_config, track
 
-tracking = Tracking(config=make_config(), folder=Path(sys.argv[1]))
-tracking.start()
-log_steps(tracking, 1, 2)
-tracking.finish(make_record(make_config()), [])
-tracking.close()
-print("notes", tracking.notes)
+print("notes", track(make_config(), Path(sys.argv[1])).notes)
 """
 
 
@@ -154,21 +138,13 @@ def test_without_an_account_it_neither_asks_nor_chatters(tmp_path: Path) -> None
 def test_disabled_imports_no_wandb_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise, and be noted
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    log_steps(tracking, 1)
-    tracking.finish(make_record(make_config()), PREDICTIONS)
-    tracking.close()
-    assert tracking.notes == []
+    assert track(make_config(), tmp_path).notes == []
     assert not (tmp_path / "wandb").exists()
 
 
 def test_other_processes_open_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_callback, "process_state", lambda: SimpleNamespace(is_main_process=False))
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    log_steps(tracking, 1)
-    tracking.close()
+    track(make_config(), tmp_path)
     assert list(tmp_path.glob("wandb")) == []
 
 
@@ -185,12 +161,9 @@ def test_an_account_that_cannot_be_reached_means_offline(tmp_path: Path, monkeyp
 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb, "init", unreachable)
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    log_steps(tracking, 1)
-    tracking.close()
+    (note,) = track(make_config(), tmp_path, 1, interrupted=True).notes
     assert modes == [None, "offline"]  # None: as configured by the user
-    assert "no network" in tracking.notes[0] and "offline" in tracking.notes[0]
+    assert "no network" in note and "offline" in note
     assert len(read_history(tmp_path)) == 2
 
 
@@ -215,11 +188,8 @@ def test_a_server_that_does_not_answer_is_waited_for_once_per_study(
     monkeypatch.setattr(wandb_tracker, "SLOW_SECONDS", -1)
     folders = [tmp_path / "study" / name for name in ("first", "second")]
     for folder in folders:
-        tracking = Tracking(config=make_config(), folder=folder)
-        tracking.start()
-        log_steps(tracking, 1)
-        tracking.close()
-        assert tracking.notes == ["W&B could not start, so the run is logged offline (no answer)."]
+        notes = track(make_config(), folder, 1, interrupted=True).notes
+        assert notes == ["W&B could not start, so the run is logged offline (no answer)."]
         assert len(read_history(folder)) == 2
     assert len(tried) == 1
     unreachable = tmp_path / "study" / wandb_tracker.UNREACHABLE_FILE
@@ -239,10 +209,7 @@ def test_credentials_are_found_without_asking() -> None:
 
 def test_a_malformed_key_means_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "nonsense")
-    tracking = Tracking(config=make_config(), folder=tmp_path)
-    tracking.start()
-    tracking.close()
-    assert len(tracking.notes) == 1
+    assert len(track(make_config(), tmp_path).notes) == 1
     assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
@@ -265,20 +232,11 @@ def test_a_broken_wandb_is_noted_once_and_never_raises(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(wandb, "init", fail)
-    tracking = Tracking(config=make_config(), folder=tmp_path)
     with caplog.at_level(logging.WARNING):
-        tracking.start()
-        log_steps(tracking, 1, 2)
-        tracking.finish(make_record(make_config()), PREDICTIONS)
-        tracking.close()
-    assert len(tracking.notes) == 1 and "no space left" in tracking.notes[0]
-    assert tracking.notes == caplog.messages
+        (note,) = track(make_config(), tmp_path).notes
+    assert "no space left" in note and caplog.messages == [note]
 
     monkeypatch.setattr(wandb, "init", lambda **_: BrokenRun())
-    dying = Tracking(config=make_config(), folder=tmp_path)
-    dying.start()
-    log_steps(dying, 1, 2)
-    dying.finish(make_record(make_config()), PREDICTIONS)
-    dying.close()
-    dying.close()
+    dying = track(make_config(), tmp_path)
+    dying.close()  # again
     assert [note.split(",")[0] for note in dying.notes] == ["W&B failed while logging", "W&B failed while finishing"]

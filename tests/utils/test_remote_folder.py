@@ -1,6 +1,5 @@
 """Files of a scratch folder and of the remote one: copied once, whole, and within the folder."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -107,8 +106,8 @@ def test_bad_urls_are_one_error_without_what_they_may_hold(url, error):
     assert "secret" not in str(found.value) and "abc" not in str(found.value)
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ossfs", None)
+def test_a_missing_package_is_named(without):
+    without("ossfs")
     with pytest.raises(UserError, match=r"cannot use oss://bucket/runs: Install ossfs"):
         remote_of(local_folder("oss://bucket/runs"))
 

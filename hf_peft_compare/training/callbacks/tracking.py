@@ -46,27 +46,24 @@ class Tracking(TrainerCallback):
     """
 
     def __init__(self, *, config: RunConfig, folder: Path) -> None:
-        self.config = config
-        self.folder = folder
         self.notes: list[str] = []
         names = config.tracking.report_to if process_state().is_main_process else []
-        self._trackers = Trackers(names, self._note)
+        run = TrackedRun(
+            study=config.study,
+            name=config.run,
+            kind=config.method["name"],
+            folder=folder,
+            study_folder=folder_of_study(folder, trial=config.trial),
+            note=self._note,
+            key=config.hash,
+            config=asdict(config),
+        )
+        self._trackers = Trackers(names, run)
         self.reporting = Reporting([name for name in names if name not in TRACKERS.entries], self._note)
 
     def start(self) -> None:
         """Open the run in its trackers; an interrupted run goes on."""
-        self._trackers.start(
-            TrackedRun(
-                study=self.config.study,
-                name=self.config.run,
-                kind=self.config.method["name"],
-                folder=self.folder,
-                study_folder=folder_of_study(self.folder, trial=self.config.trial),
-                note=self._note,
-                key=self.config.hash,
-                config=asdict(self.config),
-            )
-        )
+        self._trackers.start()
 
     def on_log(
         self,

@@ -101,7 +101,7 @@ def node_of_the_run(cluster):
     return next(node for node in cluster.worker_nodes if node.node_id == busy["NodeID"])
 
 
-def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+def test_without_ray_the_error_says_how_to_install_it(without):
+    without("ray")
     with pytest.raises(UserError, match=r"pip install 'hf_peft_compare\[ray\]'.*--executor local"):
         make_executor("ray", {}, Launch())

@@ -54,7 +54,7 @@ def notebook() -> list[object]:
 
 
 def test_a_tracker_of_a_plugin_gets_each_value_once(tmp_path: Path, notebook: list[object]) -> None:
-    config = make_config(tracking=TrackingConfig(report_to=["notebook"]))
+    config = make_config("notebook")
     tracking = track(config, tmp_path)
     tracking.close()  # again
     start, *steps, (figures, tables), end = notebook
@@ -73,7 +73,7 @@ def test_a_tracker_of_a_plugin_gets_each_value_once(tmp_path: Path, notebook: li
 def test_one_that_fails_in_the_middle_is_noted_once_and_the_others_go_on(
     tmp_path: Path, notebook: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config(tracking=TrackingConfig(report_to=["torn", "notebook"]))
+    config = make_config("torn", "notebook")
     with caplog.at_level(logging.WARNING):
         tracking = track(config, tmp_path)
     note = "Torn failed while logging, so its log is incomplete (OSError: no space left on device)."
