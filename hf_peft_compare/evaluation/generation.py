@@ -22,6 +22,16 @@ def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
     return [tokenizer.decode(list(ids), skip_special_tokens=True).strip() for ids in completions]
 
 
+def arguments_of(generation: GenerationConfig) -> dict[str, Any]:
+    """Return the arguments of `generate` that the settings give, whatever the model and the tokenizer."""
+    sampling: dict[str, Any] = {"do_sample": False}
+    if generation.temperature is not None:
+        sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
+    given = {name: value for name, value in asdict(generation).items() if value is not None}
+    del given["use_base_config"]
+    return {**sampling, **given}
+
+
 @torch.inference_mode()
 def generate_tokens(
     model: Any,
@@ -37,16 +47,11 @@ def generate_tokens(
     generation config takes no part unless the settings ask for it.
     """
     model.eval()
-    sampling: dict[str, Any] = {"do_sample": False}
-    if generation.temperature is not None:
-        sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
     settings = {
-        **sampling,
+        **arguments_of(generation),
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        **{name: value for name, value in asdict(generation).items() if value is not None},
     }
-    del settings["use_base_config"]
     apart = lm_head_of(model).reads_apart
     if apart:
         settings["decoder_start_token_id"] = model.config.decoder_start_token_id

@@ -127,15 +127,18 @@ def _write_model(source: Source, options: PublishOptions, name: str, tree: Path)
         if path.suffix in TEXT_FILES:
             path.write_text(source.scrubber.text(read_text(path)), encoding="utf-8")
     plain = not (folder / ADAPTER_CONFIG).is_file()
-    labels = FinishedRun(folder=folder, record=record, config=config).labels
-    asked = usage_code(config, load_auto(AutoTokenizer.from_pretrained, folder), labels=labels)
+    # A base's name on the Hub need not say of what kind it is, so code is written for the run as it was.
+    ran = parse(RunConfig, source.result.records[run].config, where=run)
+    labels = FinishedRun(folder=folder, record=record, config=ran).labels
+    asked = usage_code(ran, load_auto(AutoTokenizer.from_pretrained, folder), labels=labels)
+    usage = "\n\n".join(filter(None, [loading_code(ran, name=repo_id, plain=plain), asked]))
     card = model_repo_card(
         record,
         config,
         source.clean.comparison,
         options,
         plain=plain,
-        usage="\n\n".join(filter(None, [loading_code(config, name=repo_id, plain=plain), asked])),
+        usage=source.scrubber.text(usage),
         note=note,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
