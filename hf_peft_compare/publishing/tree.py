@@ -18,7 +18,7 @@ from hf_peft_compare.inference.loading import FinishedRun
 from hf_peft_compare.inference.model_card import is_hub_id, loading_code
 from hf_peft_compare.publishing.cards import dataset_card, model_repo_card, space_card
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, scrubber_of, without_texts
-from hf_peft_compare.publishing.leaks import Scrubber
+from hf_peft_compare.publishing.leaks import VOCABULARIES, Scrubber
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository, folder_of, write_marker
 from hf_peft_compare.publishing.templates import HUB
 from hf_peft_compare.publishing.usage import usage_code
@@ -124,7 +124,7 @@ def _write_model(source: Source, options: PublishOptions, name: str, tree: Path)
     folder = folder_of(tree, "model", repo_id)
     note = _export(source.result.folder / run, folder, config, merge=options.merge)
     for path in sorted(folder.rglob("*")):
-        if path.suffix in TEXT_FILES:
+        if path.suffix in TEXT_FILES and path.name not in VOCABULARIES:
             path.write_text(source.scrubber.text(read_text(path)), encoding="utf-8")
     plain = not (folder / ADAPTER_CONFIG).is_file()
     # A base's name on the Hub need not say of what kind it is, so code is written for the run as it was.
