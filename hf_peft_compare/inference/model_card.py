@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
@@ -17,6 +17,11 @@ from hf_peft_compare.utils.formatting import format_count, format_percent, forma
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 REPOSITORY = "hf-peft-compare"
+HUB_TASKS = {  # the Hub's names of tasks; others write a text or choose a class
+    "question_answering": "question-answering",
+    "summarization": "summarization",
+    "visual_question_answering": "visual-question-answering",
+}
 LOAD_ADAPTER = """\
 from peft import PeftModel
 from transformers import {auto_class}, AutoTokenizer
@@ -118,7 +123,7 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
     dataset = config.dataset if is_hub_id(config.dataset) else None
     results = [
         EvalResult(
-            task_type=task.name,
+            task_type=hub_task(config),
             dataset_type=dataset or REPOSITORY,
             dataset_name=config.dataset,
             dataset_split=config.test_split,
@@ -133,18 +138,17 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
         base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
         library_name="transformers" if plain else "peft",
         datasets=[dataset] if dataset else None,
-        pipeline_tag=_pipeline_tag(config),
+        pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
         tags=[REPOSITORY, record.method, task.name],
         eval_results=results,
     )
 
 
-def _pipeline_tag(config: RunConfig) -> str:
-    """Return the Hub's name of what the model does."""
-    head = head_of(config)
-    if not head.generates:
-        return "text-classification"
-    return "text2text-generation" if head.reads_apart else "text-generation"
+def hub_task(config: StudyProtocol) -> str:
+    """Return the Hub's name of a task: what is scored, whatever model does it."""
+    task = config.task_type
+    written = task.labels(config.task_settings) is None
+    return HUB_TASKS.get(task.name, "text-generation" if written else "text-classification")
 
 
 def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:

@@ -14,6 +14,7 @@ from hf_peft_compare.inference.model_card import (
     REPOSITORY,
     as_json_text,
     base_name,
+    hub_task,
     is_hub_id,
     metadata_of,
     ordered_results,
@@ -33,11 +34,6 @@ from hf_peft_compare.utils.formatting import (
 if TYPE_CHECKING:
     from huggingface_hub import CardData
 
-HUB_TASKS = {  # the Hub's names of tasks; all others here classify texts
-    "summarization": "summarization",
-    "visual_question_answering": "visual-question-answering",
-}
-
 
 def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOptions) -> str:
     """Return the card of the repository with a study's records."""
@@ -49,7 +45,7 @@ def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOpt
     data = DatasetCardData(
         license=options.license,
         pretty_name=study.title,
-        task_categories=[hub_task(study.task_type.name)],
+        task_categories=[hub_task(study)],
         tags=[REPOSITORY, "peft", "benchmark-results"],
         size_categories=["n<1K" if len(comparison.runs) < 1_000 else "1K<n<10K"],
         configs=[{"config_name": "results", "data_files": "results.csv", "default": True}],
@@ -93,7 +89,6 @@ def model_repo_card(
     data = metadata_of(record, config, name=options.models[record.row], plain=plain)
     data.license, data.metrics = options.license, list(config.task_type.metrics)
     for result in data.eval_results or []:
-        result.task_type = hub_task(config.task_type.name)
         result.source_name, result.source_url = f"Study {record.study}", f"{HUB}/datasets/{options.to}"
     seconds = record.seconds.train
     text = MODEL_CARD.format(
@@ -144,11 +139,6 @@ def space_card(study: StudyConfig, options: PublishOptions) -> str:
         tags=[REPOSITORY],
     )
     return _card(data, SPACE_CARD.format(title=study.title, id=options.to, hub=HUB))
-
-
-def hub_task(task: str) -> str:
-    """Return the Hub's name of a task."""
-    return HUB_TASKS.get(task, "text-classification")
 
 
 def _card(data: CardData, text: str) -> str:

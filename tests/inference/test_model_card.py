@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from finished_runs import make_config, make_record
 from huggingface_hub import ModelCard
 
@@ -25,6 +26,30 @@ def test_a_card_says_what_the_hub_wants_to_know() -> None:
     results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
     assert results == {"rougeL_fmeasure": 0.25, "test_loss": 2.5}
     assert card_of("openai-community/gpt2", "full", plain=True).data.library_name == "transformers"
+
+
+LABELED = {"labels": ["no", "yes"]}
+
+
+@pytest.mark.parametrize(
+    ("task", "on_the_hub", "pipeline"),
+    [
+        ({"name": "summarization"}, "summarization", "text-generation"),
+        ({"name": "instruction_tuning"}, "text-generation", "text-generation"),
+        ({"name": "question_answering"}, "question-answering", "text-generation"),
+        ({"name": "sequence_classification", **LABELED}, "text-classification", "text-classification"),
+        ({"name": "instructed_classification", **LABELED}, "text-classification", "text-generation"),
+    ],
+)
+def test_tasks_have_the_names_that_the_hub_knows(task: dict[str, Any], on_the_hub: str, pipeline: str) -> None:
+    card = card_of("openai-community/gpt2", "lora", plain=False, task=task)
+    assert {result.task_type for result in card.data.eval_results or []} == {on_the_hub}
+    assert card.data.pipeline_tag == pipeline
+
+
+def test_what_an_encoder_decoder_writes_is_generated_text_to_the_hub(tiny_t5: Path) -> None:
+    """The Hub has given up the task text2text-generation, and transformers its pipeline."""
+    assert card_of(tiny_t5, "full", plain=True).data.pipeline_tag == "text-generation"
 
 
 def test_a_card_tells_a_reader_results_settings_and_origin() -> None:
