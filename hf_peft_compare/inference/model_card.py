@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
@@ -14,6 +14,9 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
+
+if TYPE_CHECKING:
+    from huggingface_hub import CardData, ModelCardData
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 REPOSITORY = "hf-peft-compare"
@@ -45,32 +48,7 @@ from transformers import {auto_class}, AutoTokenizer
 
 model = {auto_class}.from_pretrained({name})
 tokenizer = AutoTokenizer.from_pretrained({name})"""
-CARD = """\
-# {title} on {base}
-
-{idea}
-
-One run of `{repository}`: study {study}, method {row}, seed {seed}. {trainable} of {total} parameters ({share}) were
-trained in {seconds} seconds on {device}.
-
-## Results
-
-Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
-
-{results}
-
-## Use
-
-```python
-{load}
-```
-
-It expects prompts in the format that it was trained on:
-
-```json
-{task}
-```
-
+ENDING = """
 ## Training
 
 ```json
@@ -83,6 +61,27 @@ It expects prompts in the format that it was trained on:
 {provenance}
 ```
 """
+CARD = f"""\
+# {{title}} on {{base}}
+
+{{idea}}
+
+One run of `{{repository}}`: study {{study}}, method {{row}}, seed {{seed}}. {{trained}}.
+
+## Results
+
+Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
+
+{{results}}
+
+## Use
+
+```python
+{{load}}
+```
+
+It expects prompts in the format that it was trained on, see `task` below.
+{ENDING}"""
 
 
 def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> str:
@@ -92,30 +91,42 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         name: the repository id or folder that the model is loaded from.
         plain: whether the export is a plain transformers model; otherwise it is an adapter.
     """
-    parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
     text = CARD.format(
-        title=record.card.title,
-        idea=record.card.idea,
-        base=base_name(config),
-        study=record.study,
-        row=record.row,
-        seed=record.seed,
-        repository=REPOSITORY,
-        trainable=format_count(parameters.trainable_params),
-        total=format_count(parameters.total_params),
-        share=format_percent(parameters.trainable_ratio),
-        seconds=format_seconds(record.seconds.train),
-        device=record.provenance.device or "an unknown device",
+        **facts_of(record, config),
         results=_results_table(record),
         load=loading_code(config, name=name, plain=plain),
-        task=as_json_text(config.task),
-        training=as_json_text({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
-        provenance=as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
-    return f"---\n{metadata_of(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
+    return with_metadata(metadata_of(record, config, name=name, plain=plain), text)
 
 
-def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
+def facts_of(record: RunRecord, config: RunConfig) -> dict[str, object]:
+    """Return what every card of a run says of it, by the place that it has in the card's text."""
+    parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
+    settings = ("task", "method", "training", "max_length", "generation")
+    return {
+        "title": record.card.title,
+        "base": base_name(config),
+        "idea": record.card.idea,
+        "repository": REPOSITORY,
+        "study": record.study,
+        "row": record.row,
+        "seed": record.seed,
+        "trained": (
+            f"{format_count(parameters.trainable_params)} of {format_count(parameters.total_params)} parameters "
+            f"({format_percent(parameters.trainable_ratio)}) were trained in {format_seconds(record.seconds.train)} "
+            f"seconds on {record.provenance.device or 'an unknown device'}"
+        ),
+        "training": _as_json_text({key: record.config[key] for key in settings}),
+        "provenance": _as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
+    }
+
+
+def with_metadata(data: CardData, text: str) -> str:
+    """Return a card: what the Hub reads, and what people do."""
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+
+
+def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> ModelCardData:
     """Return the card's metadata, without models and datasets outside the Hub, since the Hub rejects such cards."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -182,7 +193,7 @@ def ordered_results(record: RunRecord) -> Iterator[tuple[str, float]]:
     return ((name, record.results[name]) for name in record.scores if name in record.results)
 
 
-def as_json_text(values: Mapping[str, object]) -> str:
+def _as_json_text(values: Mapping[str, object]) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False)
 
 

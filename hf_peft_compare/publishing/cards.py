@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import cost_columns, main_scores, score_column
@@ -12,12 +11,12 @@ from hf_peft_compare.config.protocol import EMBEDDED
 from hf_peft_compare.config.schema import RunConfig, StudyConfig
 from hf_peft_compare.inference.model_card import (
     REPOSITORY,
-    as_json_text,
-    base_name,
+    facts_of,
     hub_task,
     is_hub_id,
     metadata_of,
     ordered_results,
+    with_metadata,
 )
 from hf_peft_compare.publishing.repositories import PublishOptions
 from hf_peft_compare.publishing.templates import DATASET_CARD, HUB, MODEL_CARD, SPACE_CARD
@@ -26,13 +25,8 @@ from hf_peft_compare.utils.formatting import (
     UNKNOWN,
     format_count,
     format_interval,
-    format_percent,
     format_score,
-    format_seconds,
 )
-
-if TYPE_CHECKING:
-    from huggingface_hub import CardData
 
 
 def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOptions) -> str:
@@ -63,7 +57,7 @@ def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOpt
         id=options.to,
         hub=HUB,
     )
-    return _card(data, text)
+    return with_metadata(data, text)
 
 
 def model_repo_card(
@@ -85,28 +79,16 @@ def model_repo_card(
         note: what else to say about its form.
     """
     row = comparison.row(record.row)
-    assert row is not None and record.parameters is not None, "a run that trained is in the comparison"
+    assert row is not None, "a run that trained is in the comparison"
     data = metadata_of(record, config, name=options.models[record.row], plain=plain)
     data.license, data.metrics = options.license, list(config.task_type.metrics)
     for result in data.eval_results or []:
         result.source_name, result.source_url = f"Study {record.study}", f"{HUB}/datasets/{options.to}"
-    seconds = record.seconds.train
     text = MODEL_CARD.format(
-        title=record.card.title,
-        base=base_name(config),
-        idea=record.card.idea,
-        study=record.study,
+        **facts_of(record, config),
         dataset=options.to,
         hub=HUB,
-        repository=REPOSITORY,
-        row=record.row,
-        seed=record.seed,
         chosen=_chosen(row),
-        trainable=format_count(record.parameters.trainable_params),
-        total=format_count(record.parameters.total_params),
-        share=format_percent(record.parameters.trainable_ratio),
-        seconds=format_seconds(seconds),
-        device=record.provenance.device or "an unknown device",
         note=f" {note}" if note else "",
         examples=format_count(record.provenance.num_examples.get("test")),
         scope=next((found.scope for found in row.intervals.values() if found.known), "unknown"),
@@ -115,10 +97,8 @@ def model_repo_card(
         others=_rows_table(comparison, this=record.row),
         costs=_table(["cost", "mean"], _costs(comparison, row)),
         usage=usage,
-        training=as_json_text({key: record.config[key] for key in ("task", "method", "training", "max_length")}),
-        provenance=as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
-    return _card(data, text)
+    return with_metadata(data, text)
 
 
 def space_card(study: StudyConfig, options: PublishOptions) -> str:
@@ -138,11 +118,7 @@ def space_card(study: StudyConfig, options: PublishOptions) -> str:
         models=list(options.models.values()) or None,
         tags=[REPOSITORY],
     )
-    return _card(data, SPACE_CARD.format(title=study.title, id=options.to, hub=HUB))
-
-
-def _card(data: CardData, text: str) -> str:
-    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+    return with_metadata(data, SPACE_CARD.format(title=study.title, id=options.to, hub=HUB))
 
 
 def _dataset_name(dataset: str) -> str:
