@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol, is_embedded
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
@@ -213,4 +213,4 @@ def _is_pretrained_on_hub(config: RunConfig) -> bool:
 
 
 def is_hub_id(name: str) -> bool:
-    return name != EMBEDDED and HUB_ID.fullmatch(name) is not None and not Path(name).exists()
+    return not is_embedded(name) and HUB_ID.fullmatch(name) is not None and not Path(name).exists()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import cost_columns, main_scores, score_column
 from hf_peft_compare.comparison.verdict import describe_verdict
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import is_embedded
 from hf_peft_compare.config.schema import RunConfig, StudyConfig
 from hf_peft_compare.inference.model_card import (
     REPOSITORY,
@@ -122,7 +122,7 @@ def space_card(study: StudyConfig, options: PublishOptions) -> str:
 
 
 def _dataset_name(dataset: str) -> str:
-    if dataset.split("/")[0] == EMBEDDED:
+    if is_embedded(dataset):
         return "data that is part of that package"
     return f"[{dataset}]({HUB}/datasets/{dataset})" if is_hub_id(dataset) else f"the data set {dataset}"
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hf_peft_compare.config.identity import BASE_MODEL, DATA, TOKENIZER
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import EMBEDDED, is_embedded
 from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.publishing.leaks import HOST, LOCAL, PATH, SECRET, USER, Scrubber, exactly, redactions
@@ -77,7 +77,7 @@ def _local_inputs(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _is_path(name: str) -> bool:
-    return name.split("/")[0] != EMBEDDED and bool(re.search(r"[/\\.]", name)) and "\n" not in name
+    return not is_embedded(name) and bool(re.search(r"[/\\.]", name)) and "\n" not in name
 
 
 def _exists(name: str) -> bool:

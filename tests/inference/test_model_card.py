@@ -67,5 +67,6 @@ def test_what_is_not_on_the_hub_is_not_claimed_to_be(tmp_path: Path) -> None:
     local = card_of(tmp_path, "lora", plain=True, dataset=str(tmp_path / "rows.csv"))
     assert local.data.base_model is None and local.data.datasets is None
     assert card_of("embedded", "lora", plain=False).data.base_model is None
+    assert card_of("openai-community/gpt2", "lora", plain=True, dataset="embedded/statements").data.datasets is None
     random = card_of("openai-community/gpt2", "lora", plain=False, init="config")
     assert random.data.base_model is None and "load_run(" in random.text
