@@ -14,6 +14,7 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
+from hf_peft_compare.utils.markdown import plain_table
 
 if TYPE_CHECKING:
     from huggingface_hub import CardData, ModelCardData
@@ -91,9 +92,10 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         name: the repository id or folder that the model is loaded from.
         plain: whether the export is a plain transformers model; otherwise it is an adapter.
     """
+    scores = [(record.scores[name].title, format_score(value)) for name, value in ordered_results(record)]
     text = CARD.format(
         **facts_of(record, config),
-        results=_results_table(record),
+        results=plain_table(["score", "mean"], scores),
         load=loading_code(config, name=name, plain=plain),
     )
     return with_metadata(metadata_of(record, config, name=name, plain=plain), text)
@@ -182,11 +184,6 @@ def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
         study=config.study,
         run=config.run,
     )
-
-
-def _results_table(record: RunRecord) -> str:
-    rows = [f"| {record.scores[name].title} | {format_score(value)} |" for name, value in ordered_results(record)]
-    return "\n".join(["| score | mean |", "|---|---|", *rows])
 
 
 def ordered_results(record: RunRecord) -> Iterator[tuple[str, float]]:

@@ -27,6 +27,7 @@ from hf_peft_compare.utils.formatting import (
     format_interval,
     format_score,
 )
+from hf_peft_compare.utils.markdown import plain_table
 
 
 def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOptions) -> str:
@@ -95,7 +96,7 @@ def model_repo_card(
         results=_results_table(record, row),
         verdict=_bullets(describe_verdict(comparison)),
         others=_rows_table(comparison, this=record.row),
-        costs=_table(["cost", "mean"], _costs(comparison, row)),
+        costs=plain_table(["cost", "mean"], _costs(comparison, row)),
         usage=usage,
     )
     return with_metadata(data, text)
@@ -144,7 +145,7 @@ def _results_table(record: RunRecord, row: MethodRow) -> str:
         ]
         for name, value in ordered_results(record)
     ]
-    return _table(["score", "this model", f"mean of {number} seed{'s' * (number != 1)}", "95 % interval"], lines)
+    return plain_table(["score", "this model", f"mean of {number} seed{'s' * (number != 1)}", "95 % interval"], lines)
 
 
 def _rows_table(comparison: Comparison, this: str = "") -> str:
@@ -154,7 +155,7 @@ def _rows_table(comparison: Comparison, this: str = "") -> str:
     titles = ["method", *(column.title for column in (*columns, *costs)), "seeds"]
     lines = []
     for row in comparison.finished_rows:
-        label = f"**{_cell(row.label)}**" if row.row == this else _cell(row.label)
+        label = f"**{row.label}**" if row.row == this else row.label
         scores = [_with_interval(row, column.key) for column in columns]
         lines.append(
             [
@@ -164,7 +165,7 @@ def _rows_table(comparison: Comparison, this: str = "") -> str:
                 str(len(row.finished_runs)),
             ]
         )
-    return _table(titles, lines, as_is=True)
+    return plain_table(titles, lines)
 
 
 def _with_interval(row: MethodRow, score: str) -> str:
@@ -179,16 +180,6 @@ def _costs(comparison: Comparison, row: MethodRow) -> list[list[str]]:
         for column in cost_columns(comparison)
         if column.key in row.figures
     ]
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, as_is: bool = False) -> str:
-    lines = [[str(cell) if as_is else _cell(cell) for cell in row] for row in rows]
-    header = [_cell(title) for title in titles]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def _bullets(sentences: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from hf_peft_compare.cli.show import summary_of
 from hf_peft_compare.core.settings import described
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION
-from tools.docs.markdown import code, prose, table
+from hf_peft_compare.utils.markdown import table
+from tools.docs.markdown import code, prose
 from tools.docs.settings import in_words, in_yaml
 
 
