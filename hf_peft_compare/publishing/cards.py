@@ -19,7 +19,7 @@ from hf_peft_compare.inference.model_card import (
     with_metadata,
 )
 from hf_peft_compare.publishing.repositories import PublishOptions
-from hf_peft_compare.publishing.templates import DATASET_CARD, HUB, MODEL_CARD, SPACE_CARD
+from hf_peft_compare.publishing.templates import DATASET_CARD, MODEL_CARD, SPACE_CARD
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import (
     UNKNOWN,
@@ -27,6 +27,7 @@ from hf_peft_compare.utils.formatting import (
     format_interval,
     format_score,
 )
+from hf_peft_compare.utils.hub_errors import HUB
 from hf_peft_compare.utils.markdown import plain_table
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hf_peft_compare.inference.model_card import ENDING
 
-HUB = "https://huggingface.co"
 DATASET_CARD = """\
 # {title}
 

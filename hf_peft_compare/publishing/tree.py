@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,12 +21,12 @@ from hf_peft_compare.publishing.cards import dataset_card, model_repo_card, spac
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, scrubber_of, without_texts
 from hf_peft_compare.publishing.leaks import VOCABULARIES, Scrubber
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository, folder_of, write_marker
-from hf_peft_compare.publishing.templates import HUB
 from hf_peft_compare.publishing.usage import usage_code
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, STUDY_FILE, run_name
+from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, run_name
 from hf_peft_compare.report.writing import write_report
 from hf_peft_compare.results.result import Result
+from hf_peft_compare.utils.hub_errors import HUB
 from hf_peft_compare.utils.reading import read_text
 from hf_peft_compare.utils.remote_code import load_auto
 
@@ -84,8 +85,7 @@ def write_tree(source: Source, options: PublishOptions, tree: Path) -> list[Repo
 
 def _write_report(source: Source, options: PublishOptions, tree: Path) -> tuple[Repository, Repository]:
     """Write the records' repository and the Space with the page."""
-    clean, file = source.clean, source.result.folder / STUDY_FILE
-    study_file = source.scrubber.text(read_text(file)) if file.is_file() else ""
+    clean, study_file = source.clean, source.scrubber.text(source.result.study_text)
     records, space = (folder_of(tree, kind, options.to) for kind in ("dataset", "space"))
     write_report(clean.study, clean.records, clean.predictions, records, study_file=study_file)
     space.mkdir(parents=True)
@@ -107,9 +107,7 @@ def _write_report(source: Source, options: PublishOptions, tree: Path) -> tuple[
 
 def best_seed(row: MethodRow) -> int:
     """Return the finished seed with the lowest validation loss: the test split chooses nothing."""
-    runs = [run for run in row.finished_runs if run.record is not None]
-    losses = {run.seed: run.record.validation.best_loss for run in runs if run.record and run.record.validation}
-    return min(losses, key=lambda seed: losses[seed]) if losses else runs[0].seed
+    return min(row.finished_runs, key=lambda run: run.figures.get("best_validation_loss", math.inf)).seed
 
 
 def _write_model(source: Source, options: PublishOptions, name: str, tree: Path) -> Repository:
