@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
+from hf_peft_compare.utils.json_text import json_text
 from hf_peft_compare.utils.markdown import plain_table
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def facts_of(record: RunRecord, config: RunConfig) -> dict[str, object]:
             f"({format_percent(parameters.trainable_ratio)}) were trained in {format_seconds(record.seconds.train)} "
             f"seconds on {record.provenance.device or 'an unknown device'}"
         ),
-        "training": _as_json_text({key: record.config[key] for key in settings}),
-        "provenance": _as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
+        "training": json_text({key: record.config[key] for key in settings}),
+        "provenance": json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     }
 
 
@@ -188,10 +189,6 @@ def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
 
 def ordered_results(record: RunRecord) -> Iterator[tuple[str, float]]:
     return ((name, record.results[name]) for name in record.scores if name in record.results)
-
-
-def _as_json_text(values: Mapping[str, object]) -> str:
-    return json.dumps(values, indent=1, ensure_ascii=False)
 
 
 def quote(text: str) -> str:
