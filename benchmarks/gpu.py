@@ -22,7 +22,7 @@ import torch
 
 from benchmarks import ours, recipes, side_by_side
 from benchmarks.place import Place, Size
-from benchmarks.table import Row, compare_seconds, format_amount, head, markdown, table
+from benchmarks.table import Row, compare_seconds, format_amount, head, markdown
 from benchmarks.training_step import METHODS, CountFlops, matrix_products
 from benchmarks.turns import Side, TakeTurns, Turns
 from hf_peft_compare.config.schema import RunConfig
@@ -33,6 +33,7 @@ from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.orchestration.slots import count_cores
 from hf_peft_compare.training.arguments import use_bf16
 from hf_peft_compare.training.factory import build
+from hf_peft_compare.utils.markdown import table
 
 TABLE = ("prompt_tuning", "last_layers", "lora")  # the three methods of the study's table
 NUM_TRAIN, NUM_EPOCHS, NUM_TEST = 21_000, 10, 3_000

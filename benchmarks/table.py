@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.records import provenance
+from hf_peft_compare.utils.markdown import table
 
 MAX_LOSS_DIFFERENCE = 1e-5
 SIDES = ("ours", "plain recipe")
@@ -148,11 +149,6 @@ def section(benchmark: Benchmark, *, quick: bool) -> str:
 def markdown(rows: Sequence[Row], *, sides: Sequence[str] = SIDES) -> str:
     """Render rows as a Markdown table; `sides` names its two columns of amounts."""
     return table(["", *sides, "ratio", "spread", "aim", ""], map(_cells, rows))
-
-
-def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Render a Markdown table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines))
 
 
 def _cells(row: Row) -> list[str]:

@@ -13,8 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.config.training import GenerationConfig
 from hf_peft_compare.core.registry import get_method
-from hf_peft_compare.data.position_ids import count_positions_from_mask
-from hf_peft_compare.models.loading import load_base, load_tokenizer
+from hf_peft_compare.models.loading import load_base, load_tokenizer, prepare_base
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.training import factory
 
@@ -97,7 +96,7 @@ def make_run(folder: Path, config: RunConfig) -> Any:
         return None
     torch.manual_seed(config.seed)
     tokenizer, base = load_tokenizer(config), load_base(config)
-    count_positions_from_mask(base)
+    prepare_base(base, tokenizer)
     model = factory.apply_method(base, config, tokenizer)
     noise = torch.Generator().manual_seed(len(config.row))
     with torch.no_grad():

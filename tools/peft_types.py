@@ -20,6 +20,7 @@ from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Value
 from hf_peft_compare.methods.peft_rules import rule_of
 from hf_peft_compare.testing import Case, check_merging, check_on_meta, check_saving, check_trainables
+from hf_peft_compare.utils.markdown import table
 
 ARCHITECTURES = {"gpt2": "GPT-2", "llama": "Llama", "bert": "BERT, class head", "t5": "T5"}
 # What a type must be told, or is too large for a model of width 32.
@@ -81,19 +82,18 @@ def _reason(message: str) -> str:
     return f"{reason[0].upper()}{reason[1:]}."
 
 
-def table(peft_types: Iterable[str]) -> str:
+def types_table(peft_types: Iterable[str]) -> str:
     """Return the table in Markdown: one row per type, one column per architecture."""
-    lines = ["| type | " + " | ".join(ARCHITECTURES.values()) + " | |", "|---" * (len(ARCHITECTURES) + 2) + "|"]
+    rows = []
     for peft_type in peft_types:
         outcomes = [outcome(peft_type, architecture) for architecture in ARCHITECTURES]
         rule = rule_of(peft_type, {})
         notes = [reason for _, reason in outcomes if reason] + ([(rule.__doc__ or "").split("\n")[0]] if rule else [])
-        cells = [f"`{peft_type}`", *(word for word, _ in outcomes), " ".join(dict.fromkeys(notes))]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"`{peft_type}`", *(word for word, _ in outcomes), " ".join(dict.fromkeys(notes))])
+    return table(["type", *ARCHITECTURES.values(), ""], rows) + "\n"
 
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
-    print(f"{HEAD}\n{table(sorted(kind.value for kind in PeftType))}", end="")
+    print(f"{HEAD}\n{types_table(sorted(kind.value for kind in PeftType))}", end="")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust
+from hf_peft_compare.cli.options import Commands, add_command, add_json, add_rows, add_study, add_trust, print_json
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
@@ -20,7 +19,7 @@ def add(commands: Commands) -> None:
     add_study(doctor)
     add_trust(doctor)
     add_rows(doctor)
-    doctor.add_argument("--json", action="store_true", help="print JSON")
+    add_json(doctor)
 
 
 @quiet()
@@ -38,9 +37,8 @@ def doctor_command(options: argparse.Namespace) -> int:
             examinations.append(examination)
             if not options.json:
                 print(render_examination(examination), flush=True)
-    print(
-        json.dumps(as_json(examinations), indent=1, ensure_ascii=False)
-        if options.json
-        else summarize_examinations(examinations)
-    )
+    if options.json:
+        print_json(as_json(examinations))
+    else:
+        print(summarize_examinations(examinations))
     return OK if all(examination.passed for examination in examinations) else FAILED

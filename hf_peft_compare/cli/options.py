@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.remote_runs import fetch_results, fetch_run
 from hf_peft_compare.records.run_folder import RECORD_FILE
+from hf_peft_compare.utils.json_text import json_text
 from hf_peft_compare.utils.remote_folder import local_folder, local_name, shown
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -51,9 +51,7 @@ def add_json(parser: argparse.ArgumentParser, meaning: str = "print JSON") -> No
 
 def print_json(content: object) -> None:
     """Print a tree as JSON; what is not finite or no JSON is null or text."""
-    from hf_peft_compare.report.results_json import finite
-
-    print(json.dumps(finite(content), ensure_ascii=False, indent=1, allow_nan=False, default=str))
+    print(json_text(content))
 
 
 def add_rows(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from hf_peft_compare.cli.options import Commands, add_command, add_rows, add_study, add_trust, positive
+from hf_peft_compare.cli.options import (
+    Commands,
+    add_command,
+    add_json,
+    add_rows,
+    add_study,
+    add_trust,
+    positive,
+    print_json,
+)
 from hf_peft_compare.config.loading import is_study, load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.config.study import Study
@@ -34,7 +42,7 @@ def add(commands: Commands) -> None:
     plan.add_argument("--num-processes", type=positive, metavar="N", help="processes per run, one per device")
     plan.add_argument("--accelerate-config", metavar="NAME", help="how processes share a model: fsdp, …, or a file")
     plan.add_argument("--calibrate", action="store_true", help="time a few steps on this machine's device")
-    plan.add_argument("--json", action="store_true", help="print JSON, in bytes, seconds and FLOPs")
+    add_json(plan, "print JSON, in bytes, seconds and FLOPs")
 
 
 @quiet()
@@ -52,10 +60,12 @@ def plan_command(options: argparse.Namespace) -> int:
             num_processes=options.num_processes,
             accelerate_config=options.accelerate_config,
         )
-        text = json.dumps(plan.as_json(), indent=1) + "\n" if options.json else str(plan)
-        if not options.json and (sentence := describe_shared_rate(study)):
-            text = f"{sentence}\n{text}"
-    print(text, end="")
+    if options.json:
+        print_json(plan.as_json())
+        return OK
+    if sentence := describe_shared_rate(study):
+        print(sentence)
+    print(plan, end="")
     return OK
 
 

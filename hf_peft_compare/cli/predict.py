@@ -15,6 +15,7 @@ from hf_peft_compare.utils.files import check_writable, write_text_atomically
 from hf_peft_compare.utils.quiet import quiet
 
 if TYPE_CHECKING:
+    from hf_peft_compare.inference.loading import FinishedRun
     from hf_peft_compare.inference.prediction import Text
 
 
@@ -36,18 +37,19 @@ def add(commands: Commands) -> None:
 @quiet()
 def predict_command(options: argparse.Namespace) -> int:
     """Print the predictions of finished runs for a text or a file of texts, as JSON lines."""
+    from hf_peft_compare.inference.loading import read_finished
     from hf_peft_compare.inference.prediction import predict_each
 
-    runs = [*([options.run] if options.run else []), *options.adapter]
-    if not runs:
+    names = [*([options.run] if options.run else []), *options.adapter]
+    if not names:
         raise UserError("predict got no run; pass RUN, or --adapter RUN once or more.")
     if options.output is not None:  # found out before anything is predicted
         if options.output.is_dir():
             raise UserError(f"--output {options.output} is a folder; pass a file.")
         check_writable(options.output.parent)
-    folders = [run_folder(run, options.output_dir) for run in runs]
-    asked = [(folder, _texts_of(folder, options)) for folder in folders]
-    read = chain.from_iterable(_by_column(folder, texts) for folder, texts in asked)
+    runs = [read_finished(run_folder(name, options.output_dir)) for name in names]
+    asked = [(run, _texts_of(run, options)) for run in runs]
+    read = chain.from_iterable(_by_column(run, texts) for run, texts in asked)
     rows = zip(predict_each(asked, batch_size=options.batch_size), read, strict=True)
     lines = (json.dumps(row | texts | row, ensure_ascii=False) + "\n" for row, texts in rows)
     if options.output is None:
@@ -57,18 +59,15 @@ def predict_command(options: argparse.Namespace) -> int:
     return OK
 
 
-def _by_column(folder: Path, texts: list[Text]) -> list[dict[str, str]]:
+def _by_column(run: FinishedRun, texts: list[Text]) -> list[dict[str, str]]:
     """Return each text by the column that the run's dataset has it in, so that predictions can be used as labels."""
-    from hf_peft_compare.inference.prediction import text_columns
-
-    columns = text_columns(folder)
-    return [dict(zip(columns, [text] if isinstance(text, str) else text, strict=True)) for text in texts]
+    return [dict(zip(run.columns, [text] if isinstance(text, str) else text, strict=True)) for text in texts]
 
 
-def _texts_of(folder: Path, options: argparse.Namespace) -> list[Text]:
+def _texts_of(run: FinishedRun, options: argparse.Namespace) -> list[Text]:
     """Return a run's inputs: the one text, or the file's values of the run's own text columns."""
-    from hf_peft_compare.inference.prediction import read_texts, text_columns
+    from hf_peft_compare.inference.prediction import read_texts
 
     if options.text is not None:
         return [options.text]
-    return read_texts(options.file, [options.column] if options.column else text_columns(folder))
+    return read_texts(options.file, [options.column] if options.column else run.columns)

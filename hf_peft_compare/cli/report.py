@@ -58,6 +58,10 @@ def print_report(result: Result, to: Path | None = None, *, pdf: bool = False, a
     Args:
         as_json: print the content of its results.json in place of the table, with the outcome of each run, and where
             the report is.
+
+    Raises:
+        UserError: LaTeX cannot make the PDF; the report is there, and its path is printed before.
+        RunFailed: the disk is full.
     """
     from hf_peft_compare.comparison.console import render_table
     from hf_peft_compare.report.pdf import write_pdf
@@ -72,13 +76,19 @@ def print_report(result: Result, to: Path | None = None, *, pdf: bool = False, a
             raise RunFailed(f"the report was not written: {error}{full}") from None
         raise
     remote = remote_of(page.parent)
-    compiled = write_pdf(page.parent) if pdf else None
+    compiled, problem = None, None
+    try:
+        compiled = write_pdf(page.parent) if pdf else None
+    except UserError as error:
+        problem = error
     if as_json:
         where = {"report": page, "url": remote and remote.url, "pdf": compiled, "outcomes": result.outcomes}
         print_json({**where, **as_tree(result.comparison)})
-        return
-    print(f"\nreport: {page}")
-    if remote is not None:
-        print(f"uploaded to {remote.url}")
-    if compiled is not None:
-        print(f"pdf: {compiled}")
+    else:
+        print(f"\nreport: {page}")
+        if remote is not None:
+            print(f"uploaded to {remote.url}")
+        if compiled is not None:
+            print(f"pdf: {compiled}")
+    if problem is not None:
+        raise problem

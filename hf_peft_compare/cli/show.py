@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -34,20 +34,32 @@ def add(commands: Commands) -> None:
 
 def show_command(options: argparse.Namespace) -> int:
     """Print every entry with the name; raises UserError with the nearest known name if there is none."""
-    found = [(describe, entries[options.name]) for entries, describe in _registries() if options.name in entries]
+    kinds = _kinds()
+    found = [(kind, kind.entries[options.name]) for kind in kinds if options.name in kind.entries]
     if not found:
-        raise unknown("name", options.name, {name for entries, _ in _registries() for name in entries})
+        raise unknown("name", options.name, {name for kind in kinds for name in kind.entries})
     if options.json:
-        print_json([TREES[describe](entry) for describe, entry in found])
+        print_json([kind.tree(entry) for kind, entry in found])
     else:
-        print("\n\n".join("\n".join(describe(entry)) for describe, entry in found))
+        print("\n\n".join("\n".join(kind.lines(entry)) for kind, entry in found))
     return OK
 
 
-def _registries() -> list[tuple[Mapping[str, Any], Callable[[Any], Iterator[str]]]]:
-    """Return the entries that can be shown, by kind, each with the function that describes one."""
-    studies = {name: name for name in list_studies()}
-    return [(METHODS.entries, _method), (TASKS.entries, _task), (METRICS.entries, _metric), (studies, _study)]
+class Kind(NamedTuple):
+    """What can be shown, by name, and what describes it: lines of text, or a tree for programs."""
+
+    entries: Mapping[str, Any]
+    lines: Callable[[Any], Iterator[str]]
+    tree: Callable[[Any], dict[str, object]]
+
+
+def _kinds() -> list[Kind]:
+    return [
+        Kind(METHODS.entries, _method, _method_tree),
+        Kind(TASKS.entries, _task, _task_tree),
+        Kind(METRICS.entries, _metric, _metric_tree),
+        Kind({name: name for name in list_studies()}, _study, _study_tree),
+    ]
 
 
 def _method(method: AnyMethod) -> Iterator[str]:
@@ -159,16 +171,13 @@ def _task_tree(task: AnyTask) -> dict[str, object]:
 
 
 def _metric_tree(metric: Metric) -> dict[str, object]:
-    return {"kind": "metric", "name": metric.name, "scores": [asdict(score) for score in metric.scores]}
+    return {
+        "kind": "metric",
+        "name": metric.name,
+        "scores": [asdict(score) for score in metric.scores],
+        "settings": _settings_tree(type(metric)) if is_dataclass(metric) else [],
+    }
 
 
 def _study_tree(name: str) -> dict[str, object]:
     return {"kind": "study", **asdict(load_study(name).config)}
-
-
-TREES: dict[Callable[[Any], Iterator[str]], Callable[[Any], dict[str, object]]] = {
-    _method: _method_tree,
-    _task: _task_tree,
-    _metric: _metric_tree,
-    _study: _study_tree,
-}

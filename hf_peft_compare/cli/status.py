@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
-from hf_peft_compare.cli.options import Commands, add_command, add_output_dir
+from hf_peft_compare.cli.options import Commands, add_command, add_json, add_output_dir, print_json
 from hf_peft_compare.core.errors import OK
 from hf_peft_compare.utils.remote_folder import local_name
 
@@ -16,7 +15,7 @@ def add(commands: Commands) -> None:
     meaning = "the name of a study that has begun, its file or its folder"
     status = add_command(commands, "status", status_command, "show which runs wait, run, are finished or have failed")
     status.add_argument("study", metavar="STUDY", type=local_name, help=meaning)
-    status.add_argument("--json", action="store_true", help="print JSON")
+    add_json(status)
     add_output_dir(status)
     cancel = add_command(commands, "cancel", cancel_command, "stop a study and its runs, here and in a queue")
     cancel.add_argument("study", metavar="STUDY", type=local_name, help=meaning)
@@ -29,7 +28,7 @@ def status_command(options: argparse.Namespace) -> int:
 
     found = status_of(folder_with_study(options.study, options.output_dir))
     if options.json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
+        print_json(asdict(found))
         return OK
     width = max(len(run.run) for run in found.runs)
     for run in found.runs:

@@ -157,6 +157,11 @@ class StudyProtocol:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+def is_embedded(name: str) -> bool:
+    """Return whether a dataset or a base is in this package: "embedded", or "embedded/…"."""
+    return name.split("/")[0] == EMBEDDED
+
+
 def local_path(dataset: str) -> Path:
     """Return the path of a dataset if it is local; "embedded/…" is a folder inside this package.
 

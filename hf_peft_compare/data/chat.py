@@ -182,7 +182,7 @@ def layout_of(tokenizer: PreTrainedTokenizerBase, earlier: tuple[str, ...] = (),
         UserError: the template does not render these messages, or has no generation prompt.
     """
     bos = "{{ bos_token }}" if beginning(tokenizer) else ""
-    render = partial(_render, tokenizer, f"{bos}{PLAIN}" if plain else None)
+    render = partial(render_turns, tokenizer, f"{bos}{PLAIN}" if plain else None)
     places = [f"\u2060{number}\u2060" for number in range(len(earlier))]
     messages = [{"role": role, "content": place} for place, role in zip(places, earlier, strict=True)]
     asked = [*messages, {"role": "user", "content": QUESTION}]
@@ -215,13 +215,14 @@ def layout_of(tokenizer: PreTrainedTokenizerBase, earlier: tuple[str, ...] = (),
     return Layout(gaps=tuple(gaps), before=before[position:], between=between, opening=opening, end=end)
 
 
-def _render(
+def render_turns(
     tokenizer: PreTrainedTokenizerBase,
     template: str | None,
     messages: Sequence[dict[str, str]],
     *,
     add_generation_prompt: bool = False,
 ) -> str:
+    """Return messages {role, content} as the text that a template makes of them; None: the tokenizer's own."""
     rendered = tokenizer.apply_chat_template(
         list(messages), chat_template=template, tokenize=False, add_generation_prompt=add_generation_prompt
     )

@@ -23,6 +23,16 @@ def decode(tokenizer: Any, completions: Sequence[Sequence[int]]) -> list[str]:
     return [tokenizer.decode(list(ids), skip_special_tokens=True).strip() for ids in completions]
 
 
+def arguments_of(generation: GenerationConfig) -> dict[str, Any]:
+    """Return the arguments of `generate` that the settings give, whatever the model and the tokenizer."""
+    sampling: dict[str, Any] = {"do_sample": False}
+    if generation.temperature is not None:
+        sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
+    given = {name: value for name, value in asdict(generation).items() if value is not None}
+    del given["use_base_config"]
+    return {**sampling, **given}
+
+
 @torch.inference_mode()
 def generate_tokens(
     model: Any,
@@ -44,16 +54,11 @@ def generate_tokens(
     model.eval()
     dynamic = generation.num_beams == 1 and generation.cache_implementation == "dynamic"  # as the cache of a start is
     start = SharedStart(model, prompts if share_start and dynamic else [])
-    sampling: dict[str, Any] = {"do_sample": False}
-    if generation.temperature is not None:
-        sampling = {"do_sample": True, "top_k": 0}  # transformers' default would restrict sampling to the top 50 tokens
     settings = {
-        **sampling,
+        **arguments_of(generation),
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
-        **{name: value for name, value in asdict(generation).items() if value is not None},
     }
-    del settings["use_base_config"]
     if len(start):
         del settings["cache_implementation"]
     apart = lm_head_of(model).reads_apart

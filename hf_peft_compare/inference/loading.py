@@ -14,7 +14,6 @@ from hf_peft_compare.config.identity import BASE_MODEL, TOKENIZER, Identity, cha
 from hf_peft_compare.config.protocol import BASE
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
-from hf_peft_compare.core.method import Method
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.splits import load_examples
@@ -61,8 +60,14 @@ class FinishedRun:
     config: RunConfig
 
     @property
-    def method(self) -> Method:
-        return self.config.method_type
+    def name(self) -> str:
+        """Its study and its own name."""
+        return f"{self.record.study}/{self.record.run}"
+
+    @property
+    def columns(self) -> list[str]:
+        """The text columns, one or two, of the dataset that it was trained on."""
+        return list(self.config.task_type.text_columns(self.config.task_settings))
 
     @property
     def base(self) -> tuple[object, ...]:
@@ -137,8 +142,8 @@ def _check_models(run: FinishedRun) -> None:
     for name in changed_models(run.config, begun):
         model = f"{name} in {folders[name]}" if name in folders else name
         raise UserError(
-            f"the {model} is not the one that run {run.record.study}/{run.record.run} was trained on: its files "
-            f"have changed. Restore the old files, or run the study again."
+            f"the {model} is not the one that run {run.name} was trained on: its files have "
+            f"changed. Restore the old files, or run the study again."
         )
 
 
@@ -174,9 +179,9 @@ def adapt(run: FinishedRun, base: Base) -> Any:
             damage = find_damage(saved) or f"{kind}{' '.join(str(error).split())[:200]}"
             raise DamagedRun(f"{saved} cannot be read: {damage}", run.folder) from error
         raise UserError(
-            f"the model {run.config.model_name_or_path} has other sizes than the base of run "
-            f"{run.record.study}/{run.record.run}: {saved} does not fit it. Restore the old files, "
-            f"or run the study again; for a model of the Hub, set model_revision."
+            f"the model {run.config.model_name_or_path} has other sizes than the base of run {run.name}: "
+            f"{saved} does not fit it. Restore the old files, or run the study again; for a model of the Hub, set "
+            f"model_revision."
         ) from error
     return model.eval()
 

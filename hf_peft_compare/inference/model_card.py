@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import EMBEDDED, StudyProtocol, is_embedded
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_count, format_percent, format_score, format_seconds
+from hf_peft_compare.utils.json_text import json_text
+from hf_peft_compare.utils.markdown import plain_table
+
+if TYPE_CHECKING:
+    from huggingface_hub import CardData, ModelCardData
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 REPOSITORY = "hf-peft-compare"
+HUB_TASKS = {  # the Hub's names of tasks; others write a text or choose a class
+    "question_answering": "question-answering",
+    "summarization": "summarization",
+    "visual_question_answering": "visual-question-answering",
+}
 LOAD_ADAPTER = """\
 from peft import PeftModel
 from transformers import {auto_class}, AutoTokenizer
@@ -40,32 +50,7 @@ from transformers import {auto_class}, AutoTokenizer
 
 model = {auto_class}.from_pretrained({name})
 tokenizer = AutoTokenizer.from_pretrained({name})"""
-CARD = """\
-# {title} on {base}
-
-{idea}
-
-One run of `{repository}`: study {study}, method {row}, seed {seed}. {trainable} of {total} parameters ({share}) were
-trained in {seconds} seconds on {device}.
-
-## Results
-
-Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
-
-{results}
-
-## Use
-
-```python
-{load}
-```
-
-It expects prompts in the format that it was trained on:
-
-```json
-{task}
-```
-
+ENDING = """
 ## Training
 
 ```json
@@ -78,6 +63,27 @@ It expects prompts in the format that it was trained on:
 {provenance}
 ```
 """
+CARD = f"""\
+# {{title}} on {{base}}
+
+{{idea}}
+
+One run of `{{repository}}`: study {{study}}, method {{row}}, seed {{seed}}. {{trained}}.
+
+## Results
+
+Means over the test split, whose examples were scored once, after training. Losses are in nats per token.
+
+{{results}}
+
+## Use
+
+```python
+{{load}}
+```
+
+It expects prompts in the format that it was trained on, see `task` below.
+{ENDING}"""
 
 
 def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> str:
@@ -87,30 +93,43 @@ def model_card(record: RunRecord, config: RunConfig, *, name: str, plain: bool) 
         name: the repository id or folder that the model is loaded from.
         plain: whether the export is a plain transformers model; otherwise it is an adapter.
     """
-    parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
+    scores = [(record.scores[name].title, format_score(value)) for name, value in ordered_results(record)]
     text = CARD.format(
-        title=record.card.title,
-        idea=record.card.idea,
-        base=base_name(config),
-        study=record.study,
-        row=record.row,
-        seed=record.seed,
-        repository=REPOSITORY,
-        trainable=format_count(parameters.trainable_params),
-        total=format_count(parameters.total_params),
-        share=format_percent(parameters.trainable_ratio),
-        seconds=format_seconds(record.seconds.train),
-        device=record.provenance.device or "an unknown device",
-        results=_results_table(record),
+        **facts_of(record, config),
+        results=plain_table(["score", "mean"], scores),
         load=loading_code(config, name=name, plain=plain),
-        task=as_json_text(config.task),
-        training=as_json_text({key: record.config[key] for key in ("method", "training", "max_length", "generation")}),
-        provenance=as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
-    return f"---\n{metadata_of(record, config, name=name, plain=plain).to_yaml()}\n---\n\n{text}"
+    return with_metadata(metadata_of(record, config, name=name, plain=plain), text)
 
 
-def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> Any:
+def facts_of(record: RunRecord, config: RunConfig) -> dict[str, object]:
+    """Return what every card of a run says of it, by the place that it has in the card's text."""
+    parameters = record.parameters or Parameters(trainable_params=0, total_params=1)
+    settings = ("task", "method", "training", "max_length", "generation")
+    return {
+        "title": record.card.title,
+        "base": base_name(config),
+        "idea": record.card.idea,
+        "repository": REPOSITORY,
+        "study": record.study,
+        "row": record.row,
+        "seed": record.seed,
+        "trained": (
+            f"{format_count(parameters.trainable_params)} of {format_count(parameters.total_params)} parameters "
+            f"({format_percent(parameters.trainable_ratio)}) were trained in {format_seconds(record.seconds.train)} "
+            f"seconds on {record.provenance.device or 'an unknown device'}"
+        ),
+        "training": json_text({key: record.config[key] for key in settings}),
+        "provenance": json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
+    }
+
+
+def with_metadata(data: CardData, text: str) -> str:
+    """Return a card: what the Hub reads, and what people do."""
+    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+
+
+def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool) -> ModelCardData:
     """Return the card's metadata, without models and datasets outside the Hub, since the Hub rejects such cards."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -118,7 +137,7 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
     dataset = config.dataset if is_hub_id(config.dataset) else None
     results = [
         EvalResult(
-            task_type=task.name,
+            task_type=hub_task(config),
             dataset_type=dataset or REPOSITORY,
             dataset_name=config.dataset,
             dataset_split=config.test_split,
@@ -133,18 +152,17 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
         base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
         library_name="transformers" if plain else "peft",
         datasets=[dataset] if dataset else None,
-        pipeline_tag=_pipeline_tag(config),
+        pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
         tags=[REPOSITORY, record.method, task.name],
         eval_results=results,
     )
 
 
-def _pipeline_tag(config: RunConfig) -> str:
-    """Return the Hub's name of what the model does."""
-    head = head_of(config)
-    if not head.generates:
-        return "text-classification"
-    return "text2text-generation" if head.reads_apart else "text-generation"
+def hub_task(config: StudyProtocol) -> str:
+    """Return the Hub's name of a task: what is scored, whatever model does it."""
+    task = config.task_type
+    written = task.labels(config.task_settings) is None
+    return HUB_TASKS.get(task.name, "text-generation" if written else "text-classification")
 
 
 def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
@@ -169,17 +187,8 @@ def loading_code(config: RunConfig, *, name: str, plain: bool) -> str:
     )
 
 
-def _results_table(record: RunRecord) -> str:
-    rows = [f"| {record.scores[name].title} | {format_score(value)} |" for name, value in ordered_results(record)]
-    return "\n".join(["| score | mean |", "|---|---|", *rows])
-
-
 def ordered_results(record: RunRecord) -> Iterator[tuple[str, float]]:
     return ((name, record.results[name]) for name in record.scores if name in record.results)
-
-
-def as_json_text(values: Mapping[str, object]) -> str:
-    return json.dumps(values, indent=1, ensure_ascii=False)
 
 
 def quote(text: str) -> str:
@@ -198,4 +207,4 @@ def _is_pretrained_on_hub(config: RunConfig) -> bool:
 
 
 def is_hub_id(name: str) -> bool:
-    return name != EMBEDDED and HUB_ID.fullmatch(name) is not None and not Path(name).exists()
+    return not is_embedded(name) and HUB_ID.fullmatch(name) is not None and not Path(name).exists()

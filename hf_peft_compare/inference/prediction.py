@@ -26,12 +26,13 @@ Text: TypeAlias = str | tuple[str, str]
 def predict_texts(
     run_folders: Sequence[str | Path], texts: Sequence[Text], *, batch_size: int = 8
 ) -> Iterator[dict[str, str]]:
-    """Predict the same texts with every run; see `predict_each`."""
-    return predict_each([(folder, texts) for folder in run_folders], batch_size=batch_size)
+    """Predict the same texts with every run; raise UserError as `read_finished` and `predict_each` do."""
+    runs = [read_finished(Path(folder)) for folder in run_folders]
+    return predict_each([(run, texts) for run in runs], batch_size=batch_size)
 
 
 def predict_each(
-    requests: Sequence[tuple[str | Path, Sequence[Text]]], *, batch_size: int = 8
+    requests: Sequence[tuple[FinishedRun, Sequence[Text]]], *, batch_size: int = 8
 ) -> Iterator[dict[str, str]]:
     """Predict each run's own texts, in order; consecutive runs share a loaded base if possible.
 
@@ -39,19 +40,18 @@ def predict_each(
     the base and removed again. After a run that changed the base itself, the base is reloaded.
 
     Args:
-        requests: each run's folder and its texts, which are pairs if the run reads pairs.
+        requests: each run and its texts, which are pairs if the run reads pairs.
 
     Returns:
         One {"id", "run", "prediction"} per run and text; the id counts the texts from 0. If a run parses generated text
         as a label, "output" is the generated text.
 
     Raises:
-        UserError: before anything is loaded, if a folder has no finished run, there is no text, a text is empty, or a
-            run that reads pairs gets single texts.
+        UserError: before anything is loaded, if there is no text, a text is empty, or a run that reads pairs gets
+            single texts.
     """
     todo = []
-    for folder, texts in requests:
-        run = read_finished(Path(folder))
+    for run, texts in requests:
         examples = [_example(text, number) for number, text in enumerate(texts)]
         if not examples:
             raise UserError("there is no text to predict; pass --text or --file.")
@@ -60,20 +60,12 @@ def predict_each(
     return chain.from_iterable(_predict_all(todo, batch_size=batch_size))
 
 
-def text_columns(run_folder: str | Path) -> list[str]:
-    """Return the text columns, one or two, of the dataset that a finished run was trained on."""
-    config = read_finished(Path(run_folder)).config
-    return list(config.task_type.text_columns(config.task_settings))
-
-
 def _check_number(run: FinishedRun, example: Example) -> None:
-    columns = run.config.task_type.text_columns(run.config.task_settings)
     num_texts = 1 if example.source_pair is None else 2
-    if num_texts != len(columns):
-        name = f"{run.record.study}/{run.record.run}"
+    if num_texts != len(run.columns):
         raise UserError(
-            f"run {name} reads {' and '.join(columns)}, but got {num_texts} text(s) per example; pass a --file with "
-            f"{'this column' if len(columns) == 1 else 'these columns'}."
+            f"run {run.name} reads {' and '.join(run.columns)}, but got {num_texts} text(s) per example; pass a --file "
+            f"with {'this column' if len(run.columns) == 1 else 'these columns'}."
         )
 
 
@@ -126,8 +118,7 @@ def _predict_all(
                 untouched = hash_tensors(dict(base.model.named_parameters())) if len(todo) > 1 else ""
             model = adapt(run, base)
             predictions = _predict(run, model, base.tokenizer, examples, batch_size=batch_size)
-        name = f"{run.record.study}/{run.record.run}"
-        yield [{"id": e.id, "run": name, **p} for e, p in zip(examples, predictions, strict=True)]
+        yield [{"id": e.id, "run": run.name, **p} for e, p in zip(examples, predictions, strict=True)]
 
 
 def _predict(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from hf_peft_compare.config.layers import Tree
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import is_embedded
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.data.labels import ClassificationTask
@@ -56,7 +56,7 @@ def with_labels(task: Mapping[str, Any], dataset: str | Path | DatasetDict, tree
         tree: the study, by which a data set that is no object is loaded.
     """
     kind = get_task(task.get("name"))
-    embedded = isinstance(dataset, (str, Path)) and str(dataset).startswith(EMBEDDED)
+    embedded = isinstance(dataset, (str, Path)) and is_embedded(str(dataset))
     if not isinstance(kind, ClassificationTask) or task.get("labels") or embedded:
         return dict(task)
     if kind.settings().labels:  # the task's own

@@ -26,8 +26,11 @@ def prepare_encoder_decoder(base: Any, tokenizer: PreTrainedTokenizerBase) -> No
         )
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
-    if getattr(config, "decoder_start_token_id", None) is None:
-        config.decoder_start_token_id = config.pad_token_id  # as T5 was pretrained; a new config does not say so
+    own = base.generation_config  # what `generate` reads where nobody passes it another token
+    # T5 was pretrained with padding there; a new config does not say so.
+    starts = (getattr(config, "decoder_start_token_id", None), own.decoder_start_token_id, config.pad_token_id)
+    start = next(token for token in starts if token is not None)
+    config.decoder_start_token_id = own.decoder_start_token_id = start
     _average_over_step(base)
 
 

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.columns import cost_columns, main_scores, score_column
 from hf_peft_compare.comparison.verdict import describe_verdict
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.protocol import is_embedded
 from hf_peft_compare.config.schema import RunConfig, StudyConfig
 from hf_peft_compare.inference.model_card import (
     REPOSITORY,
-    as_json_text,
-    base_name,
+    facts_of,
+    hub_task,
     is_hub_id,
     metadata_of,
     ordered_results,
+    with_metadata,
 )
 from hf_peft_compare.publishing.repositories import PublishOptions
-from hf_peft_compare.publishing.templates import DATASET_CARD, HUB, MODEL_CARD, SPACE_CARD
+from hf_peft_compare.publishing.templates import DATASET_CARD, MODEL_CARD, SPACE_CARD
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import (
     UNKNOWN,
     format_count,
     format_interval,
-    format_percent,
     format_score,
-    format_seconds,
 )
-
-if TYPE_CHECKING:
-    from huggingface_hub import CardData
-
-HUB_TASKS = {  # the Hub's names of tasks; all others here classify texts
-    "summarization": "summarization",
-    "visual_question_answering": "visual-question-answering",
-}
+from hf_peft_compare.utils.hub_errors import HUB
+from hf_peft_compare.utils.markdown import plain_table
 
 
 def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOptions) -> str:
@@ -49,7 +41,7 @@ def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOpt
     data = DatasetCardData(
         license=options.license,
         pretty_name=study.title,
-        task_categories=[hub_task(study.task_type.name)],
+        task_categories=[hub_task(study)],
         tags=[REPOSITORY, "peft", "benchmark-results"],
         size_categories=["n<1K" if len(comparison.runs) < 1_000 else "1K<n<10K"],
         configs=[{"config_name": "results", "data_files": "results.csv", "default": True}],
@@ -67,7 +59,7 @@ def dataset_card(study: StudyConfig, comparison: Comparison, options: PublishOpt
         id=options.to,
         hub=HUB,
     )
-    return _card(data, text)
+    return with_metadata(data, text)
 
 
 def model_repo_card(
@@ -89,41 +81,26 @@ def model_repo_card(
         note: what else to say about its form.
     """
     row = comparison.row(record.row)
-    assert row is not None and record.parameters is not None, "a run that trained is in the comparison"
+    assert row is not None, "a run that trained is in the comparison"
     data = metadata_of(record, config, name=options.models[record.row], plain=plain)
     data.license, data.metrics = options.license, list(config.task_type.metrics)
     for result in data.eval_results or []:
-        result.task_type = hub_task(config.task_type.name)
         result.source_name, result.source_url = f"Study {record.study}", f"{HUB}/datasets/{options.to}"
-    seconds = record.seconds.train
     text = MODEL_CARD.format(
-        title=record.card.title,
-        base=base_name(config),
-        idea=record.card.idea,
-        study=record.study,
+        **facts_of(record, config),
         dataset=options.to,
         hub=HUB,
-        repository=REPOSITORY,
-        row=record.row,
-        seed=record.seed,
         chosen=_chosen(row),
-        trainable=format_count(record.parameters.trainable_params),
-        total=format_count(record.parameters.total_params),
-        share=format_percent(record.parameters.trainable_ratio),
-        seconds=format_seconds(seconds),
-        device=record.provenance.device or "an unknown device",
         note=f" {note}" if note else "",
         examples=format_count(record.provenance.num_examples.get("test")),
         scope=next((found.scope for found in row.intervals.values() if found.known), "unknown"),
         results=_results_table(record, row),
         verdict=_bullets(describe_verdict(comparison)),
         others=_rows_table(comparison, this=record.row),
-        costs=_table(["cost", "mean"], _costs(comparison, row)),
+        costs=plain_table(["cost", "mean"], _costs(comparison, row)),
         usage=usage,
-        training=as_json_text({key: record.config[key] for key in ("task", "method", "training", "max_length")}),
-        provenance=as_json_text({"config_hash": record.config_hash, **record.provenance.as_json()}),
     )
-    return _card(data, text)
+    return with_metadata(data, text)
 
 
 def space_card(study: StudyConfig, options: PublishOptions) -> str:
@@ -143,20 +120,11 @@ def space_card(study: StudyConfig, options: PublishOptions) -> str:
         models=list(options.models.values()) or None,
         tags=[REPOSITORY],
     )
-    return _card(data, SPACE_CARD.format(title=study.title, id=options.to, hub=HUB))
-
-
-def hub_task(task: str) -> str:
-    """Return the Hub's name of a task."""
-    return HUB_TASKS.get(task, "text-classification")
-
-
-def _card(data: CardData, text: str) -> str:
-    return f"---\n{data.to_yaml()}\n---\n\n{text}"
+    return with_metadata(data, SPACE_CARD.format(title=study.title, id=options.to, hub=HUB))
 
 
 def _dataset_name(dataset: str) -> str:
-    if dataset.split("/")[0] == EMBEDDED:
+    if is_embedded(dataset):
         return "data that is part of that package"
     return f"[{dataset}]({HUB}/datasets/{dataset})" if is_hub_id(dataset) else f"the data set {dataset}"
 
@@ -178,7 +146,7 @@ def _results_table(record: RunRecord, row: MethodRow) -> str:
         ]
         for name, value in ordered_results(record)
     ]
-    return _table(["score", "this model", f"mean of {number} seed{'s' * (number != 1)}", "95 % interval"], lines)
+    return plain_table(["score", "this model", f"mean of {number} seed{'s' * (number != 1)}", "95 % interval"], lines)
 
 
 def _rows_table(comparison: Comparison, this: str = "") -> str:
@@ -188,7 +156,7 @@ def _rows_table(comparison: Comparison, this: str = "") -> str:
     titles = ["method", *(column.title for column in (*columns, *costs)), "seeds"]
     lines = []
     for row in comparison.finished_rows:
-        label = f"**{_cell(row.label)}**" if row.row == this else _cell(row.label)
+        label = f"**{row.label}**" if row.row == this else row.label
         scores = [_with_interval(row, column.key) for column in columns]
         lines.append(
             [
@@ -198,7 +166,7 @@ def _rows_table(comparison: Comparison, this: str = "") -> str:
                 str(len(row.finished_runs)),
             ]
         )
-    return _table(titles, lines, as_is=True)
+    return plain_table(titles, lines)
 
 
 def _with_interval(row: MethodRow, score: str) -> str:
@@ -213,16 +181,6 @@ def _costs(comparison: Comparison, row: MethodRow) -> list[list[str]]:
         for column in cost_columns(comparison)
         if column.key in row.figures
     ]
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, as_is: bool = False) -> str:
-    lines = [[str(cell) if as_is else _cell(cell) for cell in row] for row in rows]
-    header = [_cell(title) for title in titles]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def _bullets(sentences: Sequence[str]) -> str:

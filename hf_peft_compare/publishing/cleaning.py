@@ -10,13 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from hf_peft_compare.config.identity import BASE_MODEL, DATA, TOKENIZER
-from hf_peft_compare.config.protocol import EMBEDDED
+from hf_peft_compare.config.identity import BASE_MODEL, DATA, LABELS, TASK_FILES, TOKENIZER
+from hf_peft_compare.config.layers import flatten
+from hf_peft_compare.config.protocol import EMBEDDED, is_embedded
 from hf_peft_compare.config.schema import StudyConfig
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.publishing.leaks import HOST, LOCAL, PATH, SECRET, USER, Scrubber, exactly, redactions
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.results.result import Result
 
 SHORTEST_NAME = 6  # letters of a host's or a user's name that is looked for; shorter ones are words too
 COMMON_NAMES = frozenset({"localhost", "ubuntu", "runner", "jovyan", "vscode", "nobody", "default"})
@@ -27,21 +29,22 @@ LIBRARIES = r"[^\s\"']*/(?:lib/python3\.\d+/(?:(?:site|dist)-packages/)?|(?:site
 PACKAGE = BASE_FOLDER.parents[2]  # the folder that this package is in
 
 
-def private_names(records: Mapping[str, RunRecord], folder: Path, *, namespace: str) -> dict[str, str]:
-    """Return {private text: its kind}: local inputs of the records, and names of their hosts, this one and its user.
+def private_names(result: Result, *, namespace: str) -> dict[str, str]:
+    """Return {private text: its kind}: local inputs of a study, and names of its hosts, this one and its user.
 
     Args:
-        folder: the study's folder.
         namespace: the user or organization that publishes, whose name is public.
     """
     found = {text: SECRET for name, text in os.environ.items() if SECRET_VARIABLES.search(name) and _is_secret(text)}
-    hosts = {socket.gethostname(), *(record.provenance.host or "" for record in records.values())}
+    hosts = {socket.gethostname(), *(record.provenance.host or "" for record in result.records.values())}
     users = {getpass.getuser(), Path.home().name}
     named = {**dict.fromkeys(users, USER), **dict.fromkeys(hosts, HOST)}
     found |= {name: kind for name, kind in named.items() if name != namespace and _is_telling(name)}
+    folder = result.folder
     found |= dict.fromkeys(map(str, (Path.home(), Path.cwd(), folder.absolute(), folder.resolve())), PATH)
-    for record in records.values():
-        found |= dict(_local_inputs(record))
+    found |= dict(_local_inputs(asdict(result.study), {}))
+    for record in result.records.values():
+        found |= dict(_local_inputs(record.config, record.provenance.inputs or {}))
     found.pop("/", None)  # the home of some users in containers
     return found
 
@@ -55,29 +58,35 @@ def _is_telling(name: str) -> bool:
     return name not in COMMON_NAMES and (len(name) >= SHORTEST_NAME or (len(name) > 2 and not name.isalpha()))
 
 
-def _local_inputs(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """Yield the local data set, models and files that a record's config names, and their kinds.
+def _local_inputs(config: Mapping[str, object], inputs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the local data set, models and files that the config of a study or a run names, and their kinds.
 
     Names of one word are not among them: they say nothing, and words like them are all over a report.
+
+    Args:
+        inputs: {local input that a run has read: its hash}; others are private if they are here.
     """
     data, model, file = LOCAL
     keys = {
         "dataset": (DATA, data),
         "model_name_or_path": (BASE_MODEL, model),
         "tokenizer_name_or_path": (TOKENIZER, model),
+        "labels_from.file": (LABELS, file),
+        "labels_from.run": (LABELS, file),
+        "lm_eval_include_path": (TASK_FILES, file),
     }
+    settings = flatten(config)
     for key, (source, kind) in keys.items():
-        name = record.config.get(key)
-        if isinstance(name, str) and _is_path(name):
-            if source in (record.provenance.inputs or {}) or _exists(name):
-                yield name, kind
-    for text in _texts([record.config.get("method"), record.config.get("task")]):
+        name = settings.get(key)
+        if isinstance(name, str) and _is_path(name) and (source in inputs or _exists(name)):
+            yield name, kind
+    for text in _texts([config.get(key) for key in ("method", "methods", "task")]):
         if _is_path(text) and _exists(text):
             yield text, file
 
 
 def _is_path(name: str) -> bool:
-    return name.split("/")[0] != EMBEDDED and bool(re.search(r"[/\\.]", name)) and "\n" not in name
+    return not is_embedded(name) and bool(re.search(r"[/\\.]", name)) and "\n" not in name
 
 
 def _exists(name: str) -> bool:

@@ -36,8 +36,9 @@ ROOTED = rf"{BEFORE}/(?:{ROOTS})(?:/{PART})+"
 PATHS = rf"{ROOTED}|(?<![\w/~])~/{PART}(?:/{PART})*|\b[A-Za-z]:(?:\\{{1,2}}[\w .@-]+){{2,}}"
 ANY_PATH = rf"{PATHS}|{BEFORE}(?:/{PART}){{2,}}"
 STORAGES = r"\b(?:s3|gs|gcs|abfss?|az|hdfs|file)://[^\s\"'<>)]+"
-# In prose and vocabularies "/a/b" is no path; in the records and the study's file it is one.
+# In prose "/a/b" is no path; in the records and the study's file it is one.
 SETTINGS = (RECORD_FILE, STUDY_FILE, "adapter_config.json")
+# A path or a name in them is a token, which is neither found nor replaced.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json")
 REDACTED = "(redacted {})"  # no Hub id, and the same in YAML, JSON, Markdown and HTML
 MOST_SHOWN, LONGEST = 8, 90
@@ -150,9 +151,11 @@ def _patterns_for(name: str, names: Mapping[str, str]) -> Iterator[tuple[str, re
     """Yield the kinds and patterns to look for in a file of this name, the most telling first."""
     for kind, pattern in SECRETS.items():
         yield kind, re.compile(pattern)
+    vocabulary = name in VOCABULARIES
     for text in sorted(names, key=len, reverse=True):
-        yield names[text], _pattern_of(text, names[text])
-    if name not in VOCABULARIES:
+        if not (vocabulary and names[text] in (HOST, USER)):  # there it is a token
+            yield names[text], _pattern_of(text, names[text])
+    if not vocabulary:
         yield STORAGE, re.compile(STORAGES)
         yield PATH, re.compile(ANY_PATH if name in SETTINGS else PATHS)
 

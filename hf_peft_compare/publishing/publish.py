@@ -82,7 +82,7 @@ def publish(
         check_account(api, options.namespace)
         for kind, repo_id in _wanted(options):
             check_free(api, kind, repo_id, result.study.name, private=options.private)
-    names = private_names(result.records, result.folder, namespace=options.namespace)
+    names = private_names(result, namespace=options.namespace)
     for path in options.hub_ids:
         names.pop(path, None)
     with tempfile.TemporaryDirectory() as scratch, quiet(), trusting(result.trusts_remote_code):

@@ -12,6 +12,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.utils.hub_errors import HUB
 
 Kind = Literal["model", "dataset", "space"]
 MARKER = "hf_peft_compare.json"  # in each repository: whose it is
@@ -126,7 +127,7 @@ class Repository:
     def address(self) -> str:
         """Its page on the Hub."""
         prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[self.kind]
-        return f"https://huggingface.co/{prefix}{self.repo_id}"
+        return f"{HUB}/{prefix}{self.repo_id}"
 
 
 def folder_of(tree: Path, kind: Kind, repo_id: str) -> Path:

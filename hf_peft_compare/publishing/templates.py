@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-HUB = "https://huggingface.co"
+from hf_peft_compare.inference.model_card import ENDING
+
 DATASET_CARD = """\
 # {title}
 
@@ -39,50 +40,38 @@ results = load_dataset("{id}", "results", split="train").to_pandas()
 
 The page: [{id}]({hub}/spaces/{id}).
 """
-MODEL_CARD = """\
-# {title} on {base}
+MODEL_CARD = f"""\
+# {{title}} on {{base}}
 
-{idea}
+{{idea}}
 
-One run of the study [{study}]({hub}/datasets/{dataset}), made with `{repository}`: method {row}, seed {seed}, {chosen}.
-{trainable} of {total} parameters ({share}) were trained in {seconds} seconds on {device}.{note}
+One run of the study [{{study}}]({{hub}}/datasets/{{dataset}}), made with `{{repository}}`:
+method {{row}}, seed {{seed}}, {{chosen}}. {{trained}}.{{note}}
 
 ## Results
 
-On {examples} test examples, scored once, after training. Losses are in nats; intervals are {scope}.
+On {{examples}} test examples, scored once, after training. Losses are in nats; intervals are {{scope}}.
 
-{results}
+{{results}}
 
 ## The study's verdict
 
-{verdict}
+{{verdict}}
 
-{others}
+{{others}}
 
 ## Costs
 
 Means over the finished seeds of this method.
 
-{costs}
+{{costs}}
 
 ## Use
 
 ```python
-{usage}
+{{usage}}
 ```
-
-## Training
-
-```json
-{training}
-```
-
-## Provenance
-
-```json
-{provenance}
-```
-"""
+{ENDING}"""
 SPACE_CARD = """\
 # {title}
 

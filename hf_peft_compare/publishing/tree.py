@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,14 +19,14 @@ from hf_peft_compare.inference.loading import FinishedRun
 from hf_peft_compare.inference.model_card import is_hub_id, loading_code
 from hf_peft_compare.publishing.cards import dataset_card, model_repo_card, space_card
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, scrubber_of, without_texts
-from hf_peft_compare.publishing.leaks import Scrubber
+from hf_peft_compare.publishing.leaks import VOCABULARIES, Scrubber
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository, folder_of, write_marker
-from hf_peft_compare.publishing.templates import HUB
 from hf_peft_compare.publishing.usage import usage_code
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, STUDY_FILE, run_name
+from hf_peft_compare.records.run_folder import PREDICTIONS_FILE, run_name
 from hf_peft_compare.report.writing import write_report
 from hf_peft_compare.results.result import Result
+from hf_peft_compare.utils.hub_errors import HUB
 from hf_peft_compare.utils.reading import read_text
 from hf_peft_compare.utils.remote_code import load_auto
 
@@ -84,8 +85,7 @@ def write_tree(source: Source, options: PublishOptions, tree: Path) -> list[Repo
 
 def _write_report(source: Source, options: PublishOptions, tree: Path) -> tuple[Repository, Repository]:
     """Write the records' repository and the Space with the page."""
-    clean, file = source.clean, source.result.folder / STUDY_FILE
-    study_file = source.scrubber.text(read_text(file)) if file.is_file() else ""
+    clean, study_file = source.clean, source.scrubber.text(source.result.study_text)
     records, space = (folder_of(tree, kind, options.to) for kind in ("dataset", "space"))
     write_report(clean.study, clean.records, clean.predictions, records, study_file=study_file)
     space.mkdir(parents=True)
@@ -107,9 +107,7 @@ def _write_report(source: Source, options: PublishOptions, tree: Path) -> tuple[
 
 def best_seed(row: MethodRow) -> int:
     """Return the finished seed with the lowest validation loss: the test split chooses nothing."""
-    runs = [run for run in row.finished_runs if run.record is not None]
-    losses = {run.seed: run.record.validation.best_loss for run in runs if run.record and run.record.validation}
-    return min(losses, key=lambda seed: losses[seed]) if losses else runs[0].seed
+    return min(row.finished_runs, key=lambda run: run.figures.get("best_validation_loss", math.inf)).seed
 
 
 def _write_model(source: Source, options: PublishOptions, name: str, tree: Path) -> Repository:
@@ -124,18 +122,21 @@ def _write_model(source: Source, options: PublishOptions, name: str, tree: Path)
     folder = folder_of(tree, "model", repo_id)
     note = _export(source.result.folder / run, folder, config, merge=options.merge)
     for path in sorted(folder.rglob("*")):
-        if path.suffix in TEXT_FILES:
+        if path.suffix in TEXT_FILES and path.name not in VOCABULARIES:
             path.write_text(source.scrubber.text(read_text(path)), encoding="utf-8")
     plain = not (folder / ADAPTER_CONFIG).is_file()
-    labels = FinishedRun(folder=folder, record=record, config=config).labels
-    asked = usage_code(config, load_auto(AutoTokenizer.from_pretrained, folder), labels=labels)
+    # A base's name on the Hub need not say of what kind it is, so code is written for the run as it was.
+    ran = parse(RunConfig, source.result.records[run].config, where=run)
+    labels = FinishedRun(folder=folder, record=record, config=ran).labels
+    asked = usage_code(ran, load_auto(AutoTokenizer.from_pretrained, folder), labels=labels)
+    usage = "\n\n".join(filter(None, [loading_code(ran, name=repo_id, plain=plain), asked]))
     card = model_repo_card(
         record,
         config,
         source.clean.comparison,
         options,
         plain=plain,
-        usage="\n\n".join(filter(None, [loading_code(config, name=repo_id, plain=plain), asked])),
+        usage=source.scrubber.text(usage),
         note=note,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -15,6 +15,7 @@ from hf_peft_compare.publishing.repositories import (
     Repository,
     study_of_marker,
 )
+from hf_peft_compare.utils.hub_errors import HUB
 from hf_peft_compare.utils.reading import read_text
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _collect(api: HfApi, repositories: Sequence[Repository], options: PublishOpt
     )
     for repository in repositories:
         api.add_collection_item(collection.slug, repository.repo_id, repository.kind, exists_ok=True)
-    return f"https://huggingface.co/collections/{collection.slug}"
+    return f"{HUB}/collections/{collection.slug}"
 
 
 def _one_line(error: Exception) -> str:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.config.schema import RunConfig
-from hf_peft_compare.config.training import GenerationConfig
-from hf_peft_compare.core.settings import defaults_of
-from hf_peft_compare.core.task import Example
-from hf_peft_compare.data.chat import is_chat
+from hf_peft_compare.core.task import Example, Format
+from hf_peft_compare.data.chat import PLAIN, is_chat, render_turns
 from hf_peft_compare.data.formats import format_of
+from hf_peft_compare.evaluation.generation import arguments_of
 from hf_peft_compare.inference.model_card import quote
+from hf_peft_compare.models.heads import head_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TEXT = "The council met about the new bridge."
 TEXT_PAIR = "Nobody spoke of a bridge."
-NOT_PASSED = ("max_new_tokens", "temperature", "cache_implementation", "use_base_config")
 ASK = """\
 tokens = {tokens}
 output = model.generate(
@@ -27,7 +26,13 @@ output = model.generate(
     attention_mask=tokens["attention_mask"],
 {settings}
 )
-print(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True).strip())"""
+print(tokenizer.decode({written}, skip_special_tokens=True).strip())"""
+ALONE = """\
+from transformers import GenerationConfig
+
+own = model.generation_config  # which took no part in the study, but for the token that a decoder starts with
+own.update(**{**GenerationConfig().to_dict(), "decoder_start_token_id": own.decoder_start_token_id})"""
+NOT_PASSED = ("cache_implementation",)  # the text is the same with any
 CLASSIFY = """\
 import torch
 
@@ -53,48 +58,40 @@ def usage_code(config: RunConfig, tokenizer: PreTrainedTokenizerBase, *, labels:
     form = format_of(config, [])
     if form.prompt is None:
         return ""
-    prompt = "".join(_parts(config, tokenizer, form.prompt(example)))
-    lines = [_asking(config, tokenizer, prompt)]
+    lines = [_asking(config, tokenizer, form, example)]
     if form.candidates:
         likeliest = " or ".join(map(quote, form.candidates))
         lines.insert(0, f"# The study took the likeliest of {likeliest} in place of what is written here.")
+    if not config.generation.use_base_config:
+        lines.insert(0, f"{ALONE}\n")
     return "\n".join(lines)
 
 
-def _parts(config: RunConfig, tokenizer: PreTrainedTokenizerBase, parts: tuple[str, str, str]) -> tuple[str, str, str]:
-    """Return the parts of a prompt as the run joined them; a chat's message has no space around it."""
-    before, text, after = parts
-    return (before.lstrip(), text, after.rstrip()) if is_chat(config, tokenizer) else parts
+def _asking(config: RunConfig, tokenizer: PreTrainedTokenizerBase, form: Format, example: Example) -> str:
+    settings = [f"{key}={value!r}" for key, value in arguments_of(config.generation).items() if key not in NOT_PASSED]
+    settings += ["pad_token_id=tokenizer.pad_token_id", "eos_token_id=tokenizer.eos_token_id"]
+    return ASK.format(
+        tokens=_tokenizing(config, tokenizer, form, example),
+        settings="\n".join(f"    {line}," for line in settings),
+        written="output[0]" if head_of(config).reads_apart else 'output[0, tokens["input_ids"].shape[1] :]',
+    )
 
 
-def _asking(config: RunConfig, tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    if is_chat(config, tokenizer):
+def _tokenizing(config: RunConfig, tokenizer: PreTrainedTokenizerBase, form: Format, example: Example) -> str:
+    """Return the call that makes the tokens of a prompt, as the run made them."""
+    assert form.prompt is not None, "checked before"
+    before, text, after = form.prompt(example)
+    chat = is_chat(config, tokenizer)
+    prompt = f"{before}{text}{after}"
+    if chat or form.conversation:  # a message has no space around it
         system = [] if config.system_prompt is None else [{"role": "system", "content": config.system_prompt}]
-        messages = [*system, {"role": "user", "content": prompt}]
-        shown = ", ".join(
-            f'{{"role": {quote(turn["role"])}, "content": {quote(turn["content"])}}}' for turn in messages
-        )
-        template = "add_generation_prompt=True, return_dict=True, return_tensors"
-        tokens = f'tokenizer.apply_chat_template([{shown}], {template}="pt")'
-    else:
-        tokens = f'tokenizer({quote(prompt)}, return_tensors="pt")'
-    return ASK.format(tokens=tokens, settings="\n".join(f"    {line}," for line in _settings(config.generation)))
-
-
-def _settings(generation: GenerationConfig) -> list[str]:
-    """Return the arguments of `generate`: those that every run sets, and what this one set otherwise."""
-    usual = defaults_of(GenerationConfig)
-    own = {key: value for key, value in asdict(generation).items() if key not in NOT_PASSED and value != usual[key]}
-    hot = generation.temperature is not None
-    sampled = {"do_sample": True, "temperature": generation.temperature, "top_k": 0} if hot else {"do_sample": False}
-    # The generation configs of some bases have a penalty, which the run did without.
-    plain = {} if generation.use_base_config else {"repetition_penalty": generation.repetition_penalty}
-    passed = {"max_new_tokens": generation.max_new_tokens, **sampled, **plain, **own}
-    return [
-        *(f"{key}={value!r}" for key, value in passed.items()),
-        "pad_token_id=tokenizer.pad_token_id",
-        "eos_token_id=tokenizer.eos_token_id",
-    ]
+        messages = [*system, {"role": "user", "content": f"{before.lstrip()}{text}{after.rstrip()}"}]
+        if chat:
+            shown = json.dumps(messages, ensure_ascii=False)
+            template = "add_generation_prompt=True, return_dict=True, return_tensors"
+            return f'tokenizer.apply_chat_template({shown}, {template}="pt")'
+        prompt = render_turns(tokenizer, PLAIN, messages, add_generation_prompt=True)
+    return f'tokenizer({quote(prompt)}, return_tensors="pt")'
 
 
 def _classifying(config: RunConfig, tokenizer: PreTrainedTokenizerBase, example: Example, labels: Sequence[str]) -> str:

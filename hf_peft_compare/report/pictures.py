@@ -14,6 +14,11 @@ TASK = "visual_question_answering"
 WIDEST = 320  # pixels of the longer side: about 20 kB as JPEG
 
 
+def has_pictures(record: RunRecord | None) -> bool:
+    """Return whether a run's examples are questions about images, whose paths are their second texts."""
+    return record is not None and record.config.get("task", {}).get("name") == TASK
+
+
 def embed_picture(record: RunRecord | None, line: Mapping[str, object]) -> str:
     """Return an example's picture as a data: address; empty if it has none, or its file is not here.
 
@@ -22,7 +27,7 @@ def embed_picture(record: RunRecord | None, line: Mapping[str, object]) -> str:
     from PIL import Image, UnidentifiedImageError
 
     path = line.get("source_pair")
-    if record is None or record.config.get("task", {}).get("name") != TASK or not isinstance(path, str):
+    if record is None or not has_pictures(record) or not isinstance(path, str):
         return ""
     folder = local_path(str(record.config.get("dataset"))).resolve()
     try:

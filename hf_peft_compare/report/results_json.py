@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict
 from typing import Any
 
 from hf_peft_compare.comparison import Comparison, MethodRow
 from hf_peft_compare.comparison.verdict import describe_verdict
+from hf_peft_compare.utils.json_text import json_text
 
 
 def render_json(comparison: Comparison) -> str:
     """Return the whole comparison as JSON for programs."""
-    return json.dumps(finite(as_tree(comparison)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return json_text(as_tree(comparison)) + "\n"
 
 
 def as_tree(comparison: Comparison) -> dict[str, object]:
@@ -41,14 +40,3 @@ def _row(row: MethodRow) -> dict[str, Any]:
             {"seed": run.seed, "status": run.status, "error": run.error, "figures": run.figures} for run in row.runs
         ],
     }
-
-
-def finite(tree: object) -> Any:
-    """Return a tree with non-finite numbers replaced by None, at any depth, and without lone surrogates."""
-    if isinstance(tree, dict):
-        return {finite(key): finite(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [finite(value) for value in tree]
-    if isinstance(tree, float):
-        return tree if math.isfinite(tree) else None
-    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hf_peft_compare.records.record import RunRecord
-from hf_peft_compare.report.pictures import TASK as OF_PICTURES
+from hf_peft_compare.report.pictures import has_pictures
 
 
 def source_text(record: RunRecord | None, line: Mapping[str, object]) -> str:
@@ -15,7 +15,6 @@ def source_text(record: RunRecord | None, line: Mapping[str, object]) -> str:
     parts = [f"[{turn.get('role')}] {turn.get('text')}" for turn in earlier]
     source = str(line.get("source") or "")
     parts.append(f"[user] {source}" if earlier else source)
-    has_picture = record is not None and record.config.get("task", {}).get("name") == OF_PICTURES
-    if line.get("source_pair") and not has_picture:
+    if line.get("source_pair") and not has_pictures(record):
         parts.append(str(line["source_pair"]))
     return "\n".join(parts)

@@ -105,6 +105,12 @@ class Result(Mapping[str, MethodResult]):
         return describe_verdict(self.comparison)
 
     @property
+    def study_text(self) -> str:
+        """The text of the study's file in its folder; empty if there is none."""
+        file = self.folder / STUDY_FILE
+        return read_text(file) if file.is_file() else ""
+
+    @property
     def failures(self) -> dict[str, str]:
         """{run: its error} of the runs that failed."""
         return {run.run: run.error or "" for run in self.comparison.runs if run.status == "failed"}
@@ -184,10 +190,8 @@ class Result(Mapping[str, MethodResult]):
         Args:
             to: the report's folder; None: `report` beside the runs.
         """
-        file = self.folder / STUDY_FILE
-        text = read_text(file) if file.is_file() else ""
         folder = Path(to or self.folder / REPORT_FOLDER)
-        page = write_report(self.study, self.records, self.predictions, folder, study_file=text)
+        page = write_report(self.study, self.records, self.predictions, folder, study_file=self.study_text)
         upload_folder(folder)
         return page
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_peft_compare.core.tracker import Cell, TrackedRun, TrackedTable, Tracker
+from hf_peft_compare.core.tracker import TrackedRun, TrackedTable, Tracker
+from hf_peft_compare.utils.markdown import plain_table
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -57,18 +58,9 @@ class TensorBoardTracker(Tracker):
             else:
                 self._writer.add_scalar(name, value, self._step)
         for name, table in tables.items():
-            self._writer.add_text(name, _markdown(table), self._step)
+            self._writer.add_text(name, plain_table(table.columns, table.rows), self._step)
 
     def close(self, *, failed: bool) -> None:
         """Close the event file."""
         if self._writer is not None:
             self._writer.close()
-
-
-def _markdown(table: TrackedTable) -> str:
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(value: Cell) -> str:
-    return "" if value is None else " ".join(str(value).replace("|", "\\|").split())

@@ -7,6 +7,7 @@ from pathlib import Path
 from hf_peft_compare.utils.model_files import find_damage
 from hf_peft_compare.utils.remote_code import HOW_TO_ALLOW, needs_remote_code
 
+HUB = "https://huggingface.co"
 KEYS = {"model": "model_name_or_path", "dataset": "dataset"}
 
 
@@ -27,7 +28,7 @@ def explain(what: str, name: str, error: Exception) -> str:
     prefix = "" if what == "model" else "datasets/"
     if any(isinstance(e, hub_errors.GatedRepoError) for e in chain) or "gated repo" in str(error):
         return (
-            f"{what} {name} is gated. Accept its license at https://huggingface.co/{prefix}{name}, then log in with "
+            f"{what} {name} is gated. Accept its license at {HUB}/{prefix}{name}, then log in with "
             f"`hf auth login`, {use_local}."
         )
     if any(isinstance(e, hub_errors.RepositoryNotFoundError) for e in chain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hf_peft_compare.cli.main import main
+from hf_peft_compare.core.errors import BAD_INPUT
 from hf_peft_compare.report import writing
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "quickstart" / "records"
@@ -73,3 +75,16 @@ def test_a_report_on_a_full_disk_leaves_the_old_one_whole(
         "report was not written" in error and "lora-seed0" in error and f"the disk of {runs / 'page'} is full" in error
     )
     assert {path: path.read_text() for path in (runs / "page").rglob("*")} == {runs / "page" / "index.html": "old"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_report_that_latex_refuses_is_there_and_named(
+    as_json: bool, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    command = ["report", str(runs / "quickstart"), "--to", str(runs / "page"), "--output-dir", str(runs), "--pdf"]
+    assert main([*command, *(["--json"] if as_json else [])]) == BAD_INPUT
+    shown, page = capsys.readouterr(), runs / "page" / "index.html"
+    assert page.is_file() and "--pdf needs pdflatex" in shown.err
+    named = json.loads(shown.out)["report"] if as_json else shown.out.split("report: ")[1].strip()
+    assert named == str(page)

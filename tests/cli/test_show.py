@@ -1,5 +1,6 @@
 """`show` and `list`: all that a study may name, with its settings, and no torch."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
+from hf_peft_compare.metrics.numeric_answer import NumericAnswer
 
 
 def test_a_method_is_shown_with_card_settings_defaults_and_ranges(capsys):
@@ -31,6 +33,15 @@ def test_everything_can_be_shown(registry, capsys):
     for name in registry.entries:
         assert main(["show", name]) == 0
         assert f"{name} ({registry.what})" in capsys.readouterr().out
+
+
+def test_a_metrics_settings_are_in_its_json_too(capsys):
+    settings = {}
+    for name in ("numeric_answer", "accuracy"):
+        assert main(["show", name, "--json"]) == 0
+        (tree,) = json.loads(capsys.readouterr().out)
+        settings[name] = {setting["name"]: setting["default"] for setting in tree["settings"]}
+    assert settings["numeric_answer"]["tolerance"] == NumericAnswer().tolerance and settings["accuracy"] == {}
 
 
 def test_a_study_is_shown_with_its_keys(capsys):

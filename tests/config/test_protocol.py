@@ -2,8 +2,14 @@
 
 import pytest
 
-from hf_peft_compare.config.protocol import local_path
+from hf_peft_compare.config.protocol import is_embedded, local_path
 from hf_peft_compare.core.errors import UserError
+
+
+@pytest.mark.parametrize("name", ["embedded", "embedded/statements"])
+def test_what_is_embedded_is_told_from_its_name(name):
+    assert is_embedded(name)
+    assert not any(map(is_embedded, (f"anna/{name}", f"./{name}", "embedded_tickets.csv", "")))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
 from hf_peft_compare.core.settings import NonNegativeInt, PositiveInt, described
 from hf_peft_compare.orchestration.executors import DISTANT
 from hf_peft_compare.records.record import RunRecord
+from hf_peft_compare.utils.markdown import table
 from tools.docs.fragments import FRAGMENTS, PLACE, filled
 from tools.docs.links import outside_links, relinked
-from tools.docs.markdown import code, default, prose, table
+from tools.docs.markdown import code, default, prose
 from tools.docs.record import parts_of
 from tools.docs.settings import SECTIONS, in_words, keys_of
 

@@ -85,7 +85,7 @@ def test_adapters_of_two_tasks_serve_one_base(runs, loads):
     folders = [runs / f"{task}/{row}-seed0" for row in METHODS for task in ("tweets", "pairs")]
     rows = reviews(12, seed=7)
     texts = {"tweets": [row["text"] for row in rows], "pairs": [(row["text"], row["claim"]) for row in rows]}
-    asked = [(folder, texts[folder.parent.name]) for folder in [*folders, *folders[:2]]]
+    asked = [(loading.read_finished(folder), texts[folder.parent.name]) for folder in [*folders, *folders[:2]]]
 
     together = list(predict_each(asked))
     assert loads == ["tweets"], "one base for six runs of two tasks, and for the first two again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from finished_runs import make_config, make_record
 from huggingface_hub import ModelCard
 
@@ -27,6 +28,30 @@ def test_a_card_says_what_the_hub_wants_to_know() -> None:
     assert card_of("openai-community/gpt2", "full", plain=True).data.library_name == "transformers"
 
 
+LABELED = {"labels": ["no", "yes"]}
+
+
+@pytest.mark.parametrize(
+    ("task", "on_the_hub", "pipeline"),
+    [
+        ({"name": "summarization"}, "summarization", "text-generation"),
+        ({"name": "instruction_tuning"}, "text-generation", "text-generation"),
+        ({"name": "question_answering"}, "question-answering", "text-generation"),
+        ({"name": "sequence_classification", **LABELED}, "text-classification", "text-classification"),
+        ({"name": "instructed_classification", **LABELED}, "text-classification", "text-generation"),
+    ],
+)
+def test_tasks_have_the_names_that_the_hub_knows(task: dict[str, Any], on_the_hub: str, pipeline: str) -> None:
+    card = card_of("openai-community/gpt2", "lora", plain=False, task=task)
+    assert {result.task_type for result in card.data.eval_results or []} == {on_the_hub}
+    assert card.data.pipeline_tag == pipeline
+
+
+def test_what_an_encoder_decoder_writes_is_generated_text_to_the_hub(tiny_t5: Path) -> None:
+    """The Hub has given up the task text2text-generation, and transformers its pipeline."""
+    assert card_of(tiny_t5, "full", plain=True).data.pipeline_tag == "text-generation"
+
+
 def test_a_card_tells_a_reader_results_settings_and_origin() -> None:
     text = card_of("openai-community/gpt2", "lora", plain=False).text
     assert text.lstrip().startswith("# LoRA on openai-community/gpt2")
@@ -42,5 +67,6 @@ def test_what_is_not_on_the_hub_is_not_claimed_to_be(tmp_path: Path) -> None:
     local = card_of(tmp_path, "lora", plain=True, dataset=str(tmp_path / "rows.csv"))
     assert local.data.base_model is None and local.data.datasets is None
     assert card_of("embedded", "lora", plain=False).data.base_model is None
+    assert card_of("openai-community/gpt2", "lora", plain=True, dataset="embedded/statements").data.datasets is None
     random = card_of("openai-community/gpt2", "lora", plain=False, init="config")
     assert random.data.base_model is None and "load_run(" in random.text

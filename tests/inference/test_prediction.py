@@ -12,7 +12,8 @@ from tiny import write_rows
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference import loading
-from hf_peft_compare.inference.prediction import predict_texts, read_texts, text_columns
+from hf_peft_compare.inference.loading import read_finished
+from hf_peft_compare.inference.prediction import predict_texts, read_texts
 from hf_peft_compare.models.loading import load_base
 from hf_peft_compare.records.run_folder import RECORD_FILE
 
@@ -76,7 +77,7 @@ def test_nothing_is_loaded_while_something_is_wrong(runs: dict[str, Path], monke
 
 
 def test_the_column_of_texts_is_that_of_the_runs_dataset(runs: dict[str, Path]) -> None:
-    assert text_columns(runs["lora"]) == ["article"]
+    assert read_finished(runs["lora"]).columns == ["article"]
 
 
 def test_a_text_file_is_one_text(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Objects given from Python: saved once, named by their content; methods of all kinds as rows of a study."""
 
 import textwrap
+from pathlib import Path
 
 import pandas
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
 from tiny import reviews, tiny_model, tiny_tokenizer
 
+from hf_peft_compare.api import make_study
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_task, read_pickled
@@ -53,6 +55,14 @@ def test_a_selected_table_and_a_copy_of_it_are_one(tmp_path):
 def test_splits_that_there_are_are_not_cut(tmp_path):
     _, cut = save_dataset(named_or_splits({"train": ROWS, "validation": ROWS[:4], "test": ROWS[:4]}), tmp_path)
     assert cut == {}
+
+
+def test_a_file_whose_name_begins_like_the_embedded_data_has_labels_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("embedded_tickets.csv").write_text("text,label\na,sales\nb,support\n")
+    task, methods = {"name": "sequence_classification"}, ["majority"]
+    study = make_study("embedded", "embedded_tickets.csv", task, methods, output_dir=tmp_path / "runs/tickets")
+    assert study.config.task["labels"] == ["sales", "support"]
 
 
 def test_labels_are_those_of_the_data():

@@ -36,6 +36,16 @@ def base(request):
     return model
 
 
+@pytest.mark.parametrize("known", [None, 7])
+def test_a_saved_model_says_itself_what_its_decoder_starts_with(known):
+    model, tokenizer = tiny_model("t5"), tiny_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    model.generation_config.decoder_start_token_id = known
+    prepare_base(model, tokenizer)
+    start = tokenizer.pad_token_id if known is None else known
+    assert model.config.decoder_start_token_id == model.generation_config.decoder_start_token_id == start
+
+
 def soft(base):
     width = base.get_input_embeddings().embedding_dim
     return PromptTuningModel(base, 0.3 * torch.randn(P, width, generator=torch.Generator().manual_seed(0))).eval()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_stand_in import HOST, SECRET_TEXT
 
+from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, private_names, scrubber_of, without_texts
 from hf_peft_compare.quickstart import BASE_FOLDER
 from hf_peft_compare.results.result import Result
@@ -23,11 +25,11 @@ def test_local_inputs_hosts_and_secrets_of_this_machine_are_private(
 ) -> None:
     monkeypatch.setenv("MY_API_KEY", "0123456789abcdefXYZ")
     monkeypatch.setattr("getpass.getuser", lambda: "annalena")
-    names = private_names(result.records, result.folder, namespace="anna")
+    names = private_names(result, namespace="anna")
     assert names[str(base)] == "local model" and names[HOST] == "host name"
     assert names["0123456789abcdefXYZ"] == "secret" and names["annalena"] == "user name"
     assert "embedded" not in names and "/" not in names
-    assert "annalena" not in private_names(result.records, result.folder, namespace="annalena")
+    assert "annalena" not in private_names(result, namespace="annalena")
 
 
 def test_a_relative_path_of_a_local_data_set_is_private_and_a_hub_id_is_not(result: Result) -> None:
@@ -35,7 +37,33 @@ def test_a_relative_path_of_a_local_data_set_is_private_and_a_hub_id_is_not(resu
     for dataset, inputs, kind in (("data/x.csv", {"data set": "1"}, "local data set"), ("stanfordnlp/imdb", {}, None)):
         made = replace(record.provenance, inputs=inputs)
         local = replace(record, config={**record.config, "dataset": dataset}, provenance=made)
-        assert private_names({"run": local}, result.folder, namespace="anna").get(dataset) == kind
+        assert private_names(replace(result, records={"run": local}), namespace="anna").get(dataset) == kind
+
+
+@pytest.mark.parametrize(
+    ("settings", "source"),
+    [
+        ({"labels_from": {"file": "data/labels.jsonl"}}, "teacher's labels"),
+        ({"labels_from": {"run": "runs/teacher/lora-seed0"}}, "teacher's labels"),
+        ({"lm_eval_include_path": "my/tasks"}, "task files of lm_eval"),
+    ],
+)
+def test_what_a_run_read_beside_its_data_is_private(settings: dict[str, Any], source: str, result: Result) -> None:
+    record = result.records["lora-seed0"]
+    (path,) = flatten(settings).values()
+    made = replace(record.provenance, inputs={source: "1"})
+    ran = replace(record, config={**record.config, **settings}, provenance=made)
+    assert private_names(replace(result, records={"run": ran}), namespace="anna")[path] == "local file"
+
+
+def test_a_file_that_the_study_names_and_no_run_has_read_is_private(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("labels.jsonl").touch()
+    rows = {**result.study.methods, "gold": {"method": "lora", "labels_from": {"file": "labels.jsonl", "use": "gold"}}}
+    study = replace(result.study, methods=rows)
+    assert private_names(replace(result, study=study), namespace="anna")["labels.jsonl"] == "local file"
 
 
 def test_a_clean_record_has_no_host_no_text_and_hub_ids(result: Result, base: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from finished_runs import make_config
-from hub_stand_in import HOST, SECRET_TEXT
+from finished_runs import make_config, save_base
+from hub_stand_in import HOST, SECRET_TEXT, finish
 from huggingface_hub import parse_eval_result_entries
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.publishing.leaks import USER, check_leaks
 from hf_peft_compare.publishing.publish import Publication
 from hf_peft_compare.publishing.repositories import PublishOptions, Repository
 from hf_peft_compare.publishing.tree import _write_eval_results, _write_model, best_seed, source_of, write_tree
@@ -86,6 +87,30 @@ def test_what_can_be_merged_is_and_what_cannot_says_so(study: Path, options: Pub
     soft = merged(study, options, tmp_path / "b", "soft")
     assert "adapter_config.json" in soft.files and "cannot be merged into its base" in soft.note
     assert soft.note in (soft.folder / "README.md").read_text()
+
+
+def test_a_redacted_model_has_the_vocabulary_of_its_base(tmp_path: Path) -> None:
+    base = save_base(tmp_path / "base")
+    known = json.loads((base / "tokenizer.json").read_text())
+    tokens = ["/usr/lib/x", "annalena", *list(known["model"]["vocab"])[2:]]
+    known["model"]["vocab"] = {token: number for number, token in enumerate(tokens)}
+    (base / "tokenizer.json").write_text(json.dumps(known))
+    finish(make_config(base, "lora"), tmp_path / "tiny/lora-seed0", 1.0)
+    wanted, names = PublishOptions(to="anna/tiny", rows=["lora"], redact=True), {"annalena": USER}
+    model = _write_model(source_of(Result.read(tmp_path / "tiny"), wanted, names), wanted, "lora", tmp_path / "tree")
+    found = json.loads((model.folder / "tokenizer.json").read_text())
+    assert found["model"]["vocab"] == known["model"]["vocab"]
+    check_leaks(tmp_path / "tree", names)
+
+
+def test_the_code_for_a_local_base_is_that_of_its_kind(tiny_t5: Path, tmp_path: Path) -> None:
+    """The name that it has on the Hub says nothing about it before it is there."""
+    finish(make_config(tiny_t5, "lora", max_length=96), tmp_path / "tiny/lora-seed0", 1.0)
+    wanted = PublishOptions(to="anna/tiny", rows=["lora"], hub_ids={str(tiny_t5): "anna/small-t5"})
+    model = _write_model(source_of(Result.read(tmp_path / "tiny"), wanted, {}), wanted, "lora", tmp_path / "tree")
+    card = (model.folder / "README.md").read_text()
+    assert 'AutoModelForSeq2SeqLM.from_pretrained("anna/small-t5")' in card and "decode(output[0]," in card
+    assert str(tiny_t5) not in card
 
 
 def test_a_benchmarks_score_is_written_in_the_hubs_form(study: Path, base: Path, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_what_the_search_holds_is_limited_in_bytes(material: Material, monkeypat
     monkeypatch.setattr(examples, "MOST_PACKED", len(pack(browser)) // 2)  # type: ignore[arg-type]
     cut = render_examples(material)[0]
     assert len(pack(cut)) <= examples.MOST_PACKED  # type: ignore[arg-type]
-    assert 10 < len(cut.data["examples"]["ids"]) < 60 == cut.data["examples"]["in_all"]  # type: ignore[union-attr]
+    number = len(cut.data["examples"]["ids"])  # type: ignore[union-attr]
+    assert 10 < number < 60 == cut.data["examples"]["in_all"]  # type: ignore[union-attr]
+    for run, whole in zip(cut.data["runs"], browser.data["runs"], strict=True):  # type: ignore[union-attr]
+        assert run == {**whole, "answers": whole["answers"][:number], "scores": whole["scores"][:number]}
 
 
 def test_a_small_study_folds_nothing_that_it_compares() -> None:

@@ -15,7 +15,8 @@ from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.methods.lora_cards import VARIANTS
 from hf_peft_compare.methods.peft_cards import CARDS
 from hf_peft_compare.report.formulas import formula_markdown
-from tools.docs.markdown import code, prose, table
+from hf_peft_compare.utils.markdown import table
+from tools.docs.markdown import code, prose
 from tools.docs.settings import keys_of
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from hf_peft_compare.cli.main import make_parser
 from hf_peft_compare.report.escaping import fenced
-from tools.docs.markdown import code, prose, table
+from hf_peft_compare.utils.markdown import table
+from tools.docs.markdown import code, prose
 
 
 def command_line() -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from hf_peft_compare.records.record import RunRecord, read_records
 from hf_peft_compare.utils.formatting import format_count, format_significant
-from tools.docs.markdown import prose, table
+from hf_peft_compare.utils.markdown import table
+from tools.docs.markdown import prose
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "reports"

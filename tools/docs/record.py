@@ -11,7 +11,8 @@ from hf_peft_compare.core.settings import described
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.records.run_folder import RECORD_FILE
 from hf_peft_compare.records.upgrading import SCHEMA_VERSION
-from tools.docs.markdown import code, prose, table
+from hf_peft_compare.utils.markdown import table
+from tools.docs.markdown import code, prose
 from tools.docs.settings import in_words, in_yaml
 
 

@@ -34,9 +34,9 @@ class Confusion:
         return references, answers
 
     @property
-    def num_correct(self) -> int:
-        """The number of correct predictions."""
-        return sum(self.counts[label, label] for label in self.labels)
+    def accuracy(self) -> float:
+        """Share of correct predictions."""
+        return sum(self.counts[label, label] for label in self.labels) / self.counts.total()
 
     def labeled(self, label: str) -> int:
         """Count the examples of a class."""
@@ -84,7 +84,7 @@ def _charted(found: Found) -> Found:
     """Return the rows to draw, of many those with the largest share of correct answers."""
     if len(found) <= MANY_ROWS:
         return found
-    return sorted(found, key=lambda pair: -pair[1].num_correct)[: MANY_ROWS // 2]
+    return sorted(found, key=lambda pair: -pair[1].accuracy)[: MANY_ROWS // 2]
 
 
 def confusion_of(material: Material, row: MethodRow) -> Confusion | None:

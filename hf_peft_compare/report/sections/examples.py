@@ -95,9 +95,20 @@ def _in_order(material: Material, lines: Mapping[str, object]) -> list[MethodRow
 def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
     """Return the browser of the first row's examples, at most MOST_EXAMPLES and MOST_PACKED characters of them."""
     ids = list(next(iter(lines.values())))[:MOST_EXAMPLES]
-    while (packed := len(pack(browser := _browser_of(material, lines, ids)))) > MOST_PACKED and len(ids) > 1:
-        ids = ids[: max(1, int(0.95 * len(ids) * MOST_PACKED / packed))]
+    browser, number = _browser_of(material, lines, ids), len(ids)
+    while (packed := len(pack(browser))) > MOST_PACKED and number > 1:
+        number = max(1, int(0.95 * number * MOST_PACKED / packed))
+        browser = _cut(browser, number)
     return browser
+
+
+def _cut(browser: Browser, number: int) -> Browser:
+    """Return the browser of the first examples."""
+    examples, *runs = (
+        {key: value[:number] if isinstance(value, list) else value for key, value in columns.items()}
+        for columns in (browser.data["examples"], *browser.data["runs"])
+    )
+    return Browser(data={**browser.data, "examples": examples, "runs": runs})
 
 
 def _browser_of(

@@ -8,7 +8,7 @@ from pages import read_table
 from synthetic import Study, make_predictions, make_record, make_study_runs
 
 from hf_peft_compare.report import write_report
-from hf_peft_compare.report.sections.confusion import Confusion, count_answers
+from hf_peft_compare.report.sections.confusion import Confusion, _charted, count_answers
 
 LABELS = ["gain", "loss", "neither"]
 # The answers of a row to four examples of each class.
@@ -72,6 +72,14 @@ def test_a_class_without_examples_or_answers_has_no_score():
     confusion = Confusion(labels=LABELS, counts=Counter({("gain", "gain"): 2, ("gain", "no answer"): 1}))
     assert confusion.f1("loss") is None and confusion.recall("loss") is None and confusion.precision("loss") is None
     assert (confusion.precision("gain"), confusion.recall("gain")) == (1.0, pytest.approx(2 / 3))
+
+
+def test_of_many_rows_those_with_the_largest_share_of_correct_answers_are_drawn():
+    """A row with fewer finished seeds has fewer correct answers, however good it is."""
+    counts = {f"row {right}": Counter({("gain", "gain"): right, ("gain", "loss"): 30 - right}) for right in range(13)}
+    counts["one seed"] = Counter({("gain", "gain"): 9, ("gain", "loss"): 1})
+    found = [(row, Confusion(labels=LABELS, counts=by_answer)) for row, by_answer in counts.items()]
+    assert [row for row, _ in _charted(found)][:2] == ["one seed", "row 12"]
 
 
 def test_seeds_are_counted_together():
