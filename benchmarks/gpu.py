@@ -169,12 +169,8 @@ def plain_steps(config: RunConfig, rows: list[dict[str, Any]], steps: int, folde
         [recipes.labeled(row) for row in rows],
         data_collator=recipes.pad_to(config.max_text_length, load_tokenizer(config)),
         callbacks=[TakeTurns(turns, steps=steps)],
-        output_dir=folder,
         bf16=use_bf16(config),
-        learning_rate=config.training.learning_rate,
-        per_device_train_batch_size=config.training.train_batch_size,
-        num_train_epochs=1,
-        logging_steps=config.training.logging_steps,
+        **recipes.arguments_of(config, folder),
     ).train()
 
 

@@ -19,6 +19,14 @@ from transformers import (
 
 from hf_peft_compare.config.schema import RunConfig
 
+# Nothing is written or printed, and rows are visited in order.
+QUIET: Mapping[str, Any] = {
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "train_sampling_strategy": "sequential",
+}
+
 
 def random_model(config: Any, run: RunConfig) -> Any:
     """Build a causal LM with random weights, adapted according to a run's settings."""
@@ -79,27 +87,29 @@ def make_trainer(
     *,
     data_collator: Any,
     callbacks: list[TrainerCallback],
-    output_dir: str,
     **arguments: Any,
 ) -> Trainer:
     """Build the stock Trainer for a model and rows, which it visits in order."""
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(
-            output_dir=output_dir,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            train_sampling_strategy="sequential",
-            remove_unused_columns=False,
-            **arguments,
-        ),
+        args=TrainingArguments(**QUIET, remove_unused_columns=False, **arguments),
         train_dataset=list(rows),
         data_collator=data_collator,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)  # only the table is printed
     return trainer
+
+
+def arguments_of(config: RunConfig, folder: str) -> dict[str, Any]:
+    """Return the fields of TrainingArguments that a run sets."""
+    return {
+        "output_dir": folder,
+        "learning_rate": config.training.learning_rate,
+        "per_device_train_batch_size": config.training.train_batch_size,
+        "num_train_epochs": config.training.num_train_epochs,
+        "logging_steps": config.training.logging_steps,
+    }
 
 
 def pad_to(max_length: int, tokenizer: Any) -> DataCollatorForSeq2Seq:

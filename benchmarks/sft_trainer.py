@@ -65,36 +65,25 @@ def sft_steps(arguments: Mapping[str, Any], config: RunConfig, size: Size, folde
     trainer = SFTTrainer(
         model=recipes.random_model(load_architecture(config), config),
         args=SFTConfig(
-            output_dir=folder,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            train_sampling_strategy="sequential",
-            learning_rate=config.training.learning_rate,
-            per_device_train_batch_size=size.batch_size,
-            num_train_epochs=1,
-            logging_steps=1,
+            **recipes.QUIET,
+            **recipes.arguments_of(config, folder),
             max_length=size.num_tokens,
             completion_only_loss=True,
             bf16=bool(config.training.bf16),
             use_cpu=True,
             **arguments,
         ),
-        train_dataset=Dataset.from_list([_masked(row) for row in ours.in_our_order(config, rows_of(config, size))]),
+        train_dataset=Dataset.from_list(
+            [
+                {"input_ids": row["input_ids"], "completion_mask": [int(label != -100) for label in row["labels"]]}
+                for row in map(recipes.labeled, ours.in_our_order(config, rows_of(config, size)))
+            ]
+        ),
         processing_class=load_tokenizer(config),
         callbacks=[CountFlops(turns)],
     )
     trainer.remove_callback(PrinterCallback)  # only the table is printed
     trainer.train()
-
-
-def _masked(row: Mapping[str, Any]) -> dict[str, list[int]]:
-    num_completion_tokens = row["num_completion_tokens"]
-    num_prompt_tokens = len(row["input_ids"]) - num_completion_tokens
-    return {
-        "input_ids": row["input_ids"],
-        "completion_mask": [0] * num_prompt_tokens + [1] * num_completion_tokens,
-    }
 
 
 BENCHMARK = Benchmark(

@@ -93,12 +93,8 @@ def bare_trainer(size: Size, folder: str, turns: Turns) -> None:
         ours.in_our_order(config, rows),
         data_collator=with_positions,
         callbacks=[TakeTurns(turns, steps=size.steps)],
-        output_dir=folder,
-        learning_rate=config.training.learning_rate,
-        per_device_train_batch_size=config.training.train_batch_size,
-        num_train_epochs=1,
         warmup_steps=config.training.warmup_ratio,
-        logging_steps=config.training.logging_steps,
+        **recipes.arguments_of(config, folder),
     ).train()
 
 

@@ -132,11 +132,7 @@ def plain_steps(config: RunConfig, size: Size, folder: str, turns: Turns) -> Non
         [recipes.labeled(row) for row in ours.in_our_order(config, rows_of(config, size))],
         data_collator=recipes.pad_to(config.max_text_length, load_tokenizer(config)),
         callbacks=[CountFlops(turns)],
-        output_dir=folder,
-        learning_rate=config.training.learning_rate,
-        per_device_train_batch_size=size.batch_size,
-        num_train_epochs=1,
-        logging_steps=1,
+        **recipes.arguments_of(config, folder),
     ).train()
 
 

@@ -96,11 +96,7 @@ def plain_epochs(config: RunConfig, rows: Sequence[dict[str, Any]], folder: str,
         [recipes.labeled(row) for row in rows],
         data_collator=collator,
         callbacks=[TakeTurns(turns, steps=None)],
-        output_dir=folder,
-        learning_rate=config.training.learning_rate,
-        per_device_train_batch_size=config.training.train_batch_size,
-        num_train_epochs=config.training.num_train_epochs,
-        logging_steps=1,
+        **recipes.arguments_of(config, folder),
     ).train()
 
 

@@ -37,12 +37,10 @@ def without_bars_in_a_log() -> None:
     if os.isatty(2):
         return
     from datasets import disable_progress_bars
-    from huggingface_hub.utils import disable_progress_bars as disable_bars_of_the_hub
     from transformers.utils import logging
 
     disable_progress_bars()
-    disable_bars_of_the_hub()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # of the Hub too
 
 
 @contextmanager
