@@ -26,8 +26,7 @@ from hf_peft_compare.utils.hashing import hash_files, hash_json, stamp_files
 from hf_peft_compare.utils.reading import read_json, read_text
 
 DATA, LABELS, BASE_MODEL, TOKENIZER = "data set", "teacher's labels", "base model", "tokenizer"
-TASK_FILES = "task files of lm_eval"
-FILE = "file "  # with its path: one that a method reads
+TASK_FILES, METHOD_FILES = "task files of lm_eval", "method's files"
 CACHED_INDICES = "cache-"  # prefix of the files that `datasets` writes next to a dataset when shuffling
 WEIGHTS = (".safetensors", ".bin")
 
@@ -55,7 +54,7 @@ def identity_of(config: RunConfig, known: Identity | None = None) -> Identity:
     """
     files = {DATA: data_files(config.dataset), LABELS: _label_files(config), **_model_files_by_input(config)}
     paths = map(Path, config.method_type.files(config.method_settings))
-    files |= {f"{FILE}{path}": {path.name: path} for path in paths if path.is_file()}
+    files[METHOD_FILES] = {str(path): path for path in paths if path.is_file()}
     if config.lm_eval and config.lm_eval_include_path is not None:
         files[TASK_FILES] = data_files(config.lm_eval_include_path)
     contents, stamps = _contents(files, known)

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from hf_peft_compare.config.identity import DATA, FILE, LABELS, Identity, identity_of, read_identity
+from hf_peft_compare.config.identity import DATA, LABELS, METHOD_FILES, Identity, identity_of, read_identity
 from hf_peft_compare.config.layers import merge
 from hf_peft_compare.config.protocol import StudyProtocol
 from hf_peft_compare.config.schema import RunConfig
@@ -27,7 +27,6 @@ def changes_since(config: RunConfig, folder: Path) -> list[str]:
     """Return what has changed since the run in a folder began: SETTINGS, or names of inputs; empty: nothing.
 
     An input is compared if it was recorded and still exists: a finished run needs neither its data nor its base.
-    Earlier versions recorded no files that methods read.
     """
     record = read_record(folder) if (folder / RECORD_FILE).exists() else None
     begun = read_identity(folder)
@@ -39,7 +38,8 @@ def changes_since(config: RunConfig, folder: Path) -> list[str]:
     if before is None and record is not None:
         before = record.provenance.inputs
     now = identity_of(config, begun).inputs or {}
-    before = before if before is None else {n: content for n, content in now.items() if n.startswith(FILE)} | before
+    if before is not None and METHOD_FILES not in before:
+        now.pop(METHOD_FILES, None)  # earlier versions did not record them
     changed = [name for name, content in now.items() if before is not None and before.get(name) != content]
     files = [name for name in (DATA, LABELS) if name in (now if before is None else changed)]
     if record is not None and files:

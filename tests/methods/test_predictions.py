@@ -62,11 +62,11 @@ def scored(stored, tmp_path):
     return job
 
 
-def test_a_file_that_changes_is_scored_again_and_is_named(scored, stored, tmp_path):
+def test_a_file_that_changes_is_scored_again(scored, stored):
     assert scored.state == "finished"
     stored([row | {"prediction": LABELS[0]} for row in RIGHT])
-    assert changes_since(scored.config, scored.folder) == [f"file {tmp_path / 'answers.jsonl'}"]
-    assert scored.state == "changed"
+    assert changes_since(scored.config, scored.folder) == ["method's files"]
+    assert "the method's files changed since it ran" in scored.prepare()
 
 
 def test_a_run_of_before_files_were_recorded_is_finished_until_its_file_changes(scored, stored):
