@@ -152,6 +152,7 @@ def metadata_of(record: RunRecord, config: RunConfig, *, name: str, plain: bool)
         base_model=config.model_name_or_path if _is_pretrained_on_hub(config) else None,
         library_name="transformers" if plain else "peft",
         datasets=[dataset] if dataset else None,
+        metrics=[metric.name for metric in config.metrics],
         pipeline_tag="text-generation" if head_of(config).generates else "text-classification",
         tags=[REPOSITORY, record.method, task.name],
         eval_results=results,

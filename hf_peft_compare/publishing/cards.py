@@ -83,7 +83,7 @@ def model_repo_card(
     row = comparison.row(record.row)
     assert row is not None, "a run that trained is in the comparison"
     data = metadata_of(record, config, name=options.models[record.row], plain=plain)
-    data.license, data.metrics = options.license, list(config.task_type.metrics)
+    data.license = options.license
     for result in data.eval_results or []:
         result.source_name, result.source_url = f"Study {record.study}", f"{HUB}/datasets/{options.to}"
     text = MODEL_CARD.format(

@@ -27,7 +27,7 @@ output = model.generate(
 {settings}
 )
 print(tokenizer.decode({written}, skip_special_tokens=True).strip())"""
-ALONE = """\
+WITHOUT_OWN = """\
 from transformers import GenerationConfig
 
 own = model.generation_config  # which took no part in the study, but for the token that a decoder starts with
@@ -63,7 +63,7 @@ def usage_code(config: RunConfig, tokenizer: PreTrainedTokenizerBase, *, labels:
         likeliest = " or ".join(map(quote, form.candidates))
         lines.insert(0, f"# The study took the likeliest of {likeliest} in place of what is written here.")
     if not config.generation.use_base_config:
-        lines.insert(0, f"{ALONE}\n")
+        lines.insert(0, f"{WITHOUT_OWN}\n")
     return "\n".join(lines)
 
 

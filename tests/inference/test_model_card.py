@@ -47,6 +47,14 @@ def test_tasks_have_the_names_that_the_hub_knows(task: dict[str, Any], on_the_hu
     assert card.data.pipeline_tag == pipeline
 
 
+def test_metrics_are_those_that_the_study_chose() -> None:
+    task = {"name": "instruction_tuning", "metrics": ["exact_match", {"numeric_answer": {"tolerance": 0.01}}]}
+    assert card_of("openai-community/gpt2", "lora", plain=False, task=task).data.metrics == [
+        "exact_match",
+        "numeric_answer",
+    ]
+
+
 def test_what_an_encoder_decoder_writes_is_generated_text_to_the_hub(tiny_t5: Path) -> None:
     """The Hub has given up the task text2text-generation, and transformers its pipeline."""
     assert card_of(tiny_t5, "full", plain=True).data.pipeline_tag == "text-generation"
