@@ -133,7 +133,8 @@ def clean_record(record: RunRecord, scrubber: Scrubber, *, with_texts: bool) -> 
         with_texts: keep the example of the data that it shows.
     """
     made = record.provenance
-    made = replace(made, host=None, example_input=made.example_input if with_texts else {})
+    inputs = {scrubber.text(name): found for name, found in made.inputs.items()}  # some are named by their paths
+    made = replace(made, host=None, inputs=inputs, example_input=made.example_input if with_texts else {})
     tree = scrubber.mapping(asdict(replace(record, provenance=made)))
     cleaned = parse(RunRecord, tree, where=record.run, if_missing="")
     return replace(cleaned, study=record.study, row=record.row, method=record.method)

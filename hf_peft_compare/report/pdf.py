@@ -17,7 +17,7 @@ def write_pdf(folder: Path) -> Path:
     """Compile a report's `report.tex` and return the path of `report.pdf` beside it.
 
     Raises:
-        UserError: LaTeX is not installed, or cannot compile the report.
+        UserError: LaTeX is not installed, cannot compile the report, or takes too long.
     """
     latex = shutil.which("pdflatex")
     if latex is None:
@@ -28,14 +28,17 @@ def write_pdf(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as built:
         command = [latex, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
         for _ in range(2):  # references to tables are known from the second pass on
-            done = subprocess.run(
-                [*command, f"-output-directory={built}", "report.tex"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SECONDS,
-            )
+            try:
+                done = subprocess.run(
+                    [*command, f"-output-directory={built}", "report.tex"],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=SECONDS,
+                )
+            except subprocess.TimeoutExpired:
+                raise UserError(f"pdflatex did not compile {folder / 'report.tex'} within {SECONDS} seconds.") from None
             if done.returncode:
                 lines = [line for line in done.stdout.splitlines() if line.startswith("!")] or ["no error was printed"]
                 raise UserError(f"pdflatex cannot compile {folder / 'report.tex'}: {lines[0]}")

@@ -77,6 +77,14 @@ def test_a_clean_record_has_no_host_no_text_and_hub_ids(result: Result, base: Pa
     assert clean_record(record, scrubber, with_texts=True).provenance.example_input["read"] == SECRET_TEXT
 
 
+def test_an_input_that_is_named_by_its_path_is_scrubbed_too(result: Result) -> None:
+    record = result.records["lora-seed0"]
+    made = replace(record.provenance, inputs={"data": "0a", "model in /home/anna/adapter": "0b"})
+    scrubber = scrubber_of({"/home/anna/adapter": "path"}, result.folder, {}, redact=True)
+    clean = clean_record(replace(record, provenance=made), scrubber, with_texts=False)
+    assert clean.provenance.inputs == {"data": "0a", "model in (redacted path)": "0b"}
+
+
 def test_folders_of_the_study_and_of_packages_are_replaced_without_being_asked(result: Result) -> None:
     scrubber = scrubber_of({}, result.folder, {}, redact=False)
     traced = 'File "/home/anna/env/lib/python3.11/site-packages/torch/x.py"'

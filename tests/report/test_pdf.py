@@ -32,3 +32,13 @@ def test_what_latex_refuses_is_one_line(tmp_path: Path, pdflatex: str) -> None:
     (tmp_path / "report.tex").write_text(r"\documentclass{article}\begin{document}\nosuchcommand\end{document}")
     with pytest.raises(UserError, match="Undefined control sequence"):
         pdf.write_pdf(tmp_path)
+
+
+def test_a_report_that_latex_does_not_finish_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "pdflatex"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(slow))
+    monkeypatch.setattr(pdf, "SECONDS", 0.2)
+    with pytest.raises(UserError, match="within 0.2 seconds"):
+        pdf.write_pdf(tmp_path)
