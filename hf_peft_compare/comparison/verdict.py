@@ -99,8 +99,9 @@ def write_score(comparison: Comparison, row: MethodRow, interval: Interval | Non
 
 
 def format_level(interval: Interval) -> str:
-    """Return the level of an interval in percent."""
-    return format_percent(round(interval.level, 4))
+    """Return the level of an interval in percent, which is never rounded up to 100."""
+    rounded = format_percent(round(interval.level, 4))
+    return rounded if rounded != "100 %" else f"{int(1e4 * interval.level) / 100} %"
 
 
 def write_pair(pair: PairedDifference) -> str:
@@ -155,7 +156,7 @@ def _describe_cheapest(comparison: Comparison, best: MethodRow, members: Sequenc
         known = {label: cost for label, cost in costs.items() if math.isfinite(cost)}
         cheapest = [label for label, cost in known.items() if cost <= (1 + COST_TOLERANCE) * min(known.values())]
         if len(known) > 1:
-            names = " and ".join(cheapest) if len(cheapest) < len(known) else "nearly the same"
+            names = join_words(cheapest) if len(cheapest) < len(known) else "nearly the same"
             costs_by_names.setdefault(names, []).append(_in_words(column))
     if costs_by_names:
         parts = (f"{names} by {join_words(costs)}" for names, costs in costs_by_names.items())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.verdict import describe_verdict
+from hf_peft_compare.comparison.intervals import Interval
+from hf_peft_compare.comparison.verdict import describe_verdict, format_level
 
 
 def words(by_run: dict[str, list[float]], **changes: Any) -> str:
@@ -76,6 +78,21 @@ def test_the_cheapest_of_the_set_is_named_by_cost_with_what_it_may_cost() -> Non
     if comparison.best_row == "b":
         low = comparison.pair("a", "b").interval.low  # type: ignore[union-attr]
         assert f"A trains 33 % as many parameters as B and is at most {-low:.3f} worse (95 %)." in verdict  # type: ignore[operator]
+
+
+def test_several_cheapest_rows_are_an_enumeration() -> None:
+    sizes = {"a": 3, "b": 3, "c": 3, "d": 9}
+    values = drawn(dict.fromkeys(sizes, 0.5))
+    records = {name: record(name[0], scores, trainable=sizes[name[0]]) for name, scores in values.items()}
+    given = {name: lines(scores) for name, scores in values.items()}
+    verdict = describe_verdict(compare(records, given, expected_runs=[(row, 0) for row in sizes]))
+    (cheapest,) = (sentence for sentence in verdict if sentence.startswith("Cheapest"))
+    assert re.match("Cheapest of these: [A-C], [A-C] and [A-C] by trainable parameters;", cheapest)
+
+
+@pytest.mark.parametrize(("level", "written"), [(0.95, "95 %"), (0.9952, "99.5 %"), (0.99965, "99.96 %")])
+def test_no_level_is_rounded_up_to_certainty(level: float, written: str) -> None:
+    assert format_level(Interval(num_examples=9, scope="", low=0.0, high=1.0, level=level)) == written
 
 
 def test_with_one_seed_the_verdict_speaks_of_these_runs() -> None:
