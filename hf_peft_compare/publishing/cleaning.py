@@ -133,7 +133,7 @@ def clean_record(record: RunRecord, scrubber: Scrubber, *, with_texts: bool) -> 
         with_texts: keep the example of the data that it shows.
     """
     made = record.provenance
-    inputs = {scrubber.text(name): found for name, found in made.inputs.items()}  # some are named by their paths
+    inputs = made.inputs and {scrubber.text(name): found for name, found in made.inputs.items()}  # some name a path
     made = replace(made, host=None, inputs=inputs, example_input=made.example_input if with_texts else {})
     tree = scrubber.mapping(asdict(replace(record, provenance=made)))
     cleaned = parse(RunRecord, tree, where=record.run, if_missing="")
