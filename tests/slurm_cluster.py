@@ -51,6 +51,8 @@ def why_not() -> str:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"Slurm is not installed: {', '.join(missing)}"
+    if len(os.sched_getaffinity(0)) < len(NODES):
+        return "a Slurm of two nodes wants two cores"
     return "" if os.geteuid() == 0 else "Slurm's daemons are started by root"
 
 
