@@ -119,6 +119,11 @@ class GenerationConfig:
     cache_implementation: Literal["dynamic", "static"] = "dynamic"
     use_base_config: bool = False
 
+    @property
+    def starts_from_cache(self) -> bool:
+        """Whether `generate` can go on from a cache: beams are rows of their own, and a static cache is its own."""
+        return self.num_beams == 1 and self.cache_implementation == "dynamic"
+
     def __post_init__(self) -> None:
         """Raise ValueError if no text could have the right length."""
         if self.min_new_tokens > self.max_new_tokens:

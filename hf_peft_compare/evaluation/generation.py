@@ -52,8 +52,7 @@ def generate_tokens(
         share_start: read what all prompts begin with once, and not with each of them.
     """
     model.eval()
-    dynamic = generation.num_beams == 1 and generation.cache_implementation == "dynamic"  # as the cache of a start is
-    start = SharedStart(model, prompts if share_start and dynamic else [])
+    start = SharedStart(model, prompts if share_start and generation.starts_from_cache else [])
     settings = {
         **arguments_of(generation),
         "pad_token_id": tokenizer.pad_token_id,

@@ -138,7 +138,8 @@ def trace_parts(
 def _trace_generation(model: PreTrainedModel, config: RunConfig, shapes: Shapes, device: Device) -> dict[str, Any]:
     prompts = _cached_batch(config, shapes)
     cached = trace_forward(model, prompts, device=device)
-    share = (shapes.longest_prompt - shapes.num_shared) / prompts["input_ids"].shape[1]
+    num_shared = shapes.num_shared if config.generation.starts_from_cache else 0
+    share = (shapes.longest_prompt - num_shared) / prompts["input_ids"].shape[1]
     token = _token_ops(cached, prompts, model)
     return {"cached": cached, "prompts": cached.ops, "prompt_share": share, "token": token}
 

@@ -54,6 +54,15 @@ def test_what_trains_nothing_only_evaluates(plan):
     assert run.memory.at_train_peak == {} and run.memory.peak_bytes == run.memory.evaluation_peak_bytes
 
 
+def test_solved_examples_are_read_once_where_generation_goes_on_from_a_cache(plan):
+    solved = {"article": "the fox found the old mill. " * 3, "answer": "the fox found a mill."}
+    few_shot = {"methods": {"few_shot": {"shots": [solved]}}, "max_length": 128}
+    once, each = (
+        plan("few_shot", f"generation.cache_implementation={kind}", **few_shot).flops for kind in ("dynamic", "static")
+    )
+    assert once["generation"] < 0.8 * each["generation"] and once["test"] == each["test"]
+
+
 def test_a_split_of_unknown_size_is_noted_and_not_guessed(plan, tmp_path, tiny_gpt2):
     run = plan("full", "dataset=some/hub-name", "num_train_samples=null")
     assert run.num_train_steps is run.num_train_tokens is run.flops["train"] is run.total_seconds is None
