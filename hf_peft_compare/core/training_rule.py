@@ -19,7 +19,7 @@ class TrainingRule:
     """
 
     def prepare(self, model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Give the adapter first values that depend on the train batches, before the optimizer is made."""
+        """Set the adapter's first values from the train batches, before the optimizer is made."""
 
     def optimizer(self, model: nn.Module, kind: type[Optimizer], settings: Mapping[str, Any]) -> Optimizer | None:
         """Return an optimizer of the rule's own; None: the one of the training settings.

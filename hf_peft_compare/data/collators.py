@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_peft_compare.core.task import Features
+from hf_peft_compare.data.completions import prompt_of
 
 Batch: TypeAlias = dict[str, Any]  # tensors and other values, by the name of the model's argument
 
@@ -62,9 +63,8 @@ class EncoderDecoderCollator:
         self.pad_token_id = pad_token_id
 
     def __call__(self, features: Sequence[Features]) -> Batch:
-        ends = [len(f["input_ids"]) - f["num_completion_tokens"] for f in features]
-        prompts = [f["input_ids"][:end] for f, end in zip(features, ends, strict=True)]
-        completions = [f["input_ids"][end:] for f, end in zip(features, ends, strict=True)]
+        prompts = [prompt_of(f) for f in features]
+        completions = [f["input_ids"][len(prompt) :] for f, prompt in zip(features, prompts, strict=True)]
         input_ids, attention_mask = pad(prompts, pad_token_id=self.pad_token_id, side="right")
         labels, _ = pad(completions, pad_token_id=-100, side="right")
         return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}

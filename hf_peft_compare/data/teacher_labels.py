@@ -1,4 +1,4 @@
-"""Give train texts the labels of a teacher, or random mistakes in their place."""
+"""Replace the labels of train texts by those of a teacher, or by random mistakes."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class SharedStart:
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self._cache: Any = None
         self._ids = torch.empty(1, 0, dtype=torch.long)
-        if not (shared := common_start(prompts)) or not _reads_on(model):
+        if not _reads_on(model) or not (shared := common_start(prompts)):
             return
         ids = torch.tensor([shared], device=model.device)
         outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True, logits_to_keep=1)

@@ -135,7 +135,7 @@ class ShadowLoss(PeftRule):
         return term
 
     def finish(self, model: nn.Module) -> str | None:
-        """Give the model its weight back, which is saved with it."""
+        """Restore the model's weight, which is saved with it."""
         _config(model).auxiliary_loss_weight = self.weight
         return None
 

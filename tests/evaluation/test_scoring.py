@@ -54,11 +54,9 @@ def test_an_answer_is_as_likely_whether_its_prompt_is_read_once_for_all_or_for_i
     assert [nats for nats, _ in together] == pytest.approx([nats for nats, _ in alone], abs=1e-4)
 
 
-def test_what_answers_have_in_common_is_read_once(build):
-    model, read = build("full").model, []
-    model.register_forward_pre_hook(
-        lambda module, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
-    )
+def test_what_answers_have_in_common_is_read_once(build, count_tokens):
+    model = build("full").model
+    read = count_tokens(model)
     rows = candidate_rows()[:3]
     score_candidates(model, rows, 3, pad_token_id=0, batch_size=1)
     prompt = len(rows[0]["input_ids"]) - 2

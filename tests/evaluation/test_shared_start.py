@@ -39,20 +39,6 @@ def test_texts_are_those_of_each_prompt_alone(built):
     assert shared == [generate_tokens(built.model, built.tokenizer, [ids], **settings)[0] for ids in PROMPTS]
 
 
-@pytest.fixture
-def count_tokens():
-    """`count_tokens(model)`: a list to which every pass of a model appends the number of tokens that it reads."""
-
-    def count(model):
-        read = []
-        model.register_forward_pre_hook(
-            lambda module, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
-        )
-        return read
-
-    return count
-
-
 def test_the_start_is_read_once_for_all_batches(build, count_tokens):
     model = build("full").model
     read = count_tokens(model)
