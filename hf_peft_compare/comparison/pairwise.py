@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -90,19 +90,27 @@ class PairedDifference:
 def compare_pairs(
     rows: Sequence[MethodRow], *, greater_is_better: bool, smallest_difference: float | None
 ) -> tuple[PairedDifference, ...]:
-    """Compare all pairs of rows that have scores.
+    """Compare all pairs of rows that have scores, see `compare_chosen`."""
+    pairs = combinations([row for row in rows if row.examples is not None], 2)
+    return compare_chosen(pairs, greater_is_better=greater_is_better, smallest_difference=smallest_difference)
+
+
+def compare_chosen(
+    pairs: Iterable[tuple[MethodRow, MethodRow]], *, greater_is_better: bool, smallest_difference: float | None = None
+) -> tuple[PairedDifference, ...]:
+    """Compare pairs of rows that have scores, and adjust over these.
 
     Args:
         smallest_difference: the smallest difference that matters, for the numbers of seeds and examples that it needs.
     """
-    chosen = [_Pair.of(*two) for two in combinations([row for row in rows if row.examples is not None], 2)]
+    chosen = [_Pair.of(*two) for two in pairs]
     alpha = ALPHA / max(sum(pair.reason is None for pair in chosen), 1)
-    pairs = [_compare(pair, greater_is_better, alpha, smallest_difference) for pair in chosen]
-    known = [number for number, pair in enumerate(pairs) if pair.p_value is not None]
-    adjusted = adjust_by_holm([pairs[number].p_value or 0.0 for number in known])
+    found = [_compare(pair, greater_is_better, alpha, smallest_difference) for pair in chosen]
+    known = [number for number, pair in enumerate(found) if pair.p_value is not None]
+    adjusted = adjust_by_holm([found[number].p_value or 0.0 for number in known])
     for number, p_value in zip(known, adjusted, strict=True):
-        pairs[number] = _without_zero(replace(pairs[number], adjusted_p_value=p_value))
-    return tuple(pairs)
+        found[number] = _without_zero(replace(found[number], adjusted_p_value=p_value))
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,19 +1,21 @@
-"""Grids: the ranking score over the settings that a row varies, with the reference's grid and their difference."""
+"""Grids: the ranking score over the settings that a row varies, and what each change did, beside the reference's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison import MethodRow, PairedDifference
 from hf_peft_compare.comparison.columns import ranking_column
+from hf_peft_compare.comparison.grid_effects import Change, grid_effects
 from hf_peft_compare.config import grids
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.heat_maps import DIFFERENCE, heat_map_chart
 from hf_peft_compare.report.references import changed_subjects, reference_value
-from hf_peft_compare.utils.formatting import format_difference, format_score
+from hf_peft_compare.utils.formatting import format_difference, format_interval, format_p_value, format_score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,51 @@ def _blocks(material: Material, grid: Grid) -> list[Block]:
     columns, rows = table
     name, caption = f"grid-{grid.name}", f"{title}."
     shown = Table(name=name, caption=caption, columns=columns, rows=rows, notes=notes, main=True, leads=True)
-    return [shown, _charts(grid, title)] if len(grid.values) == 2 else [shown]
+    return [shown, *([_charts(grid, title)] if len(grid.values) == 2 else []), *_effects(material, grid)]
+
+
+def _effects(material: Material, grid: Grid) -> list[Block]:
+    """Return a table of what each change of a key did, with the reference's; [] if no two cells can be compared."""
+    column, rows = ranking_column(material.comparison), material.comparison.finished_rows
+    effects = grid_effects(rows, grid.values, grid.cells, greater_is_better=bool(column.greater_is_better))
+    if not (
+        found := [(change, pair) for change, pair in effects if pair.mean is not None]
+    ):  # such as without predictions
+        return []
+    titles = ["Pairs", "Difference", "Interval", "Adjusted p", *(["Reference"] if grid.theirs else [])]
+    lines = [
+        [
+            *_effect_cells(change, pair),
+            *([Cell(text=format_difference(_their_effect(grid, change)))] if grid.theirs else []),
+        ]
+        for change, pair in found
+    ]
+    notes = [
+        "The mean over all pairs of cells that differ in this key alone. Intervals and p hold for all changes of the "
+        "grid at once; marked differences are significant (adjusted p < .05).",
+        *sorted({f"{pair.interval.scope[:1].upper()}{pair.interval.scope[1:]}." for _, pair in found}),
+    ]
+    columns = [Column(title="Change", numeric=False), *(Column(title=title) for title in titles)]
+    caption = f"What each change did to {column.title} of {grid.title}, the other settings unchanged."
+    return [Table(name=f"effects-{grid.name}", caption=caption, columns=columns, rows=lines, notes=notes, main=True)]
+
+
+def _effect_cells(change: Change, pair: PairedDifference) -> list[Cell]:
+    reasons = [pair.interval.reason] if pair.interval.reason else []
+    return [
+        Cell(text=f"{change.key}: {change.before} → {change.after}"),
+        Cell(text=str(len(change.pairs))),
+        Cell(text=format_difference(pair.mean), best=pair.significant, details=reasons),
+        Cell(text=format_interval(pair.interval, signed=True)),
+        Cell(text=format_p_value(pair.adjusted_p_value)),
+    ]
+
+
+def _their_effect(grid: Grid, change: Change) -> float | None:
+    """Return the reference's mean difference over the same pairs; None if it lacks any of them."""
+    if not all(row in grid.theirs for pair in change.pairs for row in pair):
+        return None
+    return fmean(grid.theirs[after] - grid.theirs[before] for before, after in change.pairs)
 
 
 def _matrix(grid: Grid, best: str) -> tuple[list[Column], list[list[Cell]]]:

@@ -58,7 +58,7 @@ def test_a_grid_of_two_keys_is_a_matrix_of_our_scores(page: Path) -> None:
 
 
 def test_every_cell_shows_the_reference_and_the_difference_where_there_are_such() -> None:
-    table = next(block for block in blocks_of(study_of(TWO, THEIRS), OURS) if isinstance(block, Table))
+    table = blocks_of(study_of(TWO, THEIRS), OURS)[0]
     assert [column.title for column in table.columns] == ["num_train_samples \\ lora_dropout", "0.0", "0.1", "0.2"]
     assert [[cell.details for cell in row[1:]] for row in table.rows] == [
         [["ref. 0.400", "+0.100"], ["ref. 0.450", "−0.200"], []],
@@ -87,7 +87,7 @@ def test_the_heat_map_writes_every_number_into_its_cell(page: Path) -> None:
 
 def test_a_grid_of_one_key_is_a_list_without_a_drawing() -> None:
     ours = {"lora-4": 0.5, "lora-8": 0.25}
-    (table,) = blocks_of(study_of({"r": [4, 8]}, {"lora-8": 0.75}), ours)
+    table, _ = blocks_of(study_of({"r": [4, 8]}, {"lora-8": 0.75}), ours)
     assert [[cell.text for cell in row] for row in table.rows] == [["4", "0.500"], ["8", "0.250"]]
     assert table.rows[1][1].details == ["ref. 0.750", "−0.500"]
 
@@ -98,8 +98,26 @@ def test_a_grid_of_three_keys_is_a_list_too() -> None:
     assert [[cell.text for cell in row] for row in table.rows] == [["4", "0.0", "50", "–"], ["4", "0.1", "50", "0.500"]]
 
 
+def test_what_each_change_did_stands_beside_the_reference(page: Path) -> None:
+    theirs = {**THEIRS, "lora-150-0.0": 0.95}
+    effects = blocks_of(study_of(TWO, theirs), OURS)[-1]
+    changes = {row[0].text: (row[1].text, row[-1].text) for row in effects.rows}
+    assert changes == {
+        "num_train_samples: 50 → 150": ("1", "+0.550"),  # dropout 0 alone has both
+        "lora_dropout: 0.0 → 0.1": ("1", "+0.050"),
+        "lora_dropout: 0.0 → 0.2": ("1", "–"),  # the reference lacks one of the two
+    }
+    assert "What each change did to" in (page / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_scores_per_example_no_effect_is_shown() -> None:
+    study, (records, _) = study_of(TWO), runs_of(OURS)
+    assert [type(block) for block in render_grids(gather(study, records, {}))] == [Table, Charts]
+
+
 def test_without_a_reference_there_is_ours_alone() -> None:
-    table, charts = blocks_of(study_of(TWO), OURS)
+    table, charts, effects = blocks_of(study_of(TWO), OURS)
+    assert "Reference" not in [column.title for column in effects.columns]
     assert all(not cell.details for row in table.rows for cell in row)
     assert isinstance(charts, Charts) and charts.charts[0].alt.endswith("; ours")
 
