@@ -101,7 +101,7 @@ UNTESTED = {
         [
             f"report.sections.{name}"
             for name in (
-                *("comparison", "examples", "failures", "learning", "methods", "outputs", "pareto", "provenance"),
+                *("comparison", "examples", "failures", "methods", "outputs", "pareto", "provenance"),
                 *("scores", "settings", "verdict"),
             )
         ],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hf_peft_compare.comparison.best_set import find_best_set
+from hf_peft_compare.comparison.class_answers import count_answers
 from hf_peft_compare.comparison.contradictions import describe_contradictions
 from hf_peft_compare.comparison.crossed_effects import LEVEL
 from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, LOSS, ExampleScores, Predictions, collect_scores
@@ -226,10 +227,14 @@ def _collect_scores(records: Iterable[RunRecord]) -> dict[str, ScoreDescription]
 
 def _count_classes(scores: Iterable[str], predictions: Mapping[str, Predictions]) -> dict[str, int]:
     """Return the number of test examples of each class, by the references of the first run that has predictions."""
-    if not any(score.startswith(CONTRIBUTIONS) for score in scores):
+    if not _has_classes(scores):
         return {}
     lines = next((found for found in predictions.values() if found), ())
     return dict(Counter(str(line["reference"]) for line in lines if "reference" in line))
+
+
+def _has_classes(scores: Iterable[str]) -> bool:
+    return any(score.startswith(CONTRIBUTIONS) for score in scores)
 
 
 def _make_row(
@@ -254,6 +259,7 @@ def _make_row(
         figures={key: float(np.mean(numbers)) for key, numbers in columns.items()},
         spreads={key: float(np.std(numbers, ddof=1)) for key, numbers in columns.items() if len(numbers) > 1},
         examples=by_score.get(next(iter(scores), "")),
+        answers=Counter(answer for _, answer in count_answers(lines).elements()) if _has_classes(scores) else {},
         contradictions=tuple(describe_contradictions(finished, by_score)),
     )
     intervals = {score: _interval(row, score, values) for score, values in by_score.items()}

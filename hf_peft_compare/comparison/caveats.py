@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hf_peft_compare.comparison.build import Comparison
+from hf_peft_compare.comparison.class_answers import describe_one_answer
 from hf_peft_compare.comparison.columns import most_side_by_side, ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
 from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, RunRow, rate_of
@@ -47,6 +48,7 @@ def describe_caveats(comparison: Comparison) -> Iterator[str]:
     yield from _describe_collapses(comparison)
     yield from _describe_unmoved(comparison)
     yield from _describe_floors(comparison)
+    yield from describe_one_answer(comparison.finished_rows, comparison.class_counts)
     yield from _describe_rates(comparison)
     yield from _describe_short_training(comparison)
     if elsewhere := [row.label for row in comparison.finished_rows if row.given]:

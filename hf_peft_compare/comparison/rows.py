@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from hf_peft_compare.comparison.example_scores import ExampleScores
@@ -50,6 +50,7 @@ class MethodRow:
         figures: means over seeds in raw units; `spreads` their standard deviations, if there are several seeds.
         intervals: {score name, or change in a task of lm_eval: interval over seeds and examples}.
         examples: per-example values of the ranking score, of all seeds; None if no run has finished.
+        answers: {answer: test examples, over all seeds} if a score is of whole classes.
         contradictions: sentences on means in records that the predictions contradict.
     """
 
@@ -64,6 +65,7 @@ class MethodRow:
     spreads: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
     examples: ExampleScores | None = field(default=None, repr=False, compare=False)
+    answers: Mapping[str, int] = field(default_factory=dict, repr=False)
     contradictions: tuple[str, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_peft_compare.comparison import Comparison
-from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.comparison.example_scores import LOSS, Predictions
 from hf_peft_compare.records.record import RunRecord
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class Material:
     colors: Mapping[str, str]
     markers: Mapping[str, str]
     study_file: str = ""
+
+    @property
+    def loss_units(self) -> list[str]:
+        """The units of the losses that rows are trained by, which depend on their heads; older records have none."""
+        trained = (record for record in self.records.values() if record.validation is not None)
+        return list(dict.fromkeys(r.scores[LOSS].unit for r in trained if LOSS in r.scores and r.scores[LOSS].unit))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.comparison import compare
-from hf_peft_compare.comparison.example_scores import LOSS, Predictions
+from hf_peft_compare.comparison.example_scores import Predictions
 from hf_peft_compare.comparison.rows import MISSING
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import RunRecord, read_record, write_record
@@ -137,9 +137,7 @@ LOSSES = {
 
 def _loss_of(material: Material) -> str:
     """Return the loss functions of the rows that train, by name; each head has its own."""
-    trained = [record for record in material.records.values() if record.validation is not None]
-    units = dict.fromkeys(record.scores[LOSS].unit for record in trained if LOSS in record.scores)
-    return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in units if unit in LOSSES)
+    return "; ".join(f"{LOSSES[unit]} ({unit})" for unit in material.loss_units if unit in LOSSES)
 
 
 def copy_records(records: Mapping[str, RunRecord], predictions: Mapping[str, Predictions], folder: Path) -> None:

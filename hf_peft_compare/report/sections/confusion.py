@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.comparison.example_scores import Predictions
+from hf_peft_compare.comparison.class_answers import count_answers
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.report.blocks import MANY_ROWS, Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.confusion import confusion_chart
@@ -93,16 +93,6 @@ def confusion_of(material: Material, row: MethodRow) -> Confusion | None:
     labels = record.config.get("task", {}).get("labels") if record else None
     counts = count_answers(material.predictions.get(run.run, ()) for run in row.finished_runs)
     return Confusion(labels=list(map(str, labels)), counts=counts) if labels and counts else None
-
-
-def count_answers(runs: Iterable[Predictions]) -> Counter[tuple[str, str]]:
-    """Count (reference, answer) pairs; a generated text counts as the answer parsed from it."""
-    return Counter(
-        (str(line["reference"]), str(line.get("answer", line.get("prediction"))))
-        for run in runs
-        for line in run
-        if "reference" in line
-    )
 
 
 def _chart(material: Material, place: int, row: MethodRow, confusion: Confusion) -> Chart:

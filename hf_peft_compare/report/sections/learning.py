@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hf_peft_compare.comparison import MethodRow, RunRow
-from hf_peft_compare.comparison.example_scores import LOSS
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.drawing import first_view
 from hf_peft_compare.report.charts.losses import loss_chart
@@ -17,7 +16,7 @@ def render_learning(material: Material) -> list[Block]:
     rows = [row for row in material.comparison.rows if any(run.record and run.record.history for run in row.runs)]
     if not rows:
         return []
-    unit = loss_unit(rows)
+    unit = " or ".join(material.loss_units or ["nats per token"])
     alt = f"Training and validation loss over epochs of {', '.join(row.label for row in rows)}"
     live = loss_chart(material, rows, unit=unit, description=alt)
     chart = Chart(name="loss_curves", alt=alt, spec=first_view(live))
@@ -26,12 +25,6 @@ def render_learning(material: Material) -> list[Block]:
         Charts(charts=[chart], caption=caption, live=live),
         _facts(material, rows, unit=unit),
     ]
-
-
-def loss_unit(rows: Sequence[MethodRow]) -> str:
-    """Return the unit of the losses, which depends on the task; older records do not have it."""
-    records = (run.record for row in rows for run in row.runs if run.record)
-    return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
 
 
 def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table:

@@ -7,8 +7,9 @@ import pytest
 from pages import read_table
 from synthetic import Study, make_predictions, make_record, make_study_runs
 
+from hf_peft_compare.comparison.class_answers import count_answers
 from hf_peft_compare.report import write_report
-from hf_peft_compare.report.sections.confusion import Confusion, _charted, count_answers
+from hf_peft_compare.report.sections.confusion import Confusion, _charted
 
 LABELS = ["gain", "loss", "neither"]
 # The answers of a row to four examples of each class.
@@ -80,11 +81,6 @@ def test_of_many_rows_those_with_the_largest_share_of_correct_answers_are_drawn(
     counts["one seed"] = Counter({("gain", "gain"): 9, ("gain", "loss"): 1})
     found = [(row, Confusion(labels=LABELS, counts=by_answer)) for row, by_answer in counts.items()]
     assert [row for row, _ in _charted(found)][:2] == ["one seed", "row 12"]
-
-
-def test_seeds_are_counted_together():
-    lines = lines_of("full")
-    assert count_answers([lines, lines])["loss", "loss"] == 8
 
 
 def test_f1_is_that_of_the_metric():
