@@ -192,17 +192,19 @@ def _describe_short_training(comparison: Comparison) -> Iterator[str]:
 def epochs_suggested(record: RunRecord) -> float | None:
     """Return the number of epochs after which the validation loss would fall by less than STILL_FALLING per evaluation.
 
-    The drops of the last evaluations are continued as a geometric series. None: the loss had stopped falling.
+    The drops of the last evaluations are continued as a geometric series. None: the loss had stopped falling, is 0,
+    or was not finite in one of the last two.
     """
     evaluations = [entry for entry in record.history if entry.eval_loss is not None]
     losses = [entry.eval_loss for entry in evaluations if entry.eval_loss is not None]
-    if len(losses) < 2 or losses[-1] > min(losses):
+    lowest = min(filter(math.isfinite, losses), default=math.nan)
+    if len(losses) < 2 or not 0 < losses[-1] <= lowest:
         return None
-    drop, wanted = losses[-2] - losses[-1], STILL_FALLING * abs(losses[-1])
-    if drop <= wanted:
+    drop, wanted = losses[-2] - losses[-1], STILL_FALLING * losses[-1]
+    if not wanted < drop < math.inf:
         return None
     epochs = evaluations[-1].epoch or float(len(losses))
-    ratio = drop / (losses[-3] - losses[-2]) if len(losses) > 2 and losses[-3] > losses[-2] else 1.0
+    ratio = drop / (losses[-3] - losses[-2]) if len(losses) > 2 and losses[-2] < losses[-3] < math.inf else 1.0
     most = (MOST_MORE_EPOCHS - 1) * len(losses)
     more = most if ratio >= 1 else min(math.ceil(math.log(wanted / drop) / math.log(ratio)), most)
     return math.ceil(epochs * (1 + more / len(losses)))

@@ -157,6 +157,10 @@ def curve(*losses: float) -> list[dict[str, Any]]:
         ((2.0, 1.5, 1.6), None),  # it rises
         ((2.0, 1.5), 8),  # two points do not show how it bends: the most that is suggested
         ((2.0,), None),
+        ((2.0, 1.0, 0.0), None),  # it cannot fall further
+        ((2.0, 1.5, float("nan")), None),  # it diverged
+        ((float("inf"), 1.5), None),
+        ((float("inf"), 2.0, 1.5), 12),  # as two points
     ],
 )
 def test_a_curve_that_still_falls_suggests_how_many_epochs(losses: tuple[float, ...], epochs: float | None) -> None:
