@@ -6,10 +6,11 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, Predictions
 from hf_peft_compare.config.identity import BASE_MODEL, DATA, LABELS, TASK_FILES, TOKENIZER
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.protocol import EMBEDDED, is_embedded
@@ -146,7 +147,9 @@ def clean_study(study: StudyConfig, scrubber: Scrubber) -> StudyConfig:
     return replace(cleaned, name=study.name)
 
 
-def without_texts(predictions: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Return what intervals are computed from: each example's scores, without its texts."""
-    kept = ("id", "scores", "nll", "num_tokens", "cluster", "group")
+def without_texts(predictions: Predictions) -> list[dict[str, object]]:
+    """Return what the verdict follows from: each example's scores, and its class if they are of classes; no texts."""
+    kept = ["id", "scores", "nll", "num_tokens", "cluster", "group"]
+    if any(name.startswith(CONTRIBUTIONS) for line in predictions[:1] for name in line.get("scores", ())):
+        kept.append("reference")
     return [{key: line[key] for key in kept if key in line} for line in predictions]

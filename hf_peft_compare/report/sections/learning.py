@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hf_peft_compare.comparison import MethodRow, RunRow
-from hf_peft_compare.comparison.example_scores import LOSS
+from hf_peft_compare.comparison.example_scores import is_loss
 from hf_peft_compare.report.blocks import Block, Cell, Chart, Charts, Column, Material, Section, Table
 from hf_peft_compare.report.charts.drawing import first_view
 from hf_peft_compare.report.charts.losses import loss_chart
@@ -29,9 +29,10 @@ def render_learning(material: Material) -> list[Block]:
 
 
 def loss_unit(rows: Sequence[MethodRow]) -> str:
-    """Return the unit of the losses, which depends on the task; older records do not have it."""
-    records = (run.record for row in rows for run in row.runs if run.record)
-    return next((r.scores[LOSS].unit for r in records if LOSS in r.scores and r.scores[LOSS].unit), "nats per token")
+    """Return the unit of the losses, of each head its own; older records do not have it."""
+    scores = (run.record.scores.items() for row in rows for run in row.runs if run.record)
+    units = dict.fromkeys(about.unit for found in scores for name, about in found if is_loss(name) and about.unit)
+    return " or ".join(units) or "nats per token"
 
 
 def _facts(material: Material, rows: Sequence[MethodRow], *, unit: str) -> Table:
