@@ -227,10 +227,9 @@ def _describe_labels(comparison: Comparison) -> Iterator[str]:
 
 
 def _describe_data(comparison: Comparison) -> Iterator[str]:
-    record = next((row.record for row in comparison.finished_rows if row.record is not None), None)
-    if record is None:
-        return
-    facts = record.provenance
+    """Yield what is wrong with the data; rows may differ in their train examples, and in what is too long for them."""
+    made = [_record(row).provenance for row in comparison.finished_rows]
+    facts = max(made, key=lambda found: found.num_test_in_train or 0)
     train = facts.split_sources.get("train")
     cut = [name for name in ("validation", "test") if train and facts.split_sources.get(name) == train]
     if "test" in cut:
@@ -238,9 +237,11 @@ def _describe_data(comparison: Comparison) -> Iterator[str]:
     if facts.num_test_in_train:
         total = facts.num_examples.get("test", 0)
         yield f"{facts.num_test_in_train:,} of {total:,} test texts are in train as well: scores may be too good."
-    dropped = {name: number for name, number in facts.num_dropped.items() if number}
-    if dropped:
-        words = join_words([f"{number:,} of {name}" for name, number in dropped.items()])
+    dropped = {name: {found.num_dropped.get(name, 0) for found in made} for each in made for name in each.num_dropped}
+    words = join_words(
+        [f"{'up to ' * (len(of) > 1)}{max(of):,} of {name}" for name, of in dropped.items() if any(of)]
+    )
+    if words:
         yield f"Rows were left out because they are too long: {words}."
     yield from _describe_truncation(comparison)
     yield from _describe_rare_classes(comparison)
