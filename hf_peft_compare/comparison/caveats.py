@@ -238,9 +238,7 @@ def _describe_data(comparison: Comparison) -> Iterator[str]:
         total = facts.num_examples.get("test", 0)
         yield f"{facts.num_test_in_train:,} of {total:,} test texts are in train as well: scores may be too good."
     dropped = {name: {found.num_dropped.get(name, 0) for found in made} for each in made for name in each.num_dropped}
-    words = join_words(
-        [f"{'up to ' * (len(of) > 1)}{max(of):,} of {name}" for name, of in dropped.items() if any(of)]
-    )
+    words = join_words([f"{'up to ' * (len(of) > 1)}{max(of):,} of {name}" for name, of in dropped.items() if any(of)])
     if words:
         yield f"Rows were left out because they are too long: {words}."
     yield from _describe_truncation(comparison)

@@ -38,7 +38,7 @@ def private_names(result: Result, *, namespace: str) -> dict[str, str]:
     """
     found = {text: SECRET for name, text in os.environ.items() if SECRET_VARIABLES.search(name) and _is_secret(text)}
     hosts = {socket.gethostname(), *(record.provenance.host or "" for record in result.records.values())}
-    users = {getpass.getuser(), Path.home().name}
+    users = {_user(), Path.home().name}
     named = {**dict.fromkeys(users, USER), **dict.fromkeys(hosts, HOST)}
     found |= {name: kind for name, kind in named.items() if name != namespace and _is_telling(name)}
     folder = result.folder
@@ -48,6 +48,14 @@ def private_names(result: Result, *, namespace: str) -> dict[str, str]:
         found |= dict(_local_inputs(record.config, record.provenance.inputs or {}))
     found.pop("/", None)  # the home of some users in containers
     return found
+
+
+def _user() -> str:
+    """Return the user's name; empty where the system knows none, as in containers that run under any number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def _is_secret(text: str) -> bool:

@@ -33,6 +33,17 @@ def test_local_inputs_hosts_and_secrets_of_this_machine_are_private(
     assert "annalena" not in private_names(result, namespace="annalena")
 
 
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1000650000"), OSError("No username set")])
+def test_a_user_without_a_name_has_none_that_could_leak(
+    error: Exception, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert "" not in private_names(result, namespace="anna")
+
+
 def test_a_relative_path_of_a_local_data_set_is_private_and_a_hub_id_is_not(result: Result) -> None:
     record = result.records["lora-seed0"]
     for dataset, inputs, kind in (("data/x.csv", {"data set": "1"}, "local data set"), ("stanfordnlp/imdb", {}, None)):

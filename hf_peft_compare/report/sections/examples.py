@@ -42,7 +42,7 @@ def render_examples(material: Material) -> list[Block]:
 
 
 def choose_examples(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return the ids at fixed quantiles of the mean score over rows, the lowest first, of examples that all rows have."""
+    """Return the ids at fixed quantiles of the mean score over rows, the lowest first, of examples that all have."""
     shared = [key for key in next(iter(scores.values()), {}) if all(key in row for row in scores.values())]
     ranked = sorted(shared, key=lambda key: (sum(row[key] for row in scores.values()), key))
     return list(dict.fromkeys(ranked[round(quantile * (len(ranked) - 1))] for quantile in QUANTILES)) if ranked else []
