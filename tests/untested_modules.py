@@ -101,8 +101,8 @@ UNTESTED = {
         [
             f"report.sections.{name}"
             for name in (
-                *("comparison", "examples", "failures", "methods", "outputs", "pareto", "provenance"),
-                *("scores", "settings", "verdict"),
+                *("comparison", "failures", "methods", "outputs", "pareto", "provenance", "scores", "settings"),
+                "verdict",
             )
         ],
         WHOLE_REPORT,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_peft_compare.cli.options import Commands, above_zero, add_command, add_json, add_study, print_json, study_folder
-from hf_peft_compare.config.loading import load_study
+from hf_peft_compare.config.loading import is_study, load_study
 from hf_peft_compare.core.errors import OK, RunFailed, UserError
 from hf_peft_compare.records.remote_runs import fetch_results
 from hf_peft_compare.utils.files import describe_full_disk
@@ -40,6 +40,8 @@ def report_command(options: argparse.Namespace) -> int:
     if (Path(options.study).is_dir() or remote_of(Path(options.study))) and not options.set:
         found = Result.read(study_folder(options.study, options.output_dir))
     else:
+        if Path(options.study).is_dir() and not is_study(options.study):
+            raise UserError(f"--set changes a study, and {options.study} is a folder of runs; pass the study's file.")
         study = load_study(options.study, options.set).config
         folder = options.output_dir / study.name
         fetch_results(folder)

@@ -194,17 +194,19 @@ def _describe_short_training(comparison: Comparison) -> Iterator[str]:
 def epochs_suggested(record: RunRecord) -> float | None:
     """Return the number of epochs after which the validation loss would fall by less than STILL_FALLING per evaluation.
 
-    The drops of the last evaluations are continued as a geometric series. None: the loss had stopped falling.
+    The drops of the last evaluations are continued as a geometric series. None: the loss had stopped falling, is 0,
+    or was not finite in one of the last two.
     """
     evaluations = [entry for entry in record.history if entry.eval_loss is not None]
     losses = [entry.eval_loss for entry in evaluations if entry.eval_loss is not None]
-    if len(losses) < 2 or losses[-1] > min(losses):
+    lowest = min(filter(math.isfinite, losses), default=math.nan)
+    if len(losses) < 2 or not 0 < losses[-1] <= lowest:
         return None
-    drop, wanted = losses[-2] - losses[-1], STILL_FALLING * abs(losses[-1])
-    if drop <= wanted:
+    drop, wanted = losses[-2] - losses[-1], STILL_FALLING * losses[-1]
+    if not wanted < drop < math.inf:
         return None
     epochs = evaluations[-1].epoch or float(len(losses))
-    ratio = drop / (losses[-3] - losses[-2]) if len(losses) > 2 and losses[-3] > losses[-2] else 1.0
+    ratio = drop / (losses[-3] - losses[-2]) if len(losses) > 2 and losses[-2] < losses[-3] < math.inf else 1.0
     most = (MOST_MORE_EPOCHS - 1) * len(losses)
     more = most if ratio >= 1 else min(math.ceil(math.log(wanted / drop) / math.log(ratio)), most)
     return math.ceil(epochs * (1 + more / len(losses)))
@@ -227,10 +229,9 @@ def _describe_labels(comparison: Comparison) -> Iterator[str]:
 
 
 def _describe_data(comparison: Comparison) -> Iterator[str]:
-    record = next((row.record for row in comparison.finished_rows if row.record is not None), None)
-    if record is None:
-        return
-    facts = record.provenance
+    """Yield what is wrong with the data; rows may differ in their train examples, and in what is too long for them."""
+    made = [_record(row).provenance for row in comparison.finished_rows]
+    facts = max(made, key=lambda found: found.num_test_in_train or 0)
     train = facts.split_sources.get("train")
     cut = [name for name in ("validation", "test") if train and facts.split_sources.get(name) == train]
     if "test" in cut:
@@ -238,9 +239,9 @@ def _describe_data(comparison: Comparison) -> Iterator[str]:
     if facts.num_test_in_train:
         total = facts.num_examples.get("test", 0)
         yield f"{facts.num_test_in_train:,} of {total:,} test texts are in train as well: scores may be too good."
-    dropped = {name: number for name, number in facts.num_dropped.items() if number}
-    if dropped:
-        words = join_words([f"{number:,} of {name}" for name, number in dropped.items()])
+    dropped = {name: {found.num_dropped.get(name, 0) for found in made} for each in made for name in each.num_dropped}
+    words = join_words([f"{'up to ' * (len(of) > 1)}{max(of):,} of {name}" for name, of in dropped.items() if any(of)])
+    if words:
         yield f"Rows were left out because they are too long: {words}."
     yield from _describe_truncation(comparison)
     yield from _describe_rare_classes(comparison)

@@ -18,7 +18,7 @@ def count_answers(runs: Iterable[Predictions]) -> Counter[tuple[str, str]]:
         (str(line["reference"]), str(line.get("answer", line.get("prediction"))))
         for run in runs
         for line in run
-        if "reference" in line
+        if "reference" in line and "prediction" in line  # none in what is published without predictions
     )
 
 

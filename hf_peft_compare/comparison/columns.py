@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hf_peft_compare.comparison.build import Comparison
-from hf_peft_compare.comparison.example_scores import is_loss
+from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, is_loss
 from hf_peft_compare.utils.formatting import (
     format_count,
     format_megabytes,
@@ -100,6 +100,12 @@ def score_column(comparison: Comparison, name: str) -> FigureColumn:
         greater_is_better=about.greater_is_better,
         is_score=True,
     )
+
+
+def example_column(comparison: Comparison) -> FigureColumn | None:
+    """Return the column of the first score that single examples have; one of the whole split, such as F1, they lack."""
+    names = (name for name in comparison.scores if not name.startswith(CONTRIBUTIONS))
+    return next((score_column(comparison, name) for name in names), None)
 
 
 def has_cuda(comparison: Comparison) -> bool:

@@ -123,7 +123,7 @@ def choose(comparison: Comparison, budget: Budget) -> Choice:
 
 
 def _cheapest_within(ranked: Sequence[MethodRow], score: str, within: float) -> MethodRow | None:
-    near = [row for row in ranked if abs(row.figures[score] - ranked[0].figures[score]) <= within]
+    near = [row for row in ranked if not _exceeds(abs(row.figures[score] - ranked[0].figures[score]), within)]
     return min(near, key=lambda row: row.cost, default=None)
 
 
@@ -185,11 +185,17 @@ def _misses(comparison: Comparison, budget: Budget, row: MethodRow) -> Iterator[
         yield _miss("latency", delay, budget.max_latency_seconds, f"{format_milliseconds(delay)} ms")
     if budget.min_quality is not None:
         column = ranking_column(comparison)
-        if (quality < budget.min_quality) if column.greater_is_better else (quality > budget.min_quality):
+        sign = -1 if column.greater_is_better else 1
+        if _exceeds(sign * quality, sign * budget.min_quality):
             yield _miss(column.title, quality, budget.min_quality, format_score(quality))
     if budget.mergeable and not is_mergeable(row):
         why = "it trains nothing that could be merged" if row.floor else "it cannot be merged into a plain model"
         yield math.inf, why
+
+
+def _exceeds(value: float, limit: float) -> bool:
+    """Whether a number is above a limit by more than the rounding errors of a mean."""
+    return value > limit and not math.isclose(value, limit, rel_tol=1e-9)
 
 
 def _miss(name: str, value: float, limit: float, written: str) -> tuple[float, str]:
@@ -197,7 +203,8 @@ def _miss(name: str, value: float, limit: float, written: str) -> tuple[float, s
         return math.inf, f"its {name} is unknown"
     part = abs(value - limit) / abs(limit) if limit else math.inf
     side = "over" if value > limit else "under"
-    return part, f"its {name} is {written}, {format_percent(part)} {side} the limit"
+    share = f"{format_percent(part)} " if limit else ""
+    return part, f"its {name} is {written}, {share}{side} the limit"
 
 
 def _most(row: MethodRow, key: str) -> float:
@@ -234,7 +241,7 @@ def _describe(comparison: Comparison, row: MethodRow) -> str:
 def _costs(comparison: Comparison, row: MethodRow) -> str:
     memory = _write_memory(_most(row, memory_column(comparison).key))
     kind = "GPU memory" if has_cuda(comparison) else "memory"
-    parameters = format_count(row.figures.get(PARAMETERS.key, 0))
+    parameters = format_count(row.figures.get(PARAMETERS.key, 0 if row.floor else None))
     return (
         f"{_write_minutes(_most(row, TRAIN_TIME.key))} of training, {memory} of {kind}, {parameters} trained parameters"
     )

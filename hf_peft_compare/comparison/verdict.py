@@ -68,10 +68,13 @@ def _describe_set(comparison: Comparison, members: Sequence[MethodRow]) -> str:
     """Return the sentence that leads: the rows of which the best is one with 95 % confidence."""
     best = members[0]
     value = write_score(comparison, best, comparison.best_interval)
-    others = [row for row in comparison.finished_rows if row.row != best.row and row.examples is not None]
-    if not others:
-        return f"{best.label} has {value}; there is no other method to compare it with."
+    others = [comparison.pair(row.row, best.row) for row in comparison.finished_rows if row.row != best.row]
+    tested = [pair for pair in others if pair is not None and pair.p_value is not None]
+    if not tested:
+        why = "no other method can be tested against it" if others else "there is no other method to compare it with"
+        return f"{best.label} has {value}; {why}."
     method = "method" if as_methods(comparison) else "row"
+    method += " of those tested" if len(tested) < len(others) else ""
     start = "With 95 % confidence" if as_methods(comparison) else "In these runs, with 95 % confidence"
     if len(members) == 1:
         return f"{start}, the best {method} is {best.label}: {value}."
@@ -139,9 +142,11 @@ def _against(comparison: Comparison, best: MethodRow) -> Iterator[tuple[MethodRo
 def _describe_untested(comparison: Comparison, best: MethodRow) -> Iterator[str]:
     """Yield the rows that are not tested against the best, by reason."""
     by_reason: dict[str, list[str]] = {}
-    for row, pair in _against(comparison, best):
-        if pair.p_value is None:
-            by_reason.setdefault(str(pair.interval.reason), []).append(row.label)
+    for row in comparison.finished_rows:
+        pair = comparison.pair(row.row, best.row)
+        if row.row != best.row and (pair is None or pair.p_value is None):
+            reason = pair.interval.reason if pair else f"not every seed has {ranking_column(comparison).title}"
+            by_reason.setdefault(str(reason), []).append(row.label)
     for reason, labels in by_reason.items():
         yield f"Not tested against it: {', '.join(shorten(labels))} ({reason})."
 
@@ -173,13 +178,13 @@ def describe_price(comparison: Comparison, row: MethodRow, best: MethodRow) -> s
     if pair is None or pair.interval.low is None or pair.interval.high is None:
         return None
     loss = max(-pair.interval.low if _higher(comparison) else pair.interval.high, 0.0)
-    ours, theirs = row.figures.get(key, 0.0), best.figures.get(key, 0.0)
+    ours, theirs = row.figures.get(key), best.figures.get(key)
     worse = f"is at most {format_score(loss)} worse"
     level = format_level(pair.interval)
     if ours and theirs:
         share = format_percent(float(f"{ours / theirs:.2g}"))
         return f"{row.label} trains {share} as many parameters as {best.label} and {worse} ({level})."
-    return f"{row.label} {'trains nothing and ' if not ours else ''}{worse} than {best.label} ({level})."
+    return f"{row.label} {'trains nothing and ' if row.floor else ''}{worse} than {best.label} ({level})."
 
 
 def _in_words(column: FigureColumn) -> str:

@@ -6,10 +6,11 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, Predictions
 from hf_peft_compare.config.identity import BASE_MODEL, DATA, LABELS, TASK_FILES, TOKENIZER
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.config.protocol import EMBEDDED, is_embedded
@@ -37,7 +38,7 @@ def private_names(result: Result, *, namespace: str) -> dict[str, str]:
     """
     found = {text: SECRET for name, text in os.environ.items() if SECRET_VARIABLES.search(name) and _is_secret(text)}
     hosts = {socket.gethostname(), *(record.provenance.host or "" for record in result.records.values())}
-    users = {getpass.getuser(), Path.home().name}
+    users = {_user(), Path.home().name}
     named = {**dict.fromkeys(users, USER), **dict.fromkeys(hosts, HOST)}
     found |= {name: kind for name, kind in named.items() if name != namespace and _is_telling(name)}
     folder = result.folder
@@ -47,6 +48,14 @@ def private_names(result: Result, *, namespace: str) -> dict[str, str]:
         found |= dict(_local_inputs(record.config, record.provenance.inputs or {}))
     found.pop("/", None)  # the home of some users in containers
     return found
+
+
+def _user() -> str:
+    """Return the user's name; empty where the system knows none, as in containers that run under any number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def _is_secret(text: str) -> bool:
@@ -146,7 +155,9 @@ def clean_study(study: StudyConfig, scrubber: Scrubber) -> StudyConfig:
     return replace(cleaned, name=study.name)
 
 
-def without_texts(predictions: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Return what intervals are computed from: each example's scores, without its texts."""
-    kept = ("id", "scores", "nll", "num_tokens", "cluster", "group")
+def without_texts(predictions: Predictions) -> list[dict[str, object]]:
+    """Return what the verdict follows from: each example's scores, and its class if they are of classes; no texts."""
+    kept = ["id", "scores", "nll", "num_tokens", "cluster", "group"]
+    if any(name.startswith(CONTRIBUTIONS) for line in predictions[:1] for name in line.get("scores", ())):
+        kept.append("reference")
     return [{key: line[key] for key in kept if key in line} for line in predictions]

@@ -76,7 +76,7 @@ def write_tree(source: Source, options: PublishOptions, tree: Path) -> list[Repo
     Raises:
         UserError: a model cannot be published.
     """
-    models = [_write_model(source, options, row, tree) for row in options.rows]
+    models = [_write_model(source, options, row, tree) for row in options.models]
     records, page = _write_report(source, options, tree)
     for repository in (*models, records, page):
         write_marker(repository.folder, source.result.study.name)

@@ -113,14 +113,19 @@ def render_sections(material: Material) -> list[tuple[Section, list[Block]]]:
 
 def key_facts(material: Material) -> Iterator[tuple[str, str]]:
     """Yield (term, text) pairs for the page's head: model, data, sizes, seeds and devices, from the records."""
-    record = next(iter(material.records.values()), None)
-    if record is None:
+    if not material.records:
         return
-    config = record.config
-    sizes = [config.get(f"num_{split}_samples") for split in ("train", "validation", "test")]
-    yield "Model", str(config.get("model_name_or_path", UNKNOWN))
-    yield "Data", str(config.get("dataset", UNKNOWN))
-    yield "Train / validation / test", " / ".join("all" if size is None else format_count(size) for size in sizes)
+
+    def named(key: str) -> str:  # rows may differ in it
+        return ", ".join(dict.fromkeys(str(made.config.get(key, UNKNOWN)) for made in material.records.values()))
+
+    def size(split: str) -> str:
+        sizes = dict.fromkeys(made.config.get(f"num_{split}_samples") for made in material.records.values())
+        return " or ".join("all" if number is None else format_count(number) for number in sizes)
+
+    yield "Model", named("model_name_or_path")
+    yield "Data", named("dataset")
+    yield "Train / validation / test", " / ".join(map(size, ("train", "validation", "test")))
     if loss := _loss_of(material):
         yield "Loss", loss
     yield "Seeds", ", ".join(map(str, material.study.seeds))

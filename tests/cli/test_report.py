@@ -36,6 +36,11 @@ def test_a_study_is_found_by_name_folder_and_file(runs: Path, way: str, capsys: 
     assert "Recommended: " in capsys.readouterr().out
 
 
+def test_a_folder_of_runs_has_no_settings_that_could_be_changed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(runs / "quickstart"), "--set", "seeds=[0]"]) == BAD_INPUT
+    assert "is a folder of runs; pass the study's file." in capsys.readouterr().err
+
+
 def test_the_smallest_difference_that_matters_can_be_given(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["report", str(runs / "quickstart"), "--to", str(runs / "page"), "--output-dir", str(runs)]
     assert main([*common, "--smallest-difference", "0.9"]) == 0

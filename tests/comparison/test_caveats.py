@@ -157,6 +157,10 @@ def curve(*losses: float) -> list[dict[str, Any]]:
         ((2.0, 1.5, 1.6), None),  # it rises
         ((2.0, 1.5), 8),  # two points do not show how it bends: the most that is suggested
         ((2.0,), None),
+        ((2.0, 1.0, 0.0), None),  # it cannot fall further
+        ((2.0, 1.5, float("nan")), None),  # it diverged
+        ((float("inf"), 1.5), None),
+        ((float("inf"), 2.0, 1.5), 12),  # as two points
     ],
 )
 def test_a_curve_that_still_falls_suggests_how_many_epochs(losses: tuple[float, ...], epochs: float | None) -> None:
@@ -186,6 +190,19 @@ def test_a_row_that_was_still_learning_is_named() -> None:
 def test_what_the_data_are_is_said(facts: dict[str, Any], sentence: str) -> None:
     text = said(compared(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), provenance=facts))
     assert sentence in text if sentence else text == ""
+
+
+def test_what_is_too_long_for_some_rows_and_trained_on_by_some_is_said_though_the_first_row_has_neither() -> None:
+    values = drawn({"floor": 0.3, "b": 0.6, "c": 0.6}, num_seeds=3)
+    sizes = {"num_examples": {"test": 200}}
+    facts = {
+        "floor": {"provenance": {**sizes, "num_test_in_train": 1}},
+        "b": {"provenance": {**sizes, "num_dropped": {"train": 3, "validation": 0}, "num_test_in_train": 12}},
+        "c": {"provenance": {**sizes, "num_dropped": {"train": 5}}},
+    }
+    text = said(study(values, floors="floor", by_row=facts))
+    assert "Rows were left out because they are too long: up to 5 of train." in text
+    assert "12 of 200 test texts are in train as well" in text
 
 
 def test_few_examples_of_a_class_are_too_few_for_f1() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import SCORES, drawn, lines, record
+from small import SCORES, compared, drawn, lines, record
 
 from hf_peft_compare.cli.main import main
 from hf_peft_compare.comparison import Comparison, compare
@@ -114,6 +114,28 @@ def test_within_a_margin_the_cheapest_is_taken_and_its_price_is_said() -> None:
     sentences = "\n".join(describe_choice(choose(comparison, Budget(within=0.1))))
     assert "It is the cheapest whose mean is within 0.1 of FULL's." in sentences
     assert "LORA trains 1 % as many parameters as FULL and is at most 0.0" in sentences
+
+
+def test_a_limit_is_not_missed_by_the_rounding_of_a_mean() -> None:
+    alike = compared({f"a-seed{seed}": [0.7] * 9 for seed in range(3)})
+    assert alike.rows[0].figures["f"] < 0.7  # (.7 + .7 + .7) / 3
+    assert chosen(alike, min_quality=0.7) == "a"
+    near = compared({"a-seed1": [0.65, 0.65], "b-seed0": [0.63, 0.63]})
+    assert near.rows[0].figures["f"] - near.rows[1].figures["f"] > 0.02
+    assert chosen(near, within=0.02) == "b"  # which took less time
+
+
+def test_a_limit_of_zero_has_no_share_that_is_missed() -> None:
+    lower = {"f": {**SCORES["f"], "greater_is_better": False}}
+    (sentence,) = describe_choice(choose(study({"full": 0.6}, scores=lower), Budget(min_quality=0.0)))
+    assert sentence.endswith("but its F is 0.590, over the limit.")
+
+
+def test_unknown_costs_of_what_ran_elsewhere_are_no_zeros() -> None:
+    given = compared({"a-seed0": [0.6, 0.5]}, config={"method": {"name": "predictions", "predictions_from": "there"}})
+    assert "; an unknown time of training, – MB of memory, – trained parameters." in next(
+        describe_choice(choose(given, Budget()))
+    )
 
 
 def test_a_floor_has_nothing_to_merge() -> None:

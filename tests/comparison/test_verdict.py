@@ -158,3 +158,29 @@ def test_runs_that_differ_in_what_they_should_share_are_named(changes: dict[str,
     }
     given = {name: lines(scores) for name, scores in values.items()}
     assert sentence in describe_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)]))
+
+
+def test_no_row_is_the_best_with_confidence_where_no_other_can_be_tested_against_it() -> None:
+    values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
+    runs = [(row, seed) for row in "ab" for seed in range(3)]
+    apart = {
+        run: record(run[0], scores, seed=int(run[-1]), provenance={"data_fingerprint": {"test": run[0]}})
+        for run, scores in values.items()
+    }
+    verdict = describe_verdict(compare(apart, {run: lines(v) for run, v in values.items()}, expected_runs=runs))
+    assert verdict[0].startswith("A has F 0.594 (95 % interval")
+    assert verdict[0].endswith("; no other method can be tested against it.")
+    assert verdict[1] == "Not tested against it: B (scored on different test data)."
+    assert "confidence" not in "".join(describe_verdict(compare(apart, {}, expected_runs=runs)))
+
+
+def test_a_row_that_diverged_or_lacks_the_score_is_said_not_to_be_tested() -> None:
+    values = drawn({"a": 0.6, "b": 0.4, "c": 0.3, "d": 0.3}, num_seeds=3)
+    values["c-seed1"][0] = float("nan")
+    records = {run: record(run[0], scores, seed=int(run[-1])) for run, scores in values.items()}
+    records["d-seed2"] = record("d", [0.3], seed=2, results={"test_loss": 2.0})
+    runs = [(found.row, found.seed) for found in records.values()]
+    verdict = describe_verdict(compare(records, {run: lines(v) for run, v in values.items()}, expected_runs=runs))
+    assert verdict[0].startswith("With 95 % confidence, the best method of those tested is A: F 0.")
+    assert "Not tested against it: C (not a finite number for every example)." in verdict
+    assert "Not tested against it: D (not every seed has F)." in verdict

@@ -12,6 +12,7 @@ from hub_stand_in import HOST, SECRET_TEXT
 from hf_peft_compare.config.layers import flatten
 from hf_peft_compare.publishing.cleaning import clean_record, clean_study, private_names, scrubber_of, without_texts
 from hf_peft_compare.quickstart import BASE_FOLDER
+from hf_peft_compare.report.sections.confusion import count_answers
 from hf_peft_compare.results.result import Result
 
 
@@ -30,6 +31,17 @@ def test_local_inputs_hosts_and_secrets_of_this_machine_are_private(
     assert names["0123456789abcdefXYZ"] == "secret" and names["annalena"] == "user name"
     assert "embedded" not in names and "/" not in names
     assert "annalena" not in private_names(result, namespace="annalena")
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1000650000"), OSError("No username set")])
+def test_a_user_without_a_name_has_none_that_could_leak(
+    error: Exception, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert "" not in private_names(result, namespace="anna")
 
 
 def test_a_relative_path_of_a_local_data_set_is_private_and_a_hub_id_is_not(result: Result) -> None:
@@ -95,3 +107,10 @@ def test_folders_of_the_study_and_of_packages_are_replaced_without_being_asked(r
 def test_scores_without_texts_are_what_intervals_need() -> None:
     line = {"id": "1", "source": "a", "reference": "b", "prediction": "c", "scores": {"x": 1.0}, "nll": 2.0}
     assert without_texts([line]) == [{"id": "1", "scores": {"x": 1.0}, "nll": 2.0}]
+
+
+def test_the_classes_of_examples_stay_where_the_verdict_counts_them_and_make_no_matrix() -> None:
+    line = {"id": "1", "source": "a", "reference": "joy", "prediction": "joy", "scores": {"f1_macro": 1.0}}
+    (kept,) = without_texts([line])
+    assert kept == {"id": "1", "scores": {"f1_macro": 1.0}, "reference": "joy"}
+    assert not count_answers([[kept]]) and count_answers([[line]])

@@ -76,6 +76,22 @@ def test_the_seed_is_chosen_by_validation_not_by_test(study: Path) -> None:
     assert best_seed(replace(result, records=records, predictions={})["lora"].row) == 1
 
 
+def test_a_row_that_is_named_twice_is_published_once(
+    study: Path, options: PublishOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def note(source: object, options: object, row: str, tree: Path) -> Repository:
+        made.append(row)
+        (tree / row).mkdir(parents=True)
+        return Repository(kind="model", repo_id=row, folder=tree / row)
+
+    monkeypatch.setattr("hf_peft_compare.publishing.tree._write_model", note)
+    wanted = replace(options, rows=["lora", "full", "lora"])
+    write_tree(source_of(Result.read(study), wanted, {}), wanted, tmp_path)
+    assert made == ["lora", "full"]
+
+
 def merged(study: Path, options: PublishOptions, tmp_path: Path, row: str) -> Repository:
     wanted = replace(options, rows=[row], merge=True)
     return _write_model(source_of(Result.read(study), wanted, {}), wanted, row, tmp_path)

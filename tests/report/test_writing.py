@@ -18,7 +18,7 @@ from synthetic import TITLES, Study, make_record, make_study_runs
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.report import sections, write_report
-from hf_peft_compare.report.writing import gather, render_sections
+from hf_peft_compare.report.writing import gather, key_facts, render_sections
 
 OUTPUTS = {"index.html", "README.md", "tables.tex", "report.tex", "results.csv", "results.json", "figures", "records"}
 FIGURES = {"differences", "loss_curves", "quality_parameters", "quality_time", "quality_memory"}
@@ -231,3 +231,12 @@ def test_a_new_section_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monke
         vars(sections.SECTIONS).pop("_found", None)
         sys.modules.pop("hf_peft_compare.report.sections.greeting", None)
     assert rendered[0][0].name == "greeting"
+
+
+def test_the_head_names_every_base_and_every_size_that_rows_have() -> None:
+    records, predictions = make_study_runs(rows=("lora", "full"))
+    records["full-seed0"].config.update(num_train_samples=50, model_name_or_path="other")
+    study = Study(methods={"lora": {}, "full": {}})
+    facts = dict(key_facts(gather(study, records, predictions)))  # type: ignore[arg-type]
+    assert facts["Model"] == "gpt2, other"
+    assert facts["Train / validation / test"] == "21,000 or 50 / 6,000 / 3,000"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hf_peft_compare.comparison import Comparison, MethodRow, PairedDifference
-from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, has_cuda
+from hf_peft_compare.comparison.columns import CUDA_PEAK, RESIDENT_PEAK, FigureColumn, example_column, has_cuda
 from hf_peft_compare.comparison.example_scores import LOSS, collect_scores
 from hf_peft_compare.comparison.pairwise import compare_pairs
 from hf_peft_compare.comparison.verdict import write_pair
@@ -88,33 +88,37 @@ def _template(row: MethodRow) -> object:
 def describe_groups(material: Material) -> Iterator[str]:
     """Yield for each group of examples the row with the best score, and its lead over the best row overall, tested."""
     comparison = material.comparison
-    best, score = comparison.row(comparison.best_row), _ranking(comparison)
-    means = {row.row: group_means(material, row, score) for row in comparison.finished_rows}
-    groups = sorted(set().union(*means.values()))
-    if best is None or len(means) < 2:
+    best, score = comparison.row(comparison.best_row), example_column(comparison)
+    if best is None or score is None or len(comparison.finished_rows) < 2:
         return
+    means = {row.row: group_means(material, row, score.key) for row in comparison.finished_rows}
+    groups = sorted(set().union(*means.values()))
     for group in groups:
         values = {row: found[group] for row, found in means.items() if group in found}
-        leader = (max if _greater(comparison) else min)(values, key=lambda row: values[row])
+        leader = (max if score.greater_is_better else min)(values, key=lambda row: values[row])
         row = comparison.row(leader)
         if (number := group_size(material, group)) < 2:
             continue
-        words = f"Of {number:,} examples of {group}, {row.label if row else leader} has {format_score(values[leader])}"
+        title = "" if score.key == comparison.ranking_score else f"{score.title} "
+        label = row.label if row else leader
+        words = f"Of {number:,} examples of {group}, {label} has {title}{format_score(values[leader])}"
         if leader != best.row and best.row in values:
-            pair = _pair_in_group(material, group, leader, best.row)
+            pair = _pair_in_group(material, score, group, leader, best.row)
             words += f", {best.label} {format_score(values[best.row])}" + (f" ({write_pair(pair)})" if pair else "")
         yield f"{words}; the best of {len(values)} methods in one group is likely too good."
 
 
-def _pair_in_group(material: Material, group: str, row: str, other: str) -> PairedDifference | None:
+def _pair_in_group(
+    material: Material, score: FigureColumn, group: str, row: str, other: str
+) -> PairedDifference | None:
     """Return the difference of two rows over the examples of a group, adjusted over all pairs of rows in it."""
     comparison = material.comparison
     rows = [
-        replace(found, examples=collect_scores(lines, _ranking(comparison)))
+        replace(found, examples=collect_scores(lines, score.key))
         for found in comparison.finished_rows
         if any(lines := [group_lines(material, run.run, group) for run in found.finished_runs])
     ]
-    pairs = compare_pairs(rows, greater_is_better=_greater(comparison), smallest_difference=None)
+    pairs = compare_pairs(rows, greater_is_better=bool(score.greater_is_better), smallest_difference=None)
     both = (pair for pair in (*pairs, *(pair.reversed() for pair in pairs)) if (pair.row, pair.other) == (row, other))
     return next(both, None)
 
@@ -153,11 +157,11 @@ def describe_costs(comparison: Comparison) -> Iterator[str]:
 
     Of many rows, those that may be the best; the tables have the others.
     """
-    trained = [row for row in comparison.finished_rows if not row.floor]
+    trained = [row for row in comparison.finished_rows if not row.floor and not row.given]
     many = len(trained) > MOST_LISTED
-    full = next((row for row in comparison.finished_rows if row.figures.get("trainable_ratio") == 1), None)
-    for row in comparison.finished_rows:
-        if row.floor or row is full or (many and row.row not in comparison.best_set):
+    full = next((row for row in trained if row.figures.get("trainable_ratio") == 1), None)
+    for row in trained:
+        if row is full or (many and row.row not in comparison.best_set):
             continue
         share = f"{row.label} trains {format_percent(row.figures.get('trainable_ratio'))} of its parameters"
         yield f"{share}{_describe_ratios(comparison, row, full)}."

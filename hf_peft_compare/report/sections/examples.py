@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
-from hf_peft_compare.comparison.columns import ranking_column
-from hf_peft_compare.comparison.example_scores import example_values
+from hf_peft_compare.comparison.columns import FigureColumn, example_column, ranking_column
+from hf_peft_compare.comparison.example_scores import Predictions, example_values
 from hf_peft_compare.report.blocks import MANY_ROWS, Answer, Block, Browser, Example, Material, Paragraph, Section
 from hf_peft_compare.report.charts.style import short_label
 from hf_peft_compare.report.escaping import cap, visible
@@ -27,26 +27,22 @@ LONGEST_SOURCE, LONGEST_ANSWER = 10_000, 4_000
 def render_examples(material: Material) -> list[Block]:
     """Return the example browser, and one example at each of five levels of difficulty."""
     lines = _lines_by_row(material)
-    score = material.comparison.ranking_score
+    score = example_column(material.comparison)
     if score is None or not lines:
         return []
-    chosen = choose_examples(
-        {
-            row: {key: value[0] for key, value in example_values(list(by_id.values()), score).items()}
-            for row, by_id in lines.items()
-        }
-    )
-    title = material.comparison.scores[score].title or score
+    values = {row: _values(list(by_id.values()), score.key) for row, by_id in lines.items()}
+    sign = 1 if score.greater_is_better else -1
+    chosen = choose_examples({row: {key: sign * value for key, value in of.items()} for row, of in values.items()})
     rule = (
-        f"Examples are chosen by fixed rule: the 5, 25, 50, 75 and 95 % quantiles of mean {title} over all methods, "
-        "the hardest first."
+        f"Examples are chosen by fixed rule: the 5, 25, 50, 75 and 95 % quantiles of mean {score.title} over all "
+        "methods, the hardest first."
     )
-    examples = [_example(material, lines, key, title) for key in chosen]
-    return [_browser(material, lines), Paragraph(text=rule, muted=True), *examples]
+    examples = [_example(material, lines, values, key, score.title) for key in chosen]
+    return [_browser(material, lines, score), Paragraph(text=rule, muted=True), *examples]
 
 
 def choose_examples(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return the ids at fixed quantiles of the mean score over rows, among the examples that all rows have."""
+    """Return the ids at fixed quantiles of the mean score over rows, the lowest first, of examples that all have."""
     shared = [key for key in next(iter(scores.values()), {}) if all(key in row for row in scores.values())]
     ranked = sorted(shared, key=lambda key: (sum(row[key] for row in scores.values()), key))
     return list(dict.fromkeys(ranked[round(quantile * (len(ranked) - 1))] for quantile in QUANTILES)) if ranked else []
@@ -62,13 +58,24 @@ def _lines_by_row(material: Material) -> dict[str, dict[str, Mapping[str, Any]]]
     return found
 
 
-def _example(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, Any]]], key: str, title: str) -> Example:
-    score = str(material.comparison.ranking_score)
+def _values(predictions: Predictions, score: str) -> dict[str, float]:
+    """Return {example id: its score}, of those that have a finite one."""
+    found = {key: value / weight for key, (value, weight) in example_values(predictions, score).items()}
+    return {key: value for key, value in found.items() if math.isfinite(value)}
+
+
+def _example(
+    material: Material,
+    lines: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    values: Mapping[str, Mapping[str, float]],
+    key: str,
+    title: str,
+) -> Example:
     answers = [
         Answer(
             label=row.label,
             text=str(lines[row.row][key].get("prediction", "")),
-            score=f"{title} {format_score(lines[row.row][key].get('scores', {}).get(score))}",
+            score=f"{title} {format_score(values[row.row][key])}",
             accent=material.colors[row.row],
         )
         for row in _in_order(material, lines)
@@ -92,10 +99,12 @@ def _in_order(material: Material, lines: Mapping[str, object]) -> list[MethodRow
     return material.comparison.ranked(column.key, greater_is_better=bool(column.greater_is_better), rows=rows)
 
 
-def _browser(material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Browser:
+def _browser(
+    material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]], score: FigureColumn
+) -> Browser:
     """Return the browser of the first row's examples, at most MOST_EXAMPLES and MOST_PACKED characters of them."""
     ids = list(next(iter(lines.values())))[:MOST_EXAMPLES]
-    browser, number = _browser_of(material, lines, ids), len(ids)
+    browser, number = _browser_of(material, lines, ids, score), len(ids)
     while (packed := len(pack(browser))) > MOST_PACKED and number > 1:
         number = max(1, int(0.95 * number * MOST_PACKED / packed))
         browser = _cut(browser, number)
@@ -112,15 +121,14 @@ def _cut(browser: Browser, number: int) -> Browser:
 
 
 def _browser_of(
-    material: Material, lines: Mapping[str, Mapping[str, Mapping[str, object]]], ids: Sequence[str]
+    material: Material,
+    lines: Mapping[str, Mapping[str, Mapping[str, object]]],
+    ids: Sequence[str],
+    score: FigureColumn,
 ) -> Browser:
     by_id, shown = next(iter(lines.values())), _in_order(material, lines)
-    about = material.comparison.scores[str(material.comparison.ranking_score)]
     data = {
-        "score": {
-            "title": short_label(about.title or str(material.comparison.ranking_score)),
-            "greater_is_better": about.greater_is_better,
-        },
+        "score": {"title": short_label(score.title), "greater_is_better": score.greater_is_better},
         "rows": [{"label": short_label(row.label), "accent": material.colors[row.row]} for row in shown],
         "examples": {
             "in_all": len(by_id),
@@ -130,7 +138,7 @@ def _browser_of(
             "pictures": [embed_picture(shown[0].record, by_id[key]) for key in ids[:MOST_PICTURES]],
         },
         "runs": [
-            {"row": place, "seed": run.seed, **_answers(material, material.predictions[run.run], ids)}
+            {"row": place, "seed": run.seed, **_answers(material.predictions[run.run], ids, score.key)}
             for place, row in enumerate(shown)
             for run in row.finished_runs
             if material.predictions.get(run.run)
@@ -139,13 +147,10 @@ def _browser_of(
     return Browser(data=data)
 
 
-def _answers(
-    material: Material, predictions: Sequence[Mapping[str, object]], ids: Sequence[str]
-) -> dict[str, list[Any]]:
+def _answers(predictions: Predictions, ids: Sequence[str], score: str) -> dict[str, list[Any]]:
     """Return a run's answers and scores in the order of ids; None for those it does not have."""
     texts = {str(line["id"]): line.get("prediction") for line in predictions}
-    values = example_values(predictions, str(material.comparison.ranking_score))
-    scores = {key: round(value / weight, 4) for key, (value, weight) in values.items() if math.isfinite(value / weight)}
+    scores = {key: round(value, 4) for key, value in _values(predictions, score).items()}
     answers = [_clean(texts[key], LONGEST_ANSWER) if key in texts else None for key in ids]
     return {"answers": answers, "scores": [scores.get(key) for key in ids]}
 

@@ -6,27 +6,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hf_peft_compare.comparison import MethodRow
+from hf_peft_compare.comparison.columns import example_column
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.utils.formatting import format_score
 
 
 def render_groups(material: Material) -> list[Block]:
-    """Return a table of the ranking score of each group by row; [] if examples have no groups."""
-    score = material.comparison.ranking_score
+    """Return a table of the score that examples have, of each group by row; [] if examples have no groups."""
+    score = example_column(material.comparison)
     if score is None:
         return []
-    rows = {row.row: group_means(material, row, score) for row in material.comparison.finished_rows}
+    rows = {row.row: group_means(material, row, score.key) for row in material.comparison.finished_rows}
     groups = sorted({group for means in rows.values() for group in means})
     if not groups:
         return []
-    title = material.comparison.scores[score].title or score
-    greater = material.comparison.scores[score].greater_is_better
+    greater = bool(score.greater_is_better)
     best = {group: _best({row: m[group] for row, m in rows.items() if group in m}, greater) for group in groups}
     counts = _counts(material)
     return [
         Table(
             name="groups",
-            caption=f"{title} by group of test examples.",
+            caption=f"{score.title} by group of test examples.",
             columns=_columns("Method", groups),
             rows=[
                 [

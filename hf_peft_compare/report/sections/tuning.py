@@ -20,9 +20,10 @@ def render_tuning(material: Material) -> list[Block]:
     rows = [(row, tuning) for row in material.comparison.rows if (tuning := _tuning(row)) is not None]
     if not rows:
         return []
+    budget = " or ".join(dict.fromkeys(tuning.budget for _, tuning in rows))  # rows of older runs may differ
     blocks: list[Block] = [
         Paragraph(
-            text=f"{_who(material, rows)} tuned with a budget of {rows[0][1].budget}{_at_a_time(rows)}, over its own "
+            text=f"{_who(material, rows)} tuned with a budget of {budget}{_at_a_time(rows)}, over its own "
             f"ranges. Settings are selected by validation loss; the test split was scored once, afterwards.{_how(rows)}"
         )
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from synthetic import REFERENCES, Study, make_predictions, make_record, make_study_runs
 
+from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.report.sections.analysis import render_analysis
 from hf_peft_compare.report.writing import gather
@@ -115,3 +117,21 @@ def test_a_lead_in_one_group_is_tested_within_it() -> None:
     sentence = next(words for words in words(records, predictions).split("\n") if "examples of number" in words)
     assert sentence.startswith("Of 10 examples of number, Lead-3 has 0.945, LoRA 0.")
     assert "adjusted p" in sentence and "interval +0." in sentence
+
+
+def test_a_lead_in_a_group_is_in_the_score_that_examples_have() -> None:
+    records, predictions = make_study_runs(rows=("lead", "lora"))
+    scored = {}
+    for run, lines in predictions.items():
+        for place, line in enumerate(lines):
+            line["group"], line["scores"] = "number", {"f1_macro": 1.2, "accuracy": float(place % 4 > 0)}
+        scores = {"f1_macro": ScoreDescription(title="Macro F1"), "accuracy": ScoreDescription(title="Accuracy")}
+        scored[run] = replace(records[run], scores=scores, results={"f1_macro": 0.7, "accuracy": 0.75})
+    assert "Of 40 examples of number, Lead-3 has Accuracy 0.750;" in words(scored, predictions)
+
+
+def test_what_was_trained_elsewhere_has_no_cost_of_training() -> None:
+    records, predictions = make_study_runs(rows=("full", "lora", "last_layers"))
+    records["lora-seed0"].config["method"] = {"name": "predictions", "predictions_from": "there"}
+    records["last_layers-seed0"].config["method"] = {"name": "checkpoint", "checkpoint": "there"}
+    assert "of its parameters" not in words(records, predictions)

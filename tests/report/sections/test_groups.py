@@ -1,8 +1,11 @@
 """Scores by group: means over examples and seeds, the best marked, and how many examples there are of each."""
 
+from dataclasses import replace
+
 import pytest
 from synthetic import Study, make_predictions, make_record
 
+from hf_peft_compare.records.parts import ScoreDescription
 from hf_peft_compare.report.sections.groups import render_groups
 from hf_peft_compare.report.writing import gather
 
@@ -55,3 +58,16 @@ def test_examples_without_groups_have_no_such_section():
     predictions = {"lora-seed0": make_predictions("lora")}
     records = {"lora-seed0": make_record("lora")}
     assert render_groups(gather(Study(methods={"lora": {}}), records, predictions)) == []
+
+
+def test_the_mean_of_contributions_to_f1_is_not_the_f1_of_a_group():
+    lines = grouped("lora")
+    for index, line in enumerate(lines):
+        line["scores"] = {"f1_macro": 1.1, "accuracy": 1.0 - index % 3 / 2}
+    about = {"f1_macro": {"title": "Macro F1"}, "accuracy": {"title": "Accuracy"}}
+    record = replace(make_record("lora"), scores={name: ScoreDescription(**of) for name, of in about.items()})
+    record = replace(record, results={"f1_macro": 0.6, "accuracy": 0.5})
+    study = Study(methods={"lora": {}})
+    (table,) = render_groups(gather(study, {"lora-seed0": record}, {"lora-seed0": lines}))
+    assert table.caption == "Accuracy by group of test examples."
+    assert [cell.text for cell in table.rows[0][1:]] == ["1.000", "0.500", "0.000"]

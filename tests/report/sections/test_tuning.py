@@ -85,6 +85,11 @@ def test_trials_proposed_at_a_time_are_named() -> None:
     assert "a budget of 3 trials, 4 proposed at a time, over its own ranges" in found[0].text
 
 
+def test_budgets_of_rows_that_differ_are_all_named() -> None:
+    found = blocks(lora=tuning(), full=tuning(budget="1.5 × one training"), last_layers=tuning())
+    assert "tuned with a budget of 3 trials or 1.5 × one training, over its own ranges" in found[0].text
+
+
 def test_without_tuning_there_is_no_section() -> None:
     assert blocks(lora=None) == []
 
