@@ -59,6 +59,11 @@ def test_a_method_of_the_package_and_its_peft_type_have_one_rate_and_one_range(n
     assert PEFT.tunables_with(settings)[LEARNING_RATE] == own.tunables[LEARNING_RATE]
 
 
+def test_qlora_starts_at_its_papers_rate_and_is_searched_over_loras_range():
+    assert get_method("qlora").training_defaults["learning_rate"] == 2e-4
+    assert get_method("qlora").tunables[LEARNING_RATE] == RATES["LORA"].range
+
+
 def test_a_row_starts_at_the_rate_of_its_type_which_is_a_default_of_the_method(tiny_study):
     study = tiny_study(methods={"ia3": {"peft_type": "IA3"}, "ln": {"peft_type": "LN_TUNING"}})
     assert start(study, "ia3") == (IA3, "method")
