@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_peft_compare.core.method import Method as Method
     from hf_peft_compare.core.method import PromptingMethod as PromptingMethod
     from hf_peft_compare.core.method import Range as Range
+    from hf_peft_compare.core.method import Rate as Rate
     from hf_peft_compare.core.metric import Metric as Metric
     from hf_peft_compare.core.metric import Score as Score
     from hf_peft_compare.core.registry import load_plugin as load_plugin
@@ -60,7 +61,7 @@ _EXPORTS = {
     "config.loading": ("load_study",),
     "config.study": ("Study",),
     "core.errors": ("RunFailed", "UserError"),
-    "core.method": ("Card", "Choices", "Floor", "Method", "PromptingMethod", "Range"),
+    "core.method": ("Card", "Choices", "Floor", "Method", "PromptingMethod", "Range", "Rate"),
     "core.metric": ("Metric", "Score"),
     "core.registry": ("load_plugin", "register_method", "register_metric", "register_task", "register_tracker"),
     "core.task": ("Example", "Format", "Task", "Turn"),

@@ -3,7 +3,7 @@
     python -m tools.peft_types > docs/reference/peft-types.md
 
 A type is built, trained for a step, saved, loaded with equal outputs, merged where it can be, and planned on the meta
-device. tests/methods/test_peft_types.py holds the table.
+device; below stand the learning rates. tests/tools/test_peft_types.py holds both tables.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+import yaml
 from peft import PeftType
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.method import Value
+from hf_peft_compare.core.registry import get_method
+from hf_peft_compare.core.settings import parse_settings
 from hf_peft_compare.methods.peft_rules import rule_of
 from hf_peft_compare.testing import Case, check_merging, check_on_meta, check_saving, check_trainables
 from hf_peft_compare.utils.markdown import table
@@ -50,6 +53,13 @@ Any of them is a row of a study: `{peft_type: NAME, …}`, with the fields of it
 as it behaves on tiny models with its default target modules: it is built, trained for a step, saved, and loaded with
 equal outputs, merged where it can be, and planned before any weight is there. "refused" means one error before
 anything runs, with the reason that is given.
+"""
+RATES_HEAD = """
+## Learning rates
+
+A row without a learning rate of its own starts at that of its type, and a search with a budget tunes over the range,
+three orders of magnitude around it. The study, the row and the command line override it. All other types start at
+1e-3, and are tuned over 1e-4 to 1e-1. What a class head adds is trained at the same rate.
 """
 
 
@@ -93,7 +103,19 @@ def types_table(peft_types: Iterable[str]) -> str:
     return table(["type", *ARCHITECTURES.values(), ""], rows) + "\n"
 
 
+def rates_table() -> str:
+    """Return the table of learning rates in Markdown: what settings decide, whose rate it is, and when to take it."""
+    peft = get_method("peft")
+    rows = []
+    for text, rate in peft.rates.items():
+        title, card = peft.variant(parse_settings(peft.settings, yaml.safe_load(text), text)) or ("", None)
+        when = "" if card is None else f"{title}: {card.when_to_use.split('. ')[0].rstrip('.')}."
+        span = f"{rate.range.low:g} to {rate.range.high:g}"
+        rows.append([f"`{text[1:-1]}`", f"{rate.value:g}", span, rate.source, when])
+    return table(["settings", "default", "tuned over", "by", "when to take it"], rows) + "\n"
+
+
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
-    print(f"{HEAD}\n{types_table(sorted(kind.value for kind in PeftType))}", end="")
+    print(f"{HEAD}\n{types_table(sorted(kind.value for kind in PeftType))}{RATES_HEAD}\n{rates_table()}", end="")

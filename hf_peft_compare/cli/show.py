@@ -14,7 +14,7 @@ import yaml
 from hf_peft_compare.cli.options import Commands, add_command, add_json, print_json
 from hf_peft_compare.config.loading import list_studies, load_study
 from hf_peft_compare.core.errors import OK, unknown
-from hf_peft_compare.core.method import AnyMethod, Choices, Range, Value
+from hf_peft_compare.core.method import AnyMethod, Choices, Range, Rate, Value
 from hf_peft_compare.core.metric import Metric, Score
 from hf_peft_compare.core.registry import METHODS, METRICS, TASKS
 from hf_peft_compare.core.settings import described
@@ -71,6 +71,9 @@ def _method(method: AnyMethod) -> Iterator[str]:
     if method.training_defaults:
         yield "training defaults"
         yield from (f"    {name}: {value}" for name, value in method.training_defaults.items())
+    if method.rates:
+        yield "learning rates by its settings"
+        yield from (f"    {settings}: {words_of_rate(rate)}" for settings, rate in method.rates.items())
     if method.tunables:
         yield "tuned over"
         yield from (f"    {name}: {words_of_space(space)}" for name, space in method.tunables.items())
@@ -122,6 +125,11 @@ def words_of_space(space: Range | Choices) -> str:
     return f"{space.low:g} to {space.high:g}{' on a logarithmic scale' if space.log else ''}"
 
 
+def words_of_rate(rate: Rate) -> str:
+    """Return a default rate and the range it is tuned over in words."""
+    return f"{rate.value:g}, tuned over {rate.range.low:g} to {rate.range.high:g}"
+
+
 def _value(value: Value) -> str:
     return value if isinstance(value, str) else repr(value)
 
@@ -154,6 +162,7 @@ def _method_tree(method: AnyMethod) -> dict[str, object]:
         "card": asdict(method.card),
         "settings": _settings_tree(method.settings),
         "training_defaults": dict(method.training_defaults),
+        "rates": {settings: asdict(rate) | asdict(rate.range) for settings, rate in method.rates.items()},
         "tunables": {name: asdict(space) for name, space in method.tunables.items()},
         "mergeable": method.mergeable,
     }

@@ -17,6 +17,7 @@ from hf_peft_compare.comparison.columns import most_side_by_side, ranking_column
 from hf_peft_compare.comparison.intervals import FEW_EXAMPLES, TOO_FEW_SEEDS
 from hf_peft_compare.comparison.rows import FAILED, MISSING, MethodRow, RunRow, rate_of
 from hf_peft_compare.config.shared_rates import is_far
+from hf_peft_compare.core.method import Value
 from hf_peft_compare.core.registry import METHODS
 from hf_peft_compare.records.record import RunRecord
 from hf_peft_compare.utils.formatting import format_percent, format_rate, format_score, join_words, name_some, shorten
@@ -153,7 +154,7 @@ def _describe_rates(comparison: Comparison) -> Iterator[str]:
             f"Training is unstable at the rate found; a lower one may do better."
         )
     shared = [row for row in trained if _origin(row) in ("study", "command line")]
-    if len({_record(row).method for row in shared}) > 1:
+    if len({(_record(row).method, _default_rate(_record(row))) for row in shared}) > 1:
         rates = sorted({rate_of(_record(row)) for row in shared})
         far = [row.label for row in shared if _is_far_from_default(_record(row))]
         badly = f"; it suits {join_words(far)} badly" if far else ""
@@ -173,9 +174,14 @@ def _is_worse_than_a_trial(run: RunRow) -> bool:
     return bool(shorter) and record.validation.best_loss > (1 + STILL_FALLING) * min(shorter)
 
 
+def _default_rate(record: RunRecord) -> Value:
+    """Return the rate that a row of the record's method and settings starts at; None: its plugin is not loaded."""
+    method = METHODS.entries.get(record.method)
+    return None if method is None else method.defaults_with(record.config.get("method", {})).get("learning_rate")
+
+
 def _is_far_from_default(record: RunRecord) -> bool:
-    method = METHODS.entries.get(record.method)  # None: of a plugin that is not loaded
-    default = None if method is None else method.training_defaults.get("learning_rate")
+    default = _default_rate(record)
     return isinstance(default, float) and is_far(rate_of(record), default)
 
 

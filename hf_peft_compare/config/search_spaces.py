@@ -24,5 +24,6 @@ def space_of(study: Study, row: str) -> dict[str, Range | Choices]:
     if not method.trains:
         return {}
     fixed = {key for key, layer in origins.items() if layer in ("study method", "command line")}
-    own = {k: v for k, v in method.tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
+    tunables = method.tunables_with(config.method)
+    own = {k: v for k, v in tunables.items() if k == LEARNING_RATE or run_key(k) not in fixed}
     return {**own, **tune.parameters.get(method.name, {}), **tune.parameters.get(row, {})}

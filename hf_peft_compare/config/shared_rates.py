@@ -25,7 +25,7 @@ def describe_shared_rate(study: Study) -> str | None:
     far = []
     for row in study.config.methods:
         config, origins = study.resolve(row=row, seed=study.config.seeds[0])
-        default = config.method_type.training_defaults.get(RATE)
+        default = config.method_type.defaults_with(config.method).get(RATE)
         own = origins["training.learning_rate"] not in ("study", "command line")
         if not config.method_type.trains or own or config.training.learning_rate != shared:
             continue

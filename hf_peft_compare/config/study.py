@@ -110,7 +110,7 @@ class Study:
                 defaults_of(StudyProtocol)
                 | {"task": defaults_of(task.settings), "method": defaults_of(method.settings)},
             ),
-            ("method", {"method": {"name": method.name}, "training": dict(method.training_defaults)}),
+            ("method", {"method": {"name": method.name}}),
         ]
         varied: list[tuple[str, Tree]] = []
         for name, layer in self.layers.items():
@@ -119,6 +119,8 @@ class Study:
             varied += [(own_name, _placed(key, value)) for key, value in settings.pop("grid", {}).items()]
             layers.append((name, {key: value for key, value in layer.items() if key in shared}))
             layers.append((own_name, _own(settings)))
+        chosen, _ = merge_layers([(name, {"method": layer.get("method", {})}) for name, layer in layers + varied])
+        layers.insert(2, ("method", {"training": dict(method.defaults_with(chosen["method"]))}))
         return _with_one_base(layers) + varied
 
 

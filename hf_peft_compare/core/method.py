@@ -88,6 +88,34 @@ class Choices:
         return value in self.values
 
 
+@dataclass(frozen=True)
+class Rate:
+    """A default learning rate.
+
+    Args:
+        value: the rate.
+        source: who found it good, and where.
+    """
+
+    value: float
+    source: str
+
+    @property
+    def range(self) -> Range:
+        """The rates that are searched: three orders of magnitude, the default in their middle, in round numbers."""
+        return Range(low=_rounded(self.value / SPAN), high=_rounded(self.value * SPAN))
+
+
+SPAN = 10**1.5  # from a default rate to either end of the range that is searched
+
+
+def _rounded(rate: float) -> float:
+    """Return the nearest rate of 1, 2, 3 or 5 times a power of ten."""
+    power = math.floor(math.log10(rate))
+    nearby = [float(f"{digit}e{power}") for digit in (1, 2, 3, 5, 10)]
+    return min(nearby, key=lambda candidate: abs(math.log(candidate / rate)))
+
+
 def _searched(value: object) -> Range | Choices:
     """Return a range or choices as a study has them; raise ValueError for anything else."""
     if isinstance(value, list) and value:
@@ -117,7 +145,9 @@ class Method(ABC, Generic[S]):
         uses_model: whether a model is loaded at all.
         mergeable: whether `merge` may convert the result into a plain transformers model.
         reads_train: whether prediction needs the train examples, in addition to the trained parameters.
-        training_defaults: default training settings of this method, which the study's settings override.
+        training_defaults: default training settings of this method, which the study's settings override. Where its
+            own settings decide the learning rate, `rate` gives it, and the range to search.
+        rates: {settings, as a row has them: the learning rate that they decide}, for its description.
         tunables: {setting: its range or choices} to tune over, the learning rate first; a training setting is named
             `training.…`.
     """
@@ -131,6 +161,7 @@ class Method(ABC, Generic[S]):
     mergeable: ClassVar[bool] = False
     reads_train: ClassVar[bool] = False
     training_defaults: ClassVar[Mapping[str, Value]] = {}
+    rates: ClassVar[Mapping[str, Rate]] = {}
     tunables: ClassVar[Mapping[str, Range | Choices]] = {}
 
     @abstractmethod
@@ -191,6 +222,24 @@ class Method(ABC, Generic[S]):
     def variant(self, settings: S) -> tuple[str, Card] | None:
         """Return the title and card of the variant that the settings choose; None: the method's own."""
         return None
+
+    def rate(self, settings: Mapping[str, object]) -> Rate | None:
+        """Return the default learning rate where the settings decide it; None: that of `training_defaults`.
+
+        Args:
+            settings: as a study has them, not yet checked: what they decide is part of what is checked.
+        """
+        return None
+
+    def defaults_with(self, settings: Mapping[str, object]) -> Mapping[str, Value]:
+        """Return the default training settings of the method with these settings, as `rate` takes them."""
+        rate = self.rate(settings)
+        return self.training_defaults if rate is None else {**self.training_defaults, "learning_rate": rate.value}
+
+    def tunables_with(self, settings: Mapping[str, object]) -> Mapping[str, Range | Choices]:
+        """Return what is tuned of the method with these settings, as `rate` takes them."""
+        rate = self.rate(settings)
+        return self.tunables if rate is None else {**self.tunables, "training.learning_rate": rate.range}
 
     def describe(self, settings: S) -> dict[str, str]:
         """Return the title and card of the method with these settings."""

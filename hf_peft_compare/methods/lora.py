@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Choices, Range
+from hf_peft_compare.core.method import Card, Choices
 from hf_peft_compare.core.settings import STRICT, PositiveFloat, PositiveInt
 from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.methods.lora_cards import lora_variant
 from hf_peft_compare.methods.lora_optimizers import LoraOptimizer, OwnOptimizer, freeze_down_projections
 from hf_peft_compare.methods.peft_method import PeftBased, PeftSettings, build_peft
+from hf_peft_compare.methods.peft_rates import RATES
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -103,10 +104,8 @@ class Lora(PeftBased[LoraSettings]):
         ),
     )
     settings = LoraSettings
-    # Ten times full fine-tuning's: the best ratio of the two in Schulman et al. (2025), LoRA Without Regret. Of eight
-    # rates for MiniLM on tweets, 4.6e-4 had the lowest validation loss.
-    training_defaults = {"learning_rate": 5e-4}
-    tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
+    training_defaults = {"learning_rate": RATES["LORA"].value}
+    tunables = {"training.learning_rate": RATES["LORA"].range, "r": Choices(values=(4, 8, 16, 32))}
 
     def variant(self, settings: LoraSettings) -> tuple[str, Card] | None:
         """Return title and card of the variant that the settings choose; None: plain LoRA."""

@@ -12,12 +12,13 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from hf_peft_compare.core.errors import UserError, unknown
-from hf_peft_compare.core.method import Card, Method, Range
+from hf_peft_compare.core.method import Card, Method, Range, Rate
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.methods.lora_cards import lora_variant
 from hf_peft_compare.methods.peft_adjustments import adjust, with_values
 from hf_peft_compare.methods.peft_cards import CARDS
+from hf_peft_compare.methods.peft_rates import INITS, RATES, rate_of
 from hf_peft_compare.methods.peft_rules import LATER, NEEDS_VALUES, check_supported, rule_of
 
 if TYPE_CHECKING:
@@ -263,10 +264,13 @@ class Peft(PeftBased[PeftSettings]):
         url="https://github.com/huggingface/peft",
     )
     settings = PeftSettings
-    # One rate for types that differ: Liu et al. (2022) train IA3 at 3e-3, peft's own comparison tries prefix tuning at
-    # 1e-3 and 5e-3, and what is like LoRA needs less. `tune` finds one for the type.
+    # For types of which no rate is known; `tune` finds one.
     training_defaults = {"learning_rate": 1e-3}
     tunables = {"training.learning_rate": Range(low=1e-4, high=1e-1)}
+    rates = {
+        **{f"{{peft_type: {kind}}}": rate for kind, rate in RATES.items()},
+        **{f"{{peft_type: LORA, init_lora_weights: {init}}}": rate for init, rate in INITS.items()},
+    }
 
     def variant(self, settings: PeftSettings) -> tuple[str, Card] | None:
         """Return the title and card of a well-known peft type; None for others."""
@@ -275,6 +279,10 @@ class Peft(PeftBased[PeftSettings]):
 
             return lora_variant(_peft_fields(settings)) or (Lora.title, Lora.card)
         return CARDS.get(settings.peft_type.upper())
+
+    def rate(self, settings: Mapping[str, object]) -> Rate | None:
+        """Return the default learning rate of a known peft type; None for others."""
+        return rate_of(settings)
 
     def build(self, base: PreTrainedModel, settings: PeftSettings, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
         """Return the base as a `PeftModel`; raise UserError as `build_peft` does."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Choices, Method, Range
+from hf_peft_compare.core.method import Card, Choices, Method
 from hf_peft_compare.core.settings import STRICT, PositiveInt
+from hf_peft_compare.methods.peft_rates import RATES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -88,11 +89,9 @@ class PromptTuning(Method[PromptTuningSettings]):
         ),
     )
     settings = PromptTuningSettings
-    # That of peft's example with AdamW. Lester et al. (2021) have .3 with Adafactor. Of eight rates for MiniLM on
-    # tweets, .022 had the lowest validation loss.
-    training_defaults = {"learning_rate": 0.03}
+    training_defaults = {"learning_rate": RATES["PROMPT_TUNING"].value}
     tunables = {
-        "training.learning_rate": Range(low=1e-3, high=1.0),
+        "training.learning_rate": RATES["PROMPT_TUNING"].range,
         "num_virtual_tokens": Choices(values=(5, 10, 20, 50)),
     }
 

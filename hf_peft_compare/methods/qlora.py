@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from hf_peft_compare.core.method import Card, Choices, Range, Value
+from hf_peft_compare.core.method import Card, Choices, Value
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.methods.lora import LoraSettings, build_lora, lora_rule
 from hf_peft_compare.methods.lora_cards import INT8
 from hf_peft_compare.methods.peft_method import PeftBased, merge_peft
+from hf_peft_compare.methods.peft_rates import RATES
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -82,7 +83,7 @@ class QLora(PeftBased[QLoraSettings]):
     settings = QLoraSettings
     # Of 7 and 13 billion parameters in Dettmers et al. (2023), QLoRA; from 33 billion on they halve it.
     training_defaults = {"learning_rate": 2e-4}
-    tunables = {"training.learning_rate": Range(low=2e-5, high=2e-2), "r": Choices(values=(4, 8, 16, 32))}
+    tunables = {"training.learning_rate": RATES["LORA"].range, "r": Choices(values=(4, 8, 16, 32))}
 
     def variant(self, settings: QLoraSettings) -> tuple[str, Card] | None:
         """Return title and card of a base in 8 bits; None: in 4."""

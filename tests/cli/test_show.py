@@ -28,6 +28,14 @@ def test_settings_that_are_inherited_have_their_meaning(capsys):
     assert output.split("template: ")[1].split("\n")[1].startswith("        ")
 
 
+def test_learning_rates_that_settings_decide_are_shown(capsys):
+    assert main(["show", "peft"]) == 0
+    assert "{peft_type: IA3}: 0.008, tuned over 0.0003 to 0.3" in capsys.readouterr().out
+    assert main(["show", "peft", "--json"]) == 0
+    (tree,) = json.loads(capsys.readouterr().out)
+    assert tree["rates"]["{peft_type: IA3}"].items() >= {"value": 8e-3, "low": 3e-4, "high": 0.3}.items()
+
+
 @pytest.mark.parametrize("registry", [METHODS, TASKS, METRICS])
 def test_everything_can_be_shown(registry, capsys):
     for name in registry.entries:

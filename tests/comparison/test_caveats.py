@@ -115,6 +115,16 @@ def test_one_rate_for_several_methods_is_named() -> None:
     )
 
 
+def test_one_rate_for_several_types_of_peft_is_named() -> None:
+    shared = {"method": "peft", "config_origins": {"training.learning_rate": "study"}}
+    real = {
+        row: {**shared, "config": {**RATE, "method": {"name": "peft", "peft_type": kind}}}
+        for row, kind in {"a": "OSF", "b": "IA3"}.items()
+    }
+    found = said(study(drawn({"a": 0.6, "b": 0.4}, num_seeds=3), by_row=real))
+    assert "One learning rate, 5e-05, was set for A and B; it suits B badly" in found
+
+
 def test_a_best_rate_at_the_edge_of_all_tried_is_named() -> None:
     values = drawn({"a": 0.6, "b": 0.4}, num_seeds=3)
     found = said(study(values, by_row={"a": {"tuning": tuned(at_edge=True)}}))

@@ -17,6 +17,12 @@ def test_a_shared_rate_names_the_rows_whose_default_is_far_from_it(tiny_study):
     assert "full (" not in text and "lead" not in text
 
 
+def test_a_peft_row_is_judged_by_the_rate_of_its_type(tiny_study):
+    methods = {"ia3": {"peft_type": "IA3"}, "osf": {"peft_type": "OSF"}}
+    text = describe_shared_rate(tiny_study("training.learning_rate=1e-4", methods=methods))
+    assert "ia3 (0.008)" in text and "osf" not in text
+
+
 def test_rows_with_a_rate_of_their_own_are_not_named(tiny_study):
     methods = {"prompt_tuning": {"training": {"learning_rate": 0.01}}, "full": {}}
     assert describe_shared_rate(tiny_study(methods=methods, training={"learning_rate": 5e-5})) is None

@@ -57,6 +57,11 @@ def test_every_method_and_task_has_its_section_with_all_settings(fragment: str, 
         assert all(f"{{ #{name}.{setting.name} }}" in page for setting in described(entry.settings))
 
 
+def test_a_card_of_a_peft_type_has_its_learning_rate_with_the_source() -> None:
+    _, card = FRAGMENTS["peft_cards"]().split("### `IA3`")
+    assert "**Learning rate**: 0.008, tuned over 0.0003 to 0.3 (peft's guide" in card.split("###")[0]
+
+
 def test_every_score_is_in_the_table_of_metrics() -> None:
     page = FRAGMENTS["metric_table"]()
     assert all(f"`{score.name}`" in page for metric in METRICS.entries.values() for score in metric.scores)

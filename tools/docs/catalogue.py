@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 
-from hf_peft_compare.cli.show import summary_of, words_of_score, words_of_space
+from hf_peft_compare.cli.show import summary_of, words_of_rate, words_of_score, words_of_space
 from hf_peft_compare.config.grids import describe_rows
 from hf_peft_compare.config.loading import list_studies
 from hf_peft_compare.core.method import AnyMethod, Card
@@ -28,7 +28,7 @@ def method_cards() -> str:
 def peft_cards() -> str:
     """Describe the variants of LoRA and the peft types that have a card of their own."""
     cards = {**VARIANTS, **dict(sorted(CARDS.items()))}
-    return _joined([f"### `{name}`: {title}", *_card(card)] for name, (title, card) in cards.items())
+    return _joined([f"### `{name}`: {title}", *_card(card), *_rate(name)] for name, (title, card) in cards.items())
 
 
 def task_cards() -> str:
@@ -94,6 +94,12 @@ def _card(card: Card) -> Iterator[str]:
     if card.theory:
         yield f"**Theory**: {prose(card.theory)}"
     yield f"**Paper**: [{prose(card.paper)}]({card.url})"
+
+
+def _rate(settings: str) -> Iterator[str]:
+    rates = METHODS.entries["peft"].rates
+    if (rate := rates.get(settings) or rates.get(f"{{peft_type: {settings}}}")) is not None:
+        yield f"**Learning rate**: {prose(words_of_rate(rate))} ({prose(rate.source)})"
 
 
 def _task(task: AnyTask) -> Iterator[str]:
