@@ -6,7 +6,7 @@ mask, and there is no autocast. A trace of a step therefore replaces these calls
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,10 @@ IN_FLOAT = frozenset(
     "softplus sum tan".split()
 )
 
+IN_FLOAT_ON_CPU = frozenset(  # the same reference; the other operations take their inputs as they come
+    "binary_cross_entropy_with_logits cdist cross_entropy kl_div l1_loss mse_loss nll_loss prod".split()
+)
+
 
 class Kernels(TorchFunctionMode):
     """Make calls on the meta device use the memory and the operations that they use on another device.
@@ -34,13 +38,15 @@ class Kernels(TorchFunctionMode):
 
     Args:
         cuda: the device is a GPU, whose fused attention and dropout keep no probabilities.
-        bf16: training uses CUDA's autocast to bfloat16.
+        bf16: training uses the device's autocast to bfloat16.
+        packed: the ids of the weights that are stored in few bits.
     """
 
-    def __init__(self, *, cuda: bool, bf16: bool):
+    def __init__(self, *, cuda: bool, bf16: bool, packed: Container[int] = ()):
         super().__init__()
         self.cuda = cuda
         self.bf16 = bf16
+        self.packed = packed
         self._cast: dict[int, tuple[Tensor, Tensor]] = {}  # trained weights are cast once per pass, as in autocast
 
     def __torch_function__(
@@ -50,6 +56,9 @@ class Kernels(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is Tensor.__bool__:
             return False
+        if func in (functional.linear, torch.addmm) and any(id(value) in self.packed for value in args):
+            x, weight, bias = args if func is functional.linear else (args[1], args[2].t(), args[0])  # GPT-2's layers
+            return PackedProduct.apply(x, weight, bias, torch.bfloat16 if self.bf16 else torch.float32)
         if self.bf16:
             args, kwargs = self._autocast(getattr(func, "__name__", ""), args, kwargs)
         if func is functional.scaled_dot_product_attention:
@@ -59,7 +68,7 @@ class Kernels(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _autocast(self, name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        if name not in IN_HALF and name not in IN_FLOAT:
+        if name not in IN_HALF and name not in (IN_FLOAT if self.cuda else IN_FLOAT_ON_CPU):
             return args, kwargs
         cast: Callable[[Any], Any] = self._half if name in IN_HALF else _float
         return tuple(map(cast, args)), {key: cast(value) for key, value in kwargs.items()}
@@ -107,6 +116,23 @@ class Kernels(TorchFunctionMode):
         return torch.ops.aten._scaled_dot_product_efficient_attention(
             query, key, value, attn_mask, torch.is_grad_enabled(), dropout_p, is_causal, scale=scale
         )[0]
+
+
+class PackedProduct(torch.autograd.Function):
+    """The product of bitsandbytes' layers: weights are unpacked for each pass, and nothing is kept for the backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """Return the product, computed in `dtype`, in the input's own dtype."""
+        ctx.weight, ctx.dtype = weight, dtype
+        bias = None if bias is None else bias.to(dtype)
+        return functional.linear(x.to(dtype), weight.to(dtype, copy=True), bias).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Return the gradient of the input."""
+        (gradient,) = gradients
+        return (gradient.to(ctx.dtype) @ ctx.weight.to(ctx.dtype, copy=True)).to(gradient.dtype), None, None, None
 
 
 def fused_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

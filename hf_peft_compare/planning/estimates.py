@@ -86,10 +86,8 @@ def count_parts(
     training, num_train = config.training, num_examples["train"]
     per_epoch = None if num_train is None else max(num_train // training.train_batch_size, 1)
     steps = training.max_steps if training.max_steps > 0 else _ceil(times(training.num_train_epochs, per_epoch))
-    if training.eval_strategy == "steps":
-        validations = None if steps is None else steps // training.eval_steps
-    else:
-        validations = None if steps is None or per_epoch is None else math.ceil(steps / per_epoch)
+    between = per_epoch if training.eval_strategy == "epoch" else training.eval_steps
+    validations = None if steps is None or between is None else math.ceil(steps / between)  # the last step's too
     num_generated = num_examples["test"] if head_of(config).generates else 0
     trains, sizes = config.method_type.trains, {**num_examples, "generation": num_generated}
     rows = shapes.evaluation.num_rows * num_processes

@@ -220,14 +220,13 @@ def _tracing(
     ledger = Ledger(
         block_bytes=CUDA_BLOCK_BYTES if device.cuda else 1, vocabulary_size=getattr(model.config, "vocab_size", None)
     )
-    kernels = Kernels(cuda=device.cuda, bf16=bf16)
+    packed = {id(weight): ledger.number(weight, "weights", size) for weight, size in quantized_weights(model)}
+    kernels = Kernels(cuda=device.cuda, bf16=bf16, packed=packed)
     checkpointed: list[Any] = [m for m in model.modules() if getattr(m, "_gradient_checkpointing_func", None)]
     for module in checkpointed:  # torch disables its modes in a backward pass, which recomputes these blocks
         module._gradient_checkpointing_func = partial(
             module._gradient_checkpointing_func, context_fn=lambda: (nullcontext(), kernels)
         )
-    for weight, num_bytes in quantized_weights(model):
-        ledger.number(weight, "weights", num_bytes)
     for parameter in model.parameters():
         ledger.number(parameter, "trainables" if parameter.requires_grad else "weights")
     ledger.mark(model.buffers(), "weights")

@@ -107,10 +107,11 @@ class TrunkCache:
             state.wait_for_everyone()
             if not is_whole(folder):
                 self._fill(folder, rows, counts)
+            if state.is_main_process:
+                (folder / META_FILE).touch()  # records when the cache was last used
+            states = TrunkStates(folder, counts)  # from here on it can be read, even if another run removes its files
             state.wait_for_everyone()
-        if state.is_main_process:
-            (folder / META_FILE).touch()  # records when the cache was last used
-        return TrunkStates(folder, counts)
+        return states
 
     def key(self, rows: Rows) -> str:
         """Hash everything that determines the states: the trunk's weights and config, tokens, precision, libraries."""

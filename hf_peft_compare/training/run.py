@@ -37,6 +37,7 @@ from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.training.arguments import note_on_batch, use_bf16
 from hf_peft_compare.training.callbacks import (
     BestState,
+    MedianStopping,
     MemoryBreakdown,
     PeakCudaMemory,
     ProgressFile,
@@ -268,4 +269,5 @@ def _is_trained(checkpoint: Path, config: RunConfig) -> bool:
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     best = BestState(config.training.early_stopping_patience)
     best.__dict__.update(state.stateful_callbacks[BestState.__name__]["attributes"])
-    return best.out_of_patience or state.global_step >= state.max_steps
+    pruned = MedianStopping(config.stop_above).stops(state.log_history)
+    return best.out_of_patience or pruned or state.global_step >= state.max_steps

@@ -1,11 +1,14 @@
 """A run that was interrupted and started again ends as if nothing had happened."""
 
+from dataclasses import replace
+
 import pytest
 from transformers import TrainerState
 
 from hf_peft_compare.core.errors import RunFailed
 from hf_peft_compare.evaluation import prediction
 from hf_peft_compare.records.run_folder import CHECKPOINT_MARKER
+from hf_peft_compare.training import run as training
 from hf_peft_compare.training import trainer
 from hf_peft_compare.training.callbacks.checkpoints import latest_checkpoint
 from hf_peft_compare.training.trainer import TRAINABLES_FILE, ComparisonTrainer
@@ -146,3 +149,20 @@ def test_a_run_interrupted_after_training_does_not_train_on(settings, train, int
     resumed = train("lora", settings, folder="interrupted")
     assert steps == []
     assert numbers(resumed) == numbers(whole)
+
+
+def test_a_trial_interrupted_after_it_was_given_up_does_not_train_on(tiny_study, interrupt, monkeypatch, tmp_path):
+    config, origins = tiny_study("training.num_train_epochs=4").resolve(row="lora", seed=0)
+    trial = replace(config, trial=0, stop_above=[1.5, 1.5])
+    losses = iter([1.0, 2.0, 0.5, 0.5])
+    monkeypatch.setattr(trainer, "_nats_per_label", lambda prediction: {"nats_per_label": next(losses)})
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "load_trainables", fail)
+        training.train_run(trial, origins, folder=tmp_path / "study/tuning/trial")
+    steps = interrupt(after=1000)
+    record = training.train_run(trial, origins, folder=tmp_path / "study/tuning/trial")
+    assert steps == [] and record.validation.best_loss == 1.0

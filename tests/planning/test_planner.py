@@ -47,6 +47,13 @@ def test_training_counts_steps_and_tokens(plan):
     assert run.flops["train"] == pytest.approx(6 * run.total_params * run.num_train_tokens, rel=0.5)
 
 
+@pytest.mark.parametrize(("eval_steps", "number"), [(3, 2), (4, 2), (50, 1)])
+def test_the_last_of_six_steps_is_validated_too(eval_steps, number, plan):
+    each_epoch = plan("full").flops["validation"] / 2
+    by_steps = plan("full", "training.eval_strategy=steps", f"training.eval_steps={eval_steps}")
+    assert by_steps.flops["validation"] == number * each_epoch
+
+
 def test_what_trains_nothing_only_evaluates(plan):
     run = plan("zero_shot", methods={"zero_shot": {}})
     assert run.flops["train"] == run.flops["validation"] == run.num_train_tokens == 0

@@ -64,12 +64,13 @@ class Tokenizer:
 def measure(build):
     """`measure(row, "key=value", …)`: bytes and FLOPs of a real step on the CPU."""
 
-    def make(row, *overrides):
+    def make(row, *overrides, bf16=False):
         built = build(row, *overrides)
         model, batch = built.model.train(), padded(make_batch(SHAPE, device="cpu"))
         model.config.use_cache = False
         parameters, saved = storages(model.parameters()), []
-        with saved_tensors_hooks(lambda tensor: saved.append(weakref.ref(tensor)) or tensor, lambda tensor: tensor):
+        hooks = saved_tensors_hooks(lambda tensor: saved.append(weakref.ref(tensor)) or tensor, lambda tensor: tensor)
+        with hooks, torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             loss = model(**batch).loss
         kept = storages(tensor() for tensor in saved if tensor() is not None)
         loss.backward()
@@ -189,6 +190,13 @@ def test_in_bf16_activations_are_smaller_and_weights_are_cast_once(trace):
     assert sum(op.flops * n for op, n in in_bf16.forward.items() if op.half) == sum(
         op.flops * n for op, n in in_float.forward.items()
     )
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+@pytest.mark.parametrize("row", METHODS)
+def test_in_bf16_a_backward_pass_keeps_cast_weights_but_no_unpacked_ones(row, base, trace, measure, request):
+    base = f"model_name_or_path={request.getfixturevalue(base)}"
+    assert trace(row, base, bf16=True).activations_bytes == measure(row, base, bf16=True)["activations_bytes"]
 
 
 def test_a_cache_holds_keys_and_values_of_every_column(tiny_study):

@@ -1,5 +1,6 @@
 """The trunk cache computes the same values and is never stale, never broken, never too large."""
 
+import contextlib
 import json
 import shutil
 
@@ -132,6 +133,20 @@ def test_old_caches_make_room_for_new_ones(train, tmp_path):
     kept = [json.loads((cache / META_FILE).read_text()) for cache in caches(tmp_path / "a")]
     total = sum(Meta(**meta).num_bytes for meta in kept)
     assert record.trunk_cache.num_bytes <= total <= size * 1.2
+
+
+def test_another_run_may_remove_a_cache_as_soon_as_it_is_its_turn(train, tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def then_another(root):
+        yield
+        for cache in caches(root.parents[1]):
+            shutil.rmtree(cache)
+
+    expected = train("last_layers", OFF, folder="a/run")
+    monkeypatch.setattr(trunk_cache, "owned_in_turn", then_another)
+    record = train("last_layers", folder="b/run")
+    assert record.trunk_cache is not None and not caches(tmp_path / "b")
+    assert record.validation.best_loss == pytest.approx(expected.validation.best_loss, rel=1e-4)
 
 
 def test_the_planned_size_is_the_real_one(train, build, tmp_path):

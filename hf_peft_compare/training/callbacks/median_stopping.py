@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -19,15 +19,13 @@ class MedianStopping(TrainerCallback):
     def __init__(self, losses: Sequence[float]):
         self.losses = losses
 
+    def stops(self, log_history: Sequence[Mapping[str, float]]) -> bool:
+        """Return whether a validation loss in a Trainer's log exceeds its threshold."""
+        losses = [entry[METRIC] for entry in log_history if METRIC in entry]
+        return any(loss > most for loss, most in zip(losses, self.losses, strict=False))
+
     def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **_: object,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Compare the newest validation loss with the threshold of its evaluation."""
-        number = sum(METRIC in entry for entry in state.log_history)
-        if 0 < number <= len(self.losses) and (metrics or {})[METRIC] > self.losses[number - 1]:
-            control.should_training_stop = True
+        """Stop training if the newest validation loss exceeds the threshold of its evaluation."""
+        control.should_training_stop = control.should_training_stop or self.stops(state.log_history)
