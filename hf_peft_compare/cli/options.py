@@ -144,12 +144,12 @@ def run_folder(run: str, output_dir: Path) -> Path:
 
 
 def study_folder(study: str, output_dir: Path) -> Path:
-    """Return the folder of a study's runs, given the study's name, its file, or the folder itself."""
+    """Return the folder of a study's runs, given the study's name, its file, the folder itself, or that of a report."""
     if study.endswith((".yaml", ".yml")):
         study = load_study(study).config.name
-    for folder in (output_dir / study, Path(study)):
+    for folder in (output_dir / study, Path(study), Path(study) / "records"):
         fetch_results(folder)
         if folder.is_dir() and any(folder.glob(f"*/{RECORD_FILE}")):
             return folder
     places = f"{shown(output_dir / study)} or {shown(Path(study))}"
-    raise UserError(f"no records in {places}; pass a study that has run, or a folder of runs.")
+    raise UserError(f"no records in {places}; pass a study that has run, or the folder of its runs or of its report.")

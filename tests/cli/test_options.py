@@ -1,6 +1,7 @@
 """Options that commands share, and the folders that they name."""
 
 import argparse
+import shutil
 
 import pytest
 
@@ -29,6 +30,9 @@ def test_a_run_is_found_by_its_name_and_by_its_folder(run, tmp_path):
 def test_a_study_is_found_by_its_name_and_by_its_folder_if_it_has_a_record(run, tmp_path):
     assert study_folder("tiny", tmp_path / "runs") == run.parent
     assert study_folder(str(run.parent), tmp_path / "elsewhere") == run.parent
+    report = tmp_path / "report"
+    shutil.copytree(run.parent, report / "records")  # as reports are published
+    assert study_folder(str(report), tmp_path / "elsewhere") == report / "records"
     (run / RECORD_FILE).unlink()
     with pytest.raises(UserError, match="no records in"):
         study_folder("tiny", tmp_path / "runs")

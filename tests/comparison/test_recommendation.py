@@ -233,4 +233,4 @@ def test_the_command_reads_records_and_its_status_is_whether_a_row_fits(
     assert "No method fits in any of the studies." in capsys.readouterr().out
     assert main(["choose", "study", "--max-memory", "8", *place]) == 2
     assert main(["choose", "other", *place]) == 2
-    assert "pass a study that has run, or a folder of runs" in capsys.readouterr().err
+    assert "pass a study that has run, or the folder of its runs" in capsys.readouterr().err
