@@ -182,8 +182,9 @@ def describe_price(comparison: Comparison, row: MethodRow, best: MethodRow) -> s
     worse = f"is at most {format_score(loss)} worse"
     level = format_level(pair.interval)
     if ours and theirs:
-        share = format_percent(float(f"{ours / theirs:.2g}"))
-        return f"{row.label} trains {share} as many parameters as {best.label} and {worse} ({level})."
+        share = "" if ours == theirs else f"{format_percent(float(f'{ours / theirs:.2g}'))} "
+        sooner = " in less time" if ours == theirs and row.cost < best.cost else ""
+        return f"{row.label} trains {share}as many parameters as {best.label}{sooner} and {worse} ({level})."
     return f"{row.label} {'trains nothing and ' if row.floor else ''}{worse} than {best.label} ({level})."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,9 @@ def key_facts(material: Material) -> Iterator[tuple[str, str]]:
         return ", ".join(dict.fromkeys(str(made.config.get(key, UNKNOWN)) for made in material.records.values()))
 
     def size(split: str) -> str:
-        sizes = dict.fromkeys(made.config.get(f"num_{split}_samples") for made in material.records.values())
-        return " or ".join("all" if number is None else format_count(number) for number in sizes)
+        sizes = {made.config.get(f"num_{split}_samples") for made in material.records.values()}
+        ordered = sorted(sizes, key=lambda number: math.inf if number is None else number)
+        return " or ".join("all" if number is None else format_count(number) for number in ordered)
 
     yield "Model", named("model_name_or_path")
     yield "Data", named("dataset")

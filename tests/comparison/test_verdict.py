@@ -80,6 +80,16 @@ def test_the_cheapest_of_the_set_is_named_by_cost_with_what_it_may_cost() -> Non
         assert f"A trains 33 % as many parameters as B and is at most {-low:.3f} worse (95 %)." in verdict  # type: ignore[operator]
 
 
+def test_of_rows_with_as_many_parameters_one_is_cheaper_by_time() -> None:
+    values = drawn({"a": 0.5, "b": 0.5})
+    best = str(compared(values).best_row)
+    seconds = {row: {"train": 100.0 if row == best else 50.0} for row in "ab"}
+    records = {name: record(name[0], scores, seconds=seconds[name[0]]) for name, scores in values.items()}
+    given = {name: lines(scores) for name, scores in values.items()}
+    verdict = " ".join(describe_verdict(compare(records, given, expected_runs=[("a", 0), ("b", 0)])))
+    assert f"trains as many parameters as {best.upper()} in less time and is at most" in verdict
+
+
 def test_several_cheapest_rows_are_an_enumeration() -> None:
     sizes = {"a": 3, "b": 3, "c": 3, "d": 9}
     values = drawn(dict.fromkeys(sizes, 0.5))

@@ -239,4 +239,4 @@ def test_the_head_names_every_base_and_every_size_that_rows_have() -> None:
     study = Study(methods={"lora": {}, "full": {}})
     facts = dict(key_facts(gather(study, records, predictions)))  # type: ignore[arg-type]
     assert facts["Model"] == "gpt2, other"
-    assert facts["Train / validation / test"] == "21,000 or 50 / 6,000 / 3,000"
+    assert facts["Train / validation / test"] == "50 or 21,000 / 6,000 / 3,000"
