@@ -107,6 +107,7 @@ class TrunkCache:
             state.wait_for_everyone()
             if not is_whole(folder):
                 self._fill(folder, rows, counts)
+            state.wait_for_everyone()  # the main process names the folder last
             if state.is_main_process:
                 (folder / META_FILE).touch()  # records when the cache was last used
             states = TrunkStates(folder, counts)  # from here on it can be read, even if another run removes its files

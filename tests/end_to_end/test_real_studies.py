@@ -84,7 +84,7 @@ def test_a_grid_on_film_reviews(run, test_data, tmp_path):
     predictions = {record.run: list(read_predictions(tmp_path / row)) for row, record in records.items()}
     material = gather(study.config, by_run, predictions)
     assert material.comparison.disagreements == ()
-    table, charts = render_grids(material)
+    table, charts, _ = render_grids(material)
     shown = [cell.text for line in table.rows for cell in line[1:]]
     epochs = [records[row].validation.best_epoch for row in rows]
     scores = [format_score(records[row].results["accuracy"]) for row in rows]
