@@ -104,9 +104,8 @@ def _effects(material: Material, grid: Grid) -> list[Block]:
     """Return a table of what each change of a key did, with the reference's; [] if no two cells can be compared."""
     column, rows = ranking_column(material.comparison), material.comparison.finished_rows
     effects = grid_effects(rows, grid.values, grid.cells, greater_is_better=bool(column.greater_is_better))
-    if not (
-        found := [(change, pair) for change, pair in effects if pair.mean is not None]
-    ):  # such as without predictions
+    found = [(change, pair) for change, pair in effects if pair.mean is not None]  # None: no scores per example
+    if not found:
         return []
     titles = ["Pairs", "Difference", "Interval", "Adjusted p", *(["Reference"] if grid.theirs else [])]
     lines = [
