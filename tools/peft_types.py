@@ -53,6 +53,11 @@ Any of them is a row of a study: `{peft_type: NAME, …}`, with the fields of it
 as it behaves on tiny models with its default target modules: it is built, trained for a step, saved, and loaded with
 equal outputs, merged where it can be, and planned before any weight is there. "refused" means one error before
 anything runs, with the reason that is given.
+
+LORA can start elsewhere than at zero: `init_lora_weights: pissa` or `olora` from the weights themselves, `corda` and
+`eva` from what the layers read in train texts, `lora_ga` from the gradient on them. But for EVA, the start is taken out
+of the base. An adapter that is saved like that needs the changed base; a run saves a plain LoRA of twice the rank
+instead, which scores the same on the base as it is.
 """
 RATES_HEAD = """
 ## Learning rates

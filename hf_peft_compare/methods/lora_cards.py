@@ -51,6 +51,42 @@ PISSA = (
         url="https://arxiv.org/abs/2404.02948",
     ),
 )
+CORDA = (
+    "CorDA",
+    Card(
+        idea=(
+            "LoRA that starts from the directions of a weight which matter most for the train texts: those of W C, "
+            "with C the covariance of what the layer reads; what is left of the weight is frozen. With corda_method "
+            "kpm it starts from those that matter least, and what the texts need stays as it is."
+        ),
+        formula=r"(W - B_0 A_0) x + B A x, \quad B_0 A_0 = U_r S_r V_r^\top C^{-1}, \ W C = U S V^\top",
+        parameter_count="LoRA's",
+        when_to_use=(
+            "Short trainings, as PiSSA, at as low a rate. Before it starts, up to 256 train texts are read, and each "
+            "layer has a matrix of its input width squared in memory."
+        ),
+        paper="Yang et al. (2024), CorDA: Context-Oriented Decomposition Adaptation of Large Language Models",
+        url="https://arxiv.org/abs/2406.05223",
+    ),
+)
+LORAGA = (
+    "LoRA-GA",
+    Card(
+        idea=(
+            "LoRA that starts along the strongest directions of the gradient of each weight, so that its first steps "
+            "go where those of full fine-tuning go; the start is taken out of the weight, which is frozen."
+        ),
+        formula=r"(W - B_0 A_0) x + B A x, \quad \nabla_W = U S V^\top, \ A_0 = V_{1:r}^\top, \ B_0 \propto U_{r+1:2r}",
+        parameter_count="LoRA's",
+        when_to_use=(
+            "Short trainings, where LoRA's start at zero costs steps. Before it starts, up to 128 train texts are "
+            "learned from once, and each adapted weight has a gradient in memory, as in full fine-tuning."
+        ),
+        paper="Wang et al. (2024), LoRA-GA: Low-Rank Adaptation with Gradient Approximation",
+        url="https://arxiv.org/abs/2407.05000",
+    ),
+)
+BY_START = {"corda": CORDA, "lora_ga": LORAGA, "pissa": PISSA}
 LORAPLUS = (
     "LoRA+",
     Card(
@@ -116,7 +152,7 @@ VARIANTS = {
     "{method: qlora, bits: 8}": INT8,
     "use_dora: true": DORA,
     "use_rslora: true": RSLORA,
-    "{peft_type: LORA, init_lora_weights: pissa}": PISSA,
+    **{f"{{peft_type: LORA, init_lora_weights: {start}}}": card for start, card in BY_START.items()},
     **{f"optimizer: {name}": card for name, card in BY_OPTIMIZER.items()},
 }
 
@@ -125,8 +161,10 @@ def lora_variant(settings: Mapping[str, object]) -> tuple[str, Card] | None:
     """Return title and card of the variant that LoRA's settings choose, the one that changes most; None: plain LoRA."""
     if settings.get("use_dora"):
         return DORA
-    if str(settings.get("init_lora_weights", "")).startswith("pissa"):
-        return PISSA
+    init = str(settings.get("init_lora_weights"))
+    for start, card in BY_START.items():
+        if init.startswith(start):
+            return card
     if (optimizer := settings.get("optimizer")) is not None:
         return BY_OPTIMIZER[str(optimizer)]
     return RSLORA if settings.get("use_rslora") else None

@@ -16,6 +16,7 @@ from hf_peft_compare.core.method import Card, Method, Range, Rate
 from hf_peft_compare.core.settings import parse
 from hf_peft_compare.core.training_rule import TrainingRule
 from hf_peft_compare.methods.lora_cards import lora_variant
+from hf_peft_compare.methods.lora_starts import TEXTS, check_built, check_saved
 from hf_peft_compare.methods.peft_adjustments import adjust, with_values
 from hf_peft_compare.methods.peft_cards import CARDS
 from hf_peft_compare.methods.peft_rates import INITS, RATES, rate_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 
 S = TypeVar("S")
 ALL_LINEAR = "all-linear"
@@ -62,9 +62,8 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[peft_type]]
     values = {key: value for key, value in _peft_fields(settings).items() if (key, value) != ("target_modules", "auto")}
     check_supported(peft_type, values, task_type)
-    valid = {f.name for f in fields(config_class) if f.init} - {"task_type", "peft_type"} - IMPORTING
     later = LATER.get(peft_type, {})
-    valid -= set(later)
+    valid = {f.name for f in fields(config_class) if f.init} - {"task_type", "peft_type", *later} - IMPORTING
     for key in values:
         if key not in valid:
             raise unknown(f"setting of peft's {config_class.__name__}", key, valid)
@@ -75,6 +74,8 @@ def peft_config(settings: PeftSettings, *, task_type: str = "CAUSAL_LM") -> Any:
         raise UserError(f"peft's {config_class.__name__} rejects the settings: {error}") from None
     if task_type == "SEQ_2_SEQ_LM" and peft_type in ("PROMPT_TUNING", "P_TUNING"):
         config.num_transformer_submodules = 1  # the encoder alone reads the prompt; peft would train one more, unread
+    if values.get("init_lora_weights") in TEXTS:
+        config.init_lora_weights = True  # until train texts are there
     if config.is_prompt_learning and (config.num_virtual_tokens or 0) < 1:
         raise UserError(f"num_virtual_tokens is {config.num_virtual_tokens}; expected a number above 0, such as 20.")
     return config
@@ -117,8 +118,9 @@ def build_from(base: PreTrainedModel, config: Any) -> PeftModel:
         adapt = with_values(get_peft_model) if config.peft_type.value in NEEDS_VALUES else get_peft_model
         model = adapt(base, config)
     except Exception as error:  # each type refuses what it does not support in its own way
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"peft cannot adapt this model with these settings: {reason} {linear}") from None
+        cause = f"{type(error).__name__}: {error} {linear}"
+        raise UserError(f"peft cannot adapt this model with these settings: {cause}") from None
+    check_built(model)
     return adjust(model)
 
 
@@ -166,10 +168,10 @@ def _linear_layers(base: PreTrainedModel) -> str:
 
 
 def _linear(base: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
-    from torch import nn
+    from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
-    yield from ((name, module) for name, module in base.named_modules() if isinstance(module, (nn.Linear, Conv1D)))
+    yield from (named for named in base.named_modules() if isinstance(named[1], (Linear, Conv1D)))
 
 
 def _peft_fields(settings: PeftSettings) -> dict[str, Any]:
@@ -209,6 +211,7 @@ def adapter_config(name: str) -> Any:
         return None
     if imported := sorted(key for key in IMPORTING if getattr(config, key, None) not in (None, "megatron.core")):
         raise UserError(f"the adapter in {name} sets {', '.join(imported)}, which imports a module. Remove it.")
+    check_saved(config, name)
     return config
 
 

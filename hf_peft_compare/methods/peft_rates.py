@@ -49,6 +49,7 @@ RATES: Mapping[str, Rate] = {
 }
 # Of LORA, by the beginning of `init_lora_weights`: what starts at directions of the weight itself.
 INITS: Mapping[str, Rate] = {
+    "corda": Rate(5e-5, "PiSSA's, whose start it shares but for the metric; peft's example has 2e-5 for both"),
     "olora": Rate(3e-5, "18 times less than LoRA's: Learning Rate Matters (arXiv 2602.04998)"),
     "pissa": Rate(
         5e-5, "ten times less than LoRA's: Learning Rate Matters (arXiv 2602.04998); peft's example has 2e-5"

@@ -5,11 +5,12 @@ peft leaves these rules to the training loop: without them AdaLoRA never allocat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.training_rule import TrainingRule
+from hf_peft_compare.methods.lora_starts import STARTS
 from hf_peft_compare.methods.peft_adjustments import widen
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ UNSUPPORTED = {
     "POLY": "it needs the task of each example, and a study has one task",
     "XLORA": "it mixes adapters that were trained before",
 }
-# Values of LORA's init_lora_weights that need a pass over data, or a quantized copy of the base, before it is adapted.
-UNSUPPORTED_INITS = ("corda", "lora_ga", "loftq")
-
 # Settings after which an interrupted run would not end as an undisturbed one.
 UNSUPPORTED_SETTINGS = {
     "monteclora_config": "peft draws samples of each weight's size ahead of training, and saves none",
@@ -140,40 +138,23 @@ class ShadowLoss(PeftRule):
         return None
 
 
-class ExplainedVariance(PeftRule):
-    """LORA with `init_lora_weights: eva`: first values from the principal components of what each layer reads.
-
-    With `rho` above 1 in `eva_config`, as in peft's default, ranks move to the layers that have more to explain.
-    """
-
-    def prepare(self, model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> None:
-        """Compute the components of the labeled tokens' inputs, or with a class head of all tokens'."""
-        from peft import initialize_lora_eva_weights
-
-        initialize_lora_eva_weights(model, [_readable(batch) for batch in batches], show_progress_bar=False)
-
-
-def _readable(batch: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return a batch as EVA reads it: tensors alone, and labels only where they are those of tokens."""
-    read = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch}
-    if batch["labels"].ndim > 1:
-        read["labels"] = widen(batch["labels"], batch["input_ids"].shape[1])
-    return read
-
-
 def rule_of(peft_type: str, settings: Settings) -> TrainingRule | None:
     """Return the rule of a peft type with these settings; None: gradients are all it needs."""
-    for applies, rule in _RULES:
-        if applies(peft_type, settings):
-            return rule(settings)
-    return None
+    return next(iter(_rules_of(peft_type, settings)), None)
+
+
+def _rules_of(peft_type: str, settings: Settings) -> list[TrainingRule]:
+    rules: list[TrainingRule] = [rule(settings) for applies, rule in _RULES if applies(peft_type, settings)]
+    if peft_type == "LORA":
+        init = str(settings.get("init_lora_weights"))
+        rules += [rule() for start, rule in STARTS.items() if init.startswith(start)]
+    return rules
 
 
 _RULES: tuple[tuple[Any, Any], ...] = (
     (lambda kind, given: kind == "ADALORA", AllocatedRanks),
     (lambda kind, given: kind == "SHADOW", ShadowLoss),
     (lambda kind, given: kind == "LORA" and given.get("kasa_config"), Kasa),
-    (lambda kind, given: kind == "LORA" and given.get("init_lora_weights") == "eva", ExplainedVariance),
 )
 
 
@@ -185,11 +166,18 @@ def check_supported(peft_type: str, settings: Settings, task_type: str) -> None:
     """
     if reason := UNSUPPORTED.get(peft_type):
         raise UserError(f"peft_type {peft_type} is not supported: {reason}. Choose another type.")
-    if (init := settings.get("init_lora_weights")) in UNSUPPORTED_INITS:
+    if (init := settings.get("init_lora_weights")) == "loftq":
         raise UserError(
-            f"init_lora_weights is {init!r}, which needs a pass over data or a quantized copy before the base is "
-            f"adapted, and is not supported; take 'eva', 'pissa', 'olora' or 'orthogonal'."
+            "init_lora_weights is 'loftq', which needs the base's plain weights beside the quantized ones, and is not "
+            "supported; take 'corda', 'eva', 'lora_ga', 'olora' or 'pissa'."
         )
+    if len(_rules_of(peft_type, settings)) > 1:
+        raise UserError(
+            f"kasa_config and init_lora_weights {init!r} are given, which change the same weights; remove one of them."
+        )
+    for key in ("cache_file", "covariance_file"):
+        if (settings.get("corda_config") or {}).get(key):
+            raise UserError(f"corda_config has {key}; a run computes what it holds from its own texts. Remove it.")
     if init == "eva" and task_type == "SEQ_2_SEQ_LM":
         raise UserError(
             "init_lora_weights is 'eva', which chooses by their labels among the tokens that a layer reads, and an "

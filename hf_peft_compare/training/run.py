@@ -28,8 +28,9 @@ from hf_peft_compare.data.sampler import count_visited_tokens
 from hf_peft_compare.data.tokenization import TOKEN_CACHE_FOLDER, TokenizedSplits, tokenize_splits
 from hf_peft_compare.evaluation.prediction import Prediction
 from hf_peft_compare.models.heads import class_names
-from hf_peft_compare.models.trainable_parameters import hash_trainables, load_trainables
+from hf_peft_compare.models.trainable_parameters import count_parameters, hash_trainables, load_trainables
 from hf_peft_compare.records import provenance
+from hf_peft_compare.records.parts import Parameters
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.record import RunRecord, write_record
 from hf_peft_compare.records.run_folder import MODEL_FOLDER, write_predictions
@@ -253,9 +254,10 @@ def _train(
     process_state().wait_for_everyone()  # the first process may still be writing the best state
     with run.clock.measure(LOAD):
         load_trainables(built.model, run.checkpoints / BEST_FILE)
+    measured, steps = run.measured, trainer.state.global_step
+    measured.parameters = Parameters(**count_parameters(built.model))  # as trained; a rule may save it otherwise
     if (note := trainer.rule.finish(built.model)) is not None:
         run.note(note)
-    measured, steps = run.measured, trainer.state.global_step
     measured.initial_trainables_sha256 = find_callback(trainer, TrainableParameters).initial_sha256
     measured.final_trainables_sha256 = hash_trainables(built.model)
     measured.validation = best.result()

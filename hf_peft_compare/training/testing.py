@@ -29,7 +29,7 @@ def evaluate_run(
     run: Run, built: RunComponents, encoded: TokenizedSplits, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
     """Score the test split: the loss of the references, and the generated texts or predicted classes."""
-    run.measured.parameters = Parameters(**count_parameters(built.model))
+    run.measured.parameters = run.measured.parameters or Parameters(**count_parameters(built.model))
     run.memory.enter(EVALUATION)
     rows = cast("Sequence[Features]", ExampleDataset(encoded.splits["test"], run.test_states))
     stages = Stages(run.clock, progress)

@@ -9,17 +9,14 @@ from tiny import NO_DROPOUT, known
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.inference.loading import load_run
 from hf_peft_compare.methods.peft_method import PeftSettings, peft_config
-from hf_peft_compare.methods.peft_rules import UNSUPPORTED, UNSUPPORTED_INITS
+from hf_peft_compare.methods.peft_rules import UNSUPPORTED
 from hf_peft_compare.training.callbacks.best_state import METRIC, BestState
 
-LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["c_attn", "c_proj"]}
 LLAMA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"]}  # KaSA does not adapt GPT-2's layers
 ROWS = {
     "adalora": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "target_modules": ["c_attn", "c_proj"]},
     "kasa": {**LLAMA, "kasa_config": {"beta": 0.5, "gamma": 0.5}},
     "shadow": {"peft_type": "SHADOW", "shadow_dropout": 0.0, "auxiliary_loss_weight": 0.5},
-    "eva": {**LORA, "init_lora_weights": "eva"},
-    "lora": LORA,
 }
 CLASSES = {
     "adalora": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "target_modules": ["query", "value"]},
@@ -84,7 +81,7 @@ def test_what_adalora_saves_scores_as_its_run(best_epoch, train_row, tmp_path, m
         torch.testing.assert_close(load_run(tmp_path / "run").model(input_ids=ids).logits, expected)
 
 
-@pytest.mark.parametrize("row", ["adalora", "shadow", "eva"])
+@pytest.mark.parametrize("row", ["adalora", "shadow"])
 def test_an_interrupted_run_ends_like_an_undisturbed_one(row, train_row, interrupt_at):
     whole = train_row(row, FOUR, folder="whole")
     interrupt_at(8)
@@ -95,7 +92,7 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(row, train_row, interru
     assert (resumed.history, resumed.results, resumed.notes) == (whole.history, whole.results, whole.notes)
 
 
-@pytest.mark.parametrize("row", ["adalora", "kasa", "shadow", "eva"])
+@pytest.mark.parametrize("row", ["adalora", "kasa", "shadow"])
 def test_how_a_batch_is_split_changes_no_loss(row, train_row):
     settings = ("training.num_train_epochs=2", FAST)
     whole = train_row(row, *settings, folder="8x1")
@@ -136,13 +133,6 @@ def test_adalora_allocates_ranks_with_a_class_head(train_classifier):
     assert int(note.split()[2]) < 24
 
 
-def test_eva_starts_at_values_that_depend_on_the_data(train_row):
-    one, again, plain = (train_row(row, folder=folder) for row, folder in [("eva", "a"), ("eva", "b"), ("lora", "c")])
-    other = train_row("eva", "num_train_samples=16", folder="d")
-    assert one.initial_trainables_sha256 == again.initial_trainables_sha256
-    assert len({run.initial_trainables_sha256 for run in (one, plain, other)}) == 3
-
-
 def test_a_schedule_without_room_to_allocate_ranks_is_refused(train_row):
     with pytest.raises(UserError, match="tinit is 3 and tfinal is 5 of 6 training steps"):
         train_row("adalora", given={"tinit": 3, "tfinal": 5})
@@ -157,12 +147,6 @@ def test_a_target_that_takes_no_rank_away_is_refused(train_row):
 def test_a_type_that_needs_more_than_a_run_has_is_refused_by_name(peft_type):
     with pytest.raises(UserError, match=f"peft_type {peft_type} is not supported: it "):
         peft_config(PeftSettings(peft_type=peft_type.lower(), num_virtual_tokens=4))
-
-
-@pytest.mark.parametrize("init", UNSUPPORTED_INITS)
-def test_an_initialization_that_needs_more_is_refused_by_name(init):
-    with pytest.raises(UserError, match=f"init_lora_weights is '{init}', which needs a pass over data"):
-        peft_config(PeftSettings(peft_type="LORA", init_lora_weights=init))
 
 
 @pytest.mark.parametrize(
