@@ -37,6 +37,7 @@ class Energy(PhaseCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Enter training; without the energy of the steps before an interruption, the whole is not known."""
+        assert isinstance(state.stateful_callbacks, dict)  # of the states in checkpoints
         state.stateful_callbacks.setdefault(type(self).__name__, {})  # where a checkpoint lacks it, saving would fail
         if state.global_step and not self.joules:
             self.problem = self.problem or "it was not measured before the run was interrupted"
