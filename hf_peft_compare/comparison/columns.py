@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hf_peft_compare.comparison.build import Comparison
 from hf_peft_compare.comparison.example_scores import CONTRIBUTIONS, is_loss
+from hf_peft_compare.comparison.rows import MethodRow
 from hf_peft_compare.utils.formatting import (
     format_count,
     format_megabytes,
@@ -14,6 +15,7 @@ from hf_peft_compare.utils.formatting import (
     format_percent,
     format_score,
     format_seconds,
+    format_watt_hours,
 )
 
 CUDA_PEAK, RESIDENT_PEAK = "train_peak_allocated_bytes", "resident_peak_bytes"
@@ -35,6 +37,7 @@ TRAIN_TIME = FigureColumn(key="train_seconds", title="Train time (s)", write=for
 TUNED_TIME = FigureColumn(
     key="tuned_train_seconds", title="Time with tuning (s)", write=format_seconds, greater_is_better=False
 )
+ENERGY = FigureColumn(key="train_energy_joules", title="Energy (Wh)", write=format_watt_hours)
 CHECKPOINT = FigureColumn(
     key="checkpoint_bytes", title="Checkpoint (MB)", write=format_megabytes, greater_is_better=False
 )
@@ -50,6 +53,7 @@ def main_columns(comparison: Comparison) -> list[FigureColumn]:
         PARAMETERS,
         FigureColumn(key="trainable_ratio", title="of all", write=format_percent),
         _marked(comparison, TRAIN_TIME),
+        *_energy_columns(comparison),
         memory_column(comparison),
     ]
 
@@ -60,6 +64,21 @@ def _marked(comparison: Comparison, costs: FigureColumn) -> FigureColumn:
     if (number := most_side_by_side(comparison)) > 1 and costs in (TRAIN_TIME, TUNED_TIME):
         marks.append(f"{number} runs side by side")
     return replace(costs, title=f"{costs.title[:-1]}, {', '.join(marks)})") if marks else costs
+
+
+def _energy_columns(comparison: Comparison) -> list[FigureColumn]:
+    """Return the column of energy if some row has it, with what is estimated of it in its title."""
+    shares = [share for row in comparison.rows if (share := estimated_share(row)) is not None]
+    if not shares:
+        return []
+    mark = ", estimated" if min(shares) == 1 else ", partly estimated" if any(shares) else ""
+    return [_marked(comparison, replace(ENERGY, title=f"{ENERGY.title[:-1]}{mark})"))]
+
+
+def estimated_share(row: MethodRow) -> float | None:
+    """Return the share of a row's energy that no meter measured; None: it has no energy."""
+    energy = row.figures.get(ENERGY.key)
+    return row.figures.get("estimated_energy_joules", energy) / energy if energy else None
 
 
 def _has_unlike_devices(comparison: Comparison) -> bool:

@@ -30,6 +30,7 @@ from hf_peft_compare.utils.hashing import hash_json
 SCORES_DO_NOT_DEPEND_ON = frozenset(
     {
         "costs",
+        "tracking.energy",
         "tracking.report_to",
         "training.dataloader_num_workers",
         "training.eval_batch_size",

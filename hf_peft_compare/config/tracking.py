@@ -34,8 +34,11 @@ class TrackingConfig:
         report_to: "wandb", "trackio", "mlflow", "tensorboard", a tracker of a plugin, or the name of any other that
             transformers knows, such as "comet_ml", which gets the curves and final figures of rows that train; [] or
             "none": nothing.
+        energy: measure the electric energy of each run's training by codecarbon; where the machine has no meter, it is
+            estimated, which is little more than the time once more.
     """
 
     report_to: Annotated[list[str], AfterValidator(_different), BeforeValidator(_names)] = field(
         default_factory=lambda: ["wandb"]
     )
+    energy: bool = False

@@ -98,6 +98,20 @@ def check_trackers(names: Iterable[str]) -> None:
             )
 
 
+def check_energy(wanted: bool, *, max_parallel: int | str | None = None) -> None:
+    """Raise UserError if energy is to be measured without codecarbon, or with several runs on the machine."""
+    if wanted and find_spec("codecarbon") is None:
+        raise UserError(
+            "tracking.energy needs codecarbon, which is not installed. Run `pip install 'hf_peft_compare[energy]'`, or "
+            "set it to false."
+        )
+    if wanted and max_parallel not in (None, 1):
+        raise UserError(
+            f"tracking.energy counts all that a machine takes, but --max-parallel is {max_parallel}; set it to 1, or "
+            f"tracking.energy to false."
+        )
+
+
 def _check_integration(name: str) -> None:
     """Check a tracker that transformers alone knows."""
     from transformers.integrations import integration_utils as integrations

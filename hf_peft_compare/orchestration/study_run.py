@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from hf_peft_compare.config.study import Study
-from hf_peft_compare.core.tracking import check_trackers
+from hf_peft_compare.core.tracking import check_energy, check_trackers
 from hf_peft_compare.orchestration.children import check_system, sigterm_as_ctrl_c
+from hf_peft_compare.orchestration.executors import LOCAL
 from hf_peft_compare.orchestration.jobs import Job, jobs_of
 from hf_peft_compare.orchestration.launcher import count_examples, run_jobs
 from hf_peft_compare.orchestration.notebook_progress import NotebookProgress, in_notebook
@@ -35,6 +36,7 @@ def do_study(
     """
     check_system()
     check_trackers(study.config.tracking.report_to)
+    check_energy(study.config.tracking.energy, max_parallel=place.max_parallel if place.executor == LOCAL else None)
     jobs = jobs_of(study, output_dir=output_dir, rows=rows, seeds=seeds)
     file = output_dir / study.config.name / STUDY_FILE
     with shared(file.parent) as upload:

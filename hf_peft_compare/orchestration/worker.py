@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_peft_compare.core.errors import BAD_INPUT, FAILED, OK, REQUEUE, RunFailed, UserError
-from hf_peft_compare.core.tracking import check_trackers
+from hf_peft_compare.core.tracking import check_energy, check_trackers
 from hf_peft_compare.orchestration.children import sigterm_as_ctrl_c
 from hf_peft_compare.orchestration.job_files import read_job
 from hf_peft_compare.orchestration.jobs import Job, OnEvent, planned, unfinished
@@ -89,6 +89,7 @@ def train_one(job: Job, *, on_event: OnEvent = lambda job, message: None) -> int
         on_event(job, "skipped")
         return OK
     check_trackers(job.config.tracking.report_to)
+    check_energy(job.config.tracking.energy)
     study_folder = job.folder.parent
     plans = preflight.check([job.config], num_processes=state.num_processes, study_folder=study_folder)
     job = planned(job, plans)

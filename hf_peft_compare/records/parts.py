@@ -148,11 +148,14 @@ class TrunkCache:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Throughput:
-    """Tokens and FLOPs, and their rates.
+    """Tokens, FLOPs and energy, and rates.
 
     Args:
         num_train_tokens: tokens seen in training, without padding.
         train_flops: FLOPs of all forward and backward passes; None if the run was compiled.
+        train_energy_joules: electric energy of the machine in `seconds.train`, by codecarbon; None if it was not asked
+            for, or is not known.
+        estimated_energy_joules: the part of it that no meter measured.
         num_prompt_tokens, num_generated_tokens: of all test examples.
         train_tokens_per_second, generated_tokens_per_second: their rates.
     """
@@ -160,6 +163,8 @@ class Throughput:
     num_train_tokens: int | None = None
     train_tokens_per_second: float | None = None
     train_flops: float | None = None
+    train_energy_joules: float | None = None
+    estimated_energy_joules: float | None = None
     num_prompt_tokens: int | None = None
     num_generated_tokens: int | None = None
     generated_tokens_per_second: float | None = None

@@ -57,6 +57,7 @@ def _throughput(run: Run) -> Throughput:
         num_train_tokens=measured.num_train_tokens,
         train_tokens_per_second=_rate(measured.num_train_tokens, run.clock.seconds["train"]),
         train_flops=measured.train_flops,
+        **(run.energy.results() if run.energy else {}),
         num_prompt_tokens=measured.num_prompt_tokens,
         num_generated_tokens=measured.num_generated_tokens,
         generated_tokens_per_second=_rate(measured.num_generated_tokens, measured.generation_seconds),

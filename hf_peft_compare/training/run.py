@@ -38,6 +38,7 @@ from hf_peft_compare.records.tuning import Tuning
 from hf_peft_compare.training.arguments import note_on_batch, use_bf16
 from hf_peft_compare.training.callbacks import (
     BestState,
+    Energy,
     MedianStopping,
     MemoryBreakdown,
     PeakCudaMemory,
@@ -85,6 +86,8 @@ def train_run(
         RunFailed: anything else; the record holds the error.
     """
     run = Run(config=config, origins=origins, folder=folder, plan=plan, tuning=tuning)
+    if config.tracking.energy and config.trial is None:
+        run.energy = Energy()
     main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
     tracking = Tracking(config=config, folder=folder)
@@ -201,6 +204,8 @@ def _adapt(
         )
         run.memory.forget()
         run.breakdown.forget()
+        if run.energy is not None:
+            run.energy.enter(None)
         del built, encoded
         gc.collect()
         torch.cuda.empty_cache()
@@ -249,6 +254,9 @@ def _train(
     # Callbacks restored from a checkpoint replace those that were passed in.
     run.clock, run.memory = find_callback(trainer, WallClock), find_callback(trainer, PeakCudaMemory)
     run.breakdown = find_callback(trainer, MemoryBreakdown)
+    if run.energy is not None:
+        run.energy = find_callback(trainer, Energy)
+        run.note(run.energy.note())
     best, flops = find_callback(trainer, BestState), find_callback(trainer, TrainFlops).result()
     built.model.forward = forward  # under bf16 the Trainer leaves autocast on; the test split is scored in float32
     process_state().wait_for_everyone()  # the first process may still be writing the best state

@@ -20,7 +20,7 @@ from hf_peft_compare.records.parts import (
 from hf_peft_compare.records.plan import RunPlan
 from hf_peft_compare.records.run_folder import CHECKPOINTS_FOLDER, folder_of_study
 from hf_peft_compare.records.tuning import Tuning
-from hf_peft_compare.training.callbacks import MemoryBreakdown, PeakCudaMemory, WallClock
+from hf_peft_compare.training.callbacks import Energy, MemoryBreakdown, PeakCudaMemory, WallClock
 from hf_peft_compare.training.hidden_state_cache import TrunkStates
 
 
@@ -63,6 +63,7 @@ class Run:
     clock: WallClock = field(default_factory=WallClock)
     memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
     breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
+    energy: Energy | None = None
     notes: list[str] = field(default_factory=list)
     measured: Measurements = field(default_factory=Measurements)
     metrics: list[Metric] = field(default_factory=list)

@@ -178,6 +178,7 @@ def make_trainer(
         preprocess_logits_for_metrics=partial(_reduce_logits, head_of(run.config)),
         compute_metrics=_nats_per_label,
         callbacks=[
+            *([run.energy] if run.energy else []),
             run.clock,
             run.memory,
             run.breakdown,

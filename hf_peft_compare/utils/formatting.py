@@ -99,6 +99,11 @@ def format_milliseconds(seconds: float | None) -> str:
     return format_seconds(None if seconds is None else 1e3 * seconds)
 
 
+def format_watt_hours(joules: float | None) -> str:
+    """Write joules as watt-hours with three significant digits."""
+    return format_seconds(None if joules is None else joules / 3600)
+
+
 def format_megabytes(num_bytes: float | None) -> str:
     """Write bytes as megabytes of 10^6 bytes."""
     return UNKNOWN if num_bytes is None or not math.isfinite(num_bytes) else format_significant(num_bytes / 1e6)

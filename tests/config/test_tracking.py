@@ -20,7 +20,7 @@ def test_a_name_and_none_are_lists_too(given: Any, names: list[str]) -> None:
 
 
 def test_without_a_word_it_is_wandb() -> None:
-    assert TrackingConfig().report_to == ["wandb"]
+    assert TrackingConfig().report_to == ["wandb"] and TrackingConfig().energy is False
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,13 @@ def test_without_a_word_it_is_wandb() -> None:
 def test_anything_else_is_an_error(given: Any, reason: str) -> None:
     with pytest.raises(UserError, match=rf"^study: report_to.* is .*{reason}"):
         parse(TrackingConfig, {"report_to": given}, where="study")
+
+
+def test_energy_is_measured_or_not_and_changes_no_identity(tiny_study: Any) -> None:
+    with pytest.raises(UserError, match="^study: energy is 'codecarbon'"):
+        parse(TrackingConfig, {"energy": "codecarbon"}, where="study")
+    config, _ = tiny_study("tracking.energy=true").resolve(row="lora", seed=0)
+    assert config.tracking.energy and config.hash == tiny_study().resolve(row="lora", seed=0)[0].hash
 
 
 def test_a_command_line_may_name_one_or_several(tiny_study: Any) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pages import read_table, without_scripts
 from synthetic import TITLES, Study, make_record, make_study_runs
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.records.parts import Throughput
 from hf_peft_compare.records.record import read_records
 from hf_peft_compare.report import sections, write_report
 from hf_peft_compare.report.writing import gather, key_facts, render_sections
@@ -113,6 +115,25 @@ def test_several_seeds_show_their_spread() -> None:
     blocks = {section.name: blocks for section, blocks in render_sections(material)}
     cell = blocks["comparison"][0].rows[0][1]  # type: ignore[union-attr]
     assert any(detail.startswith("± ") for detail in cell.details)
+
+
+def test_energy_is_a_column_of_every_output_and_says_what_is_estimated(tmp_path: Path) -> None:
+    records, predictions = make_study_runs(rows=("lora", "full"))
+    energies = {"lora-seed0": (9000.0, 9000.0), "full-seed0": (18_000.0, 3600.0)}
+    for run, (joules, estimated) in energies.items():
+        found = {"train_energy_joules": joules, "estimated_energy_joules": estimated}
+        records[run] = replace(records[run], throughput=Throughput(**found))
+    study = Study(methods={"lora": {}, "full": {}})
+    write_report(study, records, predictions, tmp_path)
+    for name in ("index.html", "README.md"):
+        page = text_of(tmp_path, name)
+        assert "Energy (Wh, partly estimated)" in page and "Estimated, without a meter, it says little more" in page
+        assert "100 % estimated" in page and "20 % estimated" in page
+    assert [cells[8] for cells in read_table(text_of(tmp_path), "comparison").values()] == ["2.5", "5"]
+    (first, _) = csv.DictReader(text_of(tmp_path, "results.csv").splitlines())
+    (row, _) = json.loads(text_of(tmp_path, "results.json"))["rows"]
+    for figures in (first, row["figures"]):
+        assert [float(figures[key]) for key in ("train_energy_joules", "estimated_energy_joules")] == [9000, 9000]
 
 
 def test_records_of_an_earlier_report_go_and_others_stay(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hf_peft_compare.utils.formatting import (
     format_percent,
     format_score,
     format_seconds,
+    format_watt_hours,
     join_words,
 )
 
@@ -25,6 +26,8 @@ from hf_peft_compare.utils.formatting import (
         (format_percent(1.0), "100 %"),
         (format_seconds(3972.4), "3,972"),
         (format_seconds(0.5), "0.5"),
+        (format_watt_hours(9_000), "2.5"),
+        (format_watt_hours(None), "–"),
         (format_megabytes(10_393_000_000), "10,393"),
     ],
 )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hf_peft_compare.comparison import Comparison, MethodRow
-from hf_peft_compare.comparison.columns import CUDA_PEAK, PARAMETERS, FigureColumn, main_columns, main_scores
+from hf_peft_compare.comparison.columns import (
+    CUDA_PEAK,
+    ENERGY,
+    PARAMETERS,
+    FigureColumn,
+    estimated_share,
+    main_columns,
+    main_scores,
+)
 from hf_peft_compare.report.blocks import Block, Cell, Column, Material, Section, Table
 from hf_peft_compare.report.escaping import cap
 from hf_peft_compare.report.references import describe_not_comparable, reference_value, title_of, write_reference
@@ -127,6 +135,8 @@ def _details(row: MethodRow, column: FigureColumn) -> Iterator[str]:
         yield f"± {format_score(row.spreads[column.key])}"
     if column == PARAMETERS and row.figures.get("trainable_ratio"):
         yield f"{format_percent(row.figures['trainable_ratio'])} of all"
+    if column.key == ENERGY.key and (share := estimated_share(row)):
+        yield f"{format_percent(share)} estimated"
 
 
 def _notes(material: Material) -> Iterator[str]:
@@ -143,8 +153,11 @@ def _notes(material: Material) -> Iterator[str]:
         yield "± is the standard deviation over seeds."
     notes = {comparison.scores[name].note for name in main_scores(comparison)}
     yield from sorted(note for note in notes if note)
-    if any(column.key == CUDA_PEAK for column in main_columns(comparison)):
+    keys = {column.key for column in main_columns(comparison)}
+    if CUDA_PEAK in keys:
         yield "Peak GPU memory: the most bytes allocated at once in training, including the model."
+    if ENERGY.key in keys:
+        yield "Energy: of the whole machine in the train time. Estimated, without a meter, it says little more."
     if references is not None:
         if any(describe_not_comparable(material, row) for row in comparison.rows):
             yield "Grey: a reference that is not comparable, being of another model or of other settings."

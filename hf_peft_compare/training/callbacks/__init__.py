@@ -5,6 +5,7 @@ Callbacks that measure are saved in checkpoints, so that a resumed run continues
 
 from hf_peft_compare.training.callbacks.best_state import BestState
 from hf_peft_compare.training.callbacks.checkpoints import CheckpointMarker
+from hf_peft_compare.training.callbacks.energy import Energy
 from hf_peft_compare.training.callbacks.finite_loss import FiniteLoss
 from hf_peft_compare.training.callbacks.median_stopping import MedianStopping
 from hf_peft_compare.training.callbacks.memory_breakdown import MemoryBreakdown
@@ -19,6 +20,7 @@ from hf_peft_compare.training.callbacks.wall_clock import WallClock
 __all__ = [
     "BestState",
     "CheckpointMarker",
+    "Energy",
     "FiniteLoss",
     "FollowRule",
     "MedianStopping",
