@@ -168,7 +168,8 @@ def _check_classes(other: Any, base: Any, settings: CheckpointSettings) -> None:
     if theirs != ours and sorted(theirs) == sorted(ours):
         raise UserError(
             f"checkpoint {settings.checkpoint} has the classes {', '.join(theirs)}, and the study has "
-            f"{', '.join(ours)}. List task.labels in the checkpoint's order; labels that are numbers in the dataset must become names."
+            f"{', '.join(ours)}. List task.labels in the checkpoint's order; labels that are numbers in the dataset "
+            f"must become names."
         )
 
 
