@@ -31,8 +31,8 @@ class LabelsFrom:
         extra_split: a split of the dataset whose texts the teacher labels, and which are added to those of train; its
             own labels may be missing.
         num_extra_samples: so many of them, a seeded choice; None: all.
-        column: the file's column of labels: names of the task's classes or their indices; None: `answer`, or else
-            `prediction`.
+        column: the file's column of labels: names of the task's classes or their indices; None: `answer` if it is not
+            the dataset's own, or else `prediction`.
         id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0, as
             texts such as unsupervised/0 for those of `extra_split`.
         drop_unparsed: leave out texts to which the teacher's answer could not be read; false: refuse them.

@@ -26,27 +26,27 @@ def read_answer(text: str, answers: Mapping[str, Sequence[str]]) -> str:
     Args:
         answers: {label: its answers}, each one word or several.
     """
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    words = [word.lower().replace("’", "'") for word in WORD.findall(line)]
+    words = words_of(next((line for line in text.splitlines() if line.strip()), ""))
     found = _find(words, answers)
     given = {label for label, _ in found}
     denied = any(words[start - 1] in DENIALS for _, start in found if start > 0)
     return given.pop() if len(given) == 1 and not denied else NO_ANSWER
 
 
-def _find(words: Sequence[str], answers: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
+def words_of(text: str) -> tuple[str, ...]:
+    """Return the words by which an answer is found in a line."""
+    return tuple(word.lower().replace("’", "'") for word in WORD.findall(text))
+
+
+def _find(words: tuple[str, ...], answers: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
     """Return every answer in a line as (label, start position), the longest one if several overlap."""
-    spellings = [
-        (label, tuple(word.lower() for word in WORD.findall(spelling)))
-        for label, several in answers.items()
-        for spelling in several
-    ]
+    spellings = [(label, words_of(spelling)) for label, several in answers.items() for spelling in several]
     taken: set[int] = set()
     found = []
     for label, spelling in sorted(spellings, key=lambda item: -len(item[1])):
         for start in range(len(words) - len(spelling) + 1):
             places = set(range(start, start + len(spelling)))
-            if spelling and tuple(words[start : start + len(spelling)]) == spelling and not places & taken:
+            if spelling and words[start : start + len(spelling)] == spelling and not places & taken:
                 taken |= places
                 found.append((label, start))
     return found

@@ -102,7 +102,7 @@ def read_label_file(path: Path, task: AnyTask, settings: Any, *, column: str | N
     """
     table = read_table(path)
     names = table.column_names
-    label_column = column or (ANSWER if ANSWER in names else PREDICTION)
+    label_column = column or _label_column(names, settings)
     if label_column not in names:
         raise UserError(f"{path} has no column {label_column!r}; it has {', '.join(names)}. Name the column of labels.")
     columns = _text_columns(names, task.text_columns(settings))
@@ -130,6 +130,13 @@ def read_label_file(path: Path, task: AnyTask, settings: Any, *, column: str | N
         gold=gold,
         num_rows=len(keys),
     )
+
+
+def _label_column(found: Sequence[str], settings: Any) -> str:
+    """Return the column of labels or predictions; not `answer` if the dataset has its own labels or texts there."""
+    own = {column for key, column in vars(settings).items() if key.endswith("_column")}
+    is_parsed = REFERENCE in found or ANSWER not in own  # a run's file has the reference in a column of its own
+    return ANSWER if ANSWER in found and is_parsed else PREDICTION
 
 
 def _text_columns(found: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...] | None:
@@ -168,10 +175,10 @@ def _check_texts(path: Path, keys: Sequence[tuple[str, ...]], labels: Sequence[s
 
 
 def _labels(path: Path, values: Sequence[object], known: Sequence[str] | None) -> list[str | None]:
-    """Return the labels as the task names them, or as texts if it has none; None: not read."""
-    unread = [value in (None, "", NO_ANSWER) or value != value for value in values]
+    """Return the labels as the task names them; None: not read. Without such labels, any text is one, an empty too."""
     if known is None:
-        return [None if missing else str(value) for value, missing in zip(values, unread, strict=True)]
+        return ["" if value is None or value != value else str(value) for value in values]
+    unread = [value in (None, "", NO_ANSWER) or value != value for value in values]
     values = [_without_point(value) for value in values]
     names = [None if no else name_of_label(value, known) for value, no in zip(values, unread, strict=True)]
     strange = Counter(str(v) for v, name, no in zip(values, names, unread, strict=True) if name is None and not no)

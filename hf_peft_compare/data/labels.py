@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.settings import STRICT
 from hf_peft_compare.core.task import Example, Task
+from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.columns import check_columns, row_ids, text_of
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ def labels_of(settings: ClassificationSettings) -> list[str]:
     """Return the names of the classes.
 
     Raises:
-        UserError: there are fewer than two, or duplicates.
+        UserError: there are fewer than two, or duplicates, or one means that there is no answer.
     """
+    if NO_ANSWER in settings.labels:
+        raise UserError(
+            f"task.labels has {NO_ANSWER!r}, which stands for an answer that cannot be read; rename this class, in the "
+            f"dataset too if it has names."
+        )
     if len(settings.labels) < 2 or len(set(settings.labels)) < len(settings.labels):
         raise UserError(
             f"task.labels is {settings.labels}; expected the names of two or more classes, without duplicates, "
@@ -106,10 +112,14 @@ def labeled_examples(dataset: Dataset, settings: ClassificationSettings) -> list
 
 
 def _label_values(dataset: Dataset, settings: ClassificationSettings) -> list[object]:
-    """Return the labels of a split as the dataset names them, if the study has these names or only numbers."""
-    values = list(dataset[settings.label_column][:])
-    names = getattr(dataset.features[settings.label_column], "names", None)
-    if names is None or not (set(names) == set(settings.labels) or _are_numbers(settings.labels)):
+    """Return the labels of a split: their indices, so that a study may rename classes, if it keeps their order.
+
+    They are the dataset's own names if the study has only numbers, or one of these names at another index.
+    """
+    values, labels = list(dataset[settings.label_column][:]), settings.labels
+    names = getattr(dataset.features[settings.label_column], "names", ())
+    moved = any(name in labels and labels.index(name) != index for index, name in enumerate(names))
+    if not names or not (moved or _are_numbers(labels)):
         return values
     return [names[value] if isinstance(value, int) and 0 <= value < len(names) else value for value in values]
 
@@ -120,6 +130,8 @@ def _are_numbers(labels: Sequence[str]) -> bool:
 
 def name_of_label(value: object, labels: Sequence[str]) -> str | None:
     """Return the class that a value is the name or the index of; None: neither."""
+    if str(value) in labels:
+        return str(value)
     value = _as_integer(value)
     name = str(value).lower() if isinstance(value, bool) else str(value)  # as in YAML and JSON
     if name in labels:

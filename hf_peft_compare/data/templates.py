@@ -8,7 +8,7 @@ from functools import partial
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Format, PromptParts
-from hf_peft_compare.data.answers import read_answer
+from hf_peft_compare.data.answers import read_answer, words_of
 from hf_peft_compare.data.completions import completion_format
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -31,6 +31,8 @@ def answer_format(
         where: the name of the settings, for errors.
     """
     spellings = all_answers(labels, answers, where=where)
+    if scoring == "generate":
+        _check_readable(spellings, where=where)
     return completion_format(
         template_parts(template, columns, key=f"{where}.template"),
         key=key,
@@ -59,6 +61,20 @@ def all_answers(
     if not all(spellings.values()) or len(set(words)) < len(words):
         raise UserError(f"{where}.answers is {spellings}; expected at least one word per label, without duplicates.")
     return spellings
+
+
+def _check_readable(spellings: Mapping[str, Sequence[str]], *, where: str) -> None:
+    """Raise UserError unless each answer has words, and others than those of another label."""
+    owners: dict[tuple[str, ...], tuple[str, str]] = {}
+    for label, several in spellings.items():
+        for spelling in several:
+            owner, other = owners.setdefault(words_of(spelling), (label, spelling))
+            if owner != label or not words_of(spelling):
+                problem = "has no letter and no digit" if owner == label else f"is read as {other!r} is"
+                raise UserError(
+                    f"the answer {spelling!r} to label {label!r} {problem}: case and punctuation do not count. Set "
+                    f"{where}.answers to words for each label, or task.scoring=likelihood."
+                )
 
 
 def template_parts(template: str, columns: Sequence[str], *, key: str) -> Callable[[Example], PromptParts]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER_CONFIG, MODEL_CONFIG = "adapter_config.json", "config.json"
+TOLERANCE = 1e-3  # relative to the logits' std: float32 rounding is far below it, another model far above
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -124,7 +125,11 @@ def _check_base(config: Any, base: PreTrainedModel, settings: CheckpointSettings
 
 
 def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTrainedModel:
-    """Return the base with the weights of a model; raise UserError if it is of another architecture or in part."""
+    """Return the base with the weights of a model.
+
+    Raises:
+        UserError: it is of another architecture or config, or in part, or has its classes in another order.
+    """
     from hf_peft_compare.methods.last_layers import untie_head
 
     kind: Any = type(base)
@@ -134,14 +139,46 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"checkpoint {settings.checkpoint} cannot be loaded as {kind.__name__}: {reason}") from None
     ours, theirs = ({name: t.shape for name, t in model.state_dict().items()} for model in (base, other))
-    wrong = sorted({*info["missing_keys"], *(name for name in ours if theirs.get(name) != ours[name])})
-    if wrong:
+    differing = (name for name in {*ours, *theirs} if theirs.get(name) != ours.get(name))
+    if wrong := sorted({*info["missing_keys"], *differing}):
         raise UserError(
             f"checkpoint {settings.checkpoint} does not fit the base: {len(wrong)} of {len(ours)} tensors are missing "
             f"or of another shape, such as {wrong[0]}. Use a model that was trained from this base, for this task."
         )
+    _check_classes(other, base, settings)
     head = other.get_output_embeddings()
     if head is not None and head.weight is not other.get_input_embeddings().weight:
         untie_head(base)
     base.load_state_dict(other.state_dict())
+    # A finished run may be loaded onto a GPU; its checkpoint was compared before it was scored.
+    if base.device.type == "cpu" and not _compute_the_same(base, other):
+        raise UserError(
+            f"checkpoint {settings.checkpoint} computes other logits than the base with its weights: other fields of "
+            f"their configs differ, such as rope_theta. Set the row's model_name_or_path to the model that it was "
+            f"trained from."
+        )
     return base.requires_grad_(False)
+
+
+def _check_classes(other: Any, base: Any, settings: CheckpointSettings) -> None:
+    """Raise UserError if a model with a class head has the classes of the study in another order."""
+    if base.get_output_embeddings() is not None:
+        return
+    theirs, ours = ([str(name).lower() for name in model.config.id2label.values()] for model in (other, base))
+    if theirs != ours and sorted(theirs) == sorted(ours):
+        raise UserError(
+            f"checkpoint {settings.checkpoint} has the classes {', '.join(theirs)}, and the study has "
+            f"{', '.join(ours)}. List task.labels in the checkpoint's order; labels that are numbers in the dataset "
+            f"must become names."
+        )
+
+
+def _compute_the_same(base: Any, other: Any) -> bool:
+    """Whether two models with the same weights compute the same logits, which depend on their configs too."""
+    import torch
+
+    ids = torch.arange(100, 116)[None] % base.get_input_embeddings().num_embeddings
+    inputs = {"input_ids": ids, **({"decoder_input_ids": ids} if base.config.is_encoder_decoder else {})}
+    with torch.no_grad():
+        found, expected = (model.eval()(**inputs).logits for model in (base, other))
+    return bool((found - expected).abs().max() <= TOLERANCE * expected.std())

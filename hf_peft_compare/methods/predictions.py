@@ -26,7 +26,8 @@ class PredictionsSettings:
         predictions_from: a file (parquet, jsonl, json, csv) with a prediction for each test example, such as
             `predict --output` writes, or a run's predictions.jsonl. A prediction belongs to the example with the same
             text, or else with the same id.
-        column: the file's column of predictions; None: `answer`, or else `prediction`. An empty one is a wrong answer.
+        column: the file's column of predictions; None: `answer` if it is not the dataset's own, or else `prediction`.
+            An empty one is a wrong answer if the task has labels, and otherwise an empty text.
         id_column: the file's column of ids: those of the dataset, or else the rows' numbers in their split, from 0.
     """
 
@@ -65,7 +66,7 @@ class Predictions(Floor[PredictionsSettings]):
         )
 
     def answers(self, config: RunConfig, examples: Examples) -> list[str]:
-        """Return the stored prediction for each test example, `NO_ANSWER` where it is empty.
+        """Return the stored prediction for each test example; of a task with labels, `NO_ANSWER` where it is empty.
 
         Raises:
             UserError: the file cannot be read, or has no prediction for some, or is of other data.

@@ -65,3 +65,10 @@ class Rouge(Metric):
     def compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
         """Return the scores of every example."""
         return compute_rouge(predictions, references)
+
+    def refusal(self, reference: str) -> str | None:
+        """Return that most letters and digits of a reference are none that the package reads, if so."""
+        letters = [character for character in reference if character.isalnum()]
+        if 2 * sum(map(str.isascii, letters)) > len(letters):
+            return None
+        return "has few or no letters from a to z and digits, which are all that ROUGE reads"

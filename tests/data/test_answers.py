@@ -55,6 +55,10 @@ def test_overlapping_answers(text, label):
     assert read_answer(text, TRUTH) == label
 
 
+def test_an_apostrophe_in_an_answer_may_be_a_curly_one():
+    assert read_answer("It isn't so", {"no": ["isn’t so"]}) == "no"
+
+
 def test_text_from_a_model_may_be_anything():
     for text in ("\x00", "<script>true</script>", "true" * 1000, "🦊 true 🦊"):
         assert read_answer(text, TRUTH) in {"true", NO_ANSWER}

@@ -102,3 +102,31 @@ def test_a_bad_file_is_a_user_error(read, given, message):
 def test_a_missing_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="does not exist; expected .parquet"):
         read_label_file(tmp_path / "no.jsonl", TASK, SETTINGS, column=None, id_column="id")
+
+
+ASKED = {"context": "Ann saw 2 owls.", "question": "How many?", "answer": "2", "prediction": "3"}
+
+
+@pytest.mark.parametrize(("given", "column", "told"), [(ASKED, "answer", "3"), (ASKED, "answers", "2")])
+def test_the_datasets_own_column_is_not_what_was_predicted(tmp_path, given, column, told):
+    """The dataset's rows with a prediction beside their right answers would have a score of 100 %."""
+    task, path = get_task("question_answering"), write_rows(tmp_path / "told.jsonl", [given])
+    settings = parse_settings(task.settings, {"answers_column": column}, "task")
+    assert list(read_label_file(path, task, settings, column=None, id_column="id").labels.values()) == [told]
+
+
+def test_a_runs_own_file_has_its_answers_in_a_column_of_that_name(tmp_path):
+    written = {"id": "0", "source": "A fox.", "reference": "lost", "prediction": "It was found.", "answer": "found"}
+    settings = parse_settings(TASK.settings, {"labels": LABELS, "label_column": "answer"}, "task")
+    path = write_rows(tmp_path / "predictions.jsonl", [written])
+    assert list(read_label_file(path, TASK, settings, column=None, id_column="id").labels.values()) == ["found"]
+
+
+def test_an_empty_text_is_a_prediction_of_a_task_without_labels(tmp_path):
+    """SQuAD's empty answer is the right one where the passage has none."""
+    task = get_task("question_answering")
+    asked = [{"id": str(number), "prediction": told} for number, told in enumerate(["", None, "no answer", "2"])]
+    file = read_label_file(
+        write_rows(tmp_path / "told.jsonl", asked), task, task.settings(), column=None, id_column="id"
+    )
+    assert list(file.labels.values()) == ["", "", "no answer", "2"]

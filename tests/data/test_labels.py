@@ -70,6 +70,12 @@ def test_fewer_than_two_classes_are_a_user_error(labels):
         labels_of(ClassificationSettings(labels=labels))
 
 
+def test_a_class_that_is_named_as_what_cannot_be_read_is_a_user_error():
+    """Each text that cannot be read would count as this class."""
+    with pytest.raises(UserError, match="'no answer', which stands for an answer that cannot be read"):
+        labels_of(ClassificationSettings(labels=["yes", "no answer"]))
+
+
 @pytest.mark.parametrize("key", ["text_column", "label_column", "text_pair_column"])
 def test_a_missing_column_is_named_with_those_that_exist(key):
     settings = ClassificationSettings(labels=LABELS, **{key: "txt"})
@@ -95,3 +101,29 @@ def test_labels_that_train_never_shows_are_a_user_error():
     splits = {"train": split("a", "b"), "validation": split("a"), "test": split("b", "c", "c")}
     with pytest.raises(UserError, match=r"test has labels that train does not have: c \(2\)"):
         check_labels(splits, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "labels", [["pos", "neutral", "neg"], ["pos", "neutral", "neg", "mixed"], ["bad", "neutral", "good"]]
+)
+def test_names_of_the_data_that_stand_elsewhere_in_the_study_are_no_indices(labels):
+    """Names of its own, in the dataset's order, rename the classes; its own names in another order do not."""
+    names = datasets.ClassLabel(names=["neg", "neutral", "pos"])
+    dataset = rows(0, 1, 2).cast_column("label", names)
+    found = [e.reference for e in labeled_examples(dataset, ClassificationSettings(labels=labels))]
+    assert found == (labels if labels[0] == "bad" else names.names)
+
+
+def test_a_name_of_the_data_at_another_place_beside_a_renamed_one_is_a_user_error():
+    dataset = rows(0, 1, 2).cast_column("label", datasets.ClassLabel(names=["neg", "neutral", "pos"]))
+    with pytest.raises(UserError, match="label of row 2 is 'pos'; expected one of neutral, neg, positive"):
+        labeled_examples(dataset, ClassificationSettings(labels=["neutral", "neg", "positive"]))
+
+
+@pytest.mark.parametrize("values", [[0.5, 1.0, 1.5, 2.0], [True, False]])
+def test_a_value_that_is_spelled_as_a_label_is_this_one(values):
+    """2.0 is not index 2 of 0.5, 1.0, 1.5 and 2.0, which are what a table of such numbers gives as labels."""
+    labels = sorted(map(str, values))
+    assert [e.reference for e in labeled_examples(rows(*values), ClassificationSettings(labels=labels))] == [
+        str(value) for value in values
+    ]

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from tiny import save_tiny_model, tiny_model
+from transformers import BertConfig, BertForSequenceClassification
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.registry import get_method
@@ -108,3 +109,38 @@ def test_a_model_of_another_architecture_is_refused(tmp_path):
 def test_an_adapter_that_makes_peft_import_a_module_is_refused(adapter):
     with pytest.raises(UserError, match="sets megatron_core, which imports a module"):
         build(adapter(megatron_core="os"))
+
+
+def classifier(names, folder=None, **fields):
+    """A tiny BERT with these classes, saved if a folder is given."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    classes = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+    model = BertForSequenceClassification(BertConfig(**{"num_hidden_layers": 2} | sizes | classes | fields))
+    if folder is not None:
+        model.save_pretrained(folder)
+    return model
+
+
+def test_classes_in_another_order_are_refused(tmp_path):
+    """Models of MNLI differ in it, and would be right where they are wrong."""
+    classifier(["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], tmp_path)
+    with pytest.raises(
+        UserError, match="classes contradiction, neutral, entailment, and the study has entailment, neu"
+    ):
+        build(tmp_path, classifier(["entailment", "neutral", "contradiction"]))
+    build(tmp_path, classifier(["contradiction", "neutral", "entailment"]))
+    build(tmp_path, classifier(["no", "maybe", "yes"]))  # renamed
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_hidden_layers": 3}, "does not fit the base: 16 of 41 tensors are missing"),
+        ({"hidden_act": "relu"}, "computes other logits than the base with its weights: other fields of their configs"),
+    ],
+)
+def test_a_model_of_another_config_is_refused(fields, message, tmp_path):
+    classifier(["no", "yes"], tmp_path, initializer_range=0.5, **fields)
+    with pytest.raises(UserError, match=message):
+        build(tmp_path, classifier(["no", "yes"]))

@@ -1,5 +1,7 @@
 """Instructed classification: the answer is generated and read, or the likeliest is taken."""
 
+from dataclasses import replace
+
 import pytest
 from tiny import LABELS
 
@@ -9,6 +11,10 @@ from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import tokenize_splits
 from hf_peft_compare.models.loading import load_tokenizer
 from hf_peft_compare.records.run_folder import read_predictions
+from hf_peft_compare.tasks.instructed_classification import (
+    InstructedClassificationSettings,
+    instructed_classification_format,
+)
 
 TEMPLATE = "{text}\nWhat became of the animal?"
 
@@ -51,3 +57,21 @@ def test_answers_that_would_be_cut_are_refused(asking, tiny_study):
     config, _ = tiny_study("generation.max_new_tokens=2", **asking).resolve(row="lora", seed=0)
     with pytest.raises(UserError, match="lora: the answers have up to . tokens, but generation.max_new_tokens is 2"):
         tokenize_splits(config, load_examples(config), load_tokenizer(config))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["C", "C++"], r"the answer 'C\+\+' to label 'C\+\+' is read as 'C' is"),
+        (["<5", ">5"], "the answer '>5' to label '>5' is read as '<5' is"),
+        (["+", "-"], r"the answer '\+' to label '\+' has no letter and no digit"),
+    ],
+)
+def test_answers_that_cannot_be_told_apart_are_refused(labels, message):
+    """Each text that says ">5" would be read as "<5"."""
+    settings = InstructedClassificationSettings(labels=labels)
+    with pytest.raises(UserError, match=message):
+        instructed_classification_format(settings)
+    instructed_classification_format(replace(settings, scoring="likelihood"))
+    words = dict(zip(labels, (["low"], ["high"]), strict=True))
+    instructed_classification_format(replace(settings, answers=words))
