@@ -67,8 +67,8 @@ class Rouge(Metric):
         return compute_rouge(predictions, references)
 
     def refusal(self, reference: str) -> str | None:
-        """Return that most letters and digits of a reference are none that the package reads, if so."""
+        """Return that the package does not read most letters and digits of a reference, if so."""
         letters = [character for character in reference if character.isalnum()]
-        if 2 * sum(map(str.isascii, letters)) > len(letters):
+        if 2 * sum(map(str.isascii, letters)) >= len(letters):
             return None
-        return "has few or no letters from a to z and digits, which are all that ROUGE reads"
+        return "is mostly of other letters than a to z and digits, which are all that ROUGE reads"

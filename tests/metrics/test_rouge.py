@@ -57,8 +57,8 @@ def test_scores_of_an_example_do_not_depend_on_the_others():
     assert together == {name: [one[name][0] for one in alone] for name in together}
 
 
-@pytest.mark.parametrize("reference", ["猫坐在垫子上", "Кот сидит на ковре с 1998 года", "🙂", ""])
+@pytest.mark.parametrize("reference", ["猫坐在垫子上", "Кот сидит на ковре с 1998 года"])
 def test_what_the_package_does_not_read_is_refused(reference):
     """Of such texts only the digits are compared: the reference itself scores 0, or another text 1."""
-    assert "letters from a to z and digits" in Rouge().refusal(reference)
-    assert Rouge().refusal("Für Größe 40: die Tür ist zu.") is None
+    assert "letters than a to z and digits" in Rouge().refusal(reference)
+    assert all(Rouge().refusal(read) is None for read in ("Für Größe 40: die Tür ist zu.", "🙂", ""))
