@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pages import read_table
@@ -73,3 +74,10 @@ def test_without_predictions_nothing_is_tested(tmp_path: Path) -> None:
     comparison = gather(Study(), records, {}).comparison  # type: ignore[arg-type]
     assert all(pair.p_value is None for pair in comparison.pairs) and pareto_fronts(comparison) == []
     assert "Not tested against it" in " ".join(describe_verdict(comparison))
+
+
+def test_what_intervals_hold_over_is_said_once(full: Path) -> None:
+    """Pairs of floors are compared over examples alone, which the words for all other pairs say too."""
+    page = (full / "README.md").read_text(encoding="utf-8")
+    (note,) = re.findall(r"Intervals hold for all pairs at once, with 95 % confidence: (.*)\.", page)
+    assert note.startswith("over ") and note.count("test examples") == 1
