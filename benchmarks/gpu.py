@@ -41,6 +41,7 @@ WATCHED_STEPS = 3
 NUM_SIDE_BY_SIDE = 8
 SWITCHES = {  # options that may be faster on a GPU: settings on, settings off
     "bf16": (["training.bf16=true"], ["training.bf16=false"]),
+    "QLoRA, 4 bits": (["methods.lora.method=qlora"], []),
     "torch.compile": (["training.torch_compile=true"], ["training.torch_compile=false"]),
     "packing": (["training.packing=true"], ["training.packing=false"]),
     "packing, flex_attention": (
