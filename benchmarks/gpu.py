@@ -39,7 +39,7 @@ TABLE = ("prompt_tuning", "last_layers", "lora")  # the three methods of the stu
 NUM_TRAIN, NUM_EPOCHS, NUM_TEST = 21_000, 10, 3_000
 WATCHED_STEPS = 3
 NUM_SIDE_BY_SIDE = 8
-SWITCHES = {  # options that may be faster on a GPU: settings on, settings off
+SWITCHES = {  # options that may be faster, or smaller, on a GPU: settings on, settings off
     "bf16": (["training.bf16=true"], ["training.bf16=false"]),
     "QLoRA, 4 bits": (["methods.lora.method=qlora"], []),
     "torch.compile": (["training.torch_compile=true"], ["training.torch_compile=false"]),

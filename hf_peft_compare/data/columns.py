@@ -38,6 +38,11 @@ class Ids:
         return list(map(str, self.split[PLACE if self.are_places else self.id_column][:]))
 
 
+def named_columns(settings: object) -> set[str | None]:
+    """Return the columns that the settings of a task name, its ids among them; None where one is left out."""
+    return {column for key, column in vars(settings).items() if key.endswith("_column")}
+
+
 def check_columns(dataset: Dataset, settings: object, keys: tuple[str, ...]) -> None:
     """Raise UserError unless the dataset has the columns that the settings name; the error lists its columns."""
     for key in keys:

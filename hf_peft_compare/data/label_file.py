@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import AnyTask
 from hf_peft_compare.data.answers import NO_ANSWER
+from hf_peft_compare.data.columns import named_columns
 from hf_peft_compare.data.labels import name_of_label
 from hf_peft_compare.data.reading import read_table
 from hf_peft_compare.utils.formatting import name_some
@@ -134,8 +135,8 @@ def read_label_file(path: Path, task: AnyTask, settings: Any, *, column: str | N
 
 def _label_column(found: Sequence[str], settings: Any) -> str:
     """Return the column of labels or predictions; not `answer` if the dataset has its own labels or texts there."""
-    own = {column for key, column in vars(settings).items() if key.endswith("_column")}
-    is_parsed = REFERENCE in found or ANSWER not in own  # a run's file has the reference in a column of its own
+    # A run's file has the reference in a column of its own.
+    is_parsed = REFERENCE in found or ANSWER not in named_columns(settings)
     return ANSWER if ANSWER in found and is_parsed else PREDICTION
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hf_peft_compare.config.identity import data_files
 from hf_peft_compare.config.protocol import StudyProtocol, local_path
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.data.columns import named_columns
 from hf_peft_compare.utils.hashing import hash_files
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ def _csv_options(config: StudyProtocol, files: Collection[Path]) -> dict[str, ob
     """Return the options with which columns of texts, labels and ids are read as written: "01" and "NA" are texts."""
     if {path.suffix for path in files} & set(FILE_FORMATS) != {".csv"}:
         return {}
-    settings = vars(config.task_settings)
-    named = {value for key, value in settings.items() if key.endswith("_column")} | {config.cluster_column}
+    named = named_columns(config.task_settings) | {config.cluster_column}
     others = set().union(*(_header(path) for path in files if path.suffix == ".csv")) - named
     return {
         "converters": {column: str for column in sorted(filter(None, named))},

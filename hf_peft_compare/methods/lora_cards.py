@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hf_peft_compare.core.method import Card
+from hf_peft_compare.methods.lora_starts import by_start
 
 DORA = (
     "DoRA",
@@ -161,10 +162,8 @@ def lora_variant(settings: Mapping[str, object]) -> tuple[str, Card] | None:
     """Return title and card of the variant that LoRA's settings choose, the one that changes most; None: plain LoRA."""
     if settings.get("use_dora"):
         return DORA
-    init = str(settings.get("init_lora_weights"))
-    for start, card in BY_START.items():
-        if init.startswith(start):
-            return card
+    if (started := by_start(settings, BY_START)) is not None:
+        return started
     if (optimizer := settings.get("optimizer")) is not None:
         return BY_OPTIMIZER[str(optimizer)]
     return RSLORA if settings.get("use_rslora") else None

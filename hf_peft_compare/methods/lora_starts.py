@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.training_rule import TrainingRule
-from hf_peft_compare.methods.peft_adjustments import widen
+from hf_peft_compare.methods.peft_adjustments import config_of, widen
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+T = TypeVar("T")
 Batches = Iterable[Mapping[str, Any]]
 
 ADAPTER = "default"  # peft's name of the only one
@@ -50,10 +51,10 @@ class TakenFromBase(TrainingRule):
         }
 
     def finish(self, model: nn.Module) -> str | None:
-        """Give the base its weights back, and make the adapter B A - B0 A0, as one product at scale 1."""
+        """Restore the base's weights, and make the adapter B A - B0 A0, as one product at scale 1."""
         import torch
 
-        config = _config(model)
+        config = config_of(model)
         for layer, start in self.starts.items():
             a, b = _factors(layer)
             trained, scale = (a.weight.data, b.weight.data), layer.scaling[ADAPTER]
@@ -87,7 +88,7 @@ class Covariance(TakenFromBase):
             inputs = inputs / inputs.max().abs()
             sums[base] = sums.get(base, 0) + inputs.T @ inputs
 
-        config, layers = _config(model), _layers(model)
+        config, layers = config_of(model), _layers(model)
         sums: dict[nn.Module, Any] = {}
         texts = _texts(model, batches, TEXTS["corda"])
         handles = [layer.get_base_layer().register_forward_pre_hook(add) for layer in layers]
@@ -121,7 +122,7 @@ class Gradient(TakenFromBase):
         """Compute each layer's gradient, the mean over texts, and take the start out."""
         from peft import LoraGAConfig
 
-        settings, layers = _config(model).lora_ga_config or LoraGAConfig(), _layers(model, ranks=2)
+        settings, layers = config_of(model).lora_ga_config or LoraGAConfig(), _layers(model, ranks=2)
         texts, bases = _texts(model, batches, TEXTS["lora_ga"]), [layer.get_base_layer() for layer in layers]
         with _as_it_was(model):
             for base in bases:
@@ -136,7 +137,6 @@ class Gradient(TakenFromBase):
         super().prepare(model, batches)
 
 
-# By the beginning of `init_lora_weights`.
 STARTS: Mapping[str, type[TrainingRule]] = {
     "corda": Covariance,
     "eva": ExplainedVariance,
@@ -146,9 +146,17 @@ STARTS: Mapping[str, type[TrainingRule]] = {
 }
 
 
+def by_start(settings: Mapping[str, object], table: Mapping[str, T]) -> T | None:
+    """Return LORA's entry of a table by the beginning of `init_lora_weights`; None: it has none."""
+    init = str(settings.get("init_lora_weights"))
+    return next((entry for start, entry in table.items() if init.startswith(start)), None)
+
+
 def check_built(model: Any) -> None:
     """Raise UserError if peft took a start out of weights that are stored the other way round than it reads them."""
-    if getattr(_config(model), "init_lora_weights", None) == "olora" and any(x.fan_in_fan_out for x in _layers(model)):
+    if getattr(config_of(model), "init_lora_weights", None) == "olora" and any(
+        x.fan_in_fan_out for x in _layers(model)
+    ):
         raise UserError(
             "init_lora_weights is 'olora', which peft cannot compute for the transposed weights of this base (Conv1D); "
             "take 'pissa', 'corda' or 'lora_ga'."
@@ -215,7 +223,3 @@ def _layers(model: nn.Module, *, ranks: int = 1) -> list[Any]:
 
 def _factors(layer: Any) -> tuple[Any, Any]:
     return layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]
-
-
-def _config(model: Any) -> Any:
-    return model.active_peft_config

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def adjust(model: Any) -> Any:
     """Return a peft model that reads labels of the last K columns, and trains only what its loss depends on."""
-    config = model.active_peft_config
+    config = config_of(model)
     prepends = config.is_prompt_learning and config.peft_type.value not in ("PREFIX_TUNING", "CARTRIDGE")
     shadows = config.peft_type.value == "SHADOW"
     if (prepends or shadows) and config.task_type == "CAUSAL_LM":
@@ -23,6 +23,11 @@ def adjust(model: Any) -> Any:
     if config.peft_type.value == "ADALORA" and config.inference_mode:
         model.base_model.trainable_adapter_name = model.active_adapter  # read with labels, but set for training alone
     return model
+
+
+def config_of(model: Any) -> Any:
+    """Return the config of a peft model's adapter."""
+    return model.active_peft_config
 
 
 def widen(labels: Tensor, width: int) -> Tensor:

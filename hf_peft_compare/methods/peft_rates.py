@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hf_peft_compare.core.method import Rate
+from hf_peft_compare.methods.lora_starts import by_start
 
 COMPARISON = "peft's comparison of methods on MetaMathQA"
 RATES: Mapping[str, Rate] = {
@@ -60,6 +61,5 @@ INITS: Mapping[str, Rate] = {
 def rate_of(settings: Mapping[str, object]) -> Rate | None:
     """Return the default rate of the peft type, and of LORA's first weights, that settings name; None: it has none."""
     kind = str(settings.get("peft_type")).upper()
-    init = str(settings.get("init_lora_weights")) if kind == "LORA" else ""
-    by_init = (rate for name, rate in INITS.items() if init.startswith(name))
-    return next(by_init, RATES.get(kind))
+    started = by_start(settings, INITS) if kind == "LORA" else None
+    return started or RATES.get(kind)

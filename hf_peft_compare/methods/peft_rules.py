@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.training_rule import TrainingRule
-from hf_peft_compare.methods.lora_starts import STARTS
-from hf_peft_compare.methods.peft_adjustments import widen
+from hf_peft_compare.methods.lora_starts import STARTS, by_start
+from hf_peft_compare.methods.peft_adjustments import config_of, widen
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +56,7 @@ class AllocatedRanks(PeftRule):
 
     def start(self, model: nn.Module, num_steps: int) -> None:
         """Set the schedule; raise UserError if it leaves no step in which ranks are allocated."""
-        config = _config(model)
+        config = config_of(model)
         config.total_step = num_steps
         if config.target_r >= config.init_r:
             raise UserError(f"AdaLoRA: target_r is {config.target_r}; expected less than init_r, {config.init_r}.")
@@ -88,7 +88,7 @@ class AllocatedRanks(PeftRule):
     def finish(self, model: nn.Module) -> str | None:
         """Keep the ranks of the best state, which may be older than the last allocation."""
         ranks = {n: (p != 0).view(-1).tolist() for n, p in _tuner(model).model.named_parameters() if "lora_E" in n}
-        config = _config(model)
+        config = config_of(model)
         config.rank_pattern, config.orth_reg_weight = ranks, self.weight
         kept, had = (sum(map(count, ranks.values())) for count in (sum, len))
         return f"AdaLoRA kept {kept} of {had} ranks, in {len(ranks)} matrices; {config.target_r} each were aimed at."
@@ -121,7 +121,7 @@ class ShadowLoss(PeftRule):
 
     def start(self, model: nn.Module, num_steps: int) -> None:
         """Take the term from the model, which adds it with an LM head alone, and per micro-batch."""
-        config = _config(model)
+        config = config_of(model)
         self.weight, config.auxiliary_loss_weight = config.auxiliary_loss_weight, 0.0
 
     def loss_term(self, model: nn.Module, inputs: Mapping[str, Any]) -> Tensor | None:
@@ -134,7 +134,7 @@ class ShadowLoss(PeftRule):
 
     def finish(self, model: nn.Module) -> str | None:
         """Restore the model's weight, which is saved with it."""
-        _config(model).auxiliary_loss_weight = self.weight
+        config_of(model).auxiliary_loss_weight = self.weight
         return None
 
 
@@ -145,9 +145,8 @@ def rule_of(peft_type: str, settings: Settings) -> TrainingRule | None:
 
 def _rules_of(peft_type: str, settings: Settings) -> list[TrainingRule]:
     rules: list[TrainingRule] = [rule(settings) for applies, rule in _RULES if applies(peft_type, settings)]
-    if peft_type == "LORA":
-        init = str(settings.get("init_lora_weights"))
-        rules += [rule() for start, rule in STARTS.items() if init.startswith(start)]
+    if peft_type == "LORA" and (start := by_start(settings, STARTS)):
+        rules.append(start())
     return rules
 
 
@@ -190,7 +189,3 @@ def check_supported(peft_type: str, settings: Settings, task_type: str) -> None:
 
 def _tuner(model: nn.Module) -> Any:
     return model.base_model
-
-
-def _config(model: Any) -> Any:
-    return model.active_peft_config

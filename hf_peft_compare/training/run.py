@@ -86,8 +86,6 @@ def train_run(
         RunFailed: anything else; the record holds the error.
     """
     run = Run(config=config, origins=origins, folder=folder, plan=plan, tuning=tuning)
-    if config.tracking.energy and config.trial is None:
-        run.energy = Energy()
     main_process = process_state().is_main_process
     progress = ProgressFile(folder if main_process else None)
     tracking = Tracking(config=config, folder=folder)
@@ -191,6 +189,8 @@ def _adapt(
         try:
             if run.config.method_type.trains:
                 _train(run, built, encoded, progress, tracking)
+            else:
+                run.measured.parameters = Parameters(**count_parameters(built.model))
             return built, encoded
         except torch.OutOfMemoryError:
             size = built.arguments.per_device_train_batch_size

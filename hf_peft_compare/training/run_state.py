@@ -63,11 +63,15 @@ class Run:
     clock: WallClock = field(default_factory=WallClock)
     memory: PeakCudaMemory = field(default_factory=PeakCudaMemory)
     breakdown: MemoryBreakdown = field(default_factory=MemoryBreakdown)
-    energy: Energy | None = None
+    energy: Energy | None = field(init=False)
     notes: list[str] = field(default_factory=list)
     measured: Measurements = field(default_factory=Measurements)
     metrics: list[Metric] = field(default_factory=list)
     test_states: TrunkStates | None = None
+
+    def __post_init__(self) -> None:
+        """Measure energy if it is asked for; a trial's is no part of the row's."""
+        self.energy = Energy() if self.config.tracking.energy and self.config.trial is None else None
 
     @property
     def study_folder(self) -> Path:

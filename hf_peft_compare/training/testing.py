@@ -11,9 +11,8 @@ from hf_peft_compare.data.tokenization import TokenizedSplits
 from hf_peft_compare.evaluation.inference_costs import Measuring, measure_answers, measure_costs
 from hf_peft_compare.evaluation.prediction import Prediction, predict
 from hf_peft_compare.evaluation.scoring import score_texts
-from hf_peft_compare.models.trainable_parameters import count_parameters
 from hf_peft_compare.records import provenance
-from hf_peft_compare.records.parts import Costs, Parameters
+from hf_peft_compare.records.parts import Costs
 from hf_peft_compare.records.run_folder import MODEL_FOLDER
 from hf_peft_compare.training.callbacks import ProgressFile, WallClock
 from hf_peft_compare.training.callbacks.phases import EVALUATION
@@ -29,7 +28,6 @@ def evaluate_run(
     run: Run, built: RunComponents, encoded: TokenizedSplits, examples: Sequence[Example], progress: ProgressFile
 ) -> list[dict[str, Any]]:
     """Score the test split: the loss of the references, and the generated texts or predicted classes."""
-    run.measured.parameters = run.measured.parameters or Parameters(**count_parameters(built.model))
     run.memory.enter(EVALUATION)
     rows = cast("Sequence[Features]", ExampleDataset(encoded.splits["test"], run.test_states))
     stages = Stages(run.clock, progress)
