@@ -87,7 +87,7 @@ class Seconds:
     """Wall-clock seconds of each phase of a run.
 
     Args:
-        train: optimizer steps: data, forward and backward passes, updates.
+        train: optimizer steps: data, forward and backward passes, updates; and first values that need train texts.
         evaluation: validation during training, test loss, generation.
         save: checkpoints, the best state, the tuned parameters.
         load: data, tokenization, model.

@@ -36,6 +36,7 @@ from hf_peft_compare.training.callbacks import (
     TrainFlops,
 )
 from hf_peft_compare.training.callbacks.best_state import METRIC
+from hf_peft_compare.training.callbacks.phases import TRAIN, PhaseCallback
 from hf_peft_compare.training.factory import RunComponents
 from hf_peft_compare.training.hidden_state_cache import TrunkStates
 from hf_peft_compare.training.preemption import Preemption
@@ -207,8 +208,13 @@ def _follow(rule: TrainingRule, trainer: ComparisonTrainer) -> None:
     trainer.add_callback(FollowRule(rule))
     sampler, examples = trainer._get_train_sampler(), cast(ExampleDataset, trainer.train_dataset)
     batches = DataLoader(examples, sampler.chunk_size, sampler=sampler, collate_fn=trainer.data_collator)
+    measuring = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, PhaseCallback)]
+    for callback in measuring:
+        callback.enter(TRAIN)  # what a method computes before its first step is a part of its price
     with torch.random.fork_rng():
         rule.prepare(_module(trainer), batches)
+    for callback in measuring:
+        callback.enter(None)
 
 
 def _packs(run: Run, built: RunComponents, rows: Sequence[Features], *, keeps_states: bool) -> bool:

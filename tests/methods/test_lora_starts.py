@@ -18,6 +18,7 @@ from hf_peft_compare.methods.peft_method import PeftSettings, adapter_config, bu
 from hf_peft_compare.methods.peft_rules import rule_of
 from hf_peft_compare.models import trainable_parameters
 from hf_peft_compare.training import run
+from hf_peft_compare.training.callbacks import WallClock
 
 STARTS = {
     "pissa": {"init_lora_weights": "pissa"},
@@ -109,6 +110,24 @@ def test_what_is_saved_is_a_plain_lora_that_scores_as_its_run(start, train_start
         torch.testing.assert_close(
             load_run(tmp_path / "run").model(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-5
         )
+
+
+def test_what_a_start_computes_is_measured_as_training(train_start, monkeypatch):
+    events = []
+
+    def entering(clock, phase, enter=WallClock.enter):
+        events.append(phase)
+        enter(clock, phase)
+
+    def preparing(rule, model, given, prepare=lora_starts.Covariance.prepare):
+        events.append("start")
+        prepare(rule, model, given)
+
+    monkeypatch.setattr(WallClock, "enter", entering)
+    monkeypatch.setattr(lora_starts.Covariance, "prepare", preparing)
+    train_start(STARTS["corda"])
+    place = events.index("start")
+    assert events[place - 1 : place + 2] == ["train", "start", None]
 
 
 def test_as_many_parameters_are_trained_as_by_plain_lora(train_start):

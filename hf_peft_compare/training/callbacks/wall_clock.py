@@ -17,7 +17,7 @@ class WallClock(PhaseCallback):
 
     | key                  | what is timed                                            |
     |----------------------|----------------------------------------------------------|
-    | seconds["train"]     | optimizer steps: data, forward, backward, update         |
+    | seconds["train"]     | first values from train texts; optimizer steps           |
     | seconds["evaluation"]| validation loss during training, test loss, generation   |
     | seconds["save"]      | checkpoints, the best state, the tuned model             |
     | seconds["load"]      | data, tokenization, model                                |
