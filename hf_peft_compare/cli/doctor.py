@@ -8,7 +8,7 @@ from hf_peft_compare.cli.options import Commands, add_command, add_json, add_row
 from hf_peft_compare.config.loading import load_study
 from hf_peft_compare.config.shared_rates import describe_shared_rate
 from hf_peft_compare.core.errors import FAILED, OK
-from hf_peft_compare.utils.quiet import quiet, stdout_for_the_answer
+from hf_peft_compare.utils.quiet import import_trainer, quiet, stdout_for_the_answer
 
 
 def add(commands: Commands) -> None:
@@ -29,6 +29,7 @@ def doctor_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
     examinations = []
+    import_trainer()
     with stdout_for_the_answer(options.json):
         study = load_study(options.study, options.set)
         if not options.json and (sentence := describe_shared_rate(study)):

@@ -21,7 +21,7 @@ from hf_peft_compare.config.study import Study
 from hf_peft_compare.core.errors import OK, UserError
 from hf_peft_compare.core.registry import get_task
 from hf_peft_compare.core.settings import defaults_of
-from hf_peft_compare.utils.quiet import quiet, stdout_for_the_answer
+from hf_peft_compare.utils.quiet import import_trainer, quiet, stdout_for_the_answer
 
 METHODS = ("full", "lora")  # planned for a model if none is named
 LABELS = ["A", "B"]  # of a task that needs some; their number hardly matters for memory
@@ -50,6 +50,7 @@ def plan_command(options: argparse.Namespace) -> int:
     """Print the estimated resources of every run of a study, before anything is downloaded or trained."""
     from hf_peft_compare.api import plan_of
 
+    import_trainer()
     with stdout_for_the_answer(options.json):
         study, rows = _study_of(options)
         plan = plan_of(

@@ -131,6 +131,7 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
         UserError: it is of another architecture or config, or in part, or has its classes in another order.
     """
     from hf_peft_compare.methods.last_layers import untie_head
+    from hf_peft_compare.models.architecture import check_class_order
 
     kind: Any = type(base)
     try:
@@ -145,7 +146,8 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
             f"checkpoint {settings.checkpoint} does not fit the base: {len(wrong)} of {len(ours)} tensors are missing "
             f"or of another shape, such as {wrong[0]}. Use a model that was trained from this base, for this task."
         )
-    _check_classes(other, base, settings)
+    if base.get_output_embeddings() is None:
+        check_class_order(f"checkpoint {settings.checkpoint}", other.config.id2label, base.config.id2label)
     head = other.get_output_embeddings()
     if head is not None and head.weight is not other.get_input_embeddings().weight:
         untie_head(base)
@@ -158,19 +160,6 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
             f"trained from."
         )
     return base.requires_grad_(False)
-
-
-def _check_classes(other: Any, base: Any, settings: CheckpointSettings) -> None:
-    """Raise UserError if a model with a class head has the classes of the study in another order."""
-    if base.get_output_embeddings() is not None:
-        return
-    theirs, ours = ([str(name).lower() for name in model.config.id2label.values()] for model in (other, base))
-    if theirs != ours and sorted(theirs) == sorted(ours):
-        raise UserError(
-            f"checkpoint {settings.checkpoint} has the classes {', '.join(theirs)}, and the study has "
-            f"{', '.join(ours)}. List task.labels in the checkpoint's order; labels that are numbers in the dataset "
-            f"must become names."
-        )
 
 
 def _compute_the_same(base: Any, other: Any) -> bool:

@@ -120,13 +120,30 @@ def _classes(config: StudyProtocol) -> dict[str, Any]:
 
 
 def _check_classes(config: StudyProtocol, saved: Any, names: dict[int, str]) -> None:
-    """Raise UserError if a checkpoint has a class head that was trained for a different number of classes."""
-    trained = any("ForSequenceClassification" in name for name in saved.architectures or [])
-    if trained and saved.num_labels != len(names):
+    """Raise UserError if a checkpoint has a class head that was trained for other classes, or for another order."""
+    if not any("ForSequenceClassification" in name for name in saved.architectures or []):
+        return
+    if saved.num_labels != len(names):
         raise UserError(
             f"{config.model_name_or_path} has a class head of {saved.num_labels} classes "
             f"({', '.join(map(str, saved.id2label.values()))}), but task.labels has {len(names)} "
             f"({', '.join(names.values())}). List the model's classes, or choose a base without a class head."
+        )
+    check_class_order(str(config.model_name_or_path), saved.id2label, names)
+
+
+def check_class_order(model: str, theirs: Mapping[int, str], ours: Mapping[int, str]) -> None:
+    """Raise UserError if a class head has the classes of the study in another order: it would name the wrong ones.
+
+    Args:
+        model: what has the head, as a message names it.
+        theirs, ours: {index: name} of the head and of the study; case does not matter.
+    """
+    found, expected = ([str(names[index]).lower() for index in sorted(names)] for names in (theirs, ours))
+    if found != expected and sorted(found) == sorted(expected):
+        raise UserError(
+            f"{model} has the classes {', '.join(found)}, and the study has {', '.join(expected)}. List task.labels in "
+            f"the model's order; labels that are numbers in the dataset must become names."
         )
 
 

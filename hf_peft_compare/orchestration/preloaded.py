@@ -4,13 +4,13 @@ What they leave in memory is frozen: no child's garbage collection looks through
 with the others.
 """
 
-import contextlib
 import gc
+
+from hf_peft_compare.utils.quiet import import_trainer
 
 gc.disable()
 
-with contextlib.redirect_stdout(None):  # transformers prints there that W&B is offline
-    import transformers.trainer  # noqa: F401
+import_trainer()
 
 import datasets  # noqa: E402, F401
 import evaluate  # noqa: E402, F401

@@ -32,6 +32,12 @@ def quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
+def import_trainer() -> None:
+    """Import the Trainer without what transformers then prints to the output where W&B is offline."""
+    with redirect_stdout(None):
+        import transformers.trainer  # noqa: F401
+
+
 def without_bars_in_a_log() -> None:
     """Turn off the progress bars of libraries where the error output is no terminal: they would be lines of halves."""
     if os.isatty(2):

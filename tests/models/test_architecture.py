@@ -53,3 +53,21 @@ def test_fields_that_no_model_can_have_are_one_error(init, tiny_study):
 def test_an_architecture_that_is_no_name_is_one_error(tiny_study):
     with pytest.raises(UserError, match="unknown architecture.model_type"):
         load_architecture(tiny_study("architecture={model_type: [gpt2]}", "init=config").config)
+
+
+@pytest.mark.parametrize("trained", [["no", "maybe", "yes"], ["Yes", "maybe", "no"]])
+def test_a_class_head_with_the_classes_in_another_order_is_refused(trained, tiny_bert, tiny_study, tmp_path):
+    """Models of MNLI differ in it: scored as it is, such a head is wrong where it is right."""
+    from transformers import AutoModelForSequenceClassification
+
+    names = {"id2label": dict(enumerate(trained)), "label2id": {name: i for i, name in enumerate(trained)}}
+    AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=3, **names).save_pretrained(tmp_path)
+
+    def load(*labels):
+        task = {"name": "sequence_classification", "labels": list(labels)}
+        return load_architecture(tiny_study(f"model_name_or_path={tmp_path}", task=task).config).id2label
+
+    assert load(*map(str.lower, trained)) == dict(enumerate(map(str.lower, trained)))
+    assert load("low", "middle", "high")  # renamed: nobody can tell
+    with pytest.raises(UserError, match=rf"{tmp_path} has the classes \w+, maybe, \w+, and the study has maybe, no, yes"):
+        load("maybe", "no", "yes")
