@@ -106,6 +106,7 @@ def tokenize_splits(
     with _first_process_first(), _without_progress_bars(), _named(config):
         tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
         _check_answers(config, form, tokens["test"])
+        _check_candidates(form, tokens.get(CANDIDATES, ()))
         share = config.max_dropped_share
         kept = {name: rows_that_fit(tokens[name], texts[name], encoders[name], max_share=share) for name in texts}
         tokens, notes = _keep(tokens, paths)
@@ -187,6 +188,17 @@ def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) ->
             f"{config.row}: the answers have up to {longest} tokens, but generation.max_new_tokens is "
             f"{config.generation.max_new_tokens}, which would truncate them. Raise it to {longest} or more."
         )
+
+
+def _check_candidates(form: Format, rows: Sequence[Features]) -> None:
+    """Raise UserError if two candidates have the same tokens: which of them is the likelier, nobody could say."""
+    tokens: dict[tuple[int, ...], str] = {}
+    for answer, row in zip(form.candidates, rows, strict=False):  # the first example has each candidate once
+        if (other := tokens.setdefault(tuple(row["input_ids"]), answer)) != answer:
+            raise UserError(
+                f"the answers {other!r} and {answer!r} are the same tokens for this base's tokenizer, which may "
+                f"not know their letters. Give them other words."
+            )
 
 
 def _paths(

@@ -78,7 +78,9 @@ def load_questions(config: StudyProtocol) -> dict[str, Any]:
     if config.train_split not in splits:
         return splits
     answers = settings.answers or frequent_answers(splits[config.train_split][settings.answer_column], settings)
-    images = {path.stem: str(path) for path in (folder / IMAGES_FOLDER).iterdir() if path.suffix in IMAGE_SUFFIXES}
+    images = {
+        path.stem: str(path) for path in (folder / IMAGES_FOLDER).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES
+    }
     return {name: _reduced(split, settings, set(answers), images, folder) for name, split in splits.items()}
 
 

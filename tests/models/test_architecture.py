@@ -69,5 +69,7 @@ def test_a_class_head_with_the_classes_in_another_order_is_refused(trained, tiny
 
     assert load(*map(str.lower, trained)) == dict(enumerate(map(str.lower, trained)))
     assert load("low", "middle", "high")  # renamed: nobody can tell
-    with pytest.raises(UserError, match=rf"{tmp_path} has the classes \w+, maybe, \w+, and the study has maybe, no, yes"):
+    with pytest.raises(
+        UserError, match=rf"{tmp_path} has the classes \w+, maybe, \w+, and the study has maybe, no, yes"
+    ):
         load("maybe", "no", "yes")

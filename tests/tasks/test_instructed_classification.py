@@ -6,6 +6,7 @@ import pytest
 from tiny import LABELS
 
 from hf_peft_compare.core.errors import UserError
+from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.answers import NO_ANSWER
 from hf_peft_compare.data.splits import load_examples
 from hf_peft_compare.data.tokenization import tokenize_splits
@@ -57,6 +58,21 @@ def test_answers_that_would_be_cut_are_refused(asking, tiny_study):
     config, _ = tiny_study("generation.max_new_tokens=2", **asking).resolve(row="lora", seed=0)
     with pytest.raises(UserError, match="lora: the answers have up to . tokens, but generation.max_new_tokens is 2"):
         tokenize_splits(config, load_examples(config), load_tokenizer(config))
+
+
+def test_answers_whose_letters_the_tokenizer_does_not_know_are_refused(asking, tiny_study):
+    """They would be equally likely, whatever the text says, and the first of them would be the answer."""
+    from tokenizers import Regex, normalizers
+
+    labels = ["Ω", "Ж"]
+    task = {**asking["task"], "labels": labels, "answers": {}, "scoring": "likelihood"}
+    config, _ = tiny_study(**{**asking, "task": task}).resolve(row="zero_shot", seed=0)
+    tokenizer = load_tokenizer(config)
+    examples = {"test": [Example(id="0", source="A cat.", reference="Ω")], "train": []}
+    assert len(tokenize_splits(config, examples, tokenizer).candidates) == 2
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex("[ΩЖ]"), "?")
+    with pytest.raises(UserError, match="the answers 'Ω' and 'Ж' are the same tokens for this base's tokenizer"):
+        tokenize_splits(config, examples, tokenizer)
 
 
 @pytest.mark.parametrize(
