@@ -20,6 +20,7 @@ def as_tree(comparison: Comparison) -> dict[str, object]:
     return {
         "ranking_score": comparison.ranking_score,
         "best_row": comparison.best_row,
+        "best_set": list(comparison.best_set),
         "scores": {name: score.as_json() for name, score in comparison.scores.items()},
         "verdict": describe_verdict(comparison),
         "rows": [_row(row) for row in comparison.rows],

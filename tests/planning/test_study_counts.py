@@ -51,7 +51,7 @@ COUNTS = {
         "bert_combined": (109_483_778, 109_483_778),
         "roberta_gold": (355_361_794, 355_361_794),  # of roberta-large-mnli, with two classes in place of three
     },
-    "llambert-imdb-minilm": {"teacher_10k": (22_713_986, 22_713_986)},
+    "llambert-imdb-minilm": {"taught": (22_713_986, 22_713_986)},
     "roberta-base-tweeteval": {
         "full": (124_647_939, 124_647_939),
         "lora": (887_811, 125_535_750),

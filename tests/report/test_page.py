@@ -255,6 +255,7 @@ def test_json_holds_rows_pairs_and_verdict(full: Path) -> None:
     by_row = {row["row"]: row for row in results["rows"]}
     for line in lines:
         assert float(line["rougeL_fmeasure"]) == by_row[line["row"]]["figures"]["rougeL_fmeasure"]
+    assert results["best_row"] in results["best_set"]
     assert "the best row is one of these" in results["verdict"][1] or "the best row is Full" in results["verdict"][1]
     assert len(results["pairs"]) == 15 and all(
         pair["interval"]["low"] < pair["interval"]["high"] for pair in results["pairs"]
