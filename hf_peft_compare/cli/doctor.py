@@ -29,9 +29,9 @@ def doctor_command(options: argparse.Namespace) -> int:
     from hf_peft_compare.diagnostics.console import as_json, render_examination, summarize_examinations
 
     examinations = []
-    import_trainer()
     with stdout_for_the_answer(options.json):
         study = load_study(options.study, options.set)
+        import_trainer()
         if not options.json and (sentence := describe_shared_rate(study)):
             print(sentence)
         for examination in examine_rows(study, rows=options.method):

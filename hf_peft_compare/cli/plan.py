@@ -50,9 +50,9 @@ def plan_command(options: argparse.Namespace) -> int:
     """Print the estimated resources of every run of a study, before anything is downloaded or trained."""
     from hf_peft_compare.api import plan_of
 
-    import_trainer()
     with stdout_for_the_answer(options.json):
         study, rows = _study_of(options)
+        import_trainer()
         plan = plan_of(
             study,
             rows=rows,

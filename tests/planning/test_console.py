@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from tiny import MAIN_STUDY_COUNTS
@@ -77,6 +79,14 @@ def test_json_stands_alone_whatever_libraries_print(capfd, monkeypatch):
     output, errors = capfd.readouterr()
     assert json.loads(output)["study"] == "quickstart"
     assert "a library's greeting" in errors and "a warning" in errors
+
+
+@pytest.mark.slow  # a process of its own, since transformers says it once, when it is imported
+def test_nothing_is_printed_about_wandb_offline():
+    command = [sys.executable, "-m", "hf_peft_compare", "plan", "quickstart", "--device", "cpu", "--method", "lead"]
+    done = subprocess.run(command, env={**os.environ, "WANDB_MODE": "offline"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("row ") and "WANDB" not in done.stdout + done.stderr
 
 
 def test_a_model_is_planned_without_a_study(command, tiny_gpt2):
