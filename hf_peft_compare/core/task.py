@@ -106,6 +106,7 @@ class Format:
         prompt: `prompt(example)` returns the parts of the prompt, without solved examples; None: there is no prompt.
         whole_prompt: `whole_prompt(example)` returns the parts of the prompt with solved examples before it.
         solved: the turns of solved examples before the prompt, in a chat.
+        stop: the text that ends each solved example, and so an answer; None: eos alone, as in a chat.
         completion: `completion(example)` returns the target text after the prompt.
         conversation: whether examples are conversations, which are rendered as turns even without a chat template; the
             features then have a `loss_mask`.
@@ -121,6 +122,7 @@ class Format:
     prompt: Callable[[Example], PromptParts] | None = None
     whole_prompt: Callable[[Example], PromptParts] | None = None
     solved: Sequence[Turn] = ()
+    stop: str | None = None
     completion: Callable[[Example], str] | None = None
     conversation: bool = False
 

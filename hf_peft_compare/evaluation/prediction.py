@@ -10,6 +10,7 @@ import torch
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.task import Features
+from hf_peft_compare.data.chat import is_chat
 from hf_peft_compare.data.tokenization import Inputs
 from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.evaluation.scoring import likeliest, score_candidates, score_classes, score_completions
@@ -70,10 +71,12 @@ def predict(
     settings: dict[str, Any] = {"generation": config.generation, "batch_size": batch_size, "share_start": True}
     tokens = generate_tokens(model, tokenizer, inputs.prompts, **settings)
     on_stage("")
-    read = inputs.form.read
+    texts, read, stop = decode(tokenizer, tokens), inputs.form.read, inputs.form.stop
+    if stop and not (inputs.form.conversation or is_chat(config, tokenizer)):
+        texts = [text.partition(stop)[0].strip() for text in texts]
     return [
         Prediction(text=text, answer=read(text) if read else None, loss=loss, num_tokens=len(ids))
-        for text, ids, loss in zip(decode(tokenizer, tokens), tokens, losses or [None] * len(tokens), strict=True)
+        for text, ids, loss in zip(texts, tokens, losses or [None] * len(tokens), strict=True)
     ]
 
 

@@ -41,7 +41,8 @@ class ShotsSettings(HardPromptSettings):
     Args:
         shots: number of examples to draw from train with the run's seed, balanced over classes as far as possible; or
             the examples themselves, each {column: text, …, answer: word}.
-        separator: the text after each example.
+        separator: the text after each example, at which a generated answer ends too: a model that is no chat model goes
+            on with an example of its own.
     """
 
     shots: PositiveInt | list[dict[str, Any]] = 4
@@ -112,7 +113,7 @@ def format_with_shots(
     for (example, _), (prompt, answer) in zip(solved, shown, strict=True):
         turns += [turn for turn in example.scored.earlier or () if turn.role != "system"]  # a chat has one, its own
         turns += [Turn(role="user", text=prompt), Turn(role="assistant", text=answer)]
-    return replace(prepend(form, text), prompt=form.prompt, solved=turns)
+    return replace(prepend(form, text), prompt=form.prompt, solved=turns, stop=settings.separator or None)
 
 
 def prepend(form: Format, text: str) -> Format:

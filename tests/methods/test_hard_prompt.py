@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from conversations import chat_tokenizer
 from tiny import tiny_tokenizer
 
 from hf_peft_compare.core.errors import UserError
@@ -10,6 +11,8 @@ from hf_peft_compare.core.registry import get_method
 from hf_peft_compare.core.task import Example
 from hf_peft_compare.data.formats import format_of
 from hf_peft_compare.data.splits import load_examples
+from hf_peft_compare.data.tokenization import tokenize_splits
+from hf_peft_compare.evaluation import prediction
 from hf_peft_compare.methods.hard_prompt import draw_shots
 from hf_peft_compare.models.heads import head_of
 from hf_peft_compare.models.loading import load_tokenizer
@@ -86,6 +89,29 @@ def test_given_shots_stand_as_written_and_the_question_last(form):
     assert prompt_of(asked, example) == (
         f"Text: Anna met an owl.\nIt was found\n\nText: Bert missed it.\nIt was Lost\n\nText: {example.source}\nIt was"
     )
+
+
+WRITTEN = "found\n\nText: Cora met an elk.\nIt was lost"
+
+
+@pytest.mark.parametrize(
+    ("row", "make_tokenizer", "read"),
+    [
+        ("few_shot", tiny_tokenizer, "found"),
+        ("zero_shot", tiny_tokenizer, WRITTEN),
+        ("few_shot", chat_tokenizer, WRITTEN),
+    ],
+    ids=["solved examples", "none", "in a chat"],
+)
+def test_an_answer_ends_where_solved_examples_end(row, make_tokenizer, read, tiny_study, prompting, monkeypatch):
+    """A base goes on with an example of its own, which is no part of its answer; a chat ends its turn with a token."""
+    config, _ = tiny_study(**prompting).resolve(row=row, seed=0)
+    tokenizer = make_tokenizer()
+    encoded = tokenize_splits(config, load_examples(config), tokenizer)
+    written = tokenizer(f" {WRITTEN}")["input_ids"]
+    monkeypatch.setattr(prediction, "generate_tokens", lambda *_, **__: [written] * len(encoded.prompts))
+    predictions = prediction.predict(None, tokenizer, encoded.test, config, batch_size=2)
+    assert {made.text for made in predictions} == {read}
 
 
 @pytest.mark.parametrize(("row", "num_shots"), [("one_shot", 1), ("few_shot", 3)])
