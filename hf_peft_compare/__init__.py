@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from hf_peft_compare.report.sections import register_section as register_section
     from hf_peft_compare.results.result import Result as Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # On some processors, bitsandbytes warns about a kernel it did not download whenever torch's libraries are imported.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

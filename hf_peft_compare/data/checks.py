@@ -1,4 +1,4 @@
-"""Checks of examples: unique ids, metrics that can score their references, texts in two splits; and their clusters."""
+"""Checks of examples and their answers: unique ids, metrics that can score them, texts in two splits; and clusters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from hf_peft_compare.core.errors import UserError, shorten
 from hf_peft_compare.core.registry import is_foreign
-from hf_peft_compare.core.task import Example
+from hf_peft_compare.core.task import Example, Features, Format
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_peft_compare.config.protocol import StudyProtocol
+    from hf_peft_compare.config.schema import RunConfig
 
 NUM_TRIED = 8  # examples that each metric scores before anything runs
 
@@ -97,3 +98,26 @@ def count_test_in_train(examples: Mapping[str, Sequence[Example]]) -> int:
 
 def _texts(example: Example) -> tuple[str, ...]:
     return tuple(" ".join(text.lower().split()) for text in example.texts)
+
+
+def check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) -> None:
+    """Raise UserError if `max_new_tokens` is shorter than the answers to parse, which it would truncate."""
+    if form.read is None or form.candidates:
+        return
+    longest = max(row["num_completion_tokens"] for row in rows) - 1  # eos need not be generated
+    if longest > config.generation.max_new_tokens:
+        raise UserError(
+            f"{config.row}: the answers have up to {longest} tokens, but generation.max_new_tokens is "
+            f"{config.generation.max_new_tokens}, which would truncate them. Raise it to {longest} or more."
+        )
+
+
+def check_candidates(form: Format, rows: Sequence[Features]) -> None:
+    """Raise UserError if two candidates have the same tokens: which of them is the likelier, nobody could say."""
+    tokens: dict[tuple[int, ...], str] = {}
+    for answer, row in zip(form.candidates, rows, strict=False):  # the first example has each candidate once
+        if (other := tokens.setdefault(tuple(row["input_ids"]), answer)) != answer:
+            raise UserError(
+                f"the answers {other!r} and {answer!r} are the same tokens for this base's tokenizer, which may "
+                f"not know their letters. Give them other words."
+            )

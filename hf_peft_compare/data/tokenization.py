@@ -21,6 +21,7 @@ import transformers
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.errors import UserError
 from hf_peft_compare.core.task import Example, Features, Format
+from hf_peft_compare.data.checks import check_answers, check_candidates
 from hf_peft_compare.data.fitting import CUT, LEFT_OUT, MAY_DROP, Encoder, count_cut, features_alone, rows_that_fit
 from hf_peft_compare.data.formats import format_of, source_of, splits_read
 from hf_peft_compare.data.splits import fingerprint
@@ -105,8 +106,8 @@ def tokenize_splits(
     paths = _paths(cache, config, form, texts, tokenizer) if cache else dict.fromkeys(texts)
     with _first_process_first(), _without_progress_bars(), _named(config):
         tokens = {name: _read(paths[name], split) or _tokenize(split, encoders[name]) for name, split in texts.items()}
-        _check_answers(config, form, tokens["test"])
-        _check_candidates(form, tokens.get(CANDIDATES, ()))
+        check_answers(config, form, tokens["test"])
+        check_candidates(form, tokens.get(CANDIDATES, ()))
         share = config.max_dropped_share
         kept = {name: rows_that_fit(tokens[name], texts[name], encoders[name], max_share=share) for name in texts}
         tokens, notes = _keep(tokens, paths)
@@ -176,29 +177,6 @@ def _encoder(name: str, config: RunConfig, form: Format, tokenizer: PreTrainedTo
         may_drop=False,
         split="test",
     )
-
-
-def _check_answers(config: RunConfig, form: Format, rows: Sequence[Features]) -> None:
-    """Raise UserError if `max_new_tokens` is shorter than the answers to parse, which it would truncate."""
-    if form.read is None or form.candidates:
-        return
-    longest = max(row["num_completion_tokens"] for row in rows) - 1  # eos need not be generated
-    if longest > config.generation.max_new_tokens:
-        raise UserError(
-            f"{config.row}: the answers have up to {longest} tokens, but generation.max_new_tokens is "
-            f"{config.generation.max_new_tokens}, which would truncate them. Raise it to {longest} or more."
-        )
-
-
-def _check_candidates(form: Format, rows: Sequence[Features]) -> None:
-    """Raise UserError if two candidates have the same tokens: which of them is the likelier, nobody could say."""
-    tokens: dict[tuple[int, ...], str] = {}
-    for answer, row in zip(form.candidates, rows, strict=False):  # the first example has each candidate once
-        if (other := tokens.setdefault(tuple(row["input_ids"]), answer)) != answer:
-            raise UserError(
-                f"the answers {other!r} and {answer!r} are the same tokens for this base's tokenizer, which may "
-                f"not know their letters. Give them other words."
-            )
 
 
 def _paths(

@@ -147,7 +147,8 @@ def _with_weights(base: PreTrainedModel, settings: CheckpointSettings) -> PreTra
             f"or of another shape, such as {wrong[0]}. Use a model that was trained from this base, for this task."
         )
     if base.get_output_embeddings() is None:
-        check_class_order(f"checkpoint {settings.checkpoint}", other.config.id2label, base.config.id2label)
+        names: Any = base.config.id2label
+        check_class_order(f"checkpoint {settings.checkpoint}", other.config.id2label, names)
     head = other.get_output_embeddings()
     if head is not None and head.weight is not other.get_input_embeddings().weight:
         untie_head(base)

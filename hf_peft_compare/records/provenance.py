@@ -12,6 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import hf_peft_compare
 from hf_peft_compare.records.parts import Provenance
 from hf_peft_compare.utils.remote_code import trusts_remote_code
 
@@ -38,7 +39,7 @@ def collect(*, precision: str, num_processes: int) -> Provenance:
 
     revision, dirty = commit()
     return Provenance(
-        hf_peft_compare=package_version("hf_peft_compare"),
+        hf_peft_compare=hf_peft_compare.__version__,  # an editable install has the metadata of an older one
         python=platform.python_version(),
         versions={name: package_version(name) for name in PACKAGES},
         commit=revision,

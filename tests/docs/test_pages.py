@@ -147,3 +147,9 @@ def test_studies_that_pages_name_in_commands_exist() -> None:
     }
     built_in = {name for name in named if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+|quickstart", name)}
     assert len(built_in) >= 3 and all(load_study(name) for name in built_in)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    (latest, *_) = re.findall(r"^## \[(\d[\d.]+)\] - \d{4}-\d\d-\d\d$", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert cited is not None and cited[1] == latest == hf_peft_compare.__version__
