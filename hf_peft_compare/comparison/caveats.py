@@ -107,8 +107,12 @@ def _describe_collapses(comparison: Comparison) -> Iterator[str]:
         values = {run.seed: sign * run.figures[score] for run in row.finished_runs if score in run.figures}
         for seed, value in values.items():
             others = [other for key, other in values.items() if key != seed]
-            at_floor = floor is not None and others and value <= sign * floor.figures[score] < min(others)
-            if at_floor or _is_far(row, seed, value, others):
+            if not others:
+                continue
+            gap, error = float(np.mean(others)) - value, _error_of_gap(row, seed)
+            reached = floor is not None and value <= sign * floor.figures[score] < min(others)
+            at_floor = reached and gap > FAR * (error or 0)
+            if at_floor or (error and len(others) > 1 and gap > FAR * max(float(np.std(others, ddof=1)), error)):
                 where = f"at {floor.label}'s score" if at_floor and floor else "far from its other seeds"
                 yield (
                     f"Seed {seed} of {row.label} collapsed: {format_score(sign * value)}, {where}. Intervals assume "
@@ -116,15 +120,14 @@ def _describe_collapses(comparison: Comparison) -> Iterator[str]:
                 )
 
 
-def _is_far(row: MethodRow, seed: int, value: float, others: Sequence[float]) -> bool:
-    """Whether a seed is worse than the row's others by far more than they, and the examples, vary."""
-    if len(others) < 2 or row.examples is None or len(row.examples.ids) < 2:
-        return False
+def _error_of_gap(row: MethodRow, seed: int) -> float | None:
+    """Return the standard error, over examples, of a seed's distance from the others; None: scores are unknown."""
+    if row.examples is None or len(row.examples.ids) < 2:
+        return None
     place = [run.seed for run in row.finished_runs].index(seed)
     scores = row.examples.linear
     gaps = scores[place] - np.delete(scores, place, axis=0).mean(0)
-    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    return float(np.mean(others)) - value > FAR * max(float(np.std(others, ddof=1)), error)
+    return float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
 
 
 def _describe_floors(comparison: Comparison) -> Iterator[str]:

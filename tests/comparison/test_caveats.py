@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from small import SCORES, compared, drawn, lines, record
 
@@ -82,6 +83,13 @@ def test_a_seed_at_the_floors_score_collapsed() -> None:
     values["a-seed1"] = [value - 0.45 for value in values["a-seed1"]]
     assert "Seed 1 of A collapsed: 0.3" in said(study(values, floors="z"))
     assert "at Z's score" in said(study(values, floors="z"))
+
+
+def test_a_seed_below_the_floor_is_no_collapse_where_the_others_are_hardly_above_it() -> None:
+    values = drawn({"a": 0.3}, num_seeds=3) | {"z-seed0": drawn({"z": 0.3})["z-seed0"]}
+    for name, mean in {"a-seed0": 0.281, "a-seed1": 0.265, "a-seed2": 0.275, "z-seed0": 0.267}.items():
+        values[name] = [value + mean - float(np.mean(values[name])) for value in values[name]]
+    assert "collapsed" not in said(study(values, floors="z"))
 
 
 def test_a_seed_far_from_the_others_collapsed_and_usual_ones_did_not() -> None:
