@@ -74,6 +74,9 @@ def _freeze():
     _freeze.num_modules = len(sys.modules)
 
 
+_freeze.num_modules = 0
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print in one line how many tests were skipped, and why."""
     skipped = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]

@@ -3,6 +3,7 @@
 # Further arguments go to pytest: bash tests/run.sh -m "not slow" (five minutes), bash tests/run.sh -k prompt
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # as in run_all.sh
 bash setup_env.sh test
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
