@@ -20,7 +20,10 @@ stamp=.venv/.installed
 if [ ! -x .venv/bin/hf-peft-compare ] || ! grep -qxF "$installed" "$stamp" 2>/dev/null; then
     echo "installing into .venv (a few minutes the first time) ..." >&2
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    # Python compiles the modules that it imports, once: pip would compile all, most of which nothing ever imports.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".${extra:+[$extra]}" >&2
+    # Python compiles the modules that it imports, once: pip would compile all, most of which nothing ever imports. It has
+    # to where Python may not keep them.
+    compile=--no-compile
+    [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || compile=--compile
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$compile" -c constraints.txt -e ".${extra:+[$extra]}" >&2
     echo "$installed" >> "$stamp"
 fi
