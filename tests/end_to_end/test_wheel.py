@@ -1,6 +1,8 @@
 """What is installed from a wheel is whole: studies and the embedded base are inside, how the base was made is not."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,17 +13,41 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path):
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def build_wheel(source, folder):
+    """Build the wheel of a source tree; return its path."""
     pytest.importorskip("hatchling", reason="hatchling builds the wheel; install the extra `test`")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path / "dist", ROOT]
-    subprocess.run([*pip, *map(str, build)], check=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, source]
+    subprocess.run([*PIP, *map(str, build)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_the_image_is_built_from_all_that_the_wheel_has(tmp_path):
+    """Each file that the Dockerfile copies is let in by .dockerignore, and together they make the whole package."""
+    let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    copied = re.findall(r"^COPY (.+) (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    for source in (source for sources, _ in copied for source in sources.split()):
+        assert f"!{Path(source).parts[0]}" in let_in
+        copy = tmp_path / "image" / source
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, copy, dirs_exist_ok=True)
+        else:
+            shutil.copy(ROOT / source, copy)
+    ours, theirs = (build_wheel(source, tmp_path / "dist" / source.name) for source in (ROOT, tmp_path / "image"))
+    assert zipfile.ZipFile(ours).namelist() == zipfile.ZipFile(theirs).namelist()
+
+
+def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path):
+    wheel = build_wheel(ROOT, tmp_path / "dist")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hf_peft_compare"}
     assert not [name for name in names if "pretrain" in name]
     subprocess.run(
-        [*pip, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "site"), str(wheel)], check=True
+        [*PIP, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "site"), str(wheel)], check=True
     )
 
     script = (
