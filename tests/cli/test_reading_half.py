@@ -58,13 +58,16 @@ def test_what_reading_requires_is_part_of_what_all_requires() -> None:
 def test_reading_takes_only_what_its_requirements_name(runs: Path) -> None:
     done = start(OTHERS, *reading(runs))
     assert done.returncode == 0 and done.stderr == ""
-    assert "Recommended: LoRA" in done.stdout and (runs / "quickstart" / "report" / "index.html").stat().st_size > 10**6
+    assert (
+        "Recommended: Full fine-tuning" in done.stdout
+        and (runs / "quickstart" / "report" / "index.html").stat().st_size > 10**6
+    )
 
 
 def test_reading_takes_nothing_that_windows_lacks(runs: Path) -> None:
     done = start(["windows", *OTHERS], *reading(runs))
     assert done.returncode == 0 and done.stderr == ""
-    assert "quickstart: 21 finished" in done.stdout and (runs / "quickstart" / "report" / "index.html").is_file()
+    assert "quickstart: 24 finished" in done.stdout and (runs / "quickstart" / "report" / "index.html").is_file()
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "doctor"])
@@ -91,6 +94,6 @@ def test_json_is_alone_on_the_standard_output(runs: Path, capsys: pytest.Capture
     for command in reading(runs):
         assert main([*command.split(), "--json"]) == 0
         answers[command.split()[0]] = json.loads(capsys.readouterr().out)
-    assert answers["choose"][0]["row"] == answers["report"]["best_row"] == "lora"
+    assert answers["choose"][0]["row"] == answers["report"]["best_row"] == "full"
     assert answers["show"][0]["kind"] == "study" and {entry["name"] for entry in answers["list"]} >= {"rouge", "f1"}
     assert Path(answers["report"]["report"]).is_file()

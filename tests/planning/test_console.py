@@ -121,4 +121,4 @@ def test_bad_input_is_one_clear_error(arguments, words, command):
 
 def test_the_quickstart_is_planned_from_its_own_texts(command):
     status, output, _ = command("plan", "quickstart", "--device", "cpu", "--method", "full")
-    assert status == 0 and "counted in 1,250 examples of the data" in output
+    assert status == 0 and "counted in 1,050 examples of the data" in output
