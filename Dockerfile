@@ -2,9 +2,9 @@
 # image lets the driver of the machine in.
 FROM nvidia/cuda:12.8.1-base-ubuntu24.04
 
-# gcc is for torch.compile, git for the commit of a study's folder in its records.
+# gcc is for torch.compile.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3 python3-dev python3-venv gcc git \
+    && apt-get install -y --no-install-recommends python3 python3-dev python3-venv gcc \
     && rm -rf /var/lib/apt/lists/*
 ENV VIRTUAL_ENV=/opt/venv PATH=/opt/venv/bin:$PATH
 RUN python3 -m venv "$VIRTUAL_ENV"

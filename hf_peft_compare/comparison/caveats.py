@@ -110,10 +110,12 @@ def _describe_collapses(comparison: Comparison) -> Iterator[str]:
             if not others:
                 continue
             gap, error = float(np.mean(others)) - value, _error_of_gap(row, seed)
-            reached = floor is not None and value <= sign * floor.figures[score] < min(others)
-            at_floor = reached and gap > FAR * (error or 0)
-            if at_floor or (error and len(others) > 1 and gap > FAR * max(float(np.std(others, ddof=1)), error)):
-                where = f"at {floor.label}'s score" if at_floor and floor else "far from its other seeds"
+            where = None
+            if floor and value <= sign * floor.figures[score] < min(others) and gap > FAR * (error or 0):
+                where = f"at {floor.label}'s score"
+            elif error is not None and len(others) > 1 and gap > FAR * max(float(np.std(others, ddof=1)), error):
+                where = "far from its other seeds"
+            if where:
                 yield (
                     f"Seed {seed} of {row.label} collapsed: {format_score(sign * value)}, {where}. Intervals assume "
                     f"normally distributed seeds and cover too little for this row; run more seeds."

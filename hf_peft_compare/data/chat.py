@@ -86,6 +86,11 @@ def is_chat(config: StudyProtocol, tokenizer: PreTrainedTokenizerBase) -> bool:
     return has_template and config.prompt_format != "text"
 
 
+def reads_turns(form: Format, config: StudyProtocol, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether the prompts of a format are turns: those of a chat, or of conversations without a template too."""
+    return form.conversation or is_chat(config, tokenizer)
+
+
 def as_chat(form: Format, config: StudyProtocol) -> Format:
     """Return the format whose prompts are messages where the tokenizer has a template; without prompts, the same.
 
@@ -103,7 +108,7 @@ def as_chat(form: Format, config: StudyProtocol) -> Format:
         return layout_of(tokenizer, roles, plain=not is_chat(config, tokenizer))
 
     def encode(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Features:
-        if not (form.conversation or is_chat(config, tokenizer)):
+        if not reads_turns(form, config, tokenizer):
             return encode_text(example, tokenizer, max_length)
         turns = turns_before(example, solved, config.system_prompt)
         layout = layout_for(tokenizer, turns)
@@ -113,7 +118,7 @@ def as_chat(form: Format, config: StudyProtocol) -> Format:
         return _with_loss_mask(features, tokenizer, layout, turns) if form.conversation else features
 
     def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[int]:
-        if not (form.conversation or is_chat(config, tokenizer)):
+        if not reads_turns(form, config, tokenizer):
             return encode_text_prompt(example, tokenizer, max_length)
         turns = turns_before(example, solved, config.system_prompt)
         layout = layout_for(tokenizer, turns)

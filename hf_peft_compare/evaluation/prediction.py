@@ -10,7 +10,7 @@ import torch
 
 from hf_peft_compare.config.schema import RunConfig
 from hf_peft_compare.core.task import Features
-from hf_peft_compare.data.chat import is_chat
+from hf_peft_compare.data.chat import reads_turns
 from hf_peft_compare.data.tokenization import Inputs
 from hf_peft_compare.evaluation.generation import decode, generate_tokens
 from hf_peft_compare.evaluation.scoring import likeliest, score_candidates, score_classes, score_completions
@@ -72,7 +72,7 @@ def predict(
     tokens = generate_tokens(model, tokenizer, inputs.prompts, **settings)
     on_stage("")
     texts, read, stop = decode(tokenizer, tokens), inputs.form.read, inputs.form.stop
-    if stop and not (inputs.form.conversation or is_chat(config, tokenizer)):
+    if stop and not reads_turns(inputs.form, config, tokenizer):
         texts = [text.partition(stop)[0].strip() for text in texts]
     return [
         Prediction(text=text, answer=read(text) if read else None, loss=loss, num_tokens=len(ids))

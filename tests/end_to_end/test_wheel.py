@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 
@@ -25,7 +23,13 @@ def build_wheel(source, folder):
     return wheel
 
 
-def test_the_image_is_built_from_all_that_the_wheel_has(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this repository."""
+    return build_wheel(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def test_the_image_is_built_from_all_that_the_wheel_has(wheel, tmp_path):
     """Each file that the Dockerfile copies is let in by .dockerignore, and together they make the whole package."""
     let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     copied = re.findall(r"^COPY (.+) (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -37,12 +41,11 @@ def test_the_image_is_built_from_all_that_the_wheel_has(tmp_path):
             shutil.copytree(ROOT / source, copy, dirs_exist_ok=True)
         else:
             shutil.copy(ROOT / source, copy)
-    ours, theirs = (build_wheel(source, tmp_path / "dist" / source.name) for source in (ROOT, tmp_path / "image"))
-    assert zipfile.ZipFile(ours).namelist() == zipfile.ZipFile(theirs).namelist()
+    copied_wheel = build_wheel(tmp_path / "image", tmp_path / "dist")
+    assert zipfile.ZipFile(copied_wheel).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
-def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(tmp_path):
-    wheel = build_wheel(ROOT, tmp_path / "dist")
+def test_a_wheel_lists_studies_and_has_the_base_from_another_directory(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hf_peft_compare"}
     assert not [name for name in names if "pretrain" in name]
